@@ -1,0 +1,86 @@
+"""What the style gates share: the files of the tree, C without comments, and how a finding is told.
+
+A gate is a script `NAME.py [--root DIR] [--objects FILE]`. It prints `path:line: what is wrong` for
+each finding and exits 1 if there was one. CTest runs them under the label `style`.
+"""
+
+import argparse
+import pathlib
+import re
+import sys
+
+# Files that a gate may pass over. It stays empty: code is mended, not listed here.
+EXCEPTIONS = ()
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+
+
+class Gate:
+    """One run of one gate: its arguments going in, its findings coming out."""
+
+    def __init__(self, purpose):
+        parser = argparse.ArgumentParser(description=purpose)
+        parser.add_argument("--root", type=pathlib.Path, default=ROOT)
+        parser.add_argument("--objects", type=pathlib.Path, help="list of object files, by CMake")
+        arguments = parser.parse_args()
+        self.root = arguments.root.resolve()
+        self.objects_list = arguments.objects
+        self.findings = []
+
+    def files(self, *folders, suffixes=(".c", ".h")):
+        """Files below these folders with these endings, sorted, as paths from the root."""
+        found = []
+        for folder in folders:
+            for path in (self.root / folder).rglob("*"):
+                if path.suffix in suffixes and path.is_file():
+                    found.append(path.relative_to(self.root))
+        return sorted(found)
+
+    def text(self, path):
+        return (self.root / path).read_text(encoding="utf-8", errors="surrogateescape")
+
+    def objects(self):
+        """Pairs of source (as a path from the root) and object file, from the last build."""
+        if self.objects_list is None:
+            sys.exit("this gate reads object files: build, and give --objects BUILD/objects.txt")
+        pairs = []
+        for line in self.objects_list.read_text().split():
+            source = re.search(r"\.dir/(.+)\.o$", line)
+            if source and not pathlib.Path(line).exists():
+                sys.exit(f"{line} is missing: build first")
+            if source:
+                pairs.append((pathlib.Path(source.group(1)), line))
+        return pairs
+
+    def wrong(self, path, line, message):
+        if str(path) not in EXCEPTIONS:
+            self.findings.append((str(path), line, message))
+
+    def finish(self):
+        for path, line, message in sorted(set(self.findings)):
+            print(f"{path}:{line}: {message}" if line else f"{path}: {message}")
+        sys.exit(1 if self.findings else 0)
+
+
+def room_of(path):
+    """The room a file of src/ belongs to: its folder, or its name at the top."""
+    parts = pathlib.PurePath(path).parts[1:]
+    return parts[0] if len(parts) > 1 else pathlib.PurePath(parts[0]).stem
+
+
+_TOKEN = re.compile(
+    r"""//[^\n]*|/\*.*?\*/|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'""", re.DOTALL)
+
+
+def code_of(text):
+    """C source with comments and literals blanked; lines and columns stay where they were."""
+    return _TOKEN.sub(lambda found: re.sub(r"[^\n]", " ", found.group()), text)
+
+
+_INCLUDE = re.compile(r"""^[ \t]*#[ \t]*include[ \t]*([<"])([^>"]+)[>"]""", re.MULTILINE)
+
+
+def includes_of(text):
+    """Triples of line, '<' or '"', and the header named."""
+    for found in _INCLUDE.finditer(text):
+        yield text.count("\n", 0, found.start()) + 1, found.group(1), found.group(2)

@@ -1,0 +1,55 @@
+#!/usr/bin/python3
+"""Each foreign library is known to one room only, and none is used that has no room.
+
+The table says which headers are foreign and where they may be included; all other headers in
+angle brackets are those of C, POSIX, glibc and the kernel, by name.
+"""
+
+import fnmatch
+
+import common
+
+# Pattern of the header, patterns of the files that may include it.
+FOREIGN = (
+    ("fuse*.h", ("src/fs/*", "src/main.c")),
+    ("fuse3/*", ()),
+    ("linux/fuse.h", ("src/fs/*",)),
+    ("curl/*", ("src/net/*",)),
+    ("cjson/*", ("src/github/parse*",)),
+    ("cJSON.h", ("src/github/parse*",)),
+    ("xxhash.h", ("src/store/*",)),
+)
+
+SYSTEM_FOLDERS = ("sys", "linux", "netinet", "arpa", "asm")
+SYSTEM = set("""
+assert complex ctype errno fenv float inttypes iso646 limits locale math setjmp signal stdalign
+stdarg stdatomic stdbool stddef stdint stdio stdlib stdnoreturn string tgmath threads time uchar
+wchar wctype
+dirent dlfcn endian err error execinfo fcntl fnmatch fts ftw getopt glob grp ifaddrs langinfo
+libgen malloc mntent netdb paths poll pthread pwd regex resolv sched semaphore spawn strings
+sysexits syslog termios unistd utime wordexp byteswap features
+""".split())
+
+
+def is_system(header):
+    folder, _, name = header.rpartition("/")
+    if folder:
+        return folder.split("/")[0] in SYSTEM_FOLDERS
+    return name.removesuffix(".h") in SYSTEM
+
+
+def main():
+    gate = common.Gate(__doc__)
+    for path in gate.files("src"):
+        for line, _, header in common.includes_of(gate.text(path)):
+            homes = [homes for pattern, homes in FOREIGN if fnmatch.fnmatch(header, pattern)]
+            if homes and (gate.root / "src" / header).is_file():
+                continue
+            if homes and not any(fnmatch.fnmatch(str(path), home) for home in homes[0]):
+                gate.wrong(path, line, f"<{header}> is known to {', '.join(homes[0])} only")
+            elif not homes and not is_system(header) and not (gate.root / "src" / header).exists():
+                gate.wrong(path, line, f"<{header}> is foreign and has no room (see FOREIGN)")
+    gate.finish()
+
+
+main()

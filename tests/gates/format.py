@@ -1,0 +1,36 @@
+#!/usr/bin/python3
+"""The C files are as clang-format 14 writes them with the .clang-format of the tree."""
+
+import re
+import shutil
+import subprocess
+import sys
+
+import common
+
+
+def clang_format():
+    """The clang-format of version 14: others lay out some lines differently."""
+    for name in ("clang-format-14", "clang-format"):
+        path = shutil.which(name)
+        if path:
+            told = subprocess.run([path, "--version"], capture_output=True, text=True).stdout
+            if re.search(r"version 14\.", told):
+                return path
+    sys.exit("clang-format 14 is missing (Debian package clang-format-14)")
+
+
+def main():
+    gate = common.Gate(__doc__)
+    files = gate.files("src", "tests/unit", "tests/fuzz")
+    if files:
+        run = subprocess.run([clang_format(), "--dry-run", "--style=file", *map(str, files)],
+                             cwd=gate.root, capture_output=True, text=True)
+        for found in re.finditer(r"^([^\s:]+):(\d+):\d+: ", run.stderr, re.MULTILINE):
+            gate.wrong(found.group(1), int(found.group(2)), "not as clang-format writes it")
+        if run.returncode:
+            gate.wrong(".clang-format", 0, run.stderr.strip())
+    gate.finish()
+
+
+main()

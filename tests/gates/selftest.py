@@ -1,0 +1,199 @@
+#!/usr/bin/python3
+"""Each gate passes a good tree and fails a bad one: a gate that cannot fail is no gate."""
+
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+import unittest
+
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE))
+
+import common  # noqa: E402  (found beside this file)
+
+GOOD = {
+    "src/list.h": "#ifndef LIST_H\n#define LIST_H\n\n#include <stddef.h>\n\n#endif\n",
+    "src/net/net.h": "#ifndef NET_H\n#define NET_H\n\nint net_go(int way);\n\n#endif\n",
+    "src/net/net.c": (
+        '#include "net/net.h"\n\n#include <curl/curl.h>\n\n#include "list.h"\n\n'
+        "static const char *const names[] = {\"a\", \"b\"};\n\n"
+        "int net_go(int way)\n{\n    return names[way & 1][0]; // not strcpy()\n}\n"),
+    "src/main.c": (
+        '#include "net/net.h"\n\n#include <fuse_lowlevel.h>\n#include <time.h>\n\n'
+        "int main(void)\n{\n    return net_go((int)time(NULL));\n}\n"),
+}
+
+
+class Tree:
+    """A small house in a temporary folder, with changes to GOOD."""
+
+    def __init__(self, changes):
+        self.folder = tempfile.TemporaryDirectory()
+        self.root = pathlib.Path(self.folder.name)
+        files = {".clang-format": (common.ROOT / ".clang-format").read_text(), **GOOD, **changes}
+        for name, text in files.items():
+            path = self.root / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(text if isinstance(text, bytes) else text.encode())
+
+    def build(self):
+        """Compiles src/ the way CMake lays objects out; foreign headers become empty ones."""
+        for header in ("curl/curl.h", "fuse_lowlevel.h"):
+            path = self.root / "foreign" / header
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
+        objects = []
+        for source in sorted((self.root / "src").rglob("*.c")):
+            target = self.root / "all.dir" / f"{source.relative_to(self.root)}.o"
+            target.parent.mkdir(parents=True, exist_ok=True)
+            subprocess.run([os.environ.get("CC", "cc"), "-fPIE", "-O2", "-w", "-c", source, "-o",
+                            target, "-I", self.root / "src", "-I", self.root / "foreign"],
+                           check=True)
+            objects.append(str(target))
+        (self.root / "objects.txt").write_text("\n".join(objects))
+
+    def gate(self, name):
+        return subprocess.run(
+            [sys.executable, HERE / f"{name}.py", "--root", self.root,
+             "--objects", self.root / "objects.txt"],
+            capture_output=True, text=True)
+
+
+class Gates(unittest.TestCase):
+    built = {"globals", "singleuse"}
+
+    def run_gate(self, name, changes):
+        tree = Tree(changes)
+        self.addCleanup(tree.folder.cleanup)
+        if name in self.built:
+            tree.build()
+        return tree.gate(name)
+
+    def accepts(self, name, changes=None):
+        run = self.run_gate(name, changes or {})
+        self.assertEqual((run.returncode, run.stderr), (0, ""), run.stdout)
+
+    def refuses(self, name, changes, finding):
+        run = self.run_gate(name, changes)
+        self.assertEqual((run.returncode, run.stderr), (1, ""), run.stdout)
+        self.assertIn(finding, run.stdout)
+
+    def test_every_gate_accepts_the_good_tree(self):
+        gates = {path.stem for path in HERE.glob("*.py")} - {"common", "selftest"}
+        self.assertGreaterEqual(len(gates), 10)
+        for name in sorted(gates):
+            with self.subTest(gate=name):
+                self.accepts(name)
+
+    def test_the_list_of_exceptions_is_empty(self):
+        self.assertEqual(len(common.EXCEPTIONS), 0)
+
+    def test_function_length(self):
+        def function(name, lines):
+            return f"int {name}(int a)\n{{\n" + "    a++;\n" * (lines - 4) + "    return a;\n}\n\n"
+        few = "".join(function(f"g{n}", 5) for n in range(30))
+        self.accepts("function_length", {"src/text/a.c": function("f", 60) + few})
+        self.refuses("function_length", {"src/text/a.c": function("f", 61)}, "f has 61 lines")
+        self.refuses("function_length", {"src/text/a.h": "static inline " + function("f", 61)},
+                     "f has 61 lines")
+        many = "".join(function(f"f{n}", 13) for n in range(9))
+        self.refuses("function_length", {"src/text/a.c": many}, "median function has 13 lines")
+        tail = "".join(function(f"f{n}", 50) for n in range(2)) + "".join(
+            function(f"g{n}", 5) for n in range(9))
+        self.refuses("function_length", {"src/text/a.c": tail}, "95th percentile")
+
+    def test_file_length(self):
+        self.accepts("file_length", {"src/text/a.c": "\n" * 600})
+        self.refuses("file_length", {"src/text/a.c": "\n" * 601}, "601 lines")
+
+    def test_floors_upwards(self):
+        for lower, upper in (("net", "github"), ("github", "store"), ("store", "cache"),
+                             ("cache", "views"), ("views", "fs"), ("pending", "cache")):
+            with self.subTest(lower=lower, upper=upper):
+                self.refuses("floors", {f"src/{lower}/a.c": f'#include "{upper}/a.h"\n',
+                                        f"src/{upper}/a.h": "\n"},
+                             f'{lower} has no door to "{upper}/a.h"')
+
+    def test_floors_neighbours(self):
+        for room, other in (("cache", "catalog"), ("store", "text"), ("store", "pending"),
+                            ("text", "pending")):
+            for one, two in ((room, other), (other, room)):
+                self.refuses("floors", {f"src/{one}/a.c": f'#include "{two}/a.h"\n',
+                                        f"src/{two}/a.h": "\n"},
+                             f'{one} has no door to "{two}/a.h"')
+
+    def test_floors_closed_doors(self):
+        for room, other in (("fs", "github"), ("cache", "net"), ("store", "github"),
+                            ("views", "net")):
+            self.refuses("floors", {f"src/{room}/a.c": f'#include "{other}/a.h"\n',
+                                    f"src/{other}/a.h": "\n"},
+                         f'{room} has no door to "{other}/a.h"')
+        self.refuses("floors", {"src/fs/a.c": '#include "options.h"\n', "src/options.h": "\n"},
+                     'fs has no door to "options.h"')
+
+    def test_floors_downwards(self):
+        for room, other in (("fs", "cache"), ("views", "text"), ("catalog", "store"),
+                            ("github", "net"), ("cache", "pending")):
+            self.accepts("floors", {f"src/{room}/a.c": f'#include "{other}/a.h"\n',
+                                    f"src/{other}/a.h": "\n"})
+        self.accepts("floors", {"src/store/a.c": '#include "source.h"\n#include "list.h"\n',
+                                "src/source.h": "\n"})
+
+    def test_floors_know_all_rooms(self):
+        self.refuses("floors", {"src/util/a.c": "\n"}, "util is not a room")
+        self.refuses("floors", {"src/util.h": "\n"}, "util is not a room")
+        self.refuses("floors", {"src/net/a.c": '#include "net.h"\n'}, "not found from src/")
+
+    def test_cycles(self):
+        self.refuses("cycles", {"src/fs/a.h": "\n", "src/fs/a.c": '#include "fs/b.h"\n',
+                                "src/fs/b.h": "\n", "src/fs/b.c": '#include "fs/a.h"\n'},
+                     "include cycle: fs/a -> fs/b -> fs/a")
+
+    def test_foreign_headers(self):
+        for room, header in (("cache", "fuse_lowlevel.h"), ("github", "curl/curl.h"),
+                             ("net", "cjson/cJSON.h"), ("cache", "xxhash.h"),
+                             ("views", "linux/fuse.h")):
+            self.refuses("foreign", {f"src/{room}/a.c": f"#include <{header}>\n"}, "known to")
+        self.refuses("foreign", {"src/text/a.c": "#include <glib.h>\n"}, "has no room")
+        self.refuses("foreign", {"src/github/api.c": "#include <cjson/cJSON.h>\n"}, "known to")
+        self.accepts("foreign", {"src/github/parse.c": "#include <cjson/cJSON.h>\n"})
+
+    def test_globals(self):
+        for line in ("int counter;", "static int counter = 3;", "static _Thread_local int counter;",
+                     "static const char *counter;"):
+            body = f"{line}\nvoid *f(void)\n{{\n    return (void *)&counter;\n}}\n"
+            with self.subTest(line=line):
+                self.refuses("globals", {"src/text/a.c": body}, "counter is writable")
+        inner = "int *f(void)\n{\n    static int counter;\n    return &counter;\n}\n"
+        self.refuses("globals", {"src/text/a.c": inner}, "is writable")
+
+    def test_singleuse(self):
+        text = "int lonely(void)\n{\n    return 1;\n}\n"
+        self.refuses("singleuse", {"src/text/a.c": text}, "lonely is exported")
+        self.accepts("singleuse", {"src/text/a.c": text,
+                                   "tests/fuzz/a_fuzz.c": "int x(void) { return lonely(); }\n"})
+
+    def test_banned(self):
+        for call in ("strcpy(a, b)", "atoi (a)", "system(a)", "sleep(1)", "time(NULL)",
+                     "clock_gettime(0, &t)", "exit(1)", "gmtime(&t)"):
+            self.refuses("banned", {"src/text/a.c": f"void f(void)\n{{\n    {call};\n}}\n"},
+                         "src/text/a.c:3: " + call.split("(")[0].strip())
+        self.refuses("banned", {"tests/unit/a_test.c": "int x = sleep(1);\n"}, "sleep")
+        self.accepts("banned", {"src/text/a.c": '/* strcpy(a) */ char *a = "exit(1)"; // atoi(a)\n'
+                                                "int b = s->time(1) + run_time(2) + s.exit(3);\n"})
+
+    def test_format(self):
+        self.refuses("format", {"src/text/a.c": "int a( void );\n"}, "src/text/a.c:1")
+
+    def test_whitespace(self):
+        self.refuses("whitespace", {"docs/a.md": "a \n"}, "blanks at the end")
+        self.refuses("whitespace", {"src/text/a.c": b"a\r\n"}, "carriage return")
+        self.refuses("whitespace", {"src/text/a.c": "\tint a;\n"}, "a tab")
+        self.refuses("whitespace", {"contrib/a.sh": "a"}, "newline")
+        self.accepts("whitespace", {"tests/fuzz/seeds/x/a.txt": "a \t"})
+
+
+if __name__ == "__main__":
+    unittest.main()

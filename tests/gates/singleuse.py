@@ -1,0 +1,39 @@
+#!/usr/bin/python3
+"""Each exported symbol has a user outside its own file, else it is static. Tests count as users."""
+
+import re
+import subprocess
+
+import common
+
+
+def symbols_of(path):
+    """The global symbols that an object defines and those that it uses from elsewhere."""
+    listing = subprocess.run(["nm", "--format=posix", "--extern-only", path], check=True,
+                             capture_output=True, text=True).stdout
+    defined, used = set(), set()
+    for line in listing.splitlines():
+        name, kind = line.split()[:2]
+        (used if kind in "UwvV" else defined).add(name)
+    return defined, used
+
+
+def main():
+    gate = common.Gate(__doc__)
+    exported = {}
+    users = set()
+    for source, path in gate.objects():
+        defined, used = symbols_of(path)
+        users |= used
+        if source.parts[0] == "src" and source.name != "main.c":
+            exported.update({name: source for name in defined})
+    # The fuzz drivers are built apart, by clang: their text is asked instead.
+    for path in gate.files("tests/fuzz"):
+        users |= set(re.findall(r"\w+", common.code_of(gate.text(path))))
+    for name, source in exported.items():
+        if name not in users:
+            gate.wrong(source, 0, f"{name} is exported but nobody outside its file uses it")
+    gate.finish()
+
+
+main()
