@@ -63,9 +63,9 @@ class Gate:
 
 
 def room_of(path):
-    """The room a file of src/ belongs to: its folder, or its name at the top."""
+    """The room a file of src/ belongs to: its folder, or at the top its name's first word."""
     parts = pathlib.PurePath(path).parts[1:]
-    return parts[0] if len(parts) > 1 else pathlib.PurePath(parts[0]).stem
+    return parts[0] if len(parts) > 1 else pathlib.PurePath(parts[0]).stem.split("_")[0]
 
 
 _TOKEN = re.compile(

@@ -1,0 +1,75 @@
+# Debian 12's packages that ghlogfs needs, and how a missing one is installed. Sourced by
+# contrib/run.sh, tests/run.sh and .ci/run; needs bash. A name may offer alternatives: a|b is
+# satisfied by either, and a is what gets installed.
+
+packages_build=(
+    gcc libc6-dev cmake ninja-build pkg-config libfuse3-dev
+    "libcurl4-openssl-dev|libcurl4-gnutls-dev|libcurl4-nss-dev" libcjson-dev libxxhash-dev
+)
+packages_mount=(fuse3 ca-certificates python3)
+packages_test=(
+    libcmocka-dev python3 python3-pytest universal-ctags clang-format-14 binutils
+    diffutils less ripgrep rsync tar
+)
+packages_ci=(clang libclang-rt-14-dev llvm-14 valgrind)
+
+package_is_here() {
+    [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
+}
+
+# Prints those of the named packages that are missing, one a line.
+packages_missing() {
+    local offer name
+    for offer in "$@"; do
+        for name in ${offer//|/ }; do
+            package_is_here "$name" && continue 2
+        done
+        echo "${offer%%|*}"
+    done
+}
+
+apt_get() {
+    local -a as_root=()
+    if [ "$(id -u)" -ne 0 ]; then
+        as_root=(sudo)
+        # Without a terminal sudo cannot ask for a password.
+        [ -t 0 ] || as_root+=(-n)
+    fi
+    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -y -q \
+        -o Dpkg::Use-Pty=0 "$@" </dev/null
+}
+
+# Installs what is missing of the named packages. Returns 1, saying why, if that cannot be done.
+packages_need() {
+    local -a missing
+    if ! command -v dpkg-query >/dev/null; then
+        echo "This is no Debian, so packages are not installed. Needed, by Debian's names: $*" >&2
+        return 0
+    fi
+    mapfile -t missing < <(packages_missing "$@")
+    [ "${#missing[@]}" -eq 0 ] && return 0
+
+    echo "Installing what is missing: ${missing[*]}"
+    if [ "$(id -u)" -ne 0 ] && ! command -v sudo >/dev/null; then
+        echo "Neither root nor sudo. As root:  apt-get install ${missing[*]}" >&2
+        return 1
+    fi
+    # The lists may be absent (a fresh container) or old: only then are they fetched.
+    apt_get install --no-install-recommends "${missing[@]}" && return 0
+    apt_get update && apt_get install --no-install-recommends "${missing[@]}" && return 0
+    echo "Could not install ${missing[*]}. As root:  apt-get install ${missing[*]}" >&2
+    return 1
+}
+
+# Says why FUSE cannot be used here; silent and true where it can.
+fuse_is_here() {
+    if [ ! -c /dev/fuse ]; then
+        echo "/dev/fuse is missing: load the kernel's module (modprobe fuse), or start the" \
+             "container with --device /dev/fuse --cap-add SYS_ADMIN." >&2
+        return 1
+    fi
+    if ! [ -r /dev/fuse ] || ! [ -w /dev/fuse ]; then
+        echo "/dev/fuse may not be opened by $(id -un): as root, chmod 0666 /dev/fuse." >&2
+        return 1
+    fi
+}

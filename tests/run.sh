@@ -1,0 +1,133 @@
+#!/bin/bash
+# Installs what is missing, builds, and runs every test. May be run again and again, as root or not.
+#
+#   tests/run.sh [--release|--debug|--clang|--asan|--tsan] [--only PART]... [--fast]
+#                [--unit REGEX] [-- PYTEST ARGUMENTS]
+#
+#   --only PART   unit, style or e2e; may be given more than once (all three otherwise)
+#   --fast        leaves out the end-to-end tests marked slow
+#   --unit REGEX  only the unit tests whose name matches
+#
+# Without FUSE the end-to-end tests are skipped, saying so; with CI=true that is a failure.
+
+set -u
+cd "$(dirname "$0")/.." || exit 1
+. contrib/packages.sh
+
+usage() {
+    sed -n '2,/^$/s/^# \{0,1\}//p' tests/run.sh
+}
+
+preset=release
+parts=()
+unit=unit/
+pytest_args=()
+while [ $# -gt 0 ]; do
+    case $1 in
+    --release | --debug | --clang | --asan | --tsan) preset=${1#--} ;;
+    --only) parts+=("${2:?--only needs unit, style or e2e}") && shift ;;
+    --fast) pytest_args+=(-m "not slow") ;;
+    --unit) unit=${2:?--unit needs a regular expression} && shift ;;
+    -h | --help) usage && exit 0 ;;
+    --) shift && pytest_args+=("$@") && break ;;
+    *) echo "tests/run.sh: what is $1?" >&2 && usage >&2 && exit 2 ;;
+    esac
+    shift
+done
+[ "${#parts[@]}" -eq 0 ] && parts=(unit style e2e)
+case $preset in
+asan | tsan) parts=("${parts[@]/style/}") ;; # the gates read plain objects
+esac
+
+build=build/$preset
+closing=$build/closing
+failed=0
+
+wants() {
+    [[ " ${parts[*]} " == *" $1 "* ]]
+}
+
+# Runs a test runner, and keeps its last lines for the end.
+run() {
+    local name=$1
+    shift
+    "$@" 2>&1 | tee "$closing/$name.log"
+    local status=${PIPESTATUS[0]}
+    [ "$status" -eq 0 ] || failed=1
+    return "$status"
+}
+
+prepare() {
+    local -a needed=("${packages_build[@]}" "${packages_mount[@]}" "${packages_test[@]}")
+    [ "$preset" = clang ] && needed+=(clang)
+    packages_need "${needed[@]}" || return 1
+    cmake --preset "$preset" && cmake --build --preset "$preset" && mkdir -p "$closing" &&
+        rm -f "$closing"/*.log
+}
+
+run_ctest() {
+    local label=$1
+    shift
+    # Some kernels spread addresses wider than these sanitizers can follow.
+    local -a fixed=()
+    case $preset in
+    asan | tsan) setarch -R true 2>/dev/null && fixed=(setarch -R) ;;
+    esac
+    run "$label" "${fixed[@]}" ctest --preset "$preset" -L "^$label\$" -j "$(nproc)" "$@"
+}
+
+run_e2e() {
+    if ! fuse_is_here; then
+        if [ "${CI:-}" = true ]; then
+            echo "The end-to-end tests need FUSE, and with CI=true they must run." | tee "$closing/e2e.log"
+            failed=1
+        else
+            echo "The end-to-end tests are skipped: they need FUSE." | tee "$closing/e2e.log"
+        fi
+        return
+    fi
+    run e2e env PYTHONPATH=tests PYTHONDONTWRITEBYTECODE=1 \
+        GHLOGFS_BINARY="$PWD/$build/ghlogfs" \
+        /usr/bin/python3 -m pytest -p no:cacheprovider -rs tests/e2e "${pytest_args[@]}"
+    if [ "${CI:-}" = true ] && grep -iE '^SKIPPED .*fuse' "$closing/e2e.log"; then
+        echo "With CI=true no test may be skipped for want of FUSE."
+        failed=1
+    fi
+}
+
+# Where the sanitizers write: a daemon in the background has no terminal, and nobody sees its exit.
+prepare_sanitizers() {
+    reports=$PWD/$build/reports
+    rm -rf "$reports"
+    mkdir -p "$reports"
+    export ASAN_OPTIONS=log_path=$reports/asan:detect_leaks=1:strict_string_checks=1
+    export UBSAN_OPTIONS=log_path=$reports/ubsan:print_stacktrace=1
+    export TSAN_OPTIONS=log_path=$reports/tsan:second_deadlock_stack=1
+}
+
+check_sanitizers() {
+    local -a found
+    mapfile -t found < <(find "$reports" -type f -size +0)
+    [ "${#found[@]}" -eq 0 ] && return
+    cat "${found[@]}"
+    echo "The sanitizers have ${#found[@]} reports, see above."
+    failed=1
+}
+
+# The runners' own closing lines, once more and together.
+close() {
+    local log
+    for log in "$closing"/{style,unit,e2e}.log; do
+        [ -f "$log" ] && grep -E '^[0-9]+% tests passed|^=+ .* in [0-9.]+s|^The end-to-end' "$log" |
+            tail -n 1
+    done
+}
+
+prepare || exit 1
+prepare_sanitizers
+wants style && run_ctest style
+wants unit && run_ctest unit -R "$unit"
+wants e2e && run_e2e
+check_sanitizers
+[ "${#parts[@]}" -gt 1 ] && echo && close
+exit "$failed"
