@@ -1,0 +1,101 @@
+#include "diag.h"
+
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <syslog.h>
+
+#define LINE_MAX_BYTES 512
+#define REMEMBERED 64
+#define REPEAT_MS 60000
+
+struct said {
+    uint64_t hash;
+    int64_t at_ms;
+};
+
+struct diag {
+    int64_t (*now_ms)(void);
+    bool debug;
+    bool journal;
+    pthread_mutex_t lock; /* protects what follows */
+    struct said said[REMEMBERED];
+};
+
+struct diag *diag_create(int64_t (*now_ms)(void), bool debug)
+{
+    struct diag *d = calloc(1, sizeof(*d));
+
+    if (!d)
+        return NULL;
+    d->now_ms = now_ms;
+    d->debug = debug;
+    pthread_mutex_init(&d->lock, NULL);
+    return d;
+}
+
+void diag_destroy(struct diag *d)
+{
+    if (!d)
+        return;
+    if (d->journal)
+        closelog();
+    pthread_mutex_destroy(&d->lock);
+    free(d);
+}
+
+void diag_use_journal(struct diag *d)
+{
+    if (!d || d->journal)
+        return;
+    openlog("ghlogfs", LOG_PID | LOG_NDELAY, LOG_DAEMON);
+    d->journal = true;
+}
+
+static uint64_t hash_line(const char *s)
+{
+    uint64_t h = 1469598103934665603u;
+
+    for (; *s; s++)
+        h = (h ^ (unsigned char)*s) * 1099511628211u;
+    return h;
+}
+
+/* Whether this line was said less than a minute ago; if not, it is noted as said now. */
+static bool is_repeated(struct diag *d, const char *line)
+{
+    uint64_t hash = hash_line(line);
+    struct said *slot = &d->said[hash % REMEMBERED];
+    int64_t now = d->now_ms();
+    bool repeated;
+
+    pthread_mutex_lock(&d->lock);
+    repeated = slot->hash == hash && now - slot->at_ms < REPEAT_MS;
+    if (!repeated)
+        *slot = (struct said){.hash = hash, .at_ms = now};
+    pthread_mutex_unlock(&d->lock);
+    return repeated;
+}
+
+void diag_say(struct diag *d, enum diag_level level, const char *fmt, ...)
+{
+    char line[LINE_MAX_BYTES];
+    va_list ap;
+
+    if (!d || (level == DIAG_DEBUG && !d->debug))
+        return;
+    va_start(ap, fmt);
+    vsnprintf(line, sizeof(line), fmt, ap);
+    va_end(ap);
+    for (char *p = line; *p; p++)
+        if ((unsigned char)*p < 0x20 || *p == 0x7f)
+            *p = '?';
+    if (level != DIAG_DEBUG && is_repeated(d, line))
+        return;
+    if (d->journal)
+        syslog((int)level, "%s", line);
+    else
+        fprintf(stderr, "ghlogfs: %s\n", line);
+}

@@ -1,0 +1,88 @@
+#include "name.h"
+
+#include <string.h>
+#include <strings.h>
+
+static bool is_alnum(char c)
+{
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+
+bool name_is_owner(const char *s)
+{
+    size_t len = strlen(s);
+
+    if (len < 1 || len > NAME_PART_MAX || !is_alnum(s[0]))
+        return false;
+    for (const char *p = s; *p; p++)
+        if (!is_alnum(*p) && *p != '-' && *p != '_')
+            return false;
+    return true;
+}
+
+bool name_is_repo(const char *s)
+{
+    size_t len = strlen(s);
+
+    if (len < 1 || len > NAME_PART_MAX || !strcmp(s, ".") || !strcmp(s, ".."))
+        return false;
+    if (len >= 4 && !strcasecmp(s + len - 4, ".git"))
+        return false;
+    for (const char *p = s; *p; p++)
+        if (!is_alnum(*p) && *p != '-' && *p != '_' && *p != '.')
+            return false;
+    return true;
+}
+
+bool name_parse_id(const char *s, uint64_t *ret_id)
+{
+    uint64_t id = 0;
+
+    if (*s < '1' || *s > '9')
+        return false;
+    for (; *s; s++) {
+        if (*s < '0' || *s > '9')
+            return false;
+        id = id * 10 + (uint64_t)(*s - '0');
+        if (id > NAME_ID_MAX)
+            return false;
+    }
+    *ret_id = id;
+    return true;
+}
+
+static char *fold_part(char *out, const char *s)
+{
+    for (; *s; s++)
+        *out++ = (*s >= 'A' && *s <= 'Z') ? (char)(*s + ('a' - 'A')) : *s;
+    return out;
+}
+
+void name_fold(const struct repo_name *name, char ret_folded[NAME_FULL_LEN])
+{
+    char *out = fold_part(ret_folded, name->owner);
+
+    *out++ = '/';
+    out = fold_part(out, name->repo);
+    *out = '\0';
+}
+
+bool name_parse_full(const char *full, struct repo_name *ret_name)
+{
+    struct repo_name name = {0};
+    const char *slash = strchr(full, '/');
+
+    if (!slash || slash - full > NAME_PART_MAX || strlen(slash + 1) > NAME_PART_MAX)
+        return false;
+    memcpy(name.owner, full, (size_t)(slash - full));
+    memcpy(name.repo, slash + 1, strlen(slash + 1));
+    if (!name_is_owner(name.owner) || !name_is_repo(name.repo))
+        return false;
+    *ret_name = name;
+    return true;
+}
+
+bool name_is_same(const struct repo_name *a, const struct repo_name *b)
+{
+    return !strcasecmp(a->owner, b->owner) && !strcasecmp(a->repo, b->repo);
+}

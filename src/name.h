@@ -1,0 +1,39 @@
+/*
+ * name.h - names of repositories and ids, checked by their grammar before anything else (S13).
+ * Pure; any thread.
+ */
+#ifndef GHLOGFS_NAME_H
+#define GHLOGFS_NAME_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define NAME_PART_MAX 100                     /* bytes of an owner's or a repository's name */
+#define NAME_FULL_LEN (2 * NAME_PART_MAX + 2) /* "owner/repo" with its NUL */
+#define NAME_ID_MAX ((UINT64_C(1) << 53) - 1) /* what JSON carries exactly */
+
+struct repo_name {
+    char owner[NAME_PART_MAX + 1]; /* as spelled by whoever asked */
+    char repo[NAME_PART_MAX + 1];
+};
+
+/* Whether GitHub could have an owner of this name: letters, digits, inner - and _. */
+bool name_is_owner(const char *s);
+
+/* Whether GitHub could have a repository of this name: letters, digits, -, _, . but neither "." nor
+ * ".." nor a name that ends in ".git". */
+bool name_is_repo(const char *s);
+
+/* A decimal id without sign or leading zeros, 1..2^53-1. False: ret_id untouched. */
+bool name_parse_id(const char *s, uint64_t *ret_id);
+
+/* "owner/repo" in lower case: two names are the same repository's exactly if this is equal. */
+void name_fold(const struct repo_name *name, char ret_folded[NAME_FULL_LEN]);
+
+/* Splits "owner/repo"; false if either part is none. */
+bool name_parse_full(const char *full, struct repo_name *ret_name);
+
+bool name_is_same(const struct repo_name *a, const struct repo_name *b);
+
+#endif

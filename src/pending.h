@@ -1,0 +1,90 @@
+/*
+ * pending.h - the one mechanism for waiting and for single flight.
+ *
+ * A `pending` is embedded in whatever may have to be waited for: a log (its facts and its pages), a
+ * listing, a job's facts. A `waiter` is embedded in whatever waits: a parked kernel request, a
+ * derived file being made. All pendings of a mount share one hall, which has one mutex.
+ *
+ * How to wait without holding two locks: read pending_turn(), look at the state under the owner's own lock, release it, start what must be
+ * started, then pending_park() with the turn read before. If anything was announced in between,
+ * pending_park() refuses and the caller looks again. How to announce: change the state under the
+ * owner's lock, release it, then pending_wake().
+ *
+ * Whoever unlinks a waiter (wake, cancel, expire, fail_all) has the right and the duty to answer it,
+ * exactly once (law 1). The wake callback runs with no lock held (law 2), on the thread of whoever woke.
+ * An object with a pending must outlive its waiters.
+ */
+#ifndef GHLOGFS_PENDING_H
+#define GHLOGFS_PENDING_H
+
+#include "list.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdint.h>
+
+/* The answer of every operation that could not be completed now and has parked its waiter. */
+#define PENDING_PARKED 1
+
+struct pending_hall {
+    pthread_mutex_t lock;
+    struct list busy; /* pendings that have waiters */
+};
+
+struct pending {
+    struct pending_hall *hall;
+    struct list in_hall;       /* hall lock; linked while there are waiters */
+    struct list waiters;       /* hall lock */
+    atomic_uint_fast64_t turn; /* counts announcements */
+    int64_t progress_ms;       /* hall lock; when something last came in, 0 = never */
+    int reason;                /* hall lock; -errno of what last went wrong, 0 = nothing */
+};
+
+struct waiter {
+    struct list link;     /* hall lock */
+    struct pending *on;   /* hall lock; NULL when not parked */
+    uint64_t first, last; /* the part waited for (pages of a log); set by pending_park */
+    int64_t since_ms;     /* hall lock; first seen by pending_hall_expire, 0 = not yet */
+    /* err 0: ask again; negative errno: that is the answer. */
+    void (*wake)(struct waiter *w, int err);
+};
+
+#define PENDING_ALL_FIRST 0
+#define PENDING_ALL_LAST UINT64_MAX
+
+int pending_hall_init(struct pending_hall *hall);
+void pending_hall_finish(struct pending_hall *hall);
+
+/* Wakes with -ETIMEDOUT, or with the pending's reason, each waiter for which nothing came in for `deadline_ms`. */
+void pending_hall_expire(struct pending_hall *hall, int64_t now_ms, int64_t deadline_ms);
+
+/* Wakes every waiter of the hall with `err` (unmounting). */
+void pending_hall_fail_all(struct pending_hall *hall, int err);
+
+/* Takes a waiter out, wherever it is parked. True: it was parked and is now the caller's to answer. */
+bool pending_cancel(struct pending_hall *hall, struct waiter *w);
+
+void pending_init(struct pending *p, struct pending_hall *hall);
+
+/* Nothing may wait any more. */
+void pending_finish(struct pending *p);
+
+static inline uint64_t pending_turn(struct pending *p)
+{
+    return atomic_load(&p->turn);
+}
+
+/* Parks `w` for the parts first..last. False: something was announced since `turn`; look again. */
+bool pending_park(struct pending *p, struct waiter *w, uint64_t turn, uint64_t first,
+                  uint64_t last);
+
+/* Wakes whoever waits for a part in first..last. err as in waiter.wake. */
+void pending_wake(struct pending *p, uint64_t first, uint64_t last, int err);
+
+/* Something came in: the deadline of all who wait here counts from now. Forgets the reason. */
+void pending_touch(struct pending *p, int64_t now_ms);
+
+/* What to say should the deadline pass: -errno of the last failed try. */
+void pending_set_reason(struct pending *p, int err);
+
+#endif

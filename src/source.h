@@ -1,0 +1,161 @@
+/*
+ * source.h - the contract between those who want bytes and facts (cache, catalog) and the one who
+ * gets them (github/api).
+ *
+ * Whoever wants may call on any thread; the calls never block and never fail: what goes wrong is
+ * told in the callback. Callbacks come on the network thread, with no lock held, and must not touch the disk.
+ *
+ * The source asks GitHub, takes redirects, keeps to the quota, retries what may be retried, resumes
+ * a cut stream at the last byte that was taken, and judges whether a log is final. It does not know
+ * pages, files or caches, and remembers no bytes.
+ */
+#ifndef GHLOGFS_SOURCE_H
+#define GHLOGFS_SOURCE_H
+
+#include "name.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define SOURCE_ETAG_LEN 136
+#define SOURCE_FIRST_RANGE (UINT64_C(1) << 20) /* bytes asked for before the total is known (S3) */
+
+/* What is wrong, in GitHub's world; `err` in source_failure is the errno for the user. */
+enum source_reason {
+    SOURCE_FINE = 0,
+    SOURCE_NOT_FOUND,   /* API 404: no such thing, or no right to see it */
+    SOURCE_PENDING,     /* no log yet: storage 404 and the job is not completed */
+    SOURCE_NEVER,       /* completed, but storage has no log */
+    SOURCE_EXPIRED,     /* API 410 */
+    SOURCE_FORBIDDEN,   /* 401, 403, no token */
+    SOURCE_LIMITED,     /* quota used up for longer than `wait` */
+    SOURCE_UNREACHABLE, /* name, connection, time */
+    SOURCE_PROTOCOL,    /* TLS, redirect not allowed, garbage */
+    SOURCE_BROKEN,      /* anything else, after retries */
+    SOURCE_OFFLINE,     /* -o offline */
+    SOURCE_CLOSING,     /* unmounting */
+};
+
+struct source_failure {
+    int err; /* negative errno */
+    enum source_reason reason;
+    int64_t until_ms;    /* monotonic: not worth asking again before; INT64_MAX: for good */
+    int64_t completed_s; /* SOURCE_NEVER: when the job was completed, UTC; -1 unknown */
+};
+
+/* Whether a demand comes from a reader who waits or from looking ahead. */
+enum source_class { SOURCE_DEMAND, SOURCE_PREFETCH };
+
+/* --- bytes -------------------------------------------------------------------------------- */
+
+struct source_log; /* a log at its source: the signed URL, the ETag, what is known. Opaque */
+
+/* What the source has found out about a log as a whole. */
+struct source_told {
+    uint64_t size;            /* total bytes; of a live log: so far */
+    bool final;               /* S8: will never change. False: a running job's log */
+    bool whole;               /* the server has no ranges: the stream under way brings all of it */
+    int64_t last_modified_ms; /* UTC, -1 unknown */
+    int64_t completed_ms;     /* UTC, the job's completed_at where it was asked; -1 unknown */
+    char etag[SOURCE_ETAG_LEN];
+};
+
+struct source_log_ops {
+    /*
+     * Size and finality are known. Called once for a final log; for a live one each time it has
+     * grown or has become final. Bytes may have come before it (first range, or a server that
+     * promises no length). Nonzero: the log is not wanted any more (a size over the bound: -EFBIG).
+     */
+    int (*told)(void *who, const struct source_told *told);
+};
+
+/* One range of a log. Owned by the caller; the source's from want_bytes until done. */
+struct source_bytes {
+    struct source_log *log;
+    uint64_t from, to; /* [from, to); bytes beyond `to` come only where told.whole */
+    enum source_class class;
+
+    /* In order, without gaps, from `from` on. SOURCE_FULL: none taken; offered again after ops->resume. */
+    int (*bytes)(struct source_bytes *b, uint64_t offset, const void *data, size_t len);
+    /* NULL: all of it was delivered (to `to`, or to the log's end). Exactly once. */
+    void (*done)(struct source_bytes *b, const struct source_failure *failure);
+
+    void *transfer; /* the source's own */
+};
+
+#define SOURCE_TAKEN 0
+#define SOURCE_FULL 1
+
+/* --- facts -------------------------------------------------------------------------------- */
+
+enum source_question {
+    SOURCE_JOB,          /* id */
+    SOURCE_RUN,          /* id */
+    SOURCE_RUN_ATTEMPT,  /* id, attempt */
+    SOURCE_RUN_JOBS,     /* id: the latest attempt's; page */
+    SOURCE_ATTEMPT_JOBS, /* id, attempt; page */
+    SOURCE_RUNS, /* newest first; page, per_page; filter: "branch=x" or "status=failure", already percent-encoded */
+    SOURCE_WORKFLOW_RUNS, /* filter: the workflow's id or file; page, per_page */
+    SOURCE_WORKFLOWS,     /* page */
+    SOURCE_REPO,
+    SOURCE_OWNER_REPOS, /* repo.owner only; the 100 pushed to last; page */
+    SOURCE_MY_REPOS,    /* those the token sees; page */
+};
+
+struct source_answer {
+    const struct source_failure *failure; /* NULL: the body is here, or not_modified */
+    bool not_modified;                    /* 304: what you have still stands */
+    const char *body;                     /* JSON as it came; the callback's time only */
+    size_t len;
+    const char *etag;   /* "" where none */
+    unsigned next_page; /* from Link; 0: this is the last */
+};
+
+/* One question. Owned by the caller; the source's from want_facts until done. */
+struct source_facts {
+    enum source_question question;
+    struct repo_name repo;
+    uint64_t id;
+    unsigned attempt, page, per_page; /* page, per_page 0: the first, 100 */
+    char filter[512];
+    char etag[SOURCE_ETAG_LEN]; /* of what is known; "" where nothing is */
+    enum source_class class;
+
+    void (*done)(struct source_facts *f, const struct source_answer *answer);
+
+    void *call; /* the source's own */
+};
+
+/* Facts that came while something else was asked (a job's status, for the finality of its log). */
+struct source_listener {
+    void *who;
+    void (*job_learnt)(void *who, const struct repo_name *repo, uint64_t job, const char *body,
+                       size_t len);
+};
+
+/* --- the source --------------------------------------------------------------------------- */
+
+struct source_ops {
+    /* `completed`: the job was seen completed before this call. NULL: no memory. */
+    struct source_log *(*log_create)(void *self, const struct repo_name *repo, uint64_t job,
+                                     bool completed, const struct source_log_ops *ops, void *who);
+    /* No wants may be under way. After the call `who` is not called any more (a told() that runs
+     * at this moment on the network thread may still finish: `who` must be counted until `released`). */
+    void (*log_release)(struct source_log *log, void (*released)(void *who));
+    void (*want_bytes)(void *self, struct source_bytes *b);
+    /* Asks a live log for its state again: told() comes if anything changed, then checked(who, failure or NULL). */
+    void (*log_check)(struct source_log *log,
+                      void (*checked)(void *who, const struct source_failure *failure));
+    /* Somebody waits for what was asked as prefetch. */
+    void (*promote)(void *self, struct source_bytes *b);
+    void (*want_facts)(void *self, struct source_facts *f);
+    void (*resume)(void *self);
+};
+
+struct source {
+    void *self;
+    const struct source_ops *ops;
+};
+
+#endif
