@@ -1,0 +1,147 @@
+/*
+ * facts.h - what GitHub says about repositories, workflows, runs, jobs and steps, as plain structs.
+ *
+ * Floor 0: whoever wants facts reads them here without knowing how they were got. The structs know
+ * no JSON, no HTTP, no age and no lock; who holds one says who may touch it.
+ *
+ * Owners: a struct owns its strings and arrays. facts_*_finish frees them and leaves the struct
+ * zeroed; it may be called on a zeroed struct and twice. A struct may be moved by assignment.
+ * Strings are never NULL in a struct that was filled; "" is what the server did not say. They are
+ * data from the server: cut to a bound, not checked by any grammar (a name may be "..", hold a
+ * slash, a control character or bytes that are not UTF-8). Times are UTC milliseconds,
+ * FACTS_NO_TIME where the server said none. Ids are 1..FACTS_ID_MAX; 0 is "not said" in a field
+ * that refers to something else.
+ */
+#ifndef GHLOGFS_FACTS_H
+#define GHLOGFS_FACTS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define FACTS_ID_MAX ((UINT64_C(1) << 53) - 1)
+#define FACTS_NO_TIME INT64_C(-1)
+
+enum facts_status {
+    FACTS_STATUS_UNKNOWN,
+    FACTS_QUEUED,
+    FACTS_IN_PROGRESS,
+    FACTS_COMPLETED,
+    FACTS_WAITING,
+    FACTS_REQUESTED,
+    FACTS_PENDING,
+};
+
+enum facts_conclusion {
+    FACTS_NO_CONCLUSION, /* null, absent: there is none yet */
+    FACTS_SUCCESS,
+    FACTS_FAILURE,
+    FACTS_CANCELLED,
+    FACTS_SKIPPED,
+    FACTS_NEUTRAL,
+    FACTS_TIMED_OUT,
+    FACTS_ACTION_REQUIRED,
+    FACTS_STARTUP_FAILURE,
+    FACTS_STALE,
+    FACTS_OTHER_CONCLUSION, /* a word that this table does not know; the text says which */
+};
+
+struct facts_step {
+    uint32_t number;
+    char *name;
+    enum facts_status status;
+    enum facts_conclusion conclusion;
+    int64_t started_ms, completed_ms;
+};
+
+struct facts_job {
+    uint64_t id;
+    uint64_t run_id;  /* 0: not said */
+    uint32_t attempt; /* 1 where not said */
+    char *name;
+    enum facts_status status;
+    enum facts_conclusion conclusion;
+    char *status_text, *conclusion_text; /* as the server wrote them */
+    char *head_sha, *head_branch, *workflow_name, *html_url;
+    int64_t created_ms, started_ms, completed_ms;
+    struct facts_step *steps; /* in the server's order */
+    size_t step_count;
+};
+
+struct facts_run {
+    uint64_t id;
+    uint64_t workflow_id; /* 0: not said */
+    uint64_t number;      /* the workflow's count of runs; 0: not said */
+    uint32_t attempt;     /* the latest; 1 where not said */
+    char *name, *display_title, *event;
+    enum facts_status status;
+    enum facts_conclusion conclusion;
+    char *status_text, *conclusion_text;
+    char *head_branch, *head_sha;
+    char *path;                                  /* ".github/workflows/ci.yml", maybe "...@ref" */
+    char *head_repo_owner, *head_repo_full_name; /* "" when the fork was deleted */
+    char *html_url;
+    int64_t created_ms, started_ms, updated_ms; /* started: of the latest attempt */
+};
+
+struct facts_repo {
+    uint64_t id; /* 0: not said */
+    char *owner, *name, *full_name;
+    bool is_private, is_archived;
+    int64_t pushed_ms;
+};
+
+struct facts_workflow {
+    uint64_t id;
+    char *name, *path, *state;
+};
+
+/* One page of a listing. total_count: of the whole listing, -1 where not said. next_page: the
+ * number of the page after this one, 0 where this is the last; whoever has the Link header fills
+ * it in. */
+struct facts_job_list {
+    struct facts_job *items;
+    size_t count;
+    int64_t total_count;
+    uint32_t next_page;
+};
+
+struct facts_run_list {
+    struct facts_run *items;
+    size_t count;
+    int64_t total_count;
+    uint32_t next_page;
+};
+
+struct facts_repo_list {
+    struct facts_repo *items;
+    size_t count;
+    int64_t total_count;
+    uint32_t next_page;
+};
+
+struct facts_workflow_list {
+    struct facts_workflow *items;
+    size_t count;
+    int64_t total_count;
+    uint32_t next_page;
+};
+
+/* The server's word and ours; NULL and "" are UNKNOWN and NO_CONCLUSION. */
+enum facts_status facts_status_from(const char *text);
+enum facts_conclusion facts_conclusion_from(const char *text);
+
+/* Whether the conclusion is one that the view `failed` lists (S19). */
+bool facts_is_failed(enum facts_conclusion conclusion);
+
+void facts_job_finish(struct facts_job *job);
+void facts_run_finish(struct facts_run *run);
+void facts_repo_finish(struct facts_repo *repo);
+void facts_workflow_finish(struct facts_workflow *workflow);
+
+void facts_job_list_finish(struct facts_job_list *list);
+void facts_run_list_finish(struct facts_run_list *list);
+void facts_repo_list_finish(struct facts_repo_list *list);
+void facts_workflow_list_finish(struct facts_workflow_list *list);
+
+#endif
