@@ -16,6 +16,8 @@ FLOORS = (
     ("github",),
     ("net",),
     ("source", "list", "diag"),
+    ("facts",),
+    ("name",),
 )
 
 # Rooms that only these may enter, whatever their floor. main introduces everybody.
