@@ -28,7 +28,9 @@ def main():
                              cwd=gate.root, capture_output=True, text=True)
         for found in re.finditer(r"^([^\s:]+):(\d+):\d+: ", run.stderr, re.MULTILINE):
             gate.wrong(found.group(1), int(found.group(2)), "not as clang-format writes it")
-        if run.returncode:
+        if gate.findings:
+            print("mended by: clang-format-14 -i", *sorted({path for path, _, _ in gate.findings}))
+        elif run.returncode:
             gate.wrong(".clang-format", 0, run.stderr.strip())
     gate.finish()
 
