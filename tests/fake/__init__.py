@@ -1,0 +1,50 @@
+"""A GitHub on loopback addresses, for tests and benchmarks of a reader of Actions job logs.
+
+Start it:
+    PYTHONPATH=tests python3 -m fake [--bulk octo/hello,25,4,500000] [--api-ms 50 --storage-ms 30]
+    tests/fake/server.py                          the same
+    with fake.FakeGitHub() as github: ...         from a test; a process of its own
+
+It prints one JSON line: {"api", "storage", "root", "control", "token", "pid"}, and ends when its
+stdin closes (not with --stay) or at SIGTERM. The API listens on 127.0.0.1, storage on 127.0.0.2,
+control on a further port of the API's address (and under /_control of the API itself).
+
+    curl -LH "Authorization: Bearer fake-token" $api/repos/octo/hello/actions/jobs/30000000001/logs
+
+Modules:
+    server    sockets, HTTP/1.1, the access log        message   requests, answers, sending plans
+    api       REST routes, rights, limits, ETags       shapes    JSON bodies by the OpenAPI schemas
+    limits    primary and secondary rate limits        storage   signed URLs, ranges, zip of a run
+    world     repositories, runs, jobs, logs           content   made-up logs, any byte checkable
+    faults    what can go wrong, and when              control   the operations a test can ask for
+    client    FakeGitHub
+
+Control operations, {"op": NAME, ...} (the table is in control.py, the arguments in world.py):
+    token value login sees logs         add_repo repo private renamed_from archived pushed_at ...
+    remove_token, owner login type      rename_repo repo to, remove_repo repo
+    add_workflow repo file name         add_run repo id file workflow branch head_repo event status
+    set_run run status conclusion           conclusion attempts actor created_at ...
+    set_job job status log form ...     add_job run id attempt name status conclusion steps log form
+    grow job log                        complete_job job conclusion completed_at form
+    bulk repo runs jobs size            add_folder folder repo
+    latency api_ms storage_ms           bandwidth rate hop (bytes/s of each connection)
+    rate_limit limit remaining reset status token      secondary per_minute concurrent retry_after
+    lifetime seconds, expire_urls       clock skew, auth_status status
+    fault kind ... (see faults.py), clear_faults
+    refuse hop seconds drop, accept hop, drop hop      clear_log, now
+
+A log is {"size": N} (made up, see content.py), {"file": PATH}, {"text": BASE64}, or "none",
+"missing" (storage answers 404), "expired" (API 410), "deleted" (API 404). A form is block, append,
+append-sealed, legacy or legacy-close (no length, no ranges).
+
+The access log has for each request: t, t_end (CLOCK_MONOTONIC), hop, method, path, query (names),
+target, range, status, bytes (of body, sent), aborted, had_authorization, authorization_known,
+user_agent, if_none_match, connection, charged, job, headers.
+
+`gh` works with GH_HOST=github.localhost GH_TOKEN=fake-token HTTP_PROXY=$root: it then asks for
+http://api.github.localhost/..., which the server takes in the form that proxies get.
+"""
+
+from fake.client import FakeError, FakeGitHub
+
+__all__ = ["FakeError", "FakeGitHub"]

@@ -1,0 +1,410 @@
+#!/usr/bin/python3
+"""HTTP/1.1 over plain sockets: listeners, connections, sending well and badly, the access log.
+
+One asyncio loop, one task per connection. Bodies are sent straight from memoryviews or files, so
+that what the log calls sent is what the kernel took.
+"""
+
+import asyncio
+import fcntl
+import os
+import socket
+import struct
+import sys
+import termios
+import time
+
+if __name__ == "__main__":      # started as a script: make the package importable
+    sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+from fake import control
+from fake.api import Api
+from fake.faults import Faults, apply
+from fake.message import Answer, BadRequest, Request
+from fake.storage import Storage
+from fake.world import FilePiece, World
+
+HEAD_MAX = 64 << 10
+SMALL_BODY = 64 << 10
+BACKLOG = 4096
+PACE = 0.02                     # seconds of bandwidth sent at once
+
+
+class Gone(Exception):
+    """The connection is over, by the client or by a fault."""
+
+
+class Hop:
+    """One of the two addresses (or the control one): listener, delays, counters."""
+
+    def __init__(self, name, address):
+        self.name = name
+        self.address = address
+        self.socket = None
+        self.latency = 0.0
+        self.bandwidth = None
+        self.active = self.most_active = self.requests = 0
+        self.connections = set()
+
+    def bind(self):
+        """Bound and not yet listening: the port is ours, and connecting is refused."""
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self.socket.bind(self.address)
+        self.socket.setblocking(False)
+        self.address = self.socket.getsockname()
+
+    @property
+    def url(self):
+        port = self.address[1]
+        return "http://%s%s" % (self.address[0], "" if port == 80 else ":%d" % port)
+
+
+class Connection:
+    """One accepted socket: whole requests in, counted bytes out."""
+
+    def __init__(self, sock, hop, number):
+        self.sock, self.hop, self.number = sock, hop, number
+        self.loop = asyncio.get_running_loop()
+        self.input = bytearray()
+        self.body_sent = 0
+        self.pace_until = 0.0
+        sock.setblocking(False)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    # --- reading ---
+
+    async def _more(self):
+        data = await self.loop.sock_recv(self.sock, 256 << 10)
+        if not data:
+            raise Gone
+        self.input += data
+
+    async def read_request(self):
+        while (end := self.input.find(b"\r\n\r\n")) < 0:
+            if len(self.input) > HEAD_MAX:
+                raise BadRequest("request head too large")
+            await self._more()
+        request = Request(bytes(self.input[:end]))
+        del self.input[:end + 4]
+        length = request.content_length
+        if length and "100-continue" in request.headers.get("expect", "").lower():
+            await self.send(b"HTTP/1.1 100 Continue\r\n\r\n")
+        while len(self.input) < length:
+            await self._more()
+        request.body = bytes(self.input[:length])
+        del self.input[:length]
+        return request
+
+    # --- writing ---
+
+    async def _ready(self, add, remove, timeout=None):
+        future = self.loop.create_future()
+        fd = self.sock.fileno()
+        add(fd, lambda: future.done() or future.set_result(None))
+        try:
+            await asyncio.wait_for(future, timeout) if timeout else await future
+        finally:
+            remove(fd)
+
+    async def _writable(self):
+        await self._ready(self.loop.add_writer, self.loop.remove_writer)
+
+    async def send(self, data, flags=0):
+        view = memoryview(data)
+        while len(view):
+            try:
+                view = view[self.sock.send(view, flags):]
+            except BlockingIOError:
+                await self._writable()
+
+    async def _send_file(self, piece):
+        while piece.length:
+            try:
+                sent = os.sendfile(self.sock.fileno(), piece.fd, piece.offset, piece.length)
+                if sent == 0:
+                    raise Gone
+                piece = piece[sent:]
+            except BlockingIOError:
+                await self._writable()
+
+    async def send_piece(self, piece):
+        """Part of a body, as fast as it goes."""
+        await (self._send_file(piece) if isinstance(piece, FilePiece) else self.send(piece))
+        self.body_sent += len(piece)
+        await asyncio.sleep(0)
+
+    async def send_paced(self, piece, rate):
+        step = max(1, int(rate * PACE))
+        for at in range(0, len(piece), step):
+            part = piece[at:at + step]
+            await self.send_piece(part)
+            self.pace_until = max(self.pace_until, self.loop.time()) + len(part) / rate
+            await asyncio.sleep(self.pace_until - self.loop.time())
+
+    async def send_drip(self, piece, count, every):
+        for at in range(0, len(piece), count):
+            await self.send_piece(piece[at:at + count])
+            await asyncio.sleep(every)
+
+    # --- ending ---
+
+    async def stall(self, seconds):
+        """Silence for so long; Gone once the client gives up."""
+        end = None if seconds is None else self.loop.time() + seconds
+        while end is None or self.loop.time() < end:
+            left = None if end is None else max(0.001, end - self.loop.time())
+            try:
+                await self._ready(self.loop.add_reader, self.loop.remove_reader, left)
+            except asyncio.TimeoutError:
+                return
+            if not self.sock.recv(1, socket.MSG_PEEK):
+                raise Gone
+            await asyncio.sleep(0.05)
+
+    async def reset(self):
+        """RST, after what was sent has been taken by the other side."""
+        for _ in range(200):
+            waiting = fcntl.ioctl(self.sock, termios.TIOCOUTQ, b"\0\0\0\0")
+            if struct.unpack("i", waiting)[0] == 0:
+                break
+            await asyncio.sleep(0.005)
+        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.sock.close()
+
+    def close(self):
+        self.sock.close()
+
+
+class Server:
+    def __init__(self, api=("127.0.0.1", 0), storage=("127.0.0.2", 0), token="fake-token",
+                 ghes=False, lifetime=60.0):
+        self.token = token
+        self.world = World()
+        self.storage = Storage(self.world, lifetime, ghes)
+        self.api = Api(self.world, self.storage, ghes)
+        self.faults = Faults()
+        self.hops = {"api": Hop("api", api), "storage": Hop("storage", storage),
+                     "control": Hop("control", (api[0], 0))}
+        self.api.at_once = lambda: self.hops["api"].active
+        self.world.set_token(token)
+        self.tasks = set()
+        self.accepting = {}
+        self.connection_count = 0
+        self.clear_log()
+
+    # --- listening ---
+
+    def start(self):
+        """Bind and listen; needs a running loop. Returns what a client has to know."""
+        for hop in self.hops.values():
+            hop.bind()
+            self.accept_again(hop.name)
+        self.storage.base = self.hops["storage"].url
+        root = self.hops["api"].url
+        return {"api": root + self.api.prefix, "storage": self.storage.base, "root": root,
+                "control": self.hops["control"].url + "/_control", "token": self.token,
+                "pid": os.getpid()}
+
+    def accept_again(self, name):
+        if name not in self.accepting:
+            self.hops[name].socket.listen(BACKLOG)
+            self.accepting[name] = asyncio.ensure_future(self._accept(self.hops[name]))
+
+    def refuse(self, name, seconds=None, drop=False):
+        """Connections to this hop are refused, for so long or until `accept_again`."""
+        hop = self.hops[name]
+        if name in self.accepting:
+            self.accepting.pop(name).cancel()
+        asyncio.get_running_loop().remove_reader(hop.socket.fileno())
+        hop.socket.close()
+        hop.bind()
+        if drop:
+            self.drop(name)
+        if seconds is not None:
+            asyncio.get_running_loop().call_later(seconds, self.accept_again, name)
+
+    def drop(self, name):
+        """End every connection of this hop, also those in use."""
+        for connection in list(self.hops[name].connections):
+            connection.task.cancel()
+
+    async def _accept(self, hop):
+        loop = asyncio.get_running_loop()
+        while True:
+            sock, _ = await loop.sock_accept(hop.socket)
+            self.connection_count += 1
+            connection = Connection(sock, hop, self.connection_count)
+            connection.task = asyncio.ensure_future(self._serve(connection))
+            self.tasks.add(connection.task)
+            connection.task.add_done_callback(self.tasks.discard)
+
+    async def stop(self):
+        for task in list(self.accepting.values()) + list(self.tasks):
+            task.cancel()
+        for hop in self.hops.values():
+            hop.socket.close()
+        await asyncio.sleep(0)
+
+    # --- a connection's life ---
+
+    async def _serve(self, connection):
+        connection.hop.connections.add(connection)
+        try:
+            while await self._exchange(connection, await connection.read_request()):
+                pass
+        except BadRequest as error:
+            await connection.send(Answer.text(400, str(error)).head(False))
+        except (Gone, OSError, asyncio.CancelledError):
+            pass
+        finally:
+            connection.hop.connections.discard(connection)
+            connection.close()
+
+    async def _exchange(self, connection, request):
+        """One request and its answer; false when the connection is not to be used again."""
+        if connection.hop.name == "control" or request.path.startswith("/_control"):
+            return await self._send_plain(connection, request, control.answer(self, request))
+        on_storage = connection.hop.name == "storage" or self.storage.owns(request.path)
+        request.hop = "storage" if on_storage else "api"
+        hop = self.hops[request.hop]
+        hop.requests += 1
+        hop.active += 1
+        hop.most_active = max(hop.most_active, hop.active)
+        entry = self._new_entry(connection, request)
+        connection.body_sent = 0
+        try:
+            answer = self._answer(request)
+            entry.update(status=answer.status, charged=request.charged, job=request.job_id)
+            await self._delay(hop, request)
+            return await self._send(connection, request, answer, hop)
+        except (Gone, OSError):
+            entry["aborted"] = True
+            raise
+        finally:
+            hop.active -= 1
+            entry.update(bytes=connection.body_sent, t_end=time.monotonic())
+            self.log.append(entry)
+
+    def _answer(self, request):
+        if request.hop == "storage":
+            self.storage.locate(request)
+            answer = self.storage.answer(request)
+        else:
+            answer = self.api.answer(request)
+        fault = self.faults.take(request)
+        return apply(fault, answer) if fault else answer
+
+    @staticmethod
+    async def _delay(hop, request):
+        if hop.latency:
+            await asyncio.sleep(max(0, request.started + hop.latency - time.monotonic()))
+
+    # --- sending ---
+
+    async def _send_plain(self, connection, request, answer):
+        await connection.send(answer.head(request.keep_alive) + answer.body)
+        return request.keep_alive
+
+    async def _send(self, connection, request, answer, hop):
+        plan = answer.plan
+        if plan.cut_at == -1:
+            await self._cut(connection, plan)
+        keep = (request.keep_alive and not plan.close and not plan.no_length
+                and answer.framing != "close")
+        head = answer.head(keep)
+        if request.method == "HEAD" or answer.status in (204, 304):
+            await connection.send(head)
+            return keep
+        plain = answer.source is None and answer.length <= SMALL_BODY and not hop.bandwidth
+        if plain and plan.cut_at is None and not plan.drip and not plan.extra:
+            await connection.send(head + answer.body)
+            connection.body_sent = answer.length
+            return keep
+        await connection.send(head, socket.MSG_MORE if plan.cut_at is None else 0)
+        await self._send_body(connection, answer, hop.bandwidth)
+        await connection.send(plan.extra)
+        return keep
+
+    async def _send_body(self, connection, answer, rate):
+        plan = answer.plan
+        chunked = answer.framing == "chunked"
+        if plan.cut_at == 0:
+            await self._cut(connection, plan)
+        for piece in answer.pieces():
+            before = connection.body_sent
+            if plan.cut_at and plan.cut_at <= before + len(piece):
+                at, plan.cut_at = plan.cut_at - before, None
+                await self._send_part(connection, piece[:at], plan, rate, chunked)
+                await self._cut(connection, plan)
+                piece = piece[at:]
+            await self._send_part(connection, piece, plan, rate, chunked)
+        if chunked:
+            await connection.send(b"0\r\n\r\n")
+
+    @staticmethod
+    async def _send_part(connection, piece, plan, rate, chunked):
+        if not len(piece):
+            return
+        if chunked:
+            await connection.send(b"%x\r\n" % len(piece), socket.MSG_MORE)
+        if plan.drip:
+            await connection.send_drip(piece, *plan.drip)
+        elif rate:
+            await connection.send_paced(piece, rate)
+        else:
+            await connection.send_piece(piece)
+        if chunked:
+            await connection.send(b"\r\n")
+
+    @staticmethod
+    async def _cut(connection, plan):
+        """What happens at the cut. Only a stall that ends comes back."""
+        if plan.cut_how == "stall":
+            await connection.stall(plan.seconds)
+            return
+        if plan.cut_how == "reset":
+            await connection.reset()
+        raise Gone
+
+    # --- the access log ---
+
+    def _new_entry(self, connection, request):
+        given = request.headers.get("authorization")
+        known = given is not None and self.token in given
+        if given is not None and request.hop == "storage":
+            self.token_leaks += 1
+        if self.token in request.target:
+            self.token_leaks += 1
+        return {
+            "t": request.started, "hop": request.hop, "method": request.method,
+            "path": request.path, "query": sorted(request.query), "target": request.target,
+            "range": request.headers.get("range"), "status": 0, "bytes": 0, "aborted": False,
+            "had_authorization": given is not None, "authorization_known": known,
+            "user_agent": request.headers.get("user-agent"),
+            "if_none_match": request.headers.get("if-none-match"),
+            "connection": connection.number, "charged": False, "job": None,
+            "headers": request.headers,
+        }
+
+    def clear_log(self):
+        self.log = []
+        self.token_leaks = 0
+        for hop in self.hops.values():
+            hop.requests = 0
+            hop.most_active = hop.active
+
+    def counters(self):
+        shown = {"token_leaks": self.token_leaks, "connections": self.connection_count,
+                 "charged": sum(entry["charged"] for entry in self.log)}
+        for name in ("api", "storage"):
+            hop = self.hops[name]
+            shown[name] = {"requests": hop.requests, "active": hop.active,
+                           "max_concurrent": hop.most_active, "open": len(hop.connections),
+                           "bytes": sum(e["bytes"] for e in self.log if e["hop"] == name)}
+        return shown
+
+
+if __name__ == "__main__":
+    from fake.__main__ import main
+    main()
