@@ -1,0 +1,100 @@
+/*
+ * What the user asked for: command line and environment become one struct, constant after start.
+ *
+ * Prints nothing, exits never, knows no FUSE and no curl. Nothing here touches the disk or the
+ * network (only the current directory is asked for, to make paths absolute): the token is found by
+ * options_token.h, and whether directories and files are usable is for the rooms that use them.
+ *
+ * Owner: main. options_parse fills the struct, options_finish frees it. One thread until the struct
+ * is complete; read by any thread after that.
+ * Units: sizes in bytes, times in seconds.
+ * Errors: negative errno and one line without a newline in `message`; outputs untouched on failure.
+ */
+#ifndef GHLOGFS_OPTIONS_H
+#define GHLOGFS_OPTIONS_H
+
+#include "options_api.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define OPTIONS_TOKEN_CAP 4096  /* room for a token and its NUL */
+#define OPTIONS_MESSAGE_CAP 512 /* enough for any message; longer ones are cut */
+#define OPTIONS_MOUNT_ARGS 3
+
+enum options_token_source {
+    OPTIONS_TOKEN_NONE,
+    OPTIONS_TOKEN_FILE,
+    OPTIONS_TOKEN_ENVIRONMENT,
+    OPTIONS_TOKEN_CREDENTIAL,
+    OPTIONS_TOKEN_GH,
+};
+
+struct options {
+    struct options_api api; /* the API base in effect */
+
+    /* All paths are absolute: a daemon leaves its directory. Symbolic links are not resolved. */
+    char *mountpoint;
+    char *cache_dir;
+    char *token_file; /* NULL: not given */
+    char *ca_file;    /* NULL: the TLS library's own */
+    char *proxy;      /* NULL: none at all (curl must not look itself); may hold a password */
+    char *no_proxy;   /* NULL: none */
+
+    uint64_t cache_size;
+    uint64_t memory;
+    unsigned runs;
+    unsigned fresh;
+    unsigned connections;
+    unsigned prefetch;
+    unsigned reserve;
+    unsigned wait;
+    unsigned timeout;
+    unsigned deadline;
+    bool no_cache;
+    bool offline;
+    bool timestamps;
+    bool foreground; /* also with debug */
+    bool debug;
+
+    /* With one of these the rest of the struct is not filled in. */
+    bool help;
+    bool version;
+
+    /* What libfuse is to be given, ready for FUSE_ARGS_INIT: name, "-o", words; NULL at the end.
+     * Always holds ro, default_permissions, nosuid, nodev, fsname and subtype. */
+    int mount_argc;
+    char *mount_argv[OPTIONS_MOUNT_ARGS + 1];
+
+    /* Where mount_argv comes from. */
+    bool allow_other;
+    bool allow_root;
+    bool auto_unmount;
+    bool noexec;
+    bool noatime;
+    char *fsname;
+    char *subtype;
+    char *api_url; /* as given, NULL otherwise; `api` is what counts */
+
+    /* Set by options_find_token. The token is never printed. */
+    enum options_token_source token_source;
+    const char *token_origin; /* for messages: "GH_TOKEN", "token_file"; "none" without a token */
+    char token[OPTIONS_TOKEN_CAP];
+};
+
+/* Reads a command line (argv[0] is skipped) over an environment (NULL at the end). -EINVAL: the
+ * user's mistake, told in `message`; -ENOMEM, or what getcwd says. */
+int options_parse(struct options *options, int argc, char *const *argv, char *const *env,
+                  char *message, size_t message_cap);
+
+/* Frees what options_parse allocated and erases the token. A zeroed struct is fine. */
+void options_finish(struct options *options);
+
+/* Overwrites the token, once those who need it have their own copy. Where it came from stays. */
+void options_forget_token(struct options *options);
+
+/* The effective options, one name=value a line, without secrets. Caller frees; NULL: no memory. */
+char *options_describe(const struct options *options);
+
+#endif
