@@ -36,9 +36,11 @@ def way_back(graph, start):
 def main():
     gate = common.Gate(__doc__)
     graph = graph_of(gate)
-    for module in graph:
+    told = set()
+    for module in sorted(graph):
         chain = way_back(graph, module)
-        if chain:
+        if chain and frozenset(chain) not in told:
+            told.add(frozenset(chain))
             path, line = graph[module][chain[1]]
             gate.wrong(path, line, "include cycle: " + " -> ".join(chain))
     gate.finish()
