@@ -63,7 +63,8 @@ struct budget {
     uint32_t reserve;
     struct budget_pace all, prefetch;
     int64_t limit, remaining; /* -1: the server has named none */
-    int64_t reset_ms;         /* when `remaining` is `limit` again; 0: not known */
+    int64_t reset_ms;         /* when `remaining` is `limit` again; 0: it is */
+    int64_t reset_s;          /* the same as the server said it, UTC: which window this is */
     int64_t limited_until_ms; /* 0: not */
     int64_t penalty_ms;       /* the last wait of our own choice; 0: none since all went well */
     uint32_t in_flight;       /* went, not settled */

@@ -25,7 +25,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define PARSE_BODY_MAX (32u << 20)
+#define PARSE_BODY_MAX (16u << 20)
 #define PARSE_DEPTH_MAX 64
 #define PARSE_VALUES_MAX 1000000 /* cJSON takes 64 bytes and more for each */
 #define PARSE_TEXT_MAX 1024

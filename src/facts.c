@@ -1,0 +1,134 @@
+#include "facts.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* A word of the server and its number here. */
+struct word {
+    const char *text;
+    int value;
+};
+
+static const struct word statuses[] = {
+    {"queued", FACTS_QUEUED},   {"in_progress", FACTS_IN_PROGRESS}, {"completed", FACTS_COMPLETED},
+    {"waiting", FACTS_WAITING}, {"requested", FACTS_REQUESTED},     {"pending", FACTS_PENDING},
+};
+
+static const struct word conclusions[] = {
+    {"success", FACTS_SUCCESS},
+    {"failure", FACTS_FAILURE},
+    {"cancelled", FACTS_CANCELLED},
+    {"skipped", FACTS_SKIPPED},
+    {"neutral", FACTS_NEUTRAL},
+    {"timed_out", FACTS_TIMED_OUT},
+    {"action_required", FACTS_ACTION_REQUIRED},
+    {"startup_failure", FACTS_STARTUP_FAILURE},
+    {"stale", FACTS_STALE},
+};
+
+static int find_word(const struct word *words, size_t count, const char *text, int otherwise)
+{
+    for (size_t i = 0; i < count; i++)
+        if (!strcmp(words[i].text, text))
+            return words[i].value;
+    return otherwise;
+}
+
+enum facts_status facts_status_from(const char *text)
+{
+    return (enum facts_status)find_word(statuses, sizeof(statuses) / sizeof(*statuses),
+                                        text ? text : "", FACTS_STATUS_UNKNOWN);
+}
+
+enum facts_conclusion facts_conclusion_from(const char *text)
+{
+    if (!text || !*text)
+        return FACTS_NO_CONCLUSION;
+    return (enum facts_conclusion)find_word(conclusions, sizeof(conclusions) / sizeof(*conclusions),
+                                            text, FACTS_OTHER_CONCLUSION);
+}
+
+bool facts_is_failed(enum facts_conclusion conclusion)
+{
+    return conclusion == FACTS_FAILURE || conclusion == FACTS_TIMED_OUT ||
+           conclusion == FACTS_STARTUP_FAILURE;
+}
+
+void facts_job_finish(struct facts_job *job)
+{
+    for (size_t i = 0; i < job->step_count; i++)
+        free(job->steps[i].name);
+    free(job->steps);
+    free(job->name);
+    free(job->status_text);
+    free(job->conclusion_text);
+    free(job->head_sha);
+    free(job->head_branch);
+    free(job->workflow_name);
+    free(job->html_url);
+    *job = (struct facts_job){0};
+}
+
+void facts_run_finish(struct facts_run *run)
+{
+    free(run->name);
+    free(run->display_title);
+    free(run->event);
+    free(run->status_text);
+    free(run->conclusion_text);
+    free(run->head_branch);
+    free(run->head_sha);
+    free(run->path);
+    free(run->head_repo_owner);
+    free(run->head_repo_full_name);
+    free(run->html_url);
+    *run = (struct facts_run){0};
+}
+
+void facts_repo_finish(struct facts_repo *repo)
+{
+    free(repo->owner);
+    free(repo->name);
+    free(repo->full_name);
+    *repo = (struct facts_repo){0};
+}
+
+void facts_workflow_finish(struct facts_workflow *workflow)
+{
+    free(workflow->name);
+    free(workflow->path);
+    free(workflow->state);
+    *workflow = (struct facts_workflow){0};
+}
+
+void facts_job_list_finish(struct facts_job_list *list)
+{
+    for (size_t i = 0; i < list->count; i++)
+        facts_job_finish(&list->items[i]);
+    free(list->items);
+    *list = (struct facts_job_list){0};
+}
+
+void facts_run_list_finish(struct facts_run_list *list)
+{
+    for (size_t i = 0; i < list->count; i++)
+        facts_run_finish(&list->items[i]);
+    free(list->items);
+    *list = (struct facts_run_list){0};
+}
+
+void facts_repo_list_finish(struct facts_repo_list *list)
+{
+    for (size_t i = 0; i < list->count; i++)
+        facts_repo_finish(&list->items[i]);
+    free(list->items);
+    *list = (struct facts_repo_list){0};
+}
+
+void facts_workflow_list_finish(struct facts_workflow_list *list)
+{
+    for (size_t i = 0; i < list->count; i++)
+        facts_workflow_finish(&list->items[i]);
+    free(list->items);
+    *list = (struct facts_workflow_list){0};
+}
