@@ -17,7 +17,7 @@ Modules:
     limits    primary and secondary rate limits        storage   signed URLs, ranges, zip of a run
     world     repositories, runs, jobs, logs           content   made-up logs, any byte checkable
     faults    what can go wrong, and when              control   the operations a test can ask for
-    client    FakeGitHub
+    client    FakeGitHub                               asking    how tests ask; schema: a validator
 
 Control operations, {"op": NAME, ...} (the table is in control.py, the arguments in world.py):
     token value login sees logs         add_repo repo private renamed_from archived pushed_at ...
@@ -26,7 +26,7 @@ Control operations, {"op": NAME, ...} (the table is in control.py, the arguments
     set_run run status conclusion           conclusion attempts actor created_at ...
     set_job job status log form ...     add_job run id attempt name status conclusion steps log form
     grow job log                        complete_job job conclusion completed_at form
-    bulk repo runs jobs size            add_folder folder repo
+    bulk repo runs jobs size form ...   add_folder folder repo
     latency api_ms storage_ms           bandwidth rate hop (bytes/s of each connection)
     rate_limit limit remaining reset status token      secondary per_minute concurrent retry_after
     lifetime seconds, expire_urls       clock skew, auth_status status
@@ -39,7 +39,7 @@ append-sealed, legacy or legacy-close (no length, no ranges).
 
 The access log has for each request: t, t_end (CLOCK_MONOTONIC), hop, method, path, query (names),
 target, range, status, bytes (of body, sent), aborted, had_authorization, authorization_known,
-user_agent, if_none_match, connection, charged, job, headers.
+user_agent, if_none_match, connection, charged, job, fault (its id), headers.
 
 `gh` works with GH_HOST=github.localhost GH_TOKEN=fake-token HTTP_PROXY=$root: it then asks for
 http://api.github.localhost/..., which the server takes in the form that proxies get.

@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import json
 import os
+import resource
 import signal
 import sys
 import threading
@@ -72,7 +73,13 @@ async def _serve(options):
     await server.stop()
 
 
+def _raise_file_limit():
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
 def main(arguments=None):
+    _raise_file_limit()
     asyncio.run(_serve(_parse(arguments)))
     sys.stdout.flush()
     os._exit(0)                 # not to wait for the thread that reads stdin

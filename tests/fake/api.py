@@ -299,7 +299,7 @@ def _job(ask, job_id, **where):
 def _workflow(ask, workflow_id, **where):
     repo = _repo(ask, **where)
     for flow in repo.workflows.values():
-        if workflow_id in (str(flow.id), flow.path, flow.path.rpartition("/")[2]):
+        if workflow_id in (str(flow.id), flow.path.rpartition("/")[2]):
             return repo, flow
     raise not_found()
 

@@ -8,6 +8,8 @@ import subprocess
 import sys
 import urllib.parse
 
+from fake.control import OPS
+
 TESTS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
@@ -69,7 +71,7 @@ class FakeGitHub:
             raise FakeError(value["error"])
         return value
 
-    def op(self, name, **arguments):
+    def op(self, name, /, **arguments):
         return self._ask("POST", "", dict(arguments, op=name))["result"]
 
     def ops(self, operations):
@@ -77,7 +79,7 @@ class FakeGitHub:
         return self._ask("POST", "", list(operations))["results"]
 
     def __getattr__(self, name):
-        if name.startswith("_"):
+        if name not in OPS:
             raise AttributeError(name)
         return lambda **arguments: self.op(name, **arguments)
 
@@ -98,8 +100,8 @@ class FakeGitHub:
         """Append to a log; returns its new length."""
         return self.op("grow", job=job, **_with_log({}, text, size, None))
 
-    def complete_job(self, job, **fields):
-        return self.op("complete_job", job=job, **fields)
+    def complete_job(self, job, text=None, size=None, **fields):
+        return self.op("complete_job", job=job, **_with_log(fields, text, size, None))
 
     def bulk(self, repo, runs, jobs, size, **fields):
         """[{"run": id, "jobs": [id, ...]}, ...]"""

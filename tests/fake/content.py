@@ -1,11 +1,11 @@
 """Made-up logs: any byte of any size, as a pure function of (job id, offset).
 
-A made-up log is lines of LINE bytes, newline included:
+A made-up log is lines of LINE bytes, filled up with dots, newline included:
 
-    2026-01-01T00:00:00.0060000Z job 0000000000000042 line 0000000001 compile unit 0001 ok ......
+    2026-01-01T00:00:00.0060000Z job 0000000000000042 line 0000000001 compile unit 0001 ok....
 
-The line's number and the job's id make every byte's place checkable. 101 is prime to every page and
-block size, so lines cross all boundaries. Each thousandth line (number 500, 1500, ...) holds NEEDLE.
+The line's number and the job's id make every byte's place checkable. 101 is prime to every page
+and block size, so lines cross all boundaries. Each thousandth line (500, 1500, ...) holds NEEDLE.
 Lines are 6 ms apart: a block of 10,000 lines is one minute, so within a block only a few columns
 differ from a template, and they are stamped by strided slices: several GB/s in plain Python.
 """

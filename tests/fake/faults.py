@@ -20,7 +20,8 @@ What it does, `kind` and its arguments:
     etag            value
     header          headers {}: set, or removed with null
     gzip            Content-Encoding: gzip though nobody asked
-    location        value: another Location, null for none
+    location        value: another Location, null for none; {host} and {path} in it stand for
+                    those of the true one
     huge_headers    size (of one header) and count
     json            form huge | malformed | truncated | deep | nul | html | empty; size
     nul             NUL bytes put into the body in place of every thousandth byte
@@ -57,14 +58,11 @@ class Fault:
                 and want.get("method") in (None, request.method)
                 and want.get("range", "") in request.headers.get("range", ""))
 
-    def take(self):
-        """Count one matching request; true if it is hit."""
-        self.seen += 1
+    @property
+    def ready(self):
+        """Whether the matching request just counted is to be hit."""
         times = self.match.get("times", 1)
-        if self.seen < self.match.get("nth", 1) or (times >= 0 and self.hits >= times):
-            return False
-        self.hits += 1
-        return True
+        return self.seen >= self.match.get("nth", 1) and (times < 0 or self.hits < times)
 
 
 class Faults:
@@ -86,11 +84,14 @@ class Faults:
         self.all.clear()
 
     def take(self, request):
-        """The one fault that hits this request, or None. All that match are counted."""
-        hit = None
-        for fault in self.all:
-            if fault.meets(request) and (hit is None) and fault.take():
-                hit = fault
+        """The fault that hits this request, or None. All that match count it; the first ready
+        one hits."""
+        meeting = [fault for fault in self.all if fault.meets(request)]
+        for fault in meeting:
+            fault.seen += 1
+        hit = next((fault for fault in meeting if fault.ready), None)
+        if hit:
+            hit.hits += 1
         return hit
 
     def describe(self):
@@ -190,7 +191,8 @@ def _gzip(answer):
 
 
 def _location(answer, value=None):
-    answer.set("Location", value)
+    host, _, path = (answer.get("Location") or "").partition("://")[2].partition("/")
+    answer.set("Location", value and value.replace("{host}", host).replace("{path}", "/" + path))
 
 
 def _huge_headers(answer, size=100_000, count=1):

@@ -109,9 +109,10 @@ class Answer:
         """As Azure writes them: XML behind a BOM."""
         request_id = str(uuid.uuid4())
         when = time.strftime("%Y-%m-%dT%H:%M:%S.0000000Z", time.gmtime())
-        more = "<AuthenticationErrorDetail>%s</AuthenticationErrorDetail>" % detail if detail else ""
+        more = detail and "<AuthenticationErrorDetail>%s</AuthenticationErrorDetail>" % detail
         body = ('\ufeff<?xml version="1.0" encoding="utf-8"?><Error><Code>%s</Code><Message>%s\n'
-                "RequestId:%s\nTime:%s</Message>%s</Error>" % (code, message, request_id, when, more))
+                "RequestId:%s\nTime:%s</Message>%s</Error>"
+                % (code, message, request_id, when, more or ""))
         return cls(status, [("Content-Type", "application/xml"), ("x-ms-request-id", request_id),
                             ("x-ms-version", "2025-11-05"), ("x-ms-error-code", code),
                             ("Server", "Windows-Azure-Blob/1.0 Microsoft-HTTPAPI/2.0"),

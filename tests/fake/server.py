@@ -13,6 +13,7 @@ import struct
 import sys
 import termios
 import time
+import traceback
 
 if __name__ == "__main__":      # started as a script: make the package importable
     sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -27,6 +28,7 @@ from fake.world import FilePiece, World
 HEAD_MAX = 64 << 10
 SMALL_BODY = 64 << 10
 BACKLOG = 4096
+SHORT_TOKEN = 8                 # up to here a token is too like other text to be searched for
 PACE = 0.02                     # seconds of bandwidth sent at once
 
 
@@ -189,7 +191,8 @@ class Server:
         self.api.at_once = lambda: self.hops["api"].active
         self.world.set_token(token)
         self.tasks = set()
-        self.accepting = {}
+        self.accepting = {}             # name of a hop -> the task that accepts
+        self.timers = {}                # name of a hop -> when it accepts again
         self.connection_count = 0
         self.clear_log()
 
@@ -207,6 +210,7 @@ class Server:
                 "pid": os.getpid()}
 
     def accept_again(self, name):
+        self._stop_timer(name)
         if name not in self.accepting:
             self.hops[name].socket.listen(BACKLOG)
             self.accepting[name] = asyncio.ensure_future(self._accept(self.hops[name]))
@@ -216,13 +220,20 @@ class Server:
         hop = self.hops[name]
         if name in self.accepting:
             self.accepting.pop(name).cancel()
+        self._stop_timer(name)
         asyncio.get_running_loop().remove_reader(hop.socket.fileno())
         hop.socket.close()
         hop.bind()
         if drop:
             self.drop(name)
         if seconds is not None:
-            asyncio.get_running_loop().call_later(seconds, self.accept_again, name)
+            loop = asyncio.get_running_loop()
+            self.timers[name] = loop.call_later(seconds, self.accept_again, name)
+
+    def _stop_timer(self, name):
+        timer = self.timers.pop(name, None)
+        if timer:
+            timer.cancel()
 
     def drop(self, name):
         """End every connection of this hop, also those in use."""
@@ -232,7 +243,11 @@ class Server:
     async def _accept(self, hop):
         loop = asyncio.get_running_loop()
         while True:
-            sock, _ = await loop.sock_accept(hop.socket)
+            try:
+                sock, _ = await loop.sock_accept(hop.socket)
+            except OSError:             # out of descriptors, or a client that left at once
+                await asyncio.sleep(0.05)
+                continue
             self.connection_count += 1
             connection = Connection(sock, hop, self.connection_count)
             connection.task = asyncio.ensure_future(self._serve(connection))
@@ -274,11 +289,11 @@ class Server:
         entry = self._new_entry(connection, request)
         connection.body_sent = 0
         try:
-            answer = self._answer(request)
+            answer = self._answer(request, entry)
             entry.update(status=answer.status, charged=request.charged, job=request.job_id)
             await self._delay(hop, request)
             return await self._send(connection, request, answer, hop)
-        except (Gone, OSError):
+        except (Gone, OSError, asyncio.CancelledError):
             entry["aborted"] = True
             raise
         finally:
@@ -286,14 +301,21 @@ class Server:
             entry.update(bytes=connection.body_sent, t_end=time.monotonic())
             self.log.append(entry)
 
-    def _answer(self, request):
-        if request.hop == "storage":
-            self.storage.locate(request)
-            answer = self.storage.answer(request)
-        else:
-            answer = self.api.answer(request)
+    def _answer(self, request, entry):
+        try:
+            if request.hop == "storage":
+                self.storage.locate(request)
+                answer = self.storage.answer(request)
+            else:
+                answer = self.api.answer(request)
+        except Exception:               # a fault of the server itself must be seen
+            traceback.print_exc()
+            return Answer.text(500, "the loopback GitHub failed")
         fault = self.faults.take(request)
-        return apply(fault, answer) if fault else answer
+        if fault is None:
+            return answer
+        entry["fault"] = fault.number
+        return apply(fault, answer)
 
     @staticmethod
     async def _delay(hop, request):
@@ -371,10 +393,8 @@ class Server:
 
     def _new_entry(self, connection, request):
         given = request.headers.get("authorization")
-        known = given is not None and self.token in given
-        if given is not None and request.hop == "storage":
-            self.token_leaks += 1
-        if self.token in request.target:
+        known = given is not None and any(token in given for token in self.world.tokens)
+        if self._leaks(request):
             self.token_leaks += 1
         return {
             "t": request.started, "hop": request.hop, "method": request.method,
@@ -383,9 +403,19 @@ class Server:
             "had_authorization": given is not None, "authorization_known": known,
             "user_agent": request.headers.get("user-agent"),
             "if_none_match": request.headers.get("if-none-match"),
-            "connection": connection.number, "charged": False, "job": None,
+            "connection": connection.number, "charged": False, "job": None, "fault": None,
             "headers": request.headers,
         }
+
+    def _leaks(self, request):
+        """A token where none belongs: in any header that storage sees, or in any URL."""
+        seen = [request.target]
+        if request.hop == "storage":
+            if "authorization" in request.headers:
+                return True
+            seen += request.headers.values()
+        tokens = [token for token in self.world.tokens if len(token) > SHORT_TOKEN]
+        return any(token in text for token in tokens for text in seen)
 
     def clear_log(self):
         self.log = []

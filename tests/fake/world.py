@@ -98,7 +98,9 @@ class Log:
     def __init__(self, job_id, spec, form=None):
         self.job_id = job_id
         self.absent = spec if spec in ABSENT else None
-        self.parts = [] if self.absent else [self._part(spec)]
+        self.parts = []
+        if not self.absent:
+            self.parts.append(self._part(spec))
         self.form = form
         self.changes = 1
         self.modified = None
@@ -108,19 +110,17 @@ class Log:
             raise WorldError("log: one of size, file, text or a word of %s" % (ABSENT,))
         (kind, value), = spec.items()
         if kind == "size":
-            return MadePart(self.job_id, self.length if self.parts_made() else 0, value)
+            made = all(isinstance(part, MadePart) for part in self.parts)
+            return MadePart(self.job_id, self.length if made else 0, value)
         if kind == "file":
             return FilePart(value)
         if kind == "text":
             return BytesPart(base64.b64decode(value))
         raise WorldError("log: unknown kind %r" % kind)
 
-    def parts_made(self):
-        return all(isinstance(part, MadePart) for part in getattr(self, "parts", ()))
-
     @property
     def length(self):
-        return sum(part.length for part in getattr(self, "parts", ()))
+        return sum(part.length for part in self.parts)
 
     def grow(self, spec):
         part = self._part(spec)
@@ -343,7 +343,8 @@ class World:
         path = file if "/" in file else ".github/workflows/" + file
         if path not in repo.workflows:
             self.version += 1
-            repo.workflows[path] = Workflow(self._take_id("workflow", id), path, name or "CI", state)
+            number = self._take_id("workflow", id)
+            repo.workflows[path] = Workflow(number, path, name or "CI", state)
         return repo.workflows[path]
 
     def _head_repo(self, repo, full_name):
@@ -433,13 +434,15 @@ class World:
         job.log.grow(spec)
         job.log.modified = time.time()
 
-    def complete_job(self, job, conclusion="success", completed_at=None, form=None):
-        """The runner drains its log, seals it, and then reports the job."""
+    def complete_job(self, job, conclusion="success", completed_at=None, form=None, log=None):
+        """The runner drains its log, seals what was there already, and then reports the job."""
         finished = seconds_of(completed_at, time.time())
-        self.set_job(job, status="completed", conclusion=conclusion, completed_at=finished)
-        job.steps = default_steps(job.started_at, finished, conclusion)
-        if form or job.log.form == "append":
-            job.log.form = _known_form(form) or "append-sealed"
+        if form is None and log is None and not job.log.absent and job.form == "append":
+            form = "append-sealed"
+        self.set_job(job, status="completed", conclusion=conclusion, completed_at=finished,
+                     steps=default_steps(job.started_at, finished, conclusion), form=form, log=log)
+        job.log.changes += 1
+        job.log.modified = None
 
     def add_folder(self, folder, full_name="octo/logs"):
         """One run whose jobs' logs are the files of a folder, in the order of their names."""
