@@ -332,7 +332,7 @@ def test_secondary_limits(github, ask):
     assert [ask("/rate_limit").status for _ in range(3)] == [200, 200, 429]
     assert ask("/rate_limit").headers["retry-after"] == "7"
     github.secondary(concurrent=2)
-    github.latency(api_ms=300)
+    github.latency(api_ms=600)
     with concurrent.futures.ThreadPoolExecutor(4) as pool:
         found = [reply.status for reply in pool.map(ask, ["/rate_limit"] * 4)]
     assert sorted(found) == [200, 200, 403, 403]
@@ -400,10 +400,10 @@ def test_signature_is_checked(github, ask):
 
 def test_signed_url_expires(github, ask):
     job = one_job(github)
-    github.lifetime(seconds=0.3)
+    github.lifetime(seconds=1)
     url = ask.signed(job)
     assert get(url).status == 200
-    time.sleep(0.4)
+    time.sleep(1.1)
     assert b"Signature not valid in the specified time frame" in get(url).body
     github.lifetime(seconds=60)
     url = ask.signed(job)
