@@ -9,7 +9,7 @@ packages_build=(
 packages_mount=(fuse3 ca-certificates python3)
 packages_test=(
     libcmocka-dev python3 python3-pytest universal-ctags clang-format-14 binutils
-    diffutils less ripgrep rsync tar
+    diffutils gh less ripgrep rsync tar
 )
 packages_ci=(clang libclang-rt-14-dev llvm-14 valgrind)
 

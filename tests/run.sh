@@ -4,7 +4,8 @@
 #   tests/run.sh [--release|--debug|--clang|--asan|--tsan] [--only PART]... [--fast]
 #                [--unit REGEX] [-- PYTEST ARGUMENTS]
 #
-#   --only PART   unit, style or e2e; may be given more than once (all three otherwise)
+#   --only PART   style, unit, fake (the loopback GitHub's own tests) or e2e; may be given more
+#                 than once (all of them otherwise)
 #   --fast        leaves out the end-to-end tests marked slow
 #   --unit REGEX  only the unit tests whose name matches
 #
@@ -25,7 +26,7 @@ pytest_args=()
 while [ $# -gt 0 ]; do
     case $1 in
     --release | --debug | --clang | --asan | --tsan) preset=${1#--} ;;
-    --only) parts+=("${2:?--only needs unit, style or e2e}") && shift ;;
+    --only) parts+=("${2:?--only needs style, unit, fake or e2e}") && shift ;;
     --fast) pytest_args+=(-m "not slow") ;;
     --unit) unit=${2:?--unit needs a regular expression} && shift ;;
     -h | --help) usage && exit 0 ;;
@@ -34,7 +35,7 @@ while [ $# -gt 0 ]; do
     esac
     shift
 done
-[ "${#parts[@]}" -eq 0 ] && parts=(unit style e2e)
+[ "${#parts[@]}" -eq 0 ] && parts=(style unit fake e2e)
 case $preset in
 asan | tsan) parts=("${parts[@]/style/}") ;; # the gates read plain objects
 esac
@@ -76,6 +77,14 @@ run_ctest() {
     run "$label" "${fixed[@]}" ctest --preset "$preset" -L "^$label\$" -j "$(nproc)" "$@"
 }
 
+run_pytest() {
+    local name=$1
+    shift
+    run "$name" env PYTHONPATH=tests PYTHONDONTWRITEBYTECODE=1 \
+        GHLOGFS_BINARY="$PWD/$build/ghlogfs" \
+        /usr/bin/python3 -m pytest -p no:cacheprovider -rs "tests/$name" "$@"
+}
+
 run_e2e() {
     if ! fuse_is_here; then
         if [ "${CI:-}" = true ]; then
@@ -86,9 +95,7 @@ run_e2e() {
         fi
         return
     fi
-    run e2e env PYTHONPATH=tests PYTHONDONTWRITEBYTECODE=1 \
-        GHLOGFS_BINARY="$PWD/$build/ghlogfs" \
-        /usr/bin/python3 -m pytest -p no:cacheprovider -rs tests/e2e "${pytest_args[@]}"
+    run_pytest e2e "${pytest_args[@]}"
     if [ "${CI:-}" = true ] && grep -iE '^SKIPPED .*fuse' "$closing/e2e.log"; then
         echo "With CI=true no test may be skipped for want of FUSE."
         failed=1
@@ -117,7 +124,7 @@ check_sanitizers() {
 # The runners' own closing lines, once more and together.
 close() {
     local log
-    for log in "$closing"/{style,unit,e2e}.log; do
+    for log in "$closing"/{style,unit,fake,e2e}.log; do
         [ -f "$log" ] && grep -E '^[0-9]+% tests passed|^=+ .* in [0-9.]+s|^The end-to-end' "$log" |
             tail -n 1
     done
@@ -127,6 +134,7 @@ prepare || exit 1
 prepare_sanitizers
 wants style && run_ctest style
 wants unit && run_ctest unit -R "$unit"
+wants fake && run_pytest fake
 wants e2e && run_e2e
 check_sanitizers
 [ "${#parts[@]}" -gt 1 ] && echo && close
