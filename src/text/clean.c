@@ -1,0 +1,366 @@
+#include "text/clean.h"
+
+#include <string.h>
+
+#define BYTE_ESC 0x1b
+#define BYTE_BEL 0x07
+#define BYTE_LEAD 0xc2 /* leads the UTF-8 form of U+0080 to U+00BF, and nothing else */
+
+/* What is being looked at. In every state but IN_TEXT, `held` has the undecided raw bytes. */
+enum state {
+    AT_START, /* marks and timestamp may come */
+    IN_TEXT,
+    IN_ESCAPE,  /* ESC and any intermediates */
+    IN_CSI,     /* ESC [ */
+    IN_STRING,  /* ESC ] P X ^ _ */
+    STRING_ESC, /* the same, and an ESC that may be the first half of its end */
+};
+
+static const unsigned char mark[3] = {0xef, 0xbb, 0xbf};
+
+/* The output of one call. */
+struct sink {
+    char *base;
+    char *at;
+    const char *head; /* where the current line's head goes on in this output */
+};
+
+static bool is_plain(unsigned char b)
+{
+    return (b >= 0x20 && b != 0x7f && b != BYTE_LEAD) || b == '\t';
+}
+
+static void put_byte(struct text_cleaner *c, struct sink *out, unsigned char b)
+{
+    bool tail = b >= 0x80 && b <= 0x9f;
+    if (c->lead_held) {
+        c->lead_held = false;
+        if (tail)
+            return;
+        *out->at++ = (char)BYTE_LEAD;
+        c->lead_last = true;
+    }
+    if (b == BYTE_LEAD) {
+        c->lead_held = true;
+    } else if (!(tail && c->lead_last)) {
+        *out->at++ = (char)b;
+        c->lead_last = false;
+    }
+}
+
+/* `run` is of plain bytes. */
+static void put_run(struct text_cleaner *c, struct sink *out, const unsigned char *run, size_t len)
+{
+    for (; len > 0 && (c->lead_held || c->lead_last); len--)
+        put_byte(c, out, *run++);
+    if (len > 0)
+        memcpy(out->at, run, len);
+    out->at += len;
+}
+
+static void lead_flush(struct text_cleaner *c, struct sink *out)
+{
+    if (c->lead_held)
+        *out->at++ = (char)BYTE_LEAD;
+    c->lead_held = false;
+    c->lead_last = false;
+}
+
+/* Raw bytes of a line that are no escape sequence: loses the controls. */
+static void put_raw(struct text_cleaner *c, struct sink *out, const unsigned char *raw, size_t len)
+{
+    for (size_t i = 0; i < len; i++) {
+        if (is_plain(raw[i]) || raw[i] == BYTE_LEAD)
+            put_byte(c, out, raw[i]);
+    }
+}
+
+/* The line's start is decided: `stamp` of `len` bytes (0: none) belongs to it. */
+static void line_begin(struct text_cleaner *c, struct sink *out, const unsigned char *stamp,
+                       size_t len)
+{
+    c->line_open = true;
+    c->line_offset = c->written + (uint64_t)(out->at - out->base);
+    c->line_time_ms = TEXT_TIME_UNKNOWN;
+    if (len > 0 && c->on_line)
+        c->line_time_ms = text_stamp_time_ms(stamp);
+    if (c->keep_timestamps)
+        put_run(c, out, stamp, len);
+    c->head_len = 0;
+    out->head = out->at;
+    c->held_len = 0;
+    c->state = IN_TEXT;
+}
+
+/* Keeps the head beyond this call: what of it is in this output goes behind what was saved. */
+static void head_save(struct text_cleaner *c, const struct sink *out)
+{
+    size_t room = TEXT_HEAD_MAX - c->head_len;
+    size_t len = (size_t)(out->at - out->head);
+    if (len > room)
+        len = room;
+    memcpy(c->head + c->head_len, out->head, len);
+    c->head_len += len;
+}
+
+/* The line is complete but for its newline. */
+static void line_end(struct text_cleaner *c, struct sink *out)
+{
+    struct text_line line = {.offset = c->line_offset, .time_ms = c->line_time_ms};
+    c->line_open = false;
+    c->state = AT_START;
+    if (!c->on_line)
+        return;
+    if (c->head_len > 0) {
+        head_save(c, out);
+        line.head = c->head;
+        line.head_len = c->head_len;
+    } else {
+        size_t len = (size_t)(out->at - out->head);
+        line.head = out->head;
+        line.head_len = len < TEXT_HEAD_MAX ? len : TEXT_HEAD_MAX;
+    }
+    c->on_line(c->ctx, &line);
+}
+
+/* The held bytes are no marks, timestamp or escape sequence after all. */
+static void held_release(struct text_cleaner *c, struct sink *out)
+{
+    size_t skip = c->held_len > 0 && c->held[0] == BYTE_ESC ? 1 : 0;
+    put_raw(c, out, c->held + skip, c->held_len - skip);
+    c->held_len = 0;
+    c->state = IN_TEXT;
+}
+
+static void start_give_up(struct text_cleaner *c, struct sink *out)
+{
+    size_t len = c->held_len;
+    line_begin(c, out, NULL, 0);
+    c->held_len = len;
+    held_release(c, out);
+}
+
+/* The steps below return true if they have used the byte, false if it must be looked at again in
+ * the state they have left behind. */
+
+static bool start_hold(struct text_cleaner *c, unsigned char b)
+{
+    c->held[c->held_len++] = b;
+    if (c->held_len == sizeof mark && c->held[0] == mark[0])
+        c->held_len = 0;
+    return true;
+}
+
+static bool start_step(struct text_cleaner *c, struct sink *out, unsigned char b)
+{
+    size_t at = c->held_len;
+    if (at > 0 && c->held[0] == mark[0]) {
+        if (b == mark[at])
+            return start_hold(c, b);
+    } else if (at < TEXT_STAMP_LEN) {
+        if (text_stamp_fits(at, b) || (at == 0 && b == mark[0]))
+            return start_hold(c, b);
+    } else if (b == ' ' || b == '\r' || b == '\n') {
+        c->held[at] = b;
+        line_begin(c, out, c->held, b == ' ' ? at + 1 : at);
+        return b == ' ';
+    }
+    start_give_up(c, out);
+    return false;
+}
+
+static bool escape_hold(struct text_cleaner *c, struct sink *out, unsigned char b)
+{
+    if (c->held_len == TEXT_ESCAPE_MAX) {
+        held_release(c, out);
+        return false;
+    }
+    c->held[c->held_len++] = b;
+    return true;
+}
+
+static bool escape_done(struct text_cleaner *c)
+{
+    c->held_len = 0;
+    c->state = IN_TEXT;
+    return true;
+}
+
+static bool escape_failed(struct text_cleaner *c, struct sink *out)
+{
+    held_release(c, out);
+    return false;
+}
+
+static bool escape_step(struct text_cleaner *c, struct sink *out, unsigned char b)
+{
+    if (b >= 0x20 && b <= 0x2f)
+        return escape_hold(c, out, b);
+    if (b < 0x30 || b > 0x7e)
+        return escape_failed(c, out);
+    if (c->held_len > 1 || !strchr("[]PX^_", b))
+        return escape_done(c);
+    c->state = b == '[' ? IN_CSI : IN_STRING;
+    return escape_hold(c, out, b);
+}
+
+static bool csi_step(struct text_cleaner *c, struct sink *out, unsigned char b)
+{
+    bool parameters_over = c->held[c->held_len - 1] <= 0x2f;
+    if (b >= 0x40 && b <= 0x7e)
+        return escape_done(c);
+    if ((b >= 0x20 && b <= 0x2f) || (b >= 0x30 && b <= 0x3f && !parameters_over))
+        return escape_hold(c, out, b);
+    return escape_failed(c, out);
+}
+
+static bool string_step(struct text_cleaner *c, struct sink *out, unsigned char b)
+{
+    if (b == BYTE_BEL && c->held[1] == ']')
+        return escape_done(c);
+    if (b == '\n')
+        return escape_failed(c, out);
+    if (b != BYTE_ESC)
+        return escape_hold(c, out, b);
+    c->state = STRING_ESC;
+    return true;
+}
+
+/* An ESC that does not end the string cuts it off, and may begin a sequence of its own. */
+static bool string_esc_step(struct text_cleaner *c, struct sink *out, unsigned char b)
+{
+    if (b == '\\')
+        return escape_done(c);
+    held_release(c, out);
+    c->held[0] = BYTE_ESC;
+    c->held_len = 1;
+    c->state = IN_ESCAPE;
+    return false;
+}
+
+static bool text_step(struct text_cleaner *c, struct sink *out, unsigned char b)
+{
+    if (b == '\n') {
+        lead_flush(c, out);
+        line_end(c, out);
+        *out->at++ = '\n';
+    } else if (b == BYTE_ESC) {
+        c->held[0] = b;
+        c->held_len = 1;
+        c->state = IN_ESCAPE;
+    } else if (is_plain(b) || b == BYTE_LEAD) {
+        put_byte(c, out, b);
+    }
+    return true;
+}
+
+static bool one_step(struct text_cleaner *c, struct sink *out, unsigned char b)
+{
+    switch ((enum state)c->state) {
+    case AT_START: return start_step(c, out, b);
+    case IN_ESCAPE: return escape_step(c, out, b);
+    case IN_CSI: return csi_step(c, out, b);
+    case IN_STRING: return string_step(c, out, b);
+    case STRING_ESC: return string_esc_step(c, out, b);
+    case IN_TEXT: break;
+    }
+    return text_step(c, out, b);
+}
+
+/* Not zero exactly when one of the eight bytes is zero. */
+static uint64_t zero_in(uint64_t word)
+{
+    return (word - UINT64_C(0x0101010101010101)) & ~word & UINT64_C(0x8080808080808080);
+}
+
+/* May one of the eight bytes not be plain? Says yes too often (a tab, for one), never too rarely. */
+static bool word_special(const unsigned char *p)
+{
+    const uint64_t ones = UINT64_C(0x0101010101010101);
+    uint64_t w;
+    memcpy(&w, p, sizeof w);
+    uint64_t below_space = (w - ones * 0x20) & ~w & (ones * 0x80);
+    return (below_space | zero_in(w ^ (ones * 0x7f)) | zero_in(w ^ (ones * BYTE_LEAD))) != 0;
+}
+
+/* The end of the plain bytes from `p` on. */
+static const unsigned char *run_end(const unsigned char *p, const unsigned char *end)
+{
+    for (;;) {
+        while (end - p >= 8 && !word_special(p))
+            p += 8;
+        const unsigned char *stop = end - p >= 8 ? p + 8 : end;
+        while (p < stop && is_plain(*p))
+            p++;
+        if (p < stop || p == end)
+            return p;
+    }
+}
+
+/* The common way through a line's start: a timestamp that is here as a whole. */
+static const unsigned char *stamp_skip(struct text_cleaner *c, struct sink *out,
+                                       const unsigned char *p, const unsigned char *end)
+{
+    if (c->held_len > 0 || end - p <= TEXT_STAMP_LEN)
+        return p;
+    if (p[TEXT_STAMP_LEN] != ' ' || !text_stamp_is(p))
+        return p;
+    line_begin(c, out, p, TEXT_STAMP_LEN + 1);
+    return p + TEXT_STAMP_LEN + 1;
+}
+
+void text_cleaner_init(struct text_cleaner *c, bool keep_timestamps, text_line_fn *on_line,
+                       void *ctx)
+{
+    c->on_line = on_line;
+    c->ctx = ctx;
+    c->keep_timestamps = keep_timestamps;
+    c->line_open = false;
+    c->lead_held = false;
+    c->lead_last = false;
+    c->state = AT_START;
+    c->written = 0;
+    c->line_offset = 0;
+    c->line_time_ms = TEXT_TIME_UNKNOWN;
+    c->head_len = 0;
+    c->held_len = 0;
+}
+
+size_t text_cleaner_feed(struct text_cleaner *c, const void *in, size_t in_len, void *out)
+{
+    struct sink to = {.base = out, .at = out, .head = out};
+    const unsigned char *p = in, *end = p + in_len;
+
+    while (p < end) {
+        if (c->state == AT_START)
+            p = stamp_skip(c, &to, p, end);
+        if (c->state == IN_TEXT) {
+            const unsigned char *stop = run_end(p, end);
+            put_run(c, &to, p, (size_t)(stop - p));
+            p = stop;
+        }
+        if (p < end && one_step(c, &to, *p))
+            p++;
+    }
+    if (c->line_open && c->on_line)
+        head_save(c, &to);
+    c->written += (uint64_t)(to.at - to.base);
+    return (size_t)(to.at - to.base);
+}
+
+size_t text_cleaner_finish(struct text_cleaner *c, void *out)
+{
+    struct sink to = {.base = out, .at = out, .head = out};
+
+    if (c->state == AT_START && c->held_len == TEXT_STAMP_LEN)
+        line_begin(c, &to, c->held, TEXT_STAMP_LEN);
+    else if (c->state == AT_START && c->held_len > 0)
+        start_give_up(c, &to);
+    else if (c->state != AT_START)
+        held_release(c, &to);
+    lead_flush(c, &to);
+    if (c->line_open)
+        line_end(c, &to);
+    c->written += (uint64_t)(to.at - to.base);
+    return (size_t)(to.at - to.base);
+}

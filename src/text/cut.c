@@ -1,0 +1,231 @@
+#include "text/cut.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "text/align.h"
+#include "text/mark.h"
+
+enum {
+    TEXT_MARKS_MAX = 16384,
+    ALONE_MS = 2000, /* a step without a mark must last this long to be cut by time */
+};
+
+/* The first line that is not before a step's start, for a step that gets no mark. */
+struct landing {
+    uint64_t offset;
+    bool found;
+};
+
+struct text_cutter {
+    struct text_scanner scanner;
+    struct text_part *parts; /* the steps that are not skipped, by number */
+    size_t *origin;          /* their index in the caller's array */
+    struct landing *landings;
+    size_t part_count;
+    size_t landed; /* parts below this have their landing */
+    size_t step_count;
+    struct text_mark *marks;
+    size_t mark_count;
+    size_t mark_room;
+    bool last_kept; /* the scanner's last mark is marks[mark_count - 1] */
+};
+
+struct order {
+    int number;
+    size_t index;
+};
+
+static int order_compare(const void *a, const void *b)
+{
+    const struct order *x = a, *y = b;
+    if (x->number != y->number)
+        return x->number < y->number ? -1 : 1;
+    return x->index < y->index ? -1 : x->index > y->index;
+}
+
+static void part_fill(struct text_part *part, const struct text_step *step, bool last)
+{
+    part->name = text_name_hash(step->name, strlen(step->name));
+    part->started_ms = step->started_ms;
+    part->completed_ms = step->completed_ms;
+    part->promise = text_promise_of(step->name, last);
+}
+
+static int parts_fill(struct text_cutter *c, const struct text_step *steps, size_t count)
+{
+    struct order *order = malloc((count + 1) * sizeof *order);
+    if (!order)
+        return -ENOMEM;
+    for (size_t i = 0; i < count; i++) {
+        if (!steps[i].skipped)
+            order[c->part_count++] = (struct order){.number = steps[i].number, .index = i};
+    }
+    qsort(order, c->part_count, sizeof *order, order_compare);
+    for (size_t i = 0; i < c->part_count; i++) {
+        c->origin[i] = order[i].index;
+        part_fill(&c->parts[i], &steps[order[i].index], i + 1 == c->part_count);
+    }
+    free(order);
+    return 0;
+}
+
+int text_cutter_create(const struct text_step *steps, size_t count, struct text_cutter **ret)
+{
+    if (count > TEXT_STEPS_MAX)
+        return -E2BIG;
+    struct text_cutter *c = calloc(1, sizeof *c);
+    if (!c)
+        return -ENOMEM;
+    text_scanner_init(&c->scanner);
+    c->step_count = count;
+    c->landed = 1;
+    c->parts = calloc(count + 1, sizeof *c->parts);
+    c->origin = calloc(count + 1, sizeof *c->origin);
+    c->landings = calloc(count + 1, sizeof *c->landings);
+    int err = -ENOMEM;
+    if (c->parts && c->origin && c->landings)
+        err = parts_fill(c, steps, count);
+    if (err) {
+        text_cutter_destroy(c);
+        return err;
+    }
+    *ret = c;
+    return 0;
+}
+
+void text_cutter_destroy(struct text_cutter *c)
+{
+    if (!c)
+        return;
+    free(c->parts);
+    free(c->origin);
+    free(c->landings);
+    free(c->marks);
+    free(c);
+}
+
+/* Only a mark that fits some step is kept: what a program prints hour after hour is not. */
+static bool mark_wanted(const struct text_cutter *c, const struct text_mark *mark)
+{
+    for (size_t i = 1; i < c->part_count; i++) {
+        int64_t off = c->parts[i].started_ms - mark->time_ms;
+        if (c->parts[i].started_ms == TEXT_TIME_UNKNOWN || mark->name == c->parts[i].name)
+            return true;
+        if (off >= -TEXT_REACH_MS && off <= TEXT_REACH_MS)
+            return true;
+    }
+    return false;
+}
+
+static bool mark_room_make(struct text_cutter *c)
+{
+    if (c->mark_count < c->mark_room)
+        return true;
+    size_t room = c->mark_room ? c->mark_room * 2 : 64;
+    if (room > TEXT_MARKS_MAX)
+        return false;
+    struct text_mark *marks = realloc(c->marks, room * sizeof *marks);
+    if (!marks)
+        return false; /* one mark less: its step is cut by time */
+    c->marks = marks;
+    c->mark_room = room;
+    return true;
+}
+
+static void mark_take(struct text_cutter *c, const struct text_mark *mark, bool changed)
+{
+    if (changed && c->last_kept) {
+        c->marks[c->mark_count - 1] = *mark;
+        return;
+    }
+    c->last_kept = mark_wanted(c, mark) && mark_room_make(c);
+    if (c->last_kept)
+        c->marks[c->mark_count++] = *mark;
+}
+
+static void land(struct text_cutter *c, const struct text_line *line)
+{
+    while (c->landed < c->part_count) {
+        if (c->parts[c->landed].started_ms > line->time_ms)
+            return;
+        c->landings[c->landed].found = true;
+        c->landings[c->landed++].offset = line->offset;
+    }
+}
+
+void text_cutter_line(void *cutter, const struct text_line *line)
+{
+    struct text_cutter *c = cutter;
+    struct text_mark mark;
+
+    if (line->time_ms != TEXT_TIME_UNKNOWN && c->landed < c->part_count)
+        land(c, line);
+    switch (text_scanner_line(&c->scanner, line, &mark)) {
+    case TEXT_MARK_NEW: mark_take(c, &mark, false); break;
+    case TEXT_MARK_CHANGED: mark_take(c, &mark, true); break;
+    case TEXT_MARK_DROPPED:
+        if (c->last_kept)
+            c->mark_count--;
+        c->last_kept = false;
+        break;
+    case TEXT_MARK_NOTHING: break;
+    }
+}
+
+/* May a step without a mark be cut by its time alone? It must have had seconds to itself, or a
+ * silent step would take lines of the one before. */
+static bool stands_alone(const struct text_cutter *c, size_t i)
+{
+    const struct text_part *part = &c->parts[i], *before = part - 1;
+    return c->landings[i].found && part->started_ms != TEXT_TIME_UNKNOWN &&
+           before->completed_ms != TEXT_TIME_UNKNOWN && before->completed_ms <= part->started_ms &&
+           before->started_ms < part->started_ms &&
+           part->completed_ms >= part->started_ms + ALONE_MS;
+}
+
+/* begins[i] is the part's first byte, begins[part_count] the end. From the last part to the
+ * first: what has no start of its own is empty, just before the next one. */
+static void begins_fill(const struct text_cutter *c, const size_t *chosen, uint64_t size,
+                        uint64_t *begins)
+{
+    begins[c->part_count] = size;
+    uint64_t floor = 0; /* no cut by time may cross the mark before it */
+    for (size_t i = 1; i < c->part_count; i++) {
+        if (chosen[i] != TEXT_NO_MARK)
+            floor = c->marks[chosen[i]].offset;
+        begins[i] = floor;
+    }
+    for (size_t i = c->part_count; i-- > 1;) {
+        uint64_t at = begins[i + 1];
+        if (chosen[i] != TEXT_NO_MARK)
+            at = c->marks[chosen[i]].offset;
+        else if (stands_alone(c, i) && c->landings[i].offset > begins[i] &&
+                 c->landings[i].offset < at)
+            at = c->landings[i].offset;
+        begins[i] = at < size ? at : size;
+    }
+    begins[0] = 0;
+}
+
+int text_cutter_finish(struct text_cutter *c, uint64_t size, struct text_range *ranges)
+{
+    size_t *chosen = calloc(c->part_count + 1, sizeof *chosen);
+    uint64_t *begins = calloc(c->part_count + 1, sizeof *begins);
+    int err = -ENOMEM;
+
+    if (chosen && begins)
+        err = text_align(c->parts, c->part_count, c->marks, c->mark_count, chosen);
+    if (err)
+        goto out;
+    begins_fill(c, chosen, size, begins);
+    memset(ranges, 0, c->step_count * sizeof *ranges);
+    for (size_t i = 0; i < c->part_count; i++)
+        ranges[c->origin[i]] = (struct text_range){
+            .present = true, .begin = begins[i], .end = begins[i + 1]};
+out:
+    free(chosen);
+    free(begins);
+    return err;
+}
