@@ -1,0 +1,139 @@
+/*
+ * net.h - the wire: the only room that knows libcurl.
+ *
+ * One thread owns one curl multi handle, the transfers, the timers and an inbox. It knows HTTP, not
+ * GitHub: what a status means is its callers' business. It never touches the disk, never follows a
+ * redirect, never retries (but for curl's own second try where a kept connection turns out dead).
+ * Besides Host, User-Agent, Accept and `Accept-Encoding: identity` it sends a header only because
+ * the request carries it. HTTP/1.1 only.
+ *
+ * Threads: net_post, net_resume, net_now_ms, net_wall_s and net_stop may be called on any thread;
+ * everything else, and every callback, belongs to the network thread. A callback may call anything
+ * here but net_stop and net_destroy, also net_send and net_cancel on its own request.
+ *
+ * Errors (negative errno) given to on_done:
+ *   -EHOSTUNREACH  name not found or no route      -ECONNREFUSED  refused
+ *   -ETIMEDOUT     not connected, or less than 1 KiB/s moved, for `timeout`
+ *   -EPROTO        a URL we do not ask, TLS failure, not HTTP, headers that contradict themselves or
+ *                  are out of bounds, content encoded against our wish
+ *   -EIO           cut, reset, or a length other than promised, also where curl calls that a success
+ *   -EFBIG         body over body_max              -ECONNABORTED  the room is closing
+ *   -ENOMEM        no memory
+ *   or whatever negative value on_head or on_body returned, or net_cancel was given.
+ */
+#ifndef GHLOGFS_NET_NET_H
+#define GHLOGFS_NET_NET_H
+
+#include "list.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct diag;
+struct net;
+struct net_transfer;
+
+/* Copied by net_create; the strings stay the caller's and must outlive the room. */
+struct net_config {
+    unsigned connections; /* transfers at once, 1..100 */
+    unsigned timeout_s;   /* for connecting, and for moving less than 1 KiB/s; at least 1 */
+    const char *user_agent;
+    const char *ca_file;  /* NULL: curl's own */
+    const char *proxy;    /* NULL: none. The environment is never read by this room */
+    const char *no_proxy; /* NULL: none. Names (with all below them), addresses, networks or "*" */
+    bool allow_http;      /* plain http besides https */
+    struct diag *diag;
+};
+
+/* on_body's answers besides negative errno. */
+#define NET_TAKEN 0
+#define NET_PAUSE 1 /* none of it was taken; it is offered again after net_resume */
+
+/*
+ * One GET, zeroed before its first use. The caller owns the struct and all it points at, until
+ * on_done, which may free it or send it again. Nothing may be changed between net_send and on_done.
+ */
+struct net_request {
+    /* asked */
+    const char *url;
+    const char *const *headers; /* "Name: value" lines, NULL-terminated, or NULL */
+    bool express;      /* goes before all that are not, when transfers queue: the second hop */
+    uint64_t body_max; /* a longer body, promised or sent, is -EFBIG */
+
+    /*
+     * answered. on_head is called once, with the final answer's headers complete, before any
+     * on_body; 0 goes on, a negative errno ends the request with it. on_done comes last, once.
+     */
+    int (*on_head)(struct net_request *r, int status);
+    int (*on_body)(struct net_request *r, const void *data, size_t len);
+    void (*on_done)(struct net_request *r, int err);
+
+    /* the room's own */
+    struct list link;              /* in a queue, while it has no transfer */
+    struct net *net;               /* NULL unless queued or under way */
+    struct net_transfer *transfer; /* from its start until on_done returns */
+};
+
+struct net_task {
+    struct list link;
+    void (*run)(struct net_task *t);
+};
+
+/* Zeroed before its first use. Unlinked when it fires. */
+struct net_timer {
+    struct list link;
+    int64_t at_ms;
+    void (*fire)(struct net_timer *t);
+};
+
+/* Starts the thread. Create after forking: curl and threads do not survive it. */
+int net_create(const struct net_config *config, struct net **ret_net);
+
+/*
+ * Ends every transfer with -ECONNABORTED, runs the posted tasks, drops the timers, joins the
+ * thread: all within a second, whatever hangs. What is sent while it closes ends likewise; a task
+ * posted after it has returned is never run. A second call does nothing. Not on the network thread.
+ */
+void net_stop(struct net *net);
+
+/* Stops, if that was not done, and frees. NULL is fine. Nobody may post any more. */
+void net_destroy(struct net *net);
+
+/*
+ * Runs the task on the network thread, in the order of posting. The task is the caller's again when
+ * run is called.
+ */
+void net_post(struct net *net, struct net_task *task);
+
+/* Offers paused bodies again. */
+void net_resume(struct net *net);
+
+/* Monotonic milliseconds, never 0. */
+int64_t net_now_ms(void);
+/* UTC seconds. */
+int64_t net_wall_s(void);
+
+/* Queues the request. No callback comes from within this call. */
+void net_send(struct net *net, struct net_request *r);
+
+/* Ends the request with on_done(err), from within this call. One that is not under way: nothing. */
+void net_cancel(struct net_request *r, int err);
+
+/*
+ * A header of the answer; from on_head until on_done returns. Case does not matter. NULL where it is
+ * absent, and where it was given several times with different values: no value can be trusted then.
+ */
+const char *net_header(const struct net_request *r, const char *name);
+
+/*
+ * Whether the peer that answered has a loopback or private address (through a proxy: the proxy's).
+ * From on_head until on_done returns.
+ */
+bool net_peer_is_private(const struct net_request *r);
+
+/* (Re)arms a timer; a time in the past fires at the next turn. */
+void net_timer_set(struct net *net, struct net_timer *t, int64_t at_ms);
+void net_timer_cancel(struct net_timer *t);
+
+#endif

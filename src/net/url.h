@@ -1,0 +1,25 @@
+/*
+ * url.h - what a URL says, by curl's own understanding of URLs, so that what is checked is what is
+ * asked. Pure; any thread.
+ */
+#ifndef GHLOGFS_NET_URL_H
+#define GHLOGFS_NET_URL_H
+
+#include <stdbool.h>
+
+struct net_url {
+    char scheme[8];    /* "https" or "http", lower case */
+    char host[256];    /* lower case, without brackets */
+    unsigned port;     /* the scheme's own where none is given */
+    bool has_userinfo; /* also an empty one */
+    bool is_local;     /* host is a literal address that is loopback, private, link-local or
+                          unspecified (also IPv4 inside IPv6), or the name localhost or one below */
+};
+
+/*
+ * -EPROTO: not an absolute http(s) URL, or longer than 8 KiB, or with characters no URL has (what is
+ * not printable ASCII; in the host also what curl would rewrite before asking), or port 0.
+ */
+int net_url_parse(const char *url, struct net_url *ret_url);
+
+#endif

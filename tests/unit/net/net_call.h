@@ -1,0 +1,65 @@
+/*
+ * net_call.h - a room and its requests as a test sees them: posted from the test's thread, recorded
+ * on the network thread, waited for.
+ */
+#ifndef GHLOGFS_UNIT_NET_NET_CALL_H
+#define GHLOGFS_UNIT_NET_NET_CALL_H
+
+#include "net/http_server.h"
+#include "net/net.h"
+
+#include <pthread.h>
+
+struct net_bench {
+    struct http_server *server;
+    struct net *net;
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    unsigned finished; /* lock; calls */
+};
+
+struct net_call {
+    struct net_request request;
+    struct net_task task;
+    struct net_bench *bench;
+    char url[10000];
+
+    /* What the test asks of the callbacks; called on the network thread. */
+    int (*on_head)(struct net_call *call, int status);
+    int (*on_body)(struct net_call *call, const void *data, size_t len);
+    void (*on_done)(struct net_call *call, int err);
+    struct net_call *other; /* for the test's callbacks */
+
+    /* bench->lock */
+    unsigned heads, dones, bodies, bodies_before_head;
+    int status, err;
+    char body[1 << 16]; /* the first part of it */
+    uint64_t received;
+    unsigned order; /* the how manyth it was to finish */
+    bool is_private;
+    char location[256], etag[256];
+};
+
+/* `connections` at once, `timeout_s` of patience. */
+void net_bench_open(struct net_bench *b, http_answer answer, unsigned connections,
+                    unsigned timeout_s);
+void net_bench_close(struct net_bench *b);
+
+/* A call of http://127.0.0.1:PORT`path`, not sent yet. Freed with net_call_free. */
+struct net_call *net_call_new(struct net_bench *b, const char *path);
+void net_call_free(struct net_call *call);
+
+void net_call_send(struct net_call *call);
+/* Waits for its end and says how it ended; -ETIME: it did not. */
+int net_call_wait(struct net_call *call);
+/* Sends, waits, frees nothing. */
+int net_call_run(struct net_call *call);
+
+/* Runs `run` on the network thread and waits for it. */
+void net_bench_do(struct net_bench *b, void (*run)(void *arg), void *arg);
+
+/* Waits for *value (under the bench's lock, announced by net_bench_add) to reach `count`. */
+bool net_bench_wait(struct net_bench *b, const unsigned *value, unsigned count);
+void net_bench_add(struct net_bench *b, unsigned *value);
+
+#endif
