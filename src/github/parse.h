@@ -21,16 +21,12 @@
 #define GHLOGFS_GITHUB_PARSE_H
 
 #include "facts.h"
+#include "github/parse_bounds.h"
+#include "github/parse_time.h"
 
 #include <stddef.h>
 #include <stdint.h>
 
-#define PARSE_BODY_MAX (16u << 20)
-#define PARSE_DEPTH_MAX 64
-#define PARSE_VALUES_MAX 1000000 /* cJSON takes 64 bytes and more for each */
-#define PARSE_TEXT_MAX 1024
-#define PARSE_ITEMS_MAX 1000  /* of one page; GitHub's own limit is 100 */
-#define PARSE_STEPS_MAX 10000 /* of one job */
 #define PARSE_MESSAGE_LEN 256
 
 int parse_job(const char *body, size_t len, struct facts_job *ret_job);
@@ -61,9 +57,5 @@ void parse_error_message(const char *body, size_t len, struct parse_error *ret_e
 /* The element with this id out of a page of jobs or runs, as indented JSON with a final newline. */
 int parse_print_job(const char *body, size_t len, uint64_t id, char **ret_text, size_t *ret_len);
 int parse_print_run(const char *body, size_t len, uint64_t id, char **ret_text, size_t *ret_len);
-
-/* RFC 3339, "2026-01-02T03:04:05Z", with fraction and offset where given, years 1970..9999, to UTC
- * milliseconds. -EPROTO for anything else. */
-int parse_time(const char *text, int64_t *ret_ms);
 
 #endif

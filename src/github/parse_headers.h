@@ -9,10 +9,11 @@
 #ifndef GHLOGFS_GITHUB_PARSE_HEADERS_H
 #define GHLOGFS_GITHUB_PARSE_HEADERS_H
 
+#include "github/parse_bounds.h"
+#include "github/parse_time.h"
+
 #include <stdbool.h>
 #include <stdint.h>
-
-#define PARSE_HEADER_MAX 8192
 
 /* A plain decimal number: digits only, no sign, no overflow. */
 int parse_u64(const char *text, uint64_t *ret_value);
@@ -32,10 +33,6 @@ struct parse_range {
 };
 
 int parse_content_range(const char *text, struct parse_range *ret_range);
-
-/* An HTTP date in any of its three forms, to UTC seconds. now_wall_s decides the century of the
- * two-digit form only. */
-int parse_http_date(const char *text, int64_t now_wall_s, int64_t *ret_s);
 
 /* Retry-After: seconds from now_wall_s (UTC), 0..86400 (more is cut); a date in the past is 0. */
 int parse_retry_after(const char *text, int64_t now_wall_s, int64_t *ret_s);

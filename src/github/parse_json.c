@@ -1,7 +1,8 @@
 #include "github/parse_json.h"
 
 #include "facts.h"
-#include "github/parse.h"
+#include "github/parse_bounds.h"
+#include "github/parse_time.h"
 
 #include <errno.h>
 #include <stdlib.h>

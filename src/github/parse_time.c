@@ -1,6 +1,5 @@
-/* Times as GitHub writes them: RFC 3339 in JSON, HTTP dates in headers. No time zone of our own. */
-#include "github/parse.h"
-#include "github/parse_headers.h"
+#include "github/parse_time.h"
+
 #include "github/parse_scan.h"
 
 #include <errno.h>
