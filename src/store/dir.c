@@ -1,0 +1,220 @@
+/*
+ * dir.c - the way to the directory: every component is opened and checked by its descriptor, so what
+ * was checked is what is used, whatever happens to the path meanwhile.
+ */
+#include "diag.h"
+#include "store/room.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define LOCK_TRIES 200
+#define LOCK_WAIT_MS 10
+
+static int refuse(struct store *s, const char *path, const char *why)
+{
+    diag_say(s->diag, DIAG_ERROR, "cache directory %s refused: %s %s", s->dir, path, why);
+    return -EPERM;
+}
+
+/* The cache directory and v1/: ours, and closed to everybody else's writing. */
+static int check_own(struct store *s, int fd, const char *path)
+{
+    struct stat st;
+
+    if (fstat(fd, &st))
+        return -errno;
+    if (st.st_uid != geteuid())
+        return refuse(s, path, "belongs to another user");
+    if (st.st_mode & (S_IWGRP | S_IWOTH))
+        return refuse(s, path, "can be written by others (chmod go-w)");
+    return 0;
+}
+
+static int check_parent(struct store *s, int fd, const char *path)
+{
+    struct stat st;
+
+    if (fstat(fd, &st))
+        return -errno;
+    if ((st.st_mode & S_IWOTH) && !(st.st_mode & S_ISVTX))
+        return refuse(s, path, "can be written by anybody");
+    return 0;
+}
+
+/* A symlink in place of the directory is fine if we, or root, put it there. */
+static int check_link(struct store *s)
+{
+    struct stat st;
+
+    if (lstat(s->dir, &st) || !S_ISLNK(st.st_mode) || st.st_uid == geteuid() || !st.st_uid)
+        return 0;
+    return refuse(s, s->dir, "is a symlink of another user");
+}
+
+/* mkdir -p. What cannot be made shows when the path is resolved; the reason is returned. */
+static int make_path(const char *dir)
+{
+    char path[PATH_MAX];
+    size_t len = strlen(dir);
+    int rc = 0;
+
+    if (len >= sizeof(path))
+        return -ENAMETOOLONG;
+    memcpy(path, dir, len + 1);
+    for (size_t i = 1; i <= len; i++) {
+        if (path[i] != '/' && path[i])
+            continue;
+        path[i] = '\0';
+        if (mkdir(path, 0700) && errno != EEXIST)
+            rc = -errno;
+        path[i] = i < len ? '/' : '\0';
+    }
+    return rc;
+}
+
+/* Opens a resolved path component by component; the last one for reading its names. */
+static int walk(struct store *s, char *path)
+{
+    char *at = path + 1;
+    int fd = open("/", (*at ? O_PATH : O_RDONLY) | O_DIRECTORY | O_CLOEXEC);
+    int rc = fd < 0 ? -errno : 0;
+
+    while (!rc && *at) {
+        char *end = strchrnul(at, '/');
+        bool last = !*end;
+        int next;
+
+        *end = '\0';
+        next = openat(fd, at, (last ? O_RDONLY : O_PATH) | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        rc = next < 0 ? -errno : 0;
+        if (!rc && !last)
+            rc = check_parent(s, next, path);
+        close(fd);
+        fd = next;
+        at = last ? end : end + 1;
+        if (!last)
+            *end = '/';
+    }
+    if (!rc)
+        return fd;
+    if (fd >= 0)
+        close(fd);
+    return rc;
+}
+
+/* A directory of ours below another: opened, made if it is missing. */
+static int open_below(int at, const char *name)
+{
+    int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+    int fd = openat(at, name, flags);
+
+    if (fd < 0 && errno == ENOENT && (!mkdirat(at, name, 0700) || errno == EEXIST))
+        fd = openat(at, name, flags);
+    return fd < 0 ? -errno : fd;
+}
+
+static int open_cache_dir(struct store *s)
+{
+    int rc = check_link(s), made, fd;
+    char *real;
+
+    if (rc)
+        return rc;
+    made = make_path(s->dir);
+    real = realpath(s->dir, NULL);
+    if (!real)
+        return errno == ENOENT && made ? made : -errno;
+    fd = walk(s, real);
+    if (fd >= 0) {
+        rc = check_own(s, fd, real);
+        if (rc) {
+            close(fd);
+            fd = rc;
+        }
+    }
+    free(real);
+    return fd;
+}
+
+int store_dir_enter(struct store *s)
+{
+    int dir = open_cache_dir(s), root, rc, old;
+
+    if (dir < 0)
+        return dir;
+    root = open_below(dir, "v1");
+    close(dir);
+    if (root < 0)
+        return root;
+    rc = check_own(s, root, "v1");
+    if (rc) {
+        close(root);
+        return rc;
+    }
+    mkdirat(root, "tmp", 0700);
+    pthread_mutex_lock(&s->lock);
+    old = s->root;
+    s->root = root;
+    pthread_mutex_unlock(&s->lock);
+    if (old >= 0)
+        close(old);
+    return 0;
+}
+
+int store_dir_get(struct store *s)
+{
+    int fd = -1, error = ENOENT;
+
+    pthread_mutex_lock(&s->lock);
+    if (s->root >= 0) {
+        fd = fcntl(s->root, F_DUPFD_CLOEXEC, 0);
+        error = errno;
+    }
+    pthread_mutex_unlock(&s->lock);
+    return fd < 0 ? -error : fd;
+}
+
+int store_dir_make(int root, const char *path)
+{
+    char part[STORE_PATH_LEN];
+    size_t len = strlen(path);
+
+    if (len >= sizeof(part))
+        return -ENAMETOOLONG;
+    for (size_t i = 1; i < len; i++) {
+        if (path[i] != '/')
+            continue;
+        memcpy(part, path, i);
+        part[i] = '\0';
+        if (mkdirat(root, part, 0700) && errno != EEXIST)
+            return -errno;
+    }
+    return 0;
+}
+
+/* A flock, so that it goes with its owner; opened anew each time, so that threads exclude each other
+ * too. One who is stopped while holding it must not stop everybody: the wait has an end. */
+int store_dir_lock(int root)
+{
+    int fd = openat(root, "lock", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+
+    if (fd < 0)
+        return -errno;
+    for (int i = 0; i < LOCK_TRIES; i++) {
+        if (!flock(fd, LOCK_EX | LOCK_NB))
+            return fd;
+        if (errno != EWOULDBLOCK && errno != EINTR)
+            break;
+        poll(NULL, 0, LOCK_WAIT_MS);
+    }
+    close(fd);
+    return -EBUSY;
+}

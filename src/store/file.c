@@ -1,0 +1,265 @@
+/*
+ * file.c - files in v1/tmp on their way to a name, and small files whole.
+ */
+#include "store/room.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define NAME_TRIES 100
+
+/* -- Temporary files ---------------------------------------------------------------------------- */
+
+static void next_name(struct store *s, char name[STORE_TEMP_LEN])
+{
+    snprintf(name, STORE_TEMP_LEN, "tmp/%d.%u", (int)getpid(), atomic_fetch_add(&s->serial, 1));
+}
+
+/* Creates and locks; whoever clears v1/tmp may have been quicker, then it is gone or being locked. */
+static int open_named(struct store *s, struct store_temp *t)
+{
+    for (int i = 0; i < NAME_TRIES; i++) {
+        struct stat st;
+
+        next_name(s, t->name);
+        t->fd = openat(t->root, t->name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+        if (t->fd < 0 && errno == EEXIST)
+            continue;
+        if (t->fd < 0)
+            return -errno;
+        if (flock(t->fd, LOCK_EX | LOCK_NB) && errno == EWOULDBLOCK) {
+            close(t->fd);
+            continue;
+        }
+        if (!fstat(t->fd, &st) && st.st_nlink)
+            return 0;
+        close(t->fd);
+    }
+    return -EEXIST;
+}
+
+static int open_unnamed(struct store_temp *t)
+{
+    t->name[0] = '\0';
+    t->fd = openat(t->root, "tmp", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    return t->fd < 0 ? -errno : 0;
+}
+
+static int open_in_root(struct store *s, bool named, struct store_temp *t)
+{
+    int rc = named ? -EOPNOTSUPP : open_unnamed(t);
+
+    /* EISDIR and EINVAL: kernels and file systems that do not know O_TMPFILE. */
+    if (rc == -EOPNOTSUPP || rc == -EISDIR || rc == -EINVAL)
+        rc = open_named(s, t);
+    return rc;
+}
+
+int store_temp_open(struct store *s, bool named, struct store_temp *ret_t)
+{
+    struct store_temp t = {.fd = -1};
+    int rc = -ENOENT;
+
+    /* ENOENT: v1/ or v1/tmp was deleted under us, so enter anew, once. */
+    for (int i = 0; i < 2 && rc == -ENOENT; i++) {
+        if (i && (!s->dir || store_dir_enter(s)))
+            return -ENOENT;
+        t.root = store_dir_get(s);
+        if (t.root < 0)
+            return t.root;
+        rc = open_in_root(s, named, &t);
+        if (rc)
+            close(t.root);
+        if (rc == -ENOENT)
+            atomic_store(&s->scanned, false);
+    }
+    if (!rc)
+        *ret_t = t;
+    return rc;
+}
+
+void store_temp_close(struct store_temp *t)
+{
+    if (t->name[0])
+        unlinkat(t->root, t->name, 0);
+    t->name[0] = '\0';
+    if (t->fd >= 0)
+        close(t->fd);
+    if (t->root >= 0)
+        close(t->root);
+    t->fd = t->root = -1;
+}
+
+int store_temp_move(struct store_temp *t, const char *path)
+{
+    int rc = renameat(t->root, t->name, t->root, path) ? -errno : 0;
+
+    if (rc == -ENOENT) {
+        rc = store_dir_make(t->root, path);
+        if (!rc && renameat(t->root, t->name, t->root, path))
+            rc = -errno;
+    }
+    if (!rc)
+        t->name[0] = '\0';
+    return rc;
+}
+
+/* By /proc, which needs no privilege; without /proc by the descriptor, where the kernel lets us. */
+static int link_fd(struct store_temp *t, const char *path)
+{
+    char self[40];
+    int rc;
+
+    snprintf(self, sizeof(self), "/proc/self/fd/%d", t->fd);
+    rc = linkat(AT_FDCWD, self, t->root, path, AT_SYMLINK_FOLLOW) ? -errno : 0;
+    if ((rc == -ENOENT || rc == -EACCES) && access(self, F_OK))
+        rc = linkat(t->fd, "", t->root, path, AT_EMPTY_PATH) ? -errno : 0;
+    return rc;
+}
+
+int store_temp_link(struct store_temp *t, const char *path)
+{
+    int rc = link_fd(t, path);
+
+    if (rc != -ENOENT)
+        return rc;
+    rc = store_dir_make(t->root, path);
+    return rc ? rc : link_fd(t, path);
+}
+
+int store_temp_link_temp(struct store *s, struct store_temp *t)
+{
+    char name[STORE_TEMP_LEN];
+    int rc = -EEXIST;
+
+    (void)flock(t->fd, LOCK_EX | LOCK_NB); /* held before it can be seen, so nobody clears it */
+    for (int i = 0; i < NAME_TRIES && rc == -EEXIST; i++) {
+        next_name(s, name);
+        rc = store_temp_link(t, name);
+    }
+    if (!rc)
+        memcpy(t->name, name, sizeof(name));
+    return rc;
+}
+
+/* Deletes a file that nobody holds. */
+static void clear_one(int tmp, const char *name)
+{
+    int fd = openat(tmp, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+
+    if (fd < 0)
+        return;
+    if (!flock(fd, LOCK_EX | LOCK_NB))
+        unlinkat(tmp, name, 0);
+    close(fd);
+}
+
+void store_temp_clear(int root)
+{
+    int fd = openat(root, "tmp", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+    struct dirent *entry;
+
+    if (!dir) {
+        if (fd >= 0)
+            close(fd);
+        return;
+    }
+    while ((entry = readdir(dir)))
+        if (entry->d_name[0] != '.')
+            clear_one(dirfd(dir), entry->d_name);
+    closedir(dir);
+}
+
+/* -- Small files -------------------------------------------------------------------------------- */
+
+static int write_all(int fd, const void *data, size_t len)
+{
+    const char *at = data;
+
+    while (len) {
+        ssize_t n = write(fd, at, len);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return n ? -errno : -EIO;
+        at += n;
+        len -= (size_t)n;
+    }
+    return 0;
+}
+
+int store_file_replace(struct store *s, const char *path, const struct store_part *parts,
+                       unsigned count)
+{
+    struct store_temp t;
+    int rc = store_temp_open(s, true, &t);
+
+    if (rc)
+        return rc;
+    for (unsigned i = 0; i < count && !rc; i++)
+        rc = write_all(t.fd, parts[i].data, parts[i].len);
+    if (!rc)
+        rc = store_temp_move(&t, path);
+    store_temp_close(&t);
+    return rc;
+}
+
+static int read_all(int fd, size_t len, char *data)
+{
+    while (len) {
+        ssize_t n = read(fd, data, len);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return n ? -errno : -ENOENT;
+        data += n;
+        len -= (size_t)n;
+    }
+    return 0;
+}
+
+static int read_fd(int fd, size_t max, void **ret_data, size_t *ret_len)
+{
+    struct stat st;
+    char *data;
+    int rc;
+
+    if (fstat(fd, &st))
+        return -errno;
+    if (!S_ISREG(st.st_mode) || (uint64_t)st.st_size > max)
+        return -ENOENT;
+    data = malloc((size_t)st.st_size + 1);
+    if (!data)
+        return -ENOMEM;
+    rc = read_all(fd, (size_t)st.st_size, data);
+    if (rc) {
+        free(data);
+        return rc;
+    }
+    data[st.st_size] = '\0';
+    *ret_data = data;
+    *ret_len = (size_t)st.st_size;
+    return 0;
+}
+
+int store_file_read(struct store *s, const char *path, size_t max, void **ret_data, size_t *ret_len)
+{
+    int root = store_dir_get(s), fd, rc;
+
+    if (root < 0)
+        return root;
+    fd = openat(root, path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    rc = fd < 0 ? -errno : read_fd(fd, max, ret_data, ret_len);
+    if (fd >= 0)
+        close(fd);
+    close(root);
+    return rc;
+}

@@ -1,0 +1,212 @@
+/*
+ * log.c - complete logs and their metas: load, save, publish.
+ */
+#include "store/meta.h"
+#include "store/room.h"
+#include "store/store.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+void store_log_path(const char *host, uint64_t job, const char *ending, char path[STORE_PATH_LEN])
+{
+    snprintf(path, STORE_PATH_LEN, "%s/logs/%02x/%" PRIu64 "%s", host, (unsigned)(job & 0xff), job,
+             ending);
+}
+
+/* -- Metas -------------------------------------------------------------------------------------- */
+
+int store_load_meta(struct store *s, uint64_t job, struct store_meta *ret_meta)
+{
+    char path[STORE_PATH_LEN];
+    void *data;
+    size_t len;
+    int rc;
+
+    store_log_path(s->host, job, ".meta", path);
+    if (store_file_read(s, path, META_BYTES_MAX, &data, &len))
+        return -ENOENT;
+    rc = meta_decode(data, len, s->host, job, ret_meta);
+    free(data);
+    return rc;
+}
+
+int store_save_meta(struct store *s, uint64_t job, const struct store_meta *meta)
+{
+    char path[STORE_PATH_LEN];
+    struct store_part part;
+    void *data;
+    int rc;
+
+    if (!s->dir)
+        return 0;
+    rc = meta_encode(meta, s->host, job, &data, &part.len);
+    if (rc)
+        return rc;
+    part.data = data;
+    store_log_path(s->host, job, ".meta", path);
+    rc = store_file_replace(s, path, &part, 1);
+    free(data);
+    if (!rc)
+        store_evict_count(s);
+    return rc;
+}
+
+/* -- Reading ------------------------------------------------------------------------------------ */
+
+/* The file of a log if it has the right size. Writing is for mending pages, so it is not needed. */
+static int open_log(int root, const char *path, uint64_t size)
+{
+    int flags = O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;
+    int fd = openat(root, path, O_RDWR | flags);
+    struct stat st;
+
+    if (fd < 0 && (errno == EACCES || errno == EROFS || errno == EPERM))
+        fd = openat(root, path, O_RDONLY | flags);
+    if (fd < 0)
+        return -ENOENT;
+    if (!fstat(fd, &st) && S_ISREG(st.st_mode) && (uint64_t)st.st_size == size)
+        return fd;
+    close(fd);
+    return -ENOENT;
+}
+
+static int find_log(struct store *s, uint64_t job, const struct store_meta *meta)
+{
+    int root = meta->checksums ? store_dir_get(s) : -1, fd;
+    char path[STORE_PATH_LEN];
+
+    if (root < 0)
+        return -ENOENT;
+    store_log_path(s->host, job, "", path);
+    fd = open_log(root, path, meta->size);
+    close(root);
+    return fd;
+}
+
+int store_open_log(struct store *s, uint64_t job, const struct store_meta *meta, int *ret_fd)
+{
+    int fd = find_log(s, job, meta);
+
+    if (fd < 0)
+        return fd;
+    store_mark_used(s, job, fd);
+    *ret_fd = fd;
+    return 0;
+}
+
+/* Whether a log was marked less than a minute ago; if not, it is noted as marked now. Two logs may
+ * share a slot: then they are marked more often than needed. */
+static bool is_marked(struct store *s, uint64_t job)
+{
+    unsigned slot = (unsigned)(job % STORE_USED_SLOTS);
+    int64_t now;
+    bool marked;
+
+    if (!s->now_ms)
+        return false;
+    now = s->now_ms();
+    pthread_mutex_lock(&s->lock);
+    marked = s->used[slot].known && s->used[slot].job == job &&
+             now - s->used[slot].at_ms < STORE_USED_MS;
+    if (!marked) {
+        s->used[slot].job = job;
+        s->used[slot].at_ms = now;
+        s->used[slot].known = true;
+    }
+    pthread_mutex_unlock(&s->lock);
+    return marked;
+}
+
+void store_mark_used(struct store *s, uint64_t job, int fd)
+{
+    if (s->dir && !is_marked(s, job))
+        (void)futimens(fd, NULL); /* a cache that cannot be written stays as it is */
+}
+
+/* -- Publishing --------------------------------------------------------------------------------- */
+
+static uint64_t pages_of(uint64_t size)
+{
+    return size / STORE_PAGE_SIZE + (size % STORE_PAGE_SIZE != 0);
+}
+
+/* The same bytes are there under the name. They learn the names under which we were answered. */
+static bool is_there(struct store *s, uint64_t job, const struct store_meta *meta)
+{
+    struct store_meta its = {0};
+    bool same = false, learnt = false;
+    int fd;
+
+    if (store_load_meta(s, job, &its))
+        return false;
+    fd = find_log(s, job, &its);
+    if (fd >= 0) {
+        same = its.size == meta->size && its.final == meta->final &&
+               !memcmp(its.checksums, meta->checksums, 8 * (size_t)pages_of(its.size));
+        close(fd);
+    }
+    for (unsigned i = 0; same && i < meta->name_count; i++)
+        learnt |= store_meta_add_name(&its, meta->names[i]);
+    if (learnt)
+        store_save_meta(s, job, &its);
+    store_meta_finish(&its);
+    return same;
+}
+
+/* Links; over something that is there, with the help of a temporary name. */
+static int give_name(struct store *s, uint64_t job, struct store_backing *b)
+{
+    struct store_temp t = {.root = store_dir_get(s), .fd = b->fd};
+    char path[STORE_PATH_LEN];
+    int rc;
+
+    if (t.root < 0)
+        return t.root;
+    memcpy(t.name, b->temp, sizeof(t.name));
+    store_log_path(s->host, job, "", path);
+    rc = t.name[0] ? 0 : store_temp_link(&t, path);
+    if (rc == -EEXIST)
+        rc = store_temp_link_temp(s, &t);
+    if (!rc && t.name[0])
+        rc = store_temp_move(&t, path);
+    memcpy(b->temp, t.name, sizeof(t.name));
+    close(t.root);
+    return rc;
+}
+
+int store_publish(struct store *s, uint64_t job, struct store_backing *b,
+                  const struct store_meta *meta)
+{
+    struct stat st;
+    int rc;
+
+    if (b->in_memory || !s->dir)
+        return -EXDEV;
+    if (!store_keeps(s, meta->size))
+        return -EFBIG;
+    if (!meta->checksums || fstat(b->fd, &st) || (uint64_t)st.st_size != meta->size)
+        return -EINVAL;
+    if (is_there(s, job, meta))
+        return 0;
+    /* Gives back what was allocated behind the end. */
+    if (ftruncate(b->fd, st.st_size))
+        return -errno;
+    rc = store_save_meta(s, job, meta);
+    if (!rc)
+        rc = give_name(s, job, b);
+    if (rc)
+        return rc;
+    store_sum_take(&s->inflight, b->reserved);
+    atomic_fetch_add(&s->published, meta->size);
+    b->reserved = 0;
+    b->published = true;
+    store_evict_learn(s);
+    return 0;
+}

@@ -1,0 +1,206 @@
+/*
+ * record.c - small records of facts.
+ *
+ * A record's file ends in "~", which no key has, so that "runs" can be a record and a directory.
+ */
+#include "store/record.h"
+
+#include "store/room.h"
+#include "store/store.h"
+
+#include <dirent.h>
+#include <endian.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define MAGIC "ghlfact\1"
+#define KEY_MAX 1000
+#define COMPONENT_MAX 250
+#define DEPTH_MAX 12
+
+/* -- The form ----------------------------------------------------------------------------------- */
+
+static bool is_component(const char *s, size_t len)
+{
+    if (!len || len > COMPONENT_MAX || (s[0] == '.' && (len == 1 || (len == 2 && s[1] == '.'))))
+        return false;
+    for (size_t i = 0; i < len; i++)
+        if ((unsigned char)s[i] < 0x20 || s[i] == 0x7f || s[i] == '~')
+            return false;
+    return true;
+}
+
+bool record_key_is_valid(const char *key)
+{
+    unsigned depth = 0;
+
+    if (strlen(key) > KEY_MAX)
+        return false;
+    for (;;) {
+        size_t len = strcspn(key, "/");
+        if (!is_component(key, len) || ++depth > DEPTH_MAX)
+            return false;
+        if (!key[len])
+            return true;
+        key += len + 1;
+    }
+}
+
+static uint64_t checksum(const char *host, const char *key, const void *data, size_t len)
+{
+    struct store_hasher h;
+
+    store_hasher_init(&h);
+    store_hasher_update(&h, host, strlen(host) + 1);
+    store_hasher_update(&h, key, strlen(key) + 1);
+    store_hasher_update(&h, data, len);
+    return store_hasher_digest(&h);
+}
+
+void record_seal(const char *host, const char *key, const void *data, size_t len,
+                 unsigned char ret_trailer[RECORD_TRAILER])
+{
+    uint64_t le_len = htole64(len), le_sum = htole64(checksum(host, key, data, len));
+
+    memcpy(ret_trailer, MAGIC, 8);
+    memcpy(ret_trailer + 8, &le_len, 8);
+    memcpy(ret_trailer + 16, &le_sum, 8);
+}
+
+int record_open(const char *host, const char *key, const void *file, size_t file_len,
+                size_t *ret_len)
+{
+    unsigned char trailer[RECORD_TRAILER];
+    size_t len;
+
+    if (file_len < RECORD_TRAILER)
+        return -ENOENT;
+    len = file_len - RECORD_TRAILER;
+    record_seal(host, key, file, len, trailer);
+    if (memcmp((const char *)file + len, trailer, RECORD_TRAILER))
+        return -ENOENT;
+    *ret_len = len;
+    return 0;
+}
+
+/* -- The files ---------------------------------------------------------------------------------- */
+
+static void fact_path(struct store *s, const char *key, const char *ending,
+                      char path[STORE_PATH_LEN])
+{
+    snprintf(path, STORE_PATH_LEN, "%s/facts%s%s%s", s->host, *key ? "/" : "", key, ending);
+}
+
+int store_put_record(struct store *s, const char *key, const void *data, size_t len)
+{
+    unsigned char trailer[RECORD_TRAILER];
+    struct store_part parts[] = {{data, len}, {trailer, sizeof(trailer)}};
+    char path[STORE_PATH_LEN];
+    int rc;
+
+    if (!record_key_is_valid(key))
+        return -EINVAL;
+    if (len > STORE_RECORD_MAX)
+        return -EFBIG;
+    if (!s->dir)
+        return 0;
+    record_seal(s->host, key, data, len, trailer);
+    fact_path(s, key, "~", path);
+    rc = store_file_replace(s, path, parts, 2);
+    if (!rc)
+        store_evict_count(s);
+    return rc;
+}
+
+int store_get_record(struct store *s, const char *key, void **ret_data, size_t *ret_len)
+{
+    char path[STORE_PATH_LEN];
+    size_t file_len, len;
+    void *file;
+    int rc;
+
+    if (!record_key_is_valid(key))
+        return -EINVAL;
+    fact_path(s, key, "~", path);
+    rc = store_file_read(s, path, (size_t)STORE_RECORD_MAX + RECORD_TRAILER, &file, &file_len);
+    if (rc)
+        return rc == -ENOMEM ? rc : -ENOENT;
+    rc = record_open(s->host, key, file, file_len, &len);
+    if (rc) {
+        free(file);
+        return rc;
+    }
+    ((char *)file)[len] = '\0';
+    *ret_data = file;
+    *ret_len = len;
+    return 0;
+}
+
+int store_drop_record(struct store *s, const char *key)
+{
+    char path[STORE_PATH_LEN];
+    int root, rc;
+
+    if (!record_key_is_valid(key))
+        return -EINVAL;
+    root = store_dir_get(s);
+    if (root < 0)
+        return -ENOENT;
+    fact_path(s, key, "~", path);
+    rc = unlinkat(root, path, 0) ? -errno : 0;
+    close(root);
+    return rc;
+}
+
+static bool is_dir(int at, const char *name)
+{
+    struct stat st;
+
+    return !fstatat(at, name, &st, AT_SYMLINK_NOFOLLOW) && S_ISDIR(st.st_mode);
+}
+
+/* A name is told once: by its directory, or by its record if there is no directory. */
+static void tell(int at, char *name, void (*each)(void *who, const char *name), void *who)
+{
+    size_t len = strlen(name);
+    bool record = name[len - 1] == '~';
+
+    if (record)
+        name[len - 1] = '\0';
+    if (is_component(name, strlen(name)) && is_dir(at, name) != record)
+        each(who, name);
+}
+
+int store_each_record(struct store *s, const char *key, void (*each)(void *who, const char *name),
+                      void *who)
+{
+    char path[STORE_PATH_LEN];
+    struct dirent *entry;
+    int root, fd;
+    DIR *dir;
+
+    if (*key && !record_key_is_valid(key))
+        return -EINVAL;
+    root = store_dir_get(s);
+    if (root < 0)
+        return -ENOENT;
+    fact_path(s, key, "", path);
+    fd = openat(root, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    close(root);
+    if (fd < 0)
+        return -ENOENT;
+    dir = fdopendir(fd);
+    if (!dir) {
+        close(fd);
+        return -ENOMEM;
+    }
+    while ((entry = readdir(dir)))
+        tell(fd, entry->d_name, each, who);
+    closedir(dir);
+    return 0;
+}

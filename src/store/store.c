@@ -1,0 +1,134 @@
+/*
+ * store.c - the beginning and the end of a store, and what it says without looking at the disk.
+ */
+#include "store/store.h"
+
+#include "diag.h"
+#include "store/room.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* The host as one folder's name: lower case; a host that this changes otherwise, or that is too long,
+ * gets a hash behind it, so that no two share a folder. */
+static void fold_host(const char *host, char folder[STORE_HOST_LEN])
+{
+    size_t keep = STORE_HOST_LEN - 18, len = strlen(host), n = 0;
+    bool changed = len > keep || !len;
+
+    for (; n < len && n < keep; n++) {
+        char c = host[n];
+        if (c >= 'A' && c <= 'Z')
+            c = (char)(c - 'A' + 'a');
+        if (!strchr("abcdefghijklmnopqrstuvwxyz0123456789-.:[]", c) || (n == 0 && c == '.')) {
+            c = '_';
+            changed = true;
+        }
+        folder[n] = c;
+    }
+    folder[n] = '\0';
+    changed |= !strcmp(folder, "tmp") || !strcmp(folder, "lock"); /* names of our own */
+    if (changed)
+        snprintf(folder + n, STORE_HOST_LEN - n, "_%016" PRIx64, store_page_checksum(host, len));
+}
+
+/* The path as it is now: the daemon's working directory will be another. */
+static char *absolute(const char *dir)
+{
+    char *here = NULL, *path = NULL;
+    size_t len;
+
+    if (dir[0] == '/') {
+        path = strdup(dir);
+    } else {
+        here = getcwd(NULL, 0);
+        if (!here || asprintf(&path, "%s/%s", here, dir) < 0)
+            path = NULL;
+        free(here);
+    }
+    /* With a slash at its end a symlink would be looked through. */
+    for (len = path ? strlen(path) : 0; len > 1 && path[len - 1] == '/'; len--)
+        path[len - 1] = '\0';
+    return path;
+}
+
+/* Without a directory that works everything is in memory, for good: what is kept would otherwise
+ * depend on the moment. */
+static int enter(struct store *s)
+{
+    int rc = store_dir_enter(s), root, lock;
+
+    if (rc == -EPERM || rc == -ENOMEM)
+        return rc;
+    if (rc) {
+        diag_say(s->diag, DIAG_WARNING, "cache directory %s: %s; keeping logs in memory", s->dir,
+                 strerror(-rc));
+        free(s->dir);
+        s->dir = NULL;
+        return 0;
+    }
+    root = store_dir_get(s);
+    lock = root < 0 ? -1 : store_dir_lock(root);
+    if (lock >= 0) {
+        store_temp_clear(root);
+        close(lock);
+    }
+    if (root >= 0)
+        close(root);
+    return 0;
+}
+
+int store_create(const struct store_config *config, struct store **ret_store)
+{
+    struct store *s = calloc(1, sizeof(*s));
+    int rc = 0;
+
+    if (!s)
+        return -ENOMEM;
+    s->cache_size = config->cache_size;
+    s->memory = config->memory;
+    s->diag = config->diag;
+    s->now_ms = config->now_ms;
+    s->root = -1;
+    /* Not all start at zero: processes that live shortly take their turn, too, at counting files. */
+    atomic_init(&s->changes, (unsigned)getpid());
+    pthread_mutex_init(&s->lock, NULL);
+    fold_host(config->host, s->host);
+    if (config->dir) {
+        s->dir = absolute(config->dir);
+        rc = s->dir ? enter(s) : -ENOMEM;
+    }
+    if (rc) {
+        store_destroy(s);
+        return rc;
+    }
+    *ret_store = s;
+    return 0;
+}
+
+void store_destroy(struct store *s)
+{
+    if (!s)
+        return;
+    if (s->root >= 0)
+        close(s->root);
+    pthread_mutex_destroy(&s->lock);
+    free(s->dir);
+    free(s);
+}
+
+bool store_keeps(const struct store *s, uint64_t size)
+{
+    return s->dir && size <= s->cache_size;
+}
+
+void store_usage(struct store *s, uint64_t *ret_used, uint64_t *ret_limit)
+{
+    *ret_used = s->dir ? atomic_load(&s->published) + atomic_load(&s->inflight)
+                       : atomic_load(&s->held);
+    *ret_limit = s->dir ? s->cache_size : s->memory;
+}
