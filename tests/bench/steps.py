@@ -165,7 +165,7 @@ def archives(argv, folder):
 
 
 def main(argv):
-    worst = 100.0
+    worst = None
     with tempfile.TemporaryDirectory() as folder:
         paths = archives(argv, folder)
         if not paths:
@@ -181,10 +181,13 @@ def main(argv):
                         if not total:
                             continue
                         percent = 100.0 * right / total
-                        worst = min(worst, percent)
+                        worst = percent if worst is None else min(worst, percent)
                         print('  %s debug lines, times %s: %.2f %% of %d lines'
                               % ('with' if debug else 'without',
                                  'rounded' if rounded else 'cut off', percent, total))
+    if worst is None:
+        print('skipped: no job in these archives has the files of its steps')
+        return 77
     print('least: %.2f %%' % worst)
     return 0 if worst >= LEAST else 1
 
