@@ -173,7 +173,7 @@ static int page_of(struct scan url, uint32_t *ret_page)
 {
     uint64_t page;
 
-    while (!scan_is_done(&url) && *url.at != '?')
+    while (!scan_is_done(&url) && *url.at != '?' && *url.at != '#')
         url.at++;
     while (scan_char(&url, '?') || scan_char(&url, '&')) {
         if (url.end - url.at > 5 && !memcmp(url.at, "page=", 5)) {

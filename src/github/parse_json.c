@@ -51,13 +51,12 @@ int parse_json_tree(const char *body, size_t len, cJSON **ret_tree)
 
     if (!body || !len || len > PARSE_BODY_MAX || memchr(body, 0, len))
         return -EPROTO;
-    if (len >= 3 && !memcmp(body, "\xEF\xBB\xBF", 3))
-        body += 3, len -= 3;
     if (!is_bounded(body, len))
         return -EPROTO;
 
+    /* It steps over a BOM. It does not tell garbage from a lack of memory. */
     tree = cJSON_ParseWithLengthOpts(body, len, &end, false);
-    if (!tree) /* cJSON does not tell garbage from a lack of memory */
+    if (!tree)
         return -EPROTO;
     if (!is_blank(end, body + len)) {
         cJSON_Delete(tree);

@@ -3,6 +3,9 @@
 #include "github/parse_json.h"
 
 #include <errno.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -89,9 +92,31 @@ static int indent(const char *compact, char **ret_text, size_t *ret_len)
     return 0;
 }
 
-static const cJSON *find_element(const cJSON *array, uint64_t id)
+/* cJSON prints 15 digits of what is no int: whole numbers beyond it get their digits from us. */
+static int spell_numbers(cJSON *item)
 {
-    const cJSON *element;
+    cJSON *child;
+    int err = 0;
+
+    if (cJSON_IsNumber(item) && item->valuedouble > INT_MAX &&
+        item->valuedouble <= (double)FACTS_ID_MAX &&
+        (double)(uint64_t)item->valuedouble == item->valuedouble) {
+        item->valuestring = cJSON_malloc(24);
+        if (!item->valuestring)
+            return -ENOMEM;
+        snprintf(item->valuestring, 24, "%" PRIu64, (uint64_t)item->valuedouble);
+        item->type = cJSON_Raw;
+    }
+    cJSON_ArrayForEach(child, item)
+    {
+        err = err ? err : spell_numbers(child);
+    }
+    return err;
+}
+
+static cJSON *find_element(const cJSON *array, uint64_t id)
+{
+    cJSON *element;
 
     cJSON_ArrayForEach(element, array)
     {
@@ -106,7 +131,7 @@ static int print_element(const cJSON *tree, const char *key, uint64_t id, char *
                          size_t *ret_len)
 {
     const cJSON *array = cJSON_GetObjectItemCaseSensitive(tree, key);
-    const cJSON *element;
+    cJSON *element;
     char *compact;
     int err;
 
@@ -115,6 +140,9 @@ static int print_element(const cJSON *tree, const char *key, uint64_t id, char *
     element = find_element(array, id);
     if (!element)
         return -ENOENT;
+    err = spell_numbers(element);
+    if (err)
+        return err;
     compact = cJSON_PrintUnformatted(element);
     if (!compact)
         return -ENOMEM;

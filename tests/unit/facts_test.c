@@ -1,0 +1,111 @@
+#include "facts.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static void the_words_of_the_api_have_their_numbers(void **state)
+{
+    (void)state;
+    assert_int_equal(facts_status_from("queued"), FACTS_QUEUED);
+    assert_int_equal(facts_status_from("in_progress"), FACTS_IN_PROGRESS);
+    assert_int_equal(facts_status_from("completed"), FACTS_COMPLETED);
+    assert_int_equal(facts_status_from("waiting"), FACTS_WAITING);
+    assert_int_equal(facts_status_from("requested"), FACTS_REQUESTED);
+    assert_int_equal(facts_status_from("pending"), FACTS_PENDING);
+    assert_int_equal(facts_conclusion_from("success"), FACTS_SUCCESS);
+    assert_int_equal(facts_conclusion_from("cancelled"), FACTS_CANCELLED);
+    assert_int_equal(facts_conclusion_from("skipped"), FACTS_SKIPPED);
+    assert_int_equal(facts_conclusion_from("neutral"), FACTS_NEUTRAL);
+    assert_int_equal(facts_conclusion_from("action_required"), FACTS_ACTION_REQUIRED);
+    assert_int_equal(facts_conclusion_from("stale"), FACTS_STALE);
+}
+
+static void words_to_come_are_not_taken_for_known_ones(void **state)
+{
+    (void)state;
+    assert_int_equal(facts_status_from("Completed"), FACTS_STATUS_UNKNOWN);
+    assert_int_equal(facts_status_from("completed "), FACTS_STATUS_UNKNOWN);
+    assert_int_equal(facts_status_from(""), FACTS_STATUS_UNKNOWN);
+    assert_int_equal(facts_status_from(NULL), FACTS_STATUS_UNKNOWN);
+    assert_int_equal(facts_conclusion_from("exploded"), FACTS_OTHER_CONCLUSION);
+    assert_int_equal(facts_conclusion_from(""), FACTS_NO_CONCLUSION);
+    assert_int_equal(facts_conclusion_from(NULL), FACTS_NO_CONCLUSION);
+}
+
+static void s19_failed_is_failure_timed_out_or_startup_failure(void **state)
+{
+    (void)state;
+    for (int c = FACTS_NO_CONCLUSION; c <= FACTS_OTHER_CONCLUSION; c++)
+        assert_int_equal(facts_is_failed((enum facts_conclusion)c),
+                         c == FACTS_FAILURE || c == FACTS_TIMED_OUT || c == FACTS_STARTUP_FAILURE);
+    assert_true(facts_is_failed(facts_conclusion_from("failure")));
+    assert_true(facts_is_failed(facts_conclusion_from("timed_out")));
+    assert_true(facts_is_failed(facts_conclusion_from("startup_failure")));
+}
+
+static struct facts_job make_job(void)
+{
+    struct facts_job job = {.id = 1, .name = strdup("build"), .head_sha = strdup("")};
+
+    job.steps = calloc(2, sizeof(*job.steps));
+    job.steps[0].name = strdup("Set up job");
+    job.steps[1].name = strdup("Run make");
+    job.step_count = 2;
+    return job;
+}
+
+static void finish_frees_and_may_be_called_twice(void **state)
+{
+    static const struct facts_job nothing;
+    struct facts_job_list list = {.count = 2, .total_count = 2};
+
+    (void)state;
+    list.items = calloc(2, sizeof(*list.items));
+    list.items[0] = make_job();
+    list.items[1] = make_job();
+    facts_job_finish(&list.items[0]);
+    assert_memory_equal(&list.items[0], &nothing, sizeof(nothing));
+    facts_job_list_finish(&list);
+    assert_null(list.items);
+    assert_int_equal(list.count, 0);
+    facts_job_list_finish(&list);
+}
+
+static void finish_takes_what_was_never_filled(void **state)
+{
+    struct facts_run run = {0};
+    struct facts_repo repo = {0};
+    struct facts_workflow workflow = {0};
+    struct facts_run_list runs = {.items = calloc(1, sizeof(*runs.items)), .count = 1};
+    struct facts_repo_list repos = {.items = calloc(1, sizeof(*repos.items)), .count = 1};
+    struct facts_workflow_list workflows = {.items = calloc(1, sizeof(*workflows.items)),
+                                            .count = 1};
+
+    (void)state;
+    facts_run_finish(&run);
+    facts_repo_finish(&repo);
+    facts_workflow_finish(&workflow);
+    facts_run_list_finish(&runs);
+    facts_repo_list_finish(&repos);
+    facts_workflow_list_finish(&workflows);
+    assert_null(runs.items);
+    assert_null(repos.items);
+    assert_null(workflows.items);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_words_of_the_api_have_their_numbers),
+        cmocka_unit_test(words_to_come_are_not_taken_for_known_ones),
+        cmocka_unit_test(s19_failed_is_failure_timed_out_or_startup_failure),
+        cmocka_unit_test(finish_frees_and_may_be_called_twice),
+        cmocka_unit_test(finish_takes_what_was_never_filled),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
