@@ -56,6 +56,10 @@ static struct net_transfer *take_idle(struct net *net)
     return list_entry(link, struct net_transfer, link);
 }
 
+/*
+ * Only after an exchange that went well: a handle whose lookup failed keeps its buffer, and 7.88 then
+ * refuses it another size.
+ */
 static void recycle(struct net *net, struct net_transfer *t)
 {
     if (net->idle_count >= IDLE_MAX) {
@@ -108,7 +112,7 @@ static int launch(struct net *net, struct net_request *r, const struct net_route
         err = -ENOMEM;
     if (err < 0) {
         leave_gate(net, t);
-        recycle(net, t);
+        net_transfer_destroy(t);
         return err;
     }
     r->transfer = t;
@@ -188,7 +192,10 @@ static void conclude(struct net *net, struct net_transfer *t, CURLcode result)
         distrust_addresses(net, t);
     t->request = NULL;
     answer(r, err);
-    recycle(net, t);
+    if (result == CURLE_OK)
+        recycle(net, t);
+    else
+        net_transfer_destroy(t);
     while ((link = list_take_first(&waited)))
         answer(list_entry(link, struct net_request, link), err);
 }
@@ -223,7 +230,7 @@ void net_cancel(struct net_request *r, int err)
     }
     detach(net, t);
     answer(r, err);
-    recycle(net, t);
+    net_transfer_destroy(t);
 }
 
 /* -- One turn -------------------------------------------------------------------------------- */
@@ -233,7 +240,7 @@ static void reap_doomed(struct net *net)
     while (!list_is_empty(&net->doomed)) {
         struct net_transfer *t = list_entry(net->doomed.next, struct net_transfer, link);
         detach(net, t);
-        recycle(net, t);
+        net_transfer_destroy(t);
     }
 }
 

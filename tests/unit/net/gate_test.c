@@ -1,0 +1,159 @@
+/* One lookup of a name before fanning out (P10). */
+#include "net/gate.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+static unsigned count(const struct list *head)
+{
+    unsigned n = 0;
+
+    list_each(link, head)
+        n++;
+    return n;
+}
+
+static void test_first_leads_and_others_wait_in_order(void **state)
+{
+    struct net_gate gate;
+    struct net_gate_host *led = NULL, *none = NULL;
+    struct list first = {0}, second = {0}, third = {0};
+
+    (void)state;
+    net_gate_init(&gate);
+    assert_int_equal(net_gate_enter(&gate, "a:443", &first, 1000, &led), NET_GATE_LEAD);
+    assert_non_null(led);
+    assert_int_equal(net_gate_enter(&gate, "a:443", &second, 1000, &none), NET_GATE_WAIT);
+    assert_int_equal(net_gate_enter(&gate, "a:443", &third, 1000, &none), NET_GATE_WAIT);
+    assert_null(none);
+    assert_false(list_is_linked(&first));
+    net_gate_settle(&gate, led, 5000);
+    assert_ptr_equal(list_take_first(&gate.released), &second);
+    assert_ptr_equal(list_take_first(&gate.released), &third);
+    assert_true(list_is_empty(&gate.released));
+    assert_int_equal(net_gate_enter(&gate, "a:443", &first, 4999, &none), NET_GATE_OPEN);
+    net_gate_finish(&gate);
+}
+
+static void test_hosts_do_not_wait_for_each_other(void **state)
+{
+    struct net_gate gate;
+    struct net_gate_host *a, *b, *c;
+    struct list link = {0};
+
+    (void)state;
+    net_gate_init(&gate);
+    assert_int_equal(net_gate_enter(&gate, "a:443", &link, 1, &a), NET_GATE_LEAD);
+    assert_int_equal(net_gate_enter(&gate, "a:80", &link, 1, &b), NET_GATE_LEAD);
+    assert_int_equal(net_gate_enter(&gate, "b:443", &link, 1, &c), NET_GATE_LEAD);
+    net_gate_settle(&gate, a, 0);
+    net_gate_settle(&gate, b, 0);
+    net_gate_settle(&gate, c, 0);
+    net_gate_finish(&gate);
+}
+
+static void test_a_lookup_ages_and_a_new_leader_is_chosen(void **state)
+{
+    struct net_gate gate;
+    struct net_gate_host *led;
+    struct list link = {0};
+
+    (void)state;
+    net_gate_init(&gate);
+    assert_int_equal(net_gate_enter(&gate, "a:443", &link, 1, &led), NET_GATE_LEAD);
+    net_gate_settle(&gate, led, 1 + NET_GATE_KNOWN_MS);
+    assert_int_equal(net_gate_enter(&gate, "a:443", &link, NET_GATE_KNOWN_MS, &led), NET_GATE_OPEN);
+    assert_int_equal(net_gate_enter(&gate, "a:443", &link, 1 + NET_GATE_KNOWN_MS, &led),
+                     NET_GATE_LEAD);
+    net_gate_settle(&gate, led, 10 * NET_GATE_KNOWN_MS);
+    net_gate_forget(&gate, "a:443");
+    net_gate_forget(&gate, "unheard of:1");
+    assert_int_equal(net_gate_enter(&gate, "a:443", &link, 2 * NET_GATE_KNOWN_MS, &led),
+                     NET_GATE_LEAD);
+    net_gate_settle(&gate, led, 0);
+    net_gate_finish(&gate);
+    /* curl must not forget before we do. */
+    assert_true(NET_GATE_CURL_S * 1000 > NET_GATE_KNOWN_MS);
+}
+
+static void test_leader_without_a_lookup_is_followed_by_another(void **state)
+{
+    struct net_gate gate;
+    struct net_gate_host *led, *next;
+    struct list link = {0}, waiting = {0};
+
+    (void)state;
+    net_gate_init(&gate);
+    net_gate_enter(&gate, "a:443", &link, 1, &led);
+    net_gate_enter(&gate, "a:443", &waiting, 1, &next);
+    net_gate_settle(&gate, led, 0);
+    assert_ptr_equal(list_take_first(&gate.released), &waiting);
+    assert_int_equal(net_gate_enter(&gate, "a:443", &waiting, 1, &next), NET_GATE_LEAD);
+    net_gate_settle(&gate, next, 0);
+    net_gate_finish(&gate);
+}
+
+static void test_failed_lookup_fails_all_who_wait(void **state)
+{
+    struct net_gate gate;
+    struct net_gate_host *led;
+    struct list links[800] = {0}, link = {0}, waited;
+
+    (void)state;
+    net_gate_init(&gate);
+    list_init(&waited);
+    net_gate_enter(&gate, "a:443", &link, 1, &led);
+    for (size_t i = 0; i < 800; i++)
+        assert_int_equal(net_gate_enter(&gate, "a:443", &links[i], 1, NULL), NET_GATE_WAIT);
+    net_gate_fail(led, &waited);
+    assert_int_equal(count(&waited), 800);
+    assert_true(list_is_empty(&gate.released));
+    assert_int_equal(net_gate_enter(&gate, "a:443", &link, 1, &led), NET_GATE_LEAD);
+    net_gate_settle(&gate, led, 0);
+    net_gate_finish(&gate);
+}
+
+/* Law 7: however many hosts redirects name; those that are led stay, the longest unused go. */
+static void test_number_of_hosts_is_bounded(void **state)
+{
+    struct net_gate gate;
+    struct net_gate_host *led, *kept;
+    struct list link = {0};
+    char name[32];
+
+    (void)state;
+    net_gate_init(&gate);
+    assert_int_equal(net_gate_enter(&gate, "kept:1", &link, 1, &kept), NET_GATE_LEAD);
+    for (int i = 0; i < 5000; i++) {
+        snprintf(name, sizeof(name), "host%d:1", i);
+        assert_int_equal(net_gate_enter(&gate, name, &link, 1, &led), NET_GATE_LEAD);
+        net_gate_settle(&gate, led, 1000);
+    }
+    assert_true(count(&gate.hosts) <= 256);
+    assert_int_equal(net_gate_enter(&gate, "host4999:1", &link, 1, &led), NET_GATE_OPEN);
+    assert_int_equal(net_gate_enter(&gate, "host0:1", &link, 1, &led), NET_GATE_LEAD);
+    net_gate_settle(&gate, led, 0);
+    assert_int_equal(net_gate_enter(&gate, "kept:1", &link, 1, &led), NET_GATE_WAIT);
+    net_gate_settle(&gate, kept, 0);
+    assert_ptr_equal(list_take_first(&gate.released), &link);
+    net_gate_finish(&gate);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_first_leads_and_others_wait_in_order),
+        cmocka_unit_test(test_hosts_do_not_wait_for_each_other),
+        cmocka_unit_test(test_a_lookup_ages_and_a_new_leader_is_chosen),
+        cmocka_unit_test(test_leader_without_a_lookup_is_followed_by_another),
+        cmocka_unit_test(test_failed_lookup_fails_all_who_wait),
+        cmocka_unit_test(test_number_of_hosts_is_bounded),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
