@@ -1,0 +1,168 @@
+/*
+ * Any body, as each kind that is asked for: no crash, no leak, and what is taken keeps the promises
+ * of facts.h. The first byte chooses which id is printed of a page.
+ */
+#include "github/parse.h"
+
+#include <errno.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void check(int holds)
+{
+    if (!holds)
+        abort();
+}
+
+static void check_id(uint64_t id, int may_be_unsaid)
+{
+    check(id <= FACTS_ID_MAX && (id >= 1 || may_be_unsaid));
+}
+
+static void check_text(const char *text)
+{
+    check(text && strlen(text) <= PARSE_TEXT_MAX);
+}
+
+static void check_job(const struct facts_job *job)
+{
+    check_id(job->id, 0);
+    check_id(job->run_id, 1);
+    check(job->attempt >= 1 && job->step_count <= PARSE_STEPS_MAX);
+    check_text(job->name);
+    check_text(job->status_text);
+    check_text(job->conclusion_text);
+    check_text(job->head_sha);
+    check_text(job->head_branch);
+    check_text(job->workflow_name);
+    check_text(job->html_url);
+    check(job->created_ms >= FACTS_NO_TIME && job->completed_ms >= FACTS_NO_TIME);
+    for (size_t i = 0; i < job->step_count; i++)
+        check_text(job->steps[i].name);
+}
+
+static void check_run(const struct facts_run *run)
+{
+    check_id(run->id, 0);
+    check_id(run->workflow_id, 1);
+    check(run->attempt >= 1 && run->updated_ms >= FACTS_NO_TIME);
+    check_text(run->name);
+    check_text(run->display_title);
+    check_text(run->event);
+    check_text(run->head_branch);
+    check_text(run->head_sha);
+    check_text(run->path);
+    check_text(run->head_repo_owner);
+    check_text(run->head_repo_full_name);
+    check_text(run->html_url);
+}
+
+static void check_repo(const struct facts_repo *repo)
+{
+    check_id(repo->id, 1);
+    check_text(repo->owner);
+    check_text(repo->name);
+    check_text(repo->full_name);
+    check(*repo->owner && *repo->name);
+}
+
+static void try_one(const char *body, size_t len)
+{
+    struct facts_job job;
+    struct facts_run run;
+    struct facts_repo repo;
+    char *login;
+
+    if (parse_job(body, len, &job) == 0) {
+        check_job(&job);
+        facts_job_finish(&job);
+    }
+    if (parse_run(body, len, &run) == 0) {
+        check_run(&run);
+        facts_run_finish(&run);
+    }
+    if (parse_repo(body, len, &repo) == 0) {
+        check_repo(&repo);
+        facts_repo_finish(&repo);
+    }
+    if (parse_user(body, len, &login) == 0) {
+        check_text(login);
+        free(login);
+    }
+}
+
+/* What is printed of an element is a body of its kind again, with the same id. */
+static void try_print(const char *body, size_t len, uint64_t id)
+{
+    struct facts_job job;
+    size_t text_len;
+    char *text;
+
+    if (parse_print_job(body, len, id, &text, &text_len) == 0) {
+        check(strlen(text) == text_len && text[text_len - 1] == '\n');
+        check(parse_job(text, text_len, &job) == 0 && job.id == id);
+        facts_job_finish(&job);
+        free(text);
+    }
+    if (parse_print_run(body, len, id, &text, &text_len) == 0)
+        free(text);
+}
+
+static void try_pages(const char *body, size_t len, size_t which)
+{
+    struct facts_job_list jobs;
+    struct facts_run_list runs;
+    struct facts_repo_list repos;
+    struct facts_workflow_list workflows;
+
+    if (parse_jobs_page(body, len, &jobs) == 0) {
+        check(jobs.count <= PARSE_ITEMS_MAX && jobs.total_count >= -1);
+        for (size_t i = 0; i < jobs.count; i++)
+            check_job(&jobs.items[i]);
+        if (jobs.count)
+            try_print(body, len, jobs.items[which % jobs.count].id);
+        facts_job_list_finish(&jobs);
+    }
+    if (parse_runs_page(body, len, &runs) == 0) {
+        for (size_t i = 0; i < runs.count; i++)
+            check_run(&runs.items[i]);
+        facts_run_list_finish(&runs);
+    }
+    if (parse_repos_page(body, len, &repos) == 0) {
+        for (size_t i = 0; i < repos.count; i++)
+            check_repo(&repos.items[i]);
+        facts_repo_list_finish(&repos);
+    }
+    if (parse_workflows_page(body, len, &workflows) == 0)
+        facts_workflow_list_finish(&workflows);
+}
+
+static void try_message(const char *body, size_t len)
+{
+    struct parse_error error;
+
+    parse_error_message(body, len, &error);
+    check(memchr(error.message, 0, sizeof(error.message)) != NULL);
+    for (const char *c = error.message; *c; c++)
+        check(*c >= 0x20 && *c < 0x7F);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    char *body;
+
+    if (size < 2)
+        return 0;
+    /* A copy of exactly its length: a read past it is seen. */
+    body = malloc(size - 1);
+    check(body != NULL);
+    memcpy(body, data + 1, size - 1);
+    try_one(body, size - 1);
+    try_pages(body, size - 1, data[0]);
+    try_message(body, size - 1);
+    free(body);
+    return 0;
+}
