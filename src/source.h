@@ -78,7 +78,8 @@ struct source_bytes {
 
     /* In order, without gaps, from `from` on. SOURCE_FULL: none taken; offered again after ops->resume. */
     int (*bytes)(struct source_bytes *b, uint64_t offset, const void *data, size_t len);
-    /* NULL: all of it was delivered (to `to`, or to the log's end). Exactly once. */
+    /* NULL: all of it was delivered (to `to`, or to the log's end). Exactly once. The done of a
+     * log's first range comes after told(), or with a failure. */
     void (*done)(struct source_bytes *b, const struct source_failure *failure);
 
     void *transfer; /* the source's own */

@@ -1,0 +1,91 @@
+#include "cache/absent.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define PENDING_FIRST_MS 3000
+#define PENDING_LAST_MS 30000
+
+struct absent_slot {
+    uint64_t job; /* 0: free */
+    char name[NAME_FULL_LEN];
+    int64_t held_ms; /* how long the last "not yet" held */
+    struct source_failure failure;
+};
+
+int absent_init(struct absent *t)
+{
+    t->slots = calloc(ABSENT_SLOTS, sizeof(*t->slots));
+    return t->slots ? 0 : -ENOMEM;
+}
+
+void absent_finish(struct absent *t)
+{
+    free(t->slots);
+    t->slots = NULL;
+}
+
+static struct absent_slot *slot_of(const struct absent *t, const char *folded, uint64_t job)
+{
+    uint64_t h = job * UINT64_C(0x9E3779B97F4A7C15);
+
+    for (const char *p = folded; *p; p++)
+        h = (h ^ (unsigned char)*p) * 1099511628211u;
+    return &t->slots[(h >> 20) % ABSENT_SLOTS];
+}
+
+/* The slot if it is about this name and job. */
+static struct absent_slot *find(const struct absent *t, const struct repo_name *name, uint64_t job)
+{
+    char folded[NAME_FULL_LEN];
+    struct absent_slot *s;
+
+    name_fold(name, folded);
+    s = slot_of(t, folded, job);
+    return s->job == job && !strcmp(s->name, folded) ? s : NULL;
+}
+
+const struct source_failure *absent_find(const struct absent *t, const struct repo_name *name,
+                                         uint64_t job, int64_t now_ms)
+{
+    const struct absent_slot *s = find(t, name, job);
+
+    return s && now_ms < s->failure.until_ms ? &s->failure : NULL;
+}
+
+static int64_t pending_hold_ms(int64_t last_ms)
+{
+    if (!last_ms)
+        return PENDING_FIRST_MS;
+    return 2 * last_ms < PENDING_LAST_MS ? 2 * last_ms : PENDING_LAST_MS;
+}
+
+void absent_note(struct absent *t, const struct repo_name *name, uint64_t job,
+                 const struct source_failure *failure, int64_t now_ms)
+{
+    char folded[NAME_FULL_LEN];
+    struct absent_slot *s;
+    int64_t held_ms = 0;
+
+    name_fold(name, folded);
+    s = slot_of(t, folded, job);
+    if (s->job == job && !strcmp(s->name, folded))
+        held_ms = s->held_ms;
+    s->job = job;
+    memcpy(s->name, folded, sizeof(folded));
+    s->failure = *failure;
+    s->held_ms = 0;
+    if (failure->reason == SOURCE_PENDING) {
+        s->held_ms = pending_hold_ms(held_ms);
+        s->failure.until_ms = now_ms + s->held_ms;
+    }
+}
+
+void absent_forget(struct absent *t, const struct repo_name *name, uint64_t job)
+{
+    struct absent_slot *s = find(t, name, job);
+
+    if (s)
+        memset(s, 0, sizeof(*s));
+}

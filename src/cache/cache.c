@@ -1,0 +1,302 @@
+#include "cache/log.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+static struct list *bucket_of(struct cache *c, uint64_t job)
+{
+    return &c->buckets[(job * UINT64_C(0x9E3779B97F4A7C15)) >> 54];
+}
+
+_Static_assert(LOG_BUCKETS == 1u << 10, "bucket_of takes the top ten bits");
+
+int cache_create(const struct cache_config *config, struct cache **ret_cache)
+{
+    struct cache *c = calloc(1, sizeof(*c));
+    int rc;
+
+    if (!c)
+        return -ENOMEM;
+    c->config = *config;
+    for (unsigned i = 0; i < LOG_BUCKETS; i++)
+        list_init(&c->buckets[i]);
+    list_init(&c->idle);
+    rc = absent_init(&c->absent);
+    if (rc)
+        goto out_free;
+    pthread_mutex_init(&c->lock, NULL);
+    rc = writer_create(c, &c->writer);
+    if (rc)
+        goto out_absent;
+    *ret_cache = c;
+    return 0;
+
+out_absent:
+    pthread_mutex_destroy(&c->lock);
+    absent_finish(&c->absent);
+out_free:
+    free(c);
+    return rc;
+}
+
+void cache_stop(struct cache *c)
+{
+    if (c)
+        writer_stop(c->writer);
+}
+
+static void destroy_log(struct log *log)
+{
+    if (log->backing)
+        backing_unref(log->backing);
+    pages_finish(&log->pages);
+    pending_finish(&log->wait);
+    free(log);
+}
+
+void cache_destroy(struct cache *c)
+{
+    struct list *link;
+
+    if (!c)
+        return;
+    writer_destroy(c->writer);
+    for (unsigned i = 0; i < LOG_BUCKETS; i++)
+        while ((link = list_take_first(&c->buckets[i])))
+            destroy_log(list_entry(link, struct log, in_bucket));
+    absent_finish(&c->absent);
+    pthread_mutex_destroy(&c->lock);
+    free(c);
+}
+
+static struct log *new_log(struct cache *c, uint64_t job)
+{
+    struct log *log = calloc(1, sizeof(*log));
+
+    if (!log)
+        return NULL;
+    log->cache = c;
+    log->job = job;
+    pending_init(&log->wait, c->config.hall);
+    pages_init(&log->pages);
+    list_init(&log->fetches);
+    list_init(&log->proofs);
+    list_push_back(bucket_of(c, job), &log->in_bucket);
+    c->stats.logs++;
+    return log;
+}
+
+struct log *cache_hold(struct cache *c, uint64_t job)
+{
+    struct log *log = NULL;
+
+    pthread_mutex_lock(&c->lock);
+    list_each(link, bucket_of(c, job)) {
+        struct log *known = list_entry(link, struct log, in_bucket);
+        if (known->job == job)
+            log = known;
+    }
+    if (!log)
+        log = new_log(c, job);
+    if (log)
+        log_use(log);
+    pthread_mutex_unlock(&c->lock);
+    return log;
+}
+
+void log_release(struct log *log)
+{
+    if (log)
+        log_unuse(log);
+}
+
+void log_use(struct log *log)
+{
+    log->users++;
+}
+
+void log_source_released(void *who)
+{
+    log_unuse(who);
+}
+
+void log_release_source(struct log *log)
+{
+    struct cache *c = log->cache;
+    struct source_log *source = NULL;
+
+    pthread_mutex_lock(&c->lock);
+    if (list_is_empty(&log->fetches) && !log->checking) {
+        source = log->source;
+        log->source = NULL;
+    }
+    pthread_mutex_unlock(&c->lock);
+    if (source)
+        c->config.source.ops->log_release(source, log_source_released);
+}
+
+void log_unuse(struct log *log)
+{
+    struct cache *c = log->cache;
+    bool is_last, is_held_by_source;
+
+    pthread_mutex_lock(&c->lock);
+    log->users--;
+    is_last = log->users == 0;
+    /* The source's handle counts as a user, but must not keep a log that nobody else wants. */
+    is_held_by_source = log->users == 1 && log->source;
+    if (is_last) {
+        list_remove(&log->in_bucket);
+        c->stats.logs--;
+    }
+    pthread_mutex_unlock(&c->lock);
+    if (is_last)
+        destroy_log(log);
+    else if (is_held_by_source)
+        log_release_source(log);
+}
+
+bool log_is_complete(const struct log *log)
+{
+    return log->phase == LOG_KNOWN && log->meta.final &&
+           log->pages.here == pages_for(log->meta.size);
+}
+
+void log_file_idle(struct log *log)
+{
+    struct cache *c = log->cache;
+
+    if (list_is_linked(&log->in_idle) || log->readers || log->on_disk || !log->backing)
+        return;
+    list_push_back(&c->idle, &log->in_idle);
+    c->idle_count++;
+    log_use(log);
+}
+
+/* Lock held. */
+static void leave_idle(struct log *log)
+{
+    list_remove(&log->in_idle);
+    log->cache->idle_count--;
+}
+
+bool cache_drop_idlest(struct cache *c)
+{
+    struct backing *dropped = NULL;
+    struct log *log = NULL;
+
+    pthread_mutex_lock(&c->lock);
+    list_each(link, &c->idle) {
+        struct log *l = list_entry(link, struct log, in_idle);
+        if (l->readers == 0 && list_is_empty(&l->fetches)) {
+            log = l;
+            break;
+        }
+    }
+    if (log) {
+        leave_idle(log);
+        dropped = log->backing;
+        log->backing = NULL;
+        log->tail_to = 0;
+        pages_clear(&log->pages);
+    }
+    pthread_mutex_unlock(&c->lock);
+    if (!log)
+        return false;
+    if (dropped)
+        backing_unref(dropped);
+    log_unuse(log);
+    return true;
+}
+
+void log_open(struct log *log, struct log_reader *ret_reader)
+{
+    struct cache *c = log->cache;
+    bool was_idle;
+
+    memset(ret_reader, 0, sizeof(*ret_reader));
+    ret_reader->log = log;
+    pthread_mutex_lock(&c->lock);
+    log_use(log);
+    log->readers++;
+    was_idle = list_is_linked(&log->in_idle);
+    if (was_idle) {
+        leave_idle(log);
+        log->users--;
+    }
+    ret_reader->direct = log->phase == LOG_KNOWN && !log->meta.final;
+    pthread_mutex_unlock(&c->lock);
+}
+
+void log_close(struct log_reader *r)
+{
+    struct log *log = r->log;
+    struct cache *c = log->cache;
+    struct backing *unused = NULL;
+
+    pthread_mutex_lock(&c->lock);
+    if (--log->readers == 0) {
+        if (log->on_disk && list_is_empty(&log->fetches)) {
+            unused = log->backing;
+            log->backing = NULL;
+        }
+        log_file_idle(log);
+    }
+    pthread_mutex_unlock(&c->lock);
+    if (unused)
+        backing_unref(unused);
+    log_unuse(log);
+}
+
+struct backing *backing_ref(struct backing *b)
+{
+    atomic_fetch_add(&b->refs, 1);
+    return b;
+}
+
+void backing_unref(struct backing *b)
+{
+    if (atomic_fetch_sub(&b->refs, 1) != 1)
+        return;
+    store_backing_close(b->store, &b->file);
+    free(b);
+}
+
+struct backing *backing_create(struct store *store, int *ret_err)
+{
+    struct backing *b = calloc(1, sizeof(*b));
+
+    *ret_err = b ? store_backing_open(store, &b->file) : -ENOMEM;
+    if (*ret_err) {
+        free(b);
+        return NULL;
+    }
+    b->store = store;
+    atomic_init(&b->refs, 1);
+    return b;
+}
+
+struct backing *backing_adopt(struct store *store, int fd, int *ret_err)
+{
+    struct store_backing file = {.fd = fd, .published = true};
+    struct backing *b = calloc(1, sizeof(*b));
+
+    if (!b) {
+        store_backing_close(store, &file);
+        *ret_err = -ENOMEM;
+        return NULL;
+    }
+    b->store = store;
+    b->file = file;
+    atomic_init(&b->refs, 1);
+    *ret_err = 0;
+    return b;
+}
+
+void cache_get_stats(struct cache *c, struct cache_stats *ret_stats)
+{
+    pthread_mutex_lock(&c->lock);
+    *ret_stats = c->stats;
+    pthread_mutex_unlock(&c->lock);
+}

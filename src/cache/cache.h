@@ -1,0 +1,117 @@
+/*
+ * cache.h - the bytes of logs, keyed by job id: find, join, start, fill, finish, fail.
+ *
+ * A log is a file that fills in. The cache keeps, for each log that the kernel or a reader holds,
+ * what is known (size, time, final or not, under which names it may be served) and which pages are
+ * in its backing file. What is missing is wanted from the source once, whoever asks. Complete final
+ * logs are published in the store and found there again.
+ *
+ * It does not know FUSE, HTTP, or paths; it never waits for the network: what cannot be answered
+ * now parks the caller's waiter (PENDING_PARKED), which is woken to ask again, or with an errno.
+ *
+ * Threads: everything here may be called on any thread. FUSE workers read the local disk here
+ * (loading, checking pages); the writer thread, which belongs to this room, does all writing,
+ * publishing and eviction; what runs on the network thread (the source's callbacks) never touches the disk. One
+ * mutex protects all logs; it is never held across I/O, a callback or a call to another room that could block.
+ */
+#ifndef GHLOGFS_CACHE_CACHE_H
+#define GHLOGFS_CACHE_CACHE_H
+
+#include "cache/plan.h"
+#include "pending.h"
+#include "source.h"
+
+struct cache;
+struct log;
+struct store;
+struct diag;
+
+struct cache_config {
+    struct pending_hall *hall;
+    struct store *store;
+    struct source source;
+    int64_t (*now_ms)(void); /* monotonic, never 0 */
+    struct diag *diag;
+    unsigned idle_max; /* unpublished logs kept open though nobody reads them */
+};
+
+/* What the caller knows of the job, at no cost; zeroed where nothing is known. */
+struct log_hint {
+    bool completed;       /* the job was seen completed */
+    int64_t completed_ms; /* its completed_at, UTC; 0 or less: unknown */
+};
+
+struct log_stat {
+    uint64_t size;
+    int64_t mtime_ms; /* UTC; told once (S7) */
+    bool final;       /* false: a running job's log, to be opened with direct I/O */
+};
+
+/* What is known without asking (S17). */
+struct log_known {
+    bool available, live;
+    struct source_failure failure; /* reason SOURCE_FINE where none is remembered */
+};
+
+/* An open file. */
+struct log_reader {
+    struct log *log;
+    struct plan_reader plan;
+    bool direct; /* opened while the log was live: may answer short */
+};
+
+/* Bytes in a file, to be spliced or copied; held until log_slice_done. */
+struct log_slice {
+    int fd;
+    uint64_t offset;
+    size_t len;
+    void *held;
+};
+
+int cache_create(const struct cache_config *config, struct cache **ret_cache);
+
+/* Ends the writer thread after what it has; call once the source is silent. */
+void cache_stop(struct cache *c);
+void cache_destroy(struct cache *c);
+
+/* The log of this job, counted. NULL: no memory. */
+struct log *cache_hold(struct cache *c, uint64_t job);
+void log_release(struct log *log);
+
+/*
+ * Size, time and finality under this name: from memory, from disk, else asked from the source.
+ * 0, PENDING_PARKED, or negative errno as in the error table.
+ */
+int log_get_stat(struct log *log, const struct repo_name *name, const struct log_hint *hint,
+                 struct waiter *w, struct log_stat *ret_stat);
+
+/* The same from what is known now; -EAGAIN: nothing is. Never parks, never reads the disk. */
+int log_peek_stat(struct log *log, const struct repo_name *name, struct log_stat *ret_stat);
+
+void log_get_known(struct log *log, const struct repo_name *name, struct log_known *ret_known);
+
+/* A log whose stat was told is opened for reading; it stays readable until closed, evicted or not. */
+void log_open(struct log *log, struct log_reader *ret_reader);
+void log_close(struct log_reader *r);
+
+/*
+ * [offset, offset + len), cut at the end of the log. 0: ret_slice holds all of it (len 0: the end);
+ * PENDING_PARKED; or negative errno: -EIO for a log that was known and is gone everywhere. Only a
+ * reader of a live log may get less than there will be later.
+ */
+int log_read(struct log_reader *r, const struct repo_name *name, uint64_t offset, size_t len,
+             struct waiter *w, struct log_slice *ret_slice);
+void log_slice_done(struct log_slice *s);
+
+/*
+ * Looks ahead: fetches the whole log if nothing of it is known yet, at the class that gives way to
+ * readers. True: it is under way. May read the disk.
+ */
+bool log_prefetch(struct log *log, const struct repo_name *name, const struct log_hint *hint);
+
+struct cache_stats {
+    uint64_t logs, bytes_received, fetches_running, published;
+};
+void cache_get_stats(struct cache *c, struct cache_stats *ret_stats);
+
+#endif

@@ -1,0 +1,129 @@
+/*
+ * Ranges under way: planned under the lock, sent without it, received on the network thread.
+ */
+#include "cache/log.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+static int on_bytes(struct source_bytes *b, uint64_t offset, const void *data, size_t len)
+{
+    struct fetch *f = list_entry(b, struct fetch, b);
+    struct cache *c = f->log->cache;
+
+    if (!writer_put(c->writer, f, offset, data, len))
+        return SOURCE_FULL;
+    pending_touch(&f->log->wait, c->config.now_ms());
+    return SOURCE_TAKEN;
+}
+
+static void on_done(struct source_bytes *b, const struct source_failure *failure)
+{
+    struct fetch *f = list_entry(b, struct fetch, b);
+
+    if (failure)
+        f->failure = *failure;
+    writer_end(f->log->cache->writer, f);
+}
+
+static void run_request(struct writer_task *task)
+{
+    struct fetch *f = list_entry(task, struct fetch, task);
+    struct source *source = &f->log->cache->config.source;
+    int rc = fill_reserve(f->log, f->b.from, f->b.to);
+
+    if (rc)
+        fetch_fail(f, rc);
+    else
+        source->ops->want_bytes(source->self, &f->b);
+}
+
+struct fetch *fetch_plan(struct log *log, uint64_t from, uint64_t to, enum source_class class)
+{
+    struct fetch *f = calloc(1, sizeof(*f));
+
+    if (!f)
+        return NULL;
+    f->log = log;
+    f->b = (struct source_bytes){
+        .from = from, .to = to, .class = class, .bytes = on_bytes, .done = on_done};
+    f->to = to;
+    f->written_to = from;
+    f->task.run = run_request;
+    store_hasher_init(&f->hasher);
+    list_push_back(&log->fetches, &f->in_log);
+    log_use(log);
+    log->cache->stats.fetches_running++;
+    return f;
+}
+
+struct fetch *fetch_covering(struct log *log, uint64_t page, bool soon)
+{
+    uint64_t start = page << PAGE_SHIFT;
+
+    list_each(link, &log->fetches) {
+        struct fetch *f = list_entry(link, struct fetch, in_log);
+        if (start + PAGE_SIZE <= f->written_to || f->b.from > start || start >= f->to)
+            continue;
+        if (!soon || log->whole || !plan_is_far(f->written_to, start))
+            return f;
+    }
+    return NULL;
+}
+
+static const struct source_log_ops log_ops = {.told = log_told};
+
+/* Makes sure that there is a handle at the source. NULL: no memory. */
+static struct source_log *ensure_source(struct log *log, const struct repo_name *name,
+                                        bool completed)
+{
+    struct cache *c = log->cache;
+    struct source *source = &c->config.source;
+    struct source_log *handle;
+
+    pthread_mutex_lock(&c->lock);
+    handle = log->source;
+    pthread_mutex_unlock(&c->lock);
+    if (handle)
+        return handle;
+    handle = source->ops->log_create(source->self, name, log->job, completed, &log_ops, log);
+    if (!handle)
+        return NULL;
+    pthread_mutex_lock(&c->lock);
+    log_use(log);
+    if (log->source) {
+        struct source_log *mine = handle;
+        handle = log->source;
+        pthread_mutex_unlock(&c->lock);
+        source->ops->log_release(mine, log_source_released);
+        return handle;
+    }
+    log->source = handle;
+    log->asked_name = *name;
+    pthread_mutex_unlock(&c->lock);
+    return handle;
+}
+
+void fetch_send(struct log *log, const struct repo_name *name, bool completed, struct list *planned)
+{
+    struct source *source = &log->cache->config.source;
+    struct source_log *handle = ensure_source(log, name, completed);
+    struct list *link;
+
+    while ((link = list_take_first(planned))) {
+        struct fetch *f = list_entry(link, struct fetch, task.link);
+        f->b.log = handle;
+        if (!handle)
+            fetch_fail(f, -ENOMEM);
+        else if (f->is_first) /* its size is not known: room is made when it is told */
+            source->ops->want_bytes(source->self, &f->b);
+        else
+            writer_post(log->cache->writer, &f->task);
+    }
+}
+
+void fetch_fail(struct fetch *f, int err)
+{
+    f->failure = (struct source_failure){.err = err, .reason = SOURCE_BROKEN};
+    writer_end(f->log->cache->writer, f);
+}

@@ -1,0 +1,429 @@
+/*
+ * What the writer thread does with the bytes: writes them, marks pages, publishes.
+ */
+#include "cache/log.h"
+
+#include "diag.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define FAULT_MS 1000 /* a failed page is not asked for again before */
+
+/* --- room --- */
+
+static bool page_is_here(struct log *log, uint64_t page)
+{
+    bool here;
+
+    pthread_mutex_lock(&log->cache->lock);
+    here = pages_get(&log->pages, page) == PAGE_HERE;
+    pthread_mutex_unlock(&log->cache->lock);
+    return here;
+}
+
+/* Whether the file holds bytes of this page that must not be lost: all, or those of a page that is
+ * being filled. */
+static bool page_has_bytes(void *who, uint64_t page)
+{
+    struct log *log = who;
+    bool has;
+
+    pthread_mutex_lock(&log->cache->lock);
+    has = pages_get(&log->pages, page) == PAGE_HERE || log->tail_to >> PAGE_SHIFT == page;
+    list_each(link, &log->fetches)
+        has |= list_entry(link, struct fetch, in_log)->written_to >> PAGE_SHIFT == page;
+    pthread_mutex_unlock(&log->cache->lock);
+    return has;
+}
+
+/* The log goes on in memory: its disk is full, read-only or gone. Bytes that are here stay. */
+static int move_to_memory(struct log *log)
+{
+    struct cache *c = log->cache;
+    struct backing *old = log->backing;
+    struct backing *b;
+    int rc, old_fd;
+
+    if (old->file.in_memory)
+        return -EFBIG;
+    b = calloc(1, sizeof(*b));
+    if (!b)
+        return -ENOMEM;
+    b->store = c->config.store;
+    b->file = old->file;
+    atomic_init(&b->refs, 1);
+    rc = store_backing_to_memory(c->config.store, &b->file,
+                                 log->meta.size ? log->meta.size : SOURCE_FIRST_RANGE,
+                                 page_has_bytes, log, &old_fd);
+    if (rc) {
+        free(b);
+        return rc;
+    }
+    old->file = (struct store_backing){.fd = old_fd}; /* its reservation went along */
+    pthread_mutex_lock(&c->lock);
+    log->backing = b;
+    log->on_disk = false;
+    pthread_mutex_unlock(&c->lock);
+    backing_unref(old);
+    return 0;
+}
+
+/* The backing file, opened when the first byte is to be written. Only this thread sets it for a log
+ * that is not published. */
+static int ensure_backing(struct log *log)
+{
+    struct cache *c = log->cache;
+    struct backing *b, *have;
+    int rc;
+
+    pthread_mutex_lock(&c->lock);
+    have = log->backing;
+    pthread_mutex_unlock(&c->lock);
+    if (have)
+        return 0;
+    do {
+        b = backing_create(c->config.store, &rc);
+    } while (!b && rc != -ENOMEM && cache_drop_idlest(c));
+    if (!b)
+        return rc;
+    pthread_mutex_lock(&c->lock);
+    have = log->backing;
+    if (!have)
+        log->backing = b;
+    pthread_mutex_unlock(&c->lock);
+    if (have)
+        backing_unref(b);
+    return 0;
+}
+
+int fill_reserve(struct log *log, uint64_t from, uint64_t to)
+{
+    struct cache *c = log->cache;
+    int rc = ensure_backing(log);
+
+    if (rc)
+        return rc;
+    do {
+        rc = store_backing_reserve(c->config.store, &log->backing->file, from, to);
+    } while (rc && cache_drop_idlest(c));
+    if (rc && !log->backing->file.in_memory)
+        rc = move_to_memory(log);
+    return rc == -ENOSPC ? -EFBIG : rc;
+}
+
+/* --- pieces --- */
+
+static int write_all(int fd, const char *data, size_t len, uint64_t offset)
+{
+    while (len > 0) {
+        ssize_t n = pwrite(fd, data, len, (off_t)offset);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return -errno;
+        data += n;
+        len -= (size_t)n;
+        offset += (uint64_t)n;
+    }
+    return 0;
+}
+
+/* Writes what is not here yet: a range fetched twice must not touch pages that readers see. */
+static int write_missing(struct fetch *f, uint64_t offset, const char *data, size_t len)
+{
+    struct log *log = f->log;
+
+    while (len > 0) {
+        uint64_t page = offset >> PAGE_SHIFT;
+        size_t part = (size_t)(PAGE_SIZE - (offset & (PAGE_SIZE - 1)));
+        int rc = 0;
+        while (part < len && page_is_here(log, page) == page_is_here(log, page + 1)) {
+            page++;
+            part += PAGE_SIZE;
+        }
+        if (part > len)
+            part = len;
+        if (!page_is_here(log, page))
+            rc = write_all(log->backing->file.fd, data, part, offset);
+        if (rc)
+            return rc;
+        data += part;
+        offset += part;
+        len -= part;
+    }
+    return 0;
+}
+
+/* Lock held. */
+static void finish_page(struct log *log, uint64_t page, uint64_t sum)
+{
+    if (pages_grow(&log->pages, page + 1))
+        return;
+    if (pages_get(&log->pages, page) != PAGE_HERE)
+        pages_set_here(&log->pages, page, sum);
+}
+
+/* Takes the bytes into the checksums; pages that they complete are here. */
+static void mark_pages(struct fetch *f, uint64_t offset, const char *data, size_t len)
+{
+    struct log *log = f->log;
+    struct cache *c = log->cache;
+
+    while (len > 0) {
+        uint64_t page = offset >> PAGE_SHIFT;
+        size_t part = (size_t)(PAGE_SIZE - (offset & (PAGE_SIZE - 1)));
+        bool ends;
+        if (part > len)
+            part = len;
+        store_hasher_update(&f->hasher, data, part);
+        data += part;
+        offset += part;
+        len -= part;
+        pthread_mutex_lock(&c->lock);
+        f->written_to = offset;
+        ends = (offset & (PAGE_SIZE - 1)) == 0 ||
+               (log->phase == LOG_KNOWN && log->meta.final && offset == log->meta.size);
+        if (ends)
+            finish_page(log, page, store_hasher_digest(&f->hasher));
+        pthread_mutex_unlock(&c->lock);
+        if (ends)
+            store_hasher_init(&f->hasher);
+    }
+}
+
+/* The disk refused: make room, or go on in memory. */
+static int write_elsewhere(struct fetch *f, uint64_t offset, const char *data, size_t len, int err)
+{
+    struct log *log = f->log;
+    int rc;
+
+    diag_say(log->cache->config.diag, DIAG_WARNING, "cache: %s; going on in memory",
+             strerror(-err));
+    rc = move_to_memory(log);
+    while (rc == -EFBIG && cache_drop_idlest(log->cache))
+        rc = move_to_memory(log);
+    return rc ? rc : write_missing(f, offset, data, len);
+}
+
+void fill_write(struct fetch *f, uint64_t offset, const char *data, size_t len)
+{
+    struct log *log = f->log;
+    struct cache *c = log->cache;
+    uint64_t before = f->written_to;
+
+    if (f->write_err)
+        return;
+    f->write_err = ensure_backing(log);
+    if (!f->write_err)
+        f->write_err = write_missing(f, offset, data, len);
+    if (f->write_err && f->write_err != -ENOMEM && log->backing)
+        f->write_err = write_elsewhere(f, offset, data, len, f->write_err);
+    if (f->write_err)
+        return;
+    mark_pages(f, offset, data, len);
+    pthread_mutex_lock(&c->lock);
+    c->stats.bytes_received += len;
+    pthread_mutex_unlock(&c->lock);
+    pending_wake(&log->wait, before >> PAGE_SHIFT, (f->written_to - 1) >> PAGE_SHIFT, 0);
+}
+
+/* --- the end --- */
+
+/* The checksums of a complete log, for its .meta. */
+static uint64_t *copy_sums(const struct log *log)
+{
+    uint64_t count = pages_for(log->meta.size);
+    uint64_t *sums = calloc(count + 1, sizeof(*sums));
+
+    if (sums && count)
+        memcpy(sums, log->pages.sum, count * sizeof(*sums));
+    return sums;
+}
+
+/* Lock not held. A complete log gets its name; the network is done with it. */
+static void publish(struct log *log)
+{
+    struct cache *c = log->cache;
+    struct store_meta meta;
+    struct backing *b = NULL;
+    bool complete;
+    int rc = -EAGAIN;
+
+    pthread_mutex_lock(&c->lock);
+    complete = log_is_complete(log) && !log->on_disk;
+    meta = log->meta;
+    meta.checksums = complete ? copy_sums(log) : NULL;
+    if (log->backing && !log->backing->file.in_memory)
+        b = backing_ref(log->backing);
+    pthread_mutex_unlock(&c->lock);
+    if (meta.checksums && b && store_keeps(c->config.store, meta.size))
+        rc = store_publish(c->config.store, log->job, &b->file, &meta);
+    free(meta.checksums);
+    pthread_mutex_lock(&c->lock);
+    if (!rc) {
+        log->on_disk = true;
+        c->stats.published++;
+    }
+    pthread_mutex_unlock(&c->lock);
+    if (b)
+        backing_unref(b);
+}
+
+/* What is known of a log that is not complete is kept: its size need not be asked again (S4). */
+static void keep_facts(struct log *log)
+{
+    struct cache *c = log->cache;
+    struct store_meta meta;
+    bool keep;
+
+    pthread_mutex_lock(&c->lock);
+    meta = log->meta;
+    keep = log->phase == LOG_KNOWN && meta.final && !log->on_disk && !log->facts_kept;
+    log->facts_kept |= keep;
+    pthread_mutex_unlock(&c->lock);
+    if (keep)
+        store_save_meta(c->config.store, log->job, &meta);
+}
+
+/* Lock held. What an ended fetch leaves in the middle of a page. */
+static void keep_tail(struct fetch *f)
+{
+    struct log *log = f->log;
+
+    if ((f->written_to & (PAGE_SIZE - 1)) == 0 || f->written_to <= log->tail_to)
+        return;
+    log->tail_to = f->written_to;
+    log->tail_sum = store_hasher_digest(&f->hasher);
+}
+
+/* Lock held. A last page that came before its log was known to end there. */
+static void settle_tail(struct log *log)
+{
+    uint64_t size = log->meta.size;
+
+    if (log->phase != LOG_KNOWN || !log->meta.final || !size || (size & (PAGE_SIZE - 1)) == 0)
+        return;
+    if (log->tail_to == size && pages_get(&log->pages, size >> PAGE_SHIFT) == PAGE_ABSENT)
+        finish_page(log, size >> PAGE_SHIFT, log->tail_sum);
+    list_each(link, &log->fetches) {
+        struct fetch *f = list_entry(link, struct fetch, in_log);
+        if (f->written_to == size && pages_get(&log->pages, size >> PAGE_SHIFT) == PAGE_ABSENT)
+            finish_page(log, size >> PAGE_SHIFT, store_hasher_digest(&f->hasher));
+    }
+}
+
+/* Publishes what is complete; keeps or drops what nobody reads. */
+static void tidy(struct log *log)
+{
+    struct cache *c = log->cache;
+    struct backing *unused = NULL;
+    bool complete, over;
+
+    pthread_mutex_lock(&c->lock);
+    complete = log_is_complete(log);
+    pthread_mutex_unlock(&c->lock);
+    if (complete)
+        publish(log);
+    else
+        keep_facts(log);
+    pthread_mutex_lock(&c->lock);
+    if (list_is_empty(&log->fetches) && !log->readers && log->on_disk) {
+        unused = log->backing;
+        log->backing = NULL;
+    }
+    if (list_is_empty(&log->fetches))
+        log_file_idle(log);
+    over = c->idle_count > c->config.idle_max;
+    pthread_mutex_unlock(&c->lock);
+    if (unused)
+        backing_unref(unused);
+    if (over)
+        cache_drop_idlest(c);
+    if (complete)
+        log_release_source(log);
+}
+
+/* Room for what is on its way already. */
+static void reserve_first(struct log *log, uint64_t to)
+{
+    int rc = fill_reserve(log, 0, to);
+
+    if (!rc)
+        return;
+    pthread_mutex_lock(&log->cache->lock);
+    list_each(link, &log->fetches)
+        list_entry(link, struct fetch, in_log)->write_err = rc;
+    pthread_mutex_unlock(&log->cache->lock);
+}
+
+void fill_settle(struct log *log)
+{
+    struct cache *c = log->cache;
+    uint64_t size, page, to;
+    bool on_disk;
+
+    pthread_mutex_lock(&c->lock);
+    size = log->meta.size;
+    to = log->whole || size < SOURCE_FIRST_RANGE ? size : SOURCE_FIRST_RANGE;
+    on_disk = log->on_disk;
+    settle_tail(log);
+    pthread_mutex_unlock(&c->lock);
+    if (to && !on_disk)
+        reserve_first(log, to);
+    page = size >> PAGE_SHIFT;
+    pending_wake(&log->wait, page, page, 0);
+    tidy(log);
+}
+
+/* Lock held. Takes the fetch out; what it should have brought is missing again. */
+static int unlink_fetch(struct fetch *f)
+{
+    struct log *log = f->log;
+    struct cache *c = log->cache;
+    int err = f->write_err ? f->write_err : f->failure.err;
+
+    keep_tail(f);
+    settle_tail(log);
+    list_remove(&f->in_log);
+    c->stats.fetches_running--;
+    /* A log that is known and is gone everywhere: not "no such file" but a broken one. */
+    if (err == -ENOENT)
+        err = -EIO;
+    if (err)
+        log->fault = (struct log_fault){.first = f->written_to >> PAGE_SHIFT,
+                                        .last = (f->to - 1) >> PAGE_SHIFT,
+                                        .err = err,
+                                        .until_ms = c->config.now_ms() + FAULT_MS};
+    return err;
+}
+
+void fill_end(struct fetch *f)
+{
+    struct log *log = f->log;
+    struct cache *c = log->cache;
+    uint64_t first, last;
+    bool untold;
+    int err;
+
+    pthread_mutex_lock(&c->lock);
+    err = unlink_fetch(f);
+    untold = f->is_first && log->phase == LOG_ASKING;
+    first = f->b.from >> PAGE_SHIFT;
+    last = (f->to - 1) >> PAGE_SHIFT;
+    pthread_mutex_unlock(&c->lock);
+    if (untold) {
+        if (f->write_err || !f->failure.err)
+            f->failure = (struct source_failure){.err = f->write_err ? f->write_err : -EPROTO,
+                                                 .reason = SOURCE_BROKEN};
+        pending_wake(&log->wait, LOG_PART_FACTS, LOG_PART_FACTS,
+                     log_first_failed(log, f->b.class, &f->failure));
+        log_release_source(log);
+    }
+    pending_wake(&log->wait, first, last, err);
+    tidy(log);
+    log_unuse(log);
+    free(f);
+}

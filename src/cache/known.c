@@ -1,0 +1,530 @@
+/*
+ * What is known of a log: loading it from disk, asking for it, proving names, judging failures.
+ */
+#include "cache/log.h"
+
+#include "diag.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define LIVE_CHECK_MS 5000 /* how often storage is asked whether a watched live log has grown */
+
+/* A log that is gone for good is remembered on disk under the name that was told so (410). */
+struct gone_record {
+    char magic[8];
+    uint64_t job;
+};
+
+#define GONE_MAGIC "ghgone1"
+#define GONE_KEY_LEN (NAME_FULL_LEN + 40)
+
+static void gone_key(char key[GONE_KEY_LEN], const struct repo_name *name, uint64_t job)
+{
+    char folded[NAME_FULL_LEN];
+
+    name_fold(name, folded);
+    snprintf(key, GONE_KEY_LEN, "gone/%s/%llu", folded, (unsigned long long)job);
+}
+
+bool log_name_is_proven(const struct log *log, const struct repo_name *name)
+{
+    char folded[NAME_FULL_LEN];
+
+    name_fold(name, folded);
+    for (unsigned i = 0; i < log->meta.name_count; i++)
+        if (!strcmp(log->meta.names[i], folded))
+            return true;
+    return false;
+}
+
+void log_add_name(struct log *log, const struct repo_name *name)
+{
+    struct store_meta *m = &log->meta;
+    char folded[NAME_FULL_LEN];
+
+    if (log_name_is_proven(log, name))
+        return;
+    name_fold(name, folded);
+    if (m->name_count == STORE_NAMES_MAX) {
+        memmove(m->names[0], m->names[1], (STORE_NAMES_MAX - 1) * sizeof(m->names[0]));
+        m->name_count--;
+    }
+    snprintf(m->names[m->name_count++], sizeof(m->names[0]), "%s", folded);
+}
+
+/* --- from disk --- */
+
+/* Whether the disk remembers that GitHub has no log of this job any more, under this name. */
+static bool is_gone_on_disk(struct log *log, const struct repo_name *name)
+{
+    char key[GONE_KEY_LEN];
+    void *data;
+    size_t len;
+    bool gone;
+
+    gone_key(key, name, log->job);
+    if (store_get_record(log->cache->config.store, key, &data, &len))
+        return false;
+    gone = len == sizeof(struct gone_record) && !memcmp(data, GONE_MAGIC, sizeof(GONE_MAGIC)) &&
+           !memcmp((char *)data + offsetof(struct gone_record, job), &log->job, sizeof(log->job));
+    free(data);
+    return gone;
+}
+
+/* Lock held. What the disk knows becomes what the log knows. */
+static int adopt_meta(struct log *log, struct store_meta *meta)
+{
+    if (meta->checksums) {
+        int rc = pages_adopt(&log->pages, meta->checksums, pages_for(meta->size));
+        if (rc)
+            return rc;
+        log->on_disk = true;
+    } else if (pages_grow(&log->pages, pages_for(meta->size))) {
+        return -ENOMEM;
+    }
+    log->meta = *meta;
+    log->meta.checksums = NULL;
+    log->has_time = true;
+    log->facts_kept = true;
+    return 0;
+}
+
+/* The lock is not held, the phase is LOADING: nobody else does this. */
+static void load_log(struct log *log, const struct repo_name *name)
+{
+    struct cache *c = log->cache;
+    struct store_meta meta = {0};
+    int rc = store_load_meta(c->config.store, log->job, &meta);
+    bool gone = rc && is_gone_on_disk(log, name);
+
+    pthread_mutex_lock(&c->lock);
+    log->phase = LOG_UNKNOWN;
+    if (!rc && meta.final && !adopt_meta(log, &meta))
+        log->phase = LOG_KNOWN;
+    if (gone) {
+        struct source_failure expired = {
+            .err = -ENOENT, .reason = SOURCE_EXPIRED, .until_ms = INT64_MAX};
+        absent_note(&c->absent, name, log->job, &expired, c->config.now_ms());
+    }
+    pthread_mutex_unlock(&c->lock);
+    store_meta_finish(&meta);
+    pending_wake(&log->wait, LOG_PART_FACTS, LOG_PART_FACTS, 0);
+}
+
+/* --- names --- */
+
+struct meta_task {
+    struct writer_task task;
+    struct log *log;
+};
+
+static void run_save_meta(struct writer_task *task)
+{
+    struct meta_task *t = list_entry(task, struct meta_task, task);
+    struct log *log = t->log;
+    struct cache *c = log->cache;
+    struct store_meta on_disk = {0};
+    struct store_meta now;
+
+    pthread_mutex_lock(&c->lock);
+    now = log->meta;
+    pthread_mutex_unlock(&c->lock);
+    /* The checksums are the file's, not what happens to be in memory. */
+    if (!store_load_meta(c->config.store, log->job, &on_disk) && on_disk.size == now.size)
+        now.checksums = on_disk.checksums;
+    store_save_meta(c->config.store, log->job, &now);
+    store_meta_finish(&on_disk);
+    log_unuse(log);
+    free(t);
+}
+
+/* What was learnt about a log that is on disk already is kept there too. */
+static void save_meta_later(struct log *log)
+{
+    struct meta_task *t = calloc(1, sizeof(*t));
+
+    if (!t)
+        return;
+    t->task.run = run_save_meta;
+    t->log = log;
+    pthread_mutex_lock(&log->cache->lock);
+    log_use(log);
+    pthread_mutex_unlock(&log->cache->lock);
+    writer_post(log->cache->writer, &t->task);
+}
+
+/* Whether waiters can find the failure when they ask again; else it must be handed to them. */
+static bool note_failure(struct log *log, const struct repo_name *name,
+                         const struct source_failure *failure)
+{
+    struct cache *c = log->cache;
+    int64_t now = c->config.now_ms();
+
+    absent_note(&c->absent, name, log->job, failure, now);
+    return absent_find(&c->absent, name, log->job, now) != NULL;
+}
+
+static void on_proof_done(struct source_facts *facts, const struct source_answer *answer)
+{
+    struct proof *p = list_entry(facts, struct proof, facts);
+    struct log *log = p->log;
+    struct cache *c = log->cache;
+    bool keep;
+    int err = 0;
+
+    pthread_mutex_lock(&c->lock);
+    list_remove(&p->in_log);
+    if (!answer->failure)
+        log_add_name(log, &facts->repo);
+    else if (!note_failure(log, &facts->repo, answer->failure))
+        err = answer->failure->err;
+    keep = !answer->failure && (log->on_disk || log->facts_kept);
+    pthread_mutex_unlock(&c->lock);
+    if (keep)
+        save_meta_later(log);
+    pending_wake(&log->wait, LOG_PART_FACTS, LOG_PART_FACTS, err);
+    log_unuse(log);
+    free(p);
+}
+
+/* Lock held. The proof under way for this name, a new one (then *ret_new), or NULL: no memory. */
+static struct proof *find_proof(struct log *log, const struct repo_name *name, bool *ret_new)
+{
+    struct proof *p;
+
+    *ret_new = false;
+    list_each(link, &log->proofs) {
+        p = list_entry(link, struct proof, in_log);
+        if (name_is_same(&p->facts.repo, name))
+            return p;
+    }
+    p = calloc(1, sizeof(*p));
+    if (!p)
+        return NULL;
+    p->log = log;
+    p->facts.question = SOURCE_JOB;
+    p->facts.repo = *name;
+    p->facts.id = log->job;
+    p->facts.done = on_proof_done;
+    list_push_back(&log->proofs, &p->in_log);
+    log_use(log);
+    *ret_new = true;
+    return p;
+}
+
+/* --- the source's word --- */
+
+/* Lock held. */
+static void learn_time(struct log *log, const struct source_told *told)
+{
+    if (log->has_time && log->meta.final)
+        return;
+    if (log->hint_ms > 0)
+        log->meta.mtime_ms = log->hint_ms;
+    else if (told->completed_ms > 0)
+        log->meta.mtime_ms = told->completed_ms;
+    else
+        log->meta.mtime_ms = told->last_modified_ms > 0 ? told->last_modified_ms : 0;
+    log->has_time = true;
+}
+
+/* Lock held. What covers "the first MiB" covers what there is, or all that comes. */
+static void cut_first_fetch(struct log *log, const struct source_told *told)
+{
+    list_each(link, &log->fetches) {
+        struct fetch *f = list_entry(link, struct fetch, in_log);
+        if (f->is_first && (told->whole || f->to > told->size))
+            f->to = told->size;
+    }
+}
+
+/* Lock held. */
+static int learn_told(struct log *log, const struct source_told *told)
+{
+    if (log->phase == LOG_KNOWN && log->meta.final)
+        return told->size == log->meta.size ? 0 : -EIO;
+    if (log->phase == LOG_KNOWN && told->size < log->meta.size)
+        return -EIO;
+    if (pages_grow(&log->pages, pages_for(told->size)))
+        return -ENOMEM;
+    learn_time(log, told);
+    log->meta.size = told->size;
+    log->meta.final = told->final;
+    snprintf(log->meta.etag, sizeof(log->meta.etag), "%s", told->etag);
+    log->whole = told->whole;
+    log->phase = LOG_KNOWN;
+    log_add_name(log, &log->asked_name);
+    cut_first_fetch(log, told);
+    return 0;
+}
+
+struct settle_task {
+    struct writer_task task;
+    struct log *log;
+};
+
+static void run_settle(struct writer_task *task)
+{
+    struct settle_task *t = list_entry(task, struct settle_task, task);
+
+    fill_settle(t->log);
+    log_unuse(t->log);
+    free(t);
+}
+
+int log_told(void *who, const struct source_told *told)
+{
+    struct log *log = who;
+    struct cache *c = log->cache;
+    struct settle_task *t = calloc(1, sizeof(*t));
+    int rc;
+
+    if (!t)
+        return -ENOMEM;
+    pthread_mutex_lock(&c->lock);
+    rc = learn_told(log, told);
+    if (!rc)
+        log_use(log);
+    pthread_mutex_unlock(&c->lock);
+    if (rc) {
+        free(t);
+        return rc;
+    }
+    t->task.run = run_settle;
+    t->log = log;
+    writer_post(c->writer, &t->task);
+    pending_touch(&log->wait, c->config.now_ms());
+    pending_wake(&log->wait, LOG_PART_FACTS, LOG_PART_FACTS, 0);
+    return 0;
+}
+
+/* --- failures of the first range --- */
+
+struct gone_task {
+    struct writer_task task;
+    struct log *log;
+    struct repo_name name;
+};
+
+static void run_save_gone(struct writer_task *task)
+{
+    struct gone_task *t = list_entry(task, struct gone_task, task);
+    struct gone_record record = {.magic = GONE_MAGIC, .job = t->log->job};
+    char key[GONE_KEY_LEN];
+
+    gone_key(key, &t->name, t->log->job);
+    store_put_record(t->log->cache->config.store, key, &record, sizeof(record));
+    log_unuse(t->log);
+    free(t);
+}
+
+static void save_gone_later(struct log *log, const struct repo_name *name)
+{
+    struct gone_task *t = calloc(1, sizeof(*t));
+
+    if (!t)
+        return;
+    t->task.run = run_save_gone;
+    t->log = log;
+    t->name = *name;
+    pthread_mutex_lock(&log->cache->lock);
+    log_use(log);
+    pthread_mutex_unlock(&log->cache->lock);
+    writer_post(log->cache->writer, &t->task);
+}
+
+int log_first_failed(struct log *log, enum source_class class, const struct source_failure *failure)
+{
+    struct cache *c = log->cache;
+    struct repo_name name;
+    int err = 0;
+
+    pthread_mutex_lock(&c->lock);
+    name = log->asked_name;
+    if (log->phase == LOG_ASKING)
+        log->phase = LOG_UNKNOWN;
+    /* Looking ahead has less quota than a reader has: its refusal is no word for the reader. */
+    if (class == SOURCE_PREFETCH && failure->reason == SOURCE_LIMITED)
+        err = 0;
+    else if (!note_failure(log, &name, failure))
+        err = failure->err;
+    pthread_mutex_unlock(&c->lock);
+    if (failure->reason == SOURCE_EXPIRED)
+        save_gone_later(log, &name);
+    return err;
+}
+
+/* --- asking --- */
+
+/* Lock held. Plans the first range; the phase is ASKING from now on. */
+static int start_asking(struct log *log, const struct repo_name *name, const struct log_hint *hint,
+                        enum source_class class, struct list *planned)
+{
+    struct fetch *f = fetch_plan(log, 0, SOURCE_FIRST_RANGE, class);
+
+    if (!f)
+        return -ENOMEM;
+    f->is_first = true;
+    log->phase = LOG_ASKING;
+    log->asked_name = *name;
+    log->hint_ms = hint->completed_ms;
+    list_push_back(planned, &f->task.link);
+    return 0;
+}
+
+static void on_checked(void *who, const struct source_failure *failure)
+{
+    struct log *log = who;
+
+    (void)failure;
+    pthread_mutex_lock(&log->cache->lock);
+    log->checking = false;
+    pthread_mutex_unlock(&log->cache->lock);
+    log_unuse(log);
+}
+
+/* Lock held. Whether the caller is to ask the source about a live log now. */
+static bool is_check_due(struct log *log)
+{
+    int64_t now = log->cache->config.now_ms();
+
+    if (log->meta.final || log->checking || now - log->checked_ms < LIVE_CHECK_MS)
+        return false;
+    log->checked_ms = now;
+    if (!log->source)
+        return false;
+    log->checking = true;
+    log_use(log);
+    return true;
+}
+
+/* What the caller must do once the lock is released. */
+struct next_step {
+    bool load, check, prove_new;
+    struct proof *proof;
+    struct list planned;
+};
+
+/* Lock held. One look: 0, PENDING_PARKED (do the steps, then park), or -errno. */
+static int look(struct log *log, const struct repo_name *name, const struct log_hint *hint,
+                enum source_class class, struct next_step *step, struct log_stat *ret_stat)
+{
+    struct cache *c = log->cache;
+    const struct source_failure *failure;
+
+    if (log->phase == LOG_KNOWN && log_name_is_proven(log, name)) {
+        step->check = is_check_due(log);
+        *ret_stat = (struct log_stat){
+            .size = log->meta.size, .mtime_ms = log->meta.mtime_ms, .final = log->meta.final};
+        return 0;
+    }
+    if (log->phase == LOG_NEW) {
+        log->phase = LOG_LOADING;
+        step->load = true;
+        return PENDING_PARKED;
+    }
+    if (log->phase == LOG_LOADING)
+        return PENDING_PARKED;
+    failure = absent_find(&c->absent, name, log->job, c->config.now_ms());
+    if (failure)
+        return failure->err;
+    if (log->phase == LOG_ASKING)
+        return PENDING_PARKED;
+    if (log->phase == LOG_UNKNOWN) {
+        int rc = start_asking(log, name, hint, class, &step->planned);
+        return rc ? rc : PENDING_PARKED;
+    }
+    step->proof = find_proof(log, name, &step->prove_new);
+    return step->proof ? PENDING_PARKED : -ENOMEM;
+}
+
+/* Lock not held. */
+static void take_step(struct log *log, const struct repo_name *name, const struct log_hint *hint,
+                      struct next_step *step)
+{
+    struct source *source = &log->cache->config.source;
+
+    if (step->load)
+        load_log(log, name);
+    if (step->check)
+        source->ops->log_check(log->source, on_checked);
+    if (step->prove_new)
+        source->ops->want_facts(source->self, &step->proof->facts);
+    if (!list_is_empty(&step->planned))
+        fetch_send(log, name, hint->completed, &step->planned);
+}
+
+int log_get_stat(struct log *log, const struct repo_name *name, const struct log_hint *hint,
+                 struct waiter *w, struct log_stat *ret_stat)
+{
+    struct cache *c = log->cache;
+    int rc;
+
+    for (;;) {
+        uint64_t turn = pending_turn(&log->wait);
+        struct next_step step = {0};
+
+        list_init(&step.planned);
+        pthread_mutex_lock(&c->lock);
+        rc = look(log, name, hint, SOURCE_DEMAND, &step, ret_stat);
+        pthread_mutex_unlock(&c->lock);
+        take_step(log, name, hint, &step);
+        if (rc != PENDING_PARKED)
+            return rc;
+        if (!step.load && pending_park(&log->wait, w, turn, LOG_PART_FACTS, LOG_PART_FACTS))
+            return PENDING_PARKED;
+    }
+}
+
+int log_peek_stat(struct log *log, const struct repo_name *name, struct log_stat *ret_stat)
+{
+    struct cache *c = log->cache;
+    int rc = -EAGAIN;
+
+    pthread_mutex_lock(&c->lock);
+    if (log->phase == LOG_KNOWN && log_name_is_proven(log, name)) {
+        *ret_stat = (struct log_stat){
+            .size = log->meta.size, .mtime_ms = log->meta.mtime_ms, .final = log->meta.final};
+        rc = 0;
+    }
+    pthread_mutex_unlock(&c->lock);
+    return rc;
+}
+
+bool log_prefetch(struct log *log, const struct repo_name *name, const struct log_hint *hint)
+{
+    struct cache *c = log->cache;
+    struct next_step step;
+    struct log_stat stat;
+    int rc;
+
+    do {
+        step = (struct next_step){0};
+        list_init(&step.planned);
+        pthread_mutex_lock(&c->lock);
+        rc = look(log, name, hint, SOURCE_PREFETCH, &step, &stat);
+        pthread_mutex_unlock(&c->lock);
+        take_step(log, name, hint, &step);
+    } while (step.load);
+    return rc == PENDING_PARKED;
+}
+
+void log_get_known(struct log *log, const struct repo_name *name, struct log_known *ret_known)
+{
+    struct cache *c = log->cache;
+    const struct source_failure *failure;
+
+    memset(ret_known, 0, sizeof(*ret_known));
+    pthread_mutex_lock(&c->lock);
+    if (log->phase == LOG_KNOWN && log_name_is_proven(log, name)) {
+        ret_known->available = true;
+        ret_known->live = !log->meta.final;
+    }
+    failure = absent_find(&c->absent, name, log->job, c->config.now_ms());
+    if (failure)
+        ret_known->failure = *failure;
+    pthread_mutex_unlock(&c->lock);
+}

@@ -1,0 +1,188 @@
+/*
+ * log.h - inside the cache: the structs that its files share. Nobody outside includes this.
+ *
+ * Who may touch what: "lock" is cache->lock; "writer" is the writer thread alone; "net" the network
+ * thread alone; unmarked fields are constant after creation.
+ */
+#ifndef GHLOGFS_CACHE_LOG_H
+#define GHLOGFS_CACHE_LOG_H
+
+#include "cache/absent.h"
+#include "cache/cache.h"
+#include "cache/pages.h"
+#include "list.h"
+#include "store/store.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#define LOG_BUCKETS 1024
+#define LOG_FETCHES_MAX 16 /* ranges of one log under way */
+
+/* What a waiter on a log waits for: a page by its number, or one of these. */
+#define LOG_PART_FACTS UINT64_MAX
+
+enum log_phase {
+    LOG_NEW,     /* the disk has not been asked */
+    LOG_LOADING, /* a worker reads the .meta */
+    LOG_UNKNOWN, /* the disk knows nothing */
+    LOG_ASKING,  /* the first range is under way */
+    LOG_KNOWN,   /* size and finality are known */
+};
+
+/* An open backing file; replies and the writer hold it while they use the fd. */
+struct backing {
+    atomic_uint refs;
+    struct store *store;
+    struct store_backing file;
+};
+
+/* The last range that failed, remembered for a second: the kernel repeats a failed READ at once. */
+struct log_fault {
+    uint64_t first, last; /* pages */
+    int err;
+    int64_t until_ms;
+};
+
+struct log {
+    struct cache *cache;
+    uint64_t job;
+    struct pending wait;
+
+    /* lock */
+    struct list in_bucket;
+    struct list in_idle; /* linked: idle counts as a user */
+    unsigned users;      /* holds, fetches, proofs, idle */
+    unsigned readers;
+    enum log_phase phase;
+    struct source_log *source;
+    struct repo_name asked_name; /* under which `source` asks */
+    int64_t hint_ms;             /* the job's completed_at as hinted by who asked first */
+    struct store_meta meta;      /* size, mtime, final, etag, names; checksums stay NULL */
+    bool has_time;               /* meta.mtime_ms was told */
+    bool whole;                  /* the server has no ranges */
+    bool on_disk;                /* published: complete under its name */
+    bool facts_kept;             /* the disk knows size and time, if not the bytes */
+    bool checking;               /* a live log's check is under way */
+    int64_t checked_ms;          /* when a live log was last asked for */
+    struct pages pages;
+    uint64_t tail_to;  /* bytes from the last page's start to here have come, mid-page; 0: none */
+    uint64_t tail_sum; /* their checksum */
+    struct backing *backing;
+    struct list fetches; /* of struct fetch; what is coming */
+    struct list proofs;  /* of struct proof; names being proven */
+    struct log_fault fault;
+};
+
+/* Work for the writer thread, in the order of posting. */
+struct writer_task {
+    struct list link;
+    void (*run)(struct writer_task *t);
+};
+
+/* One range under way. */
+struct fetch {
+    struct source_bytes b;
+    struct log *log;
+    struct writer_task task; /* reserve, then ask */
+    struct list in_log;      /* lock */
+    uint64_t to;             /* lock; what it covers: b.to, or all that comes of a whole log */
+    uint64_t written_to;     /* lock; changed by the writer */
+    bool is_first;
+    /* writer */
+    struct store_hasher hasher; /* of the page that written_to is in */
+    int write_err;
+    /* net, then writer */
+    struct list in_ended;
+    uint64_t ended_at; /* the ring's position when the last byte had been put */
+    struct source_failure failure;
+};
+
+/* A name being proven for a log that is known under another (S14). */
+struct proof {
+    struct source_facts facts;
+    struct log *log;
+    struct list in_log; /* lock */
+};
+
+struct writer;
+
+struct cache {
+    struct cache_config config;
+    struct writer *writer;
+    pthread_mutex_t lock;
+    /* lock */
+    struct list buckets[LOG_BUCKETS];
+    struct list idle; /* of logs, oldest first */
+    unsigned idle_count;
+    struct absent absent;
+    struct cache_stats stats;
+};
+
+/* --- cache.c: counting, finding, letting go --- */
+
+/* Lock held. */
+void log_use(struct log *log);
+/* Lock not held; may free the log. */
+void log_unuse(struct log *log);
+/* The source calls its log no more. */
+void log_source_released(void *who);
+/* Lock not held. Lets the source go if nothing is under way and all is here or nobody needs it. */
+void log_release_source(struct log *log);
+/* Lock held. Whether every byte is here and the log is final. */
+bool log_is_complete(const struct log *log);
+/* Lock held. Files the log among the idle ones if its bytes are nowhere else and nobody reads it. */
+void log_file_idle(struct log *log);
+/* Writer thread. Drops the bytes of the log that has been idle longest. False: there is none. */
+bool cache_drop_idlest(struct cache *c);
+
+struct backing *backing_ref(struct backing *b);
+void backing_unref(struct backing *b);
+/* Lock not held. NULL: no memory or no file; ret_err says. */
+struct backing *backing_create(struct store *store, int *ret_err);
+/* The same of a published file's fd, which it closes in the end, also on failure. */
+struct backing *backing_adopt(struct store *store, int fd, int *ret_err);
+
+/* --- known.c: size, names, finality --- */
+
+/* Lock held. */
+bool log_name_is_proven(const struct log *log, const struct repo_name *name);
+void log_add_name(struct log *log, const struct repo_name *name);
+int log_told(void *who, const struct source_told *told);
+/* Writer thread, lock not held. The first range failed before anything was told: 0 where whoever
+ * waits finds out by asking again, else the errno to hand to them. */
+int log_first_failed(struct log *log, enum source_class class,
+                     const struct source_failure *failure);
+
+/* --- fetch.c: ranges under way --- */
+
+/* Lock held. The range is part of what is coming from now on; fetch_send it once the lock is released. NULL: no memory. */
+struct fetch *fetch_plan(struct log *log, uint64_t from, uint64_t to, enum source_class class);
+/* Lock held. The fetch that brings this page, and soon enough for a reader who waits; NULL: none. */
+struct fetch *fetch_covering(struct log *log, uint64_t page, bool soon);
+/* Lock not held. Sends the planned fetches in the list (linked by task.link). */
+void fetch_send(struct log *log, const struct repo_name *name, bool completed,
+                struct list *planned);
+/* Lock not held. It will not come: as if the source had said so. */
+void fetch_fail(struct fetch *f, int err);
+
+/* --- writer.c --- */
+
+int writer_create(struct cache *c, struct writer **ret_writer);
+void writer_stop(struct writer *w); /* after what it has; joins */
+void writer_destroy(struct writer *w);
+void writer_post(struct writer *w, struct writer_task *task);
+/* Network thread. False: no room. */
+bool writer_put(struct writer *w, struct fetch *f, uint64_t offset, const void *data, size_t len);
+/* Network thread. f->failure is set; handled after all of its pieces. */
+void writer_end(struct writer *w, struct fetch *f);
+
+/* --- fill.c: what the writer does with pieces (writer thread) --- */
+
+void fill_write(struct fetch *f, uint64_t offset, const char *data, size_t len);
+void fill_end(struct fetch *f);
+/* Size or finality became known: reserves, finishes a last page that had come before, publishes. */
+void fill_settle(struct log *log);
+int fill_reserve(struct log *log, uint64_t from, uint64_t to);
+
+#endif

@@ -1,0 +1,61 @@
+/*
+ * pages.h - which pages of one log are here. Pure: no lock, no I/O; the cache's lock protects it.
+ *
+ * A page is 64 KiB of a log; the last may be shorter. "Coming" is no state of a page: a page is
+ * coming exactly if a fetch covers it, so the two cannot disagree. Checksums are kept from the
+ * moment a page is here, for the .meta and for pages that come from a published file.
+ */
+#ifndef GHLOGFS_CACHE_PAGES_H
+#define GHLOGFS_CACHE_PAGES_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define PAGE_SHIFT 16
+#define PAGE_SIZE (UINT64_C(1) << PAGE_SHIFT)
+
+enum page_state {
+    PAGE_ABSENT,
+    PAGE_UNCHECKED, /* on disk since before this mount; its checksum is yet to be compared */
+    PAGE_HERE,      /* its bytes never change again (law 3) */
+};
+
+struct pages {
+    uint64_t count; /* pages the table has room for */
+    uint64_t here;  /* how many are PAGE_HERE */
+    uint8_t *state;
+    uint64_t *sum;
+};
+
+static inline uint64_t pages_for(uint64_t size)
+{
+    return (size >> PAGE_SHIFT) + ((size & (PAGE_SIZE - 1)) != 0);
+}
+
+/* Bytes of page `page` in a log of `size` bytes. */
+static inline uint64_t page_length(uint64_t size, uint64_t page)
+{
+    uint64_t start = page << PAGE_SHIFT;
+    return size - start < PAGE_SIZE ? size - start : PAGE_SIZE;
+}
+
+void pages_init(struct pages *t);
+void pages_finish(struct pages *t);
+
+/* Room for `count` pages, new ones absent. Never shrinks. -ENOMEM leaves the table as it was. */
+int pages_grow(struct pages *t, uint64_t count);
+
+/* All pages are in a file with these checksums, unchecked. -ENOMEM. */
+int pages_adopt(struct pages *t, const uint64_t *sums, uint64_t count);
+
+/* Everything is gone (the file was evicted). */
+void pages_clear(struct pages *t);
+
+enum page_state pages_get(const struct pages *t, uint64_t page);
+void pages_set_here(struct pages *t, uint64_t page, uint64_t sum);
+void pages_set_absent(struct pages *t, uint64_t page);
+
+/* The first page in [first, last] whose state is not HERE; last + 1 if all are. */
+uint64_t pages_first_missing(const struct pages *t, uint64_t first, uint64_t last);
+
+#endif

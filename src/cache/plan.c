@@ -1,0 +1,46 @@
+#include "cache/plan.h"
+
+static uint64_t smaller(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+static uint64_t larger(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
+
+static bool is_in_a_row(const struct plan_reader *r, uint64_t offset)
+{
+    return offset <= r->next + PLAN_NEAR && offset + PLAN_NEAR >= r->next;
+}
+
+void plan_note_read(struct plan_reader *r, uint64_t offset, uint64_t len, uint64_t size,
+                    struct plan_wish *ret_wish)
+{
+    uint64_t end = smaller(offset + len, size);
+    uint64_t window;
+
+    if (!is_in_a_row(r, offset)) {
+        r->run = 0;
+        r->next = offset;
+    }
+    if (end > r->next) {
+        r->run += end - larger(r->next, offset);
+        r->next = end;
+    }
+    if (r->run < PLAN_SEQUENTIAL) {
+        ret_wish->range = PLAN_JUMP;
+        window = PLAN_JUMP;
+    } else {
+        window = smaller(4 * r->run, PLAN_WINDOW_MAX);
+        ret_wish->range = window == PLAN_WINDOW_MAX ? PLAN_RANGE_LARGE : PLAN_RANGE;
+    }
+    ret_wish->need_to = end;
+    ret_wish->want_to = smaller(larger(end, offset + window), size);
+}
+
+bool plan_is_far(uint64_t at, uint64_t offset)
+{
+    return offset > at && offset - at > PLAN_RANGE;
+}

@@ -1,0 +1,42 @@
+/*
+ * plan.h - what to fetch next in a log. Pure: a reader's recent reads in, a stretch worth having out.
+ *
+ * A log that is only looked at brings its first MiB (S5). Once a reader has gone through half of
+ * that, the window ahead of it is four times what it has read in a row, up to 64 MiB, fetched in
+ * ranges of at least 4 MiB (S3: at most one request for each 4 MiB). A reader who jumps (tail, less
+ * G, mmap) gets what it asks for and a little more, and starts anew.
+ */
+#ifndef GHLOGFS_CACHE_PLAN_H
+#define GHLOGFS_CACHE_PLAN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define PLAN_JUMP (UINT64_C(128) << 10) /* what a jump brings at least: the kernel's readahead */
+#define PLAN_SEQUENTIAL (UINT64_C(512) << 10) /* read in a row before a window opens */
+#define PLAN_RANGE (UINT64_C(4) << 20)        /* the smallest range within a window */
+#define PLAN_RANGE_LARGE (UINT64_C(8) << 20)  /* once the window is wide */
+#define PLAN_WINDOW_MAX (UINT64_C(64) << 20)
+#define PLAN_NEAR                                                                                  \
+    (UINT64_C(1) << 20) /* readahead arrives out of order: as far as this is "in a row" */
+
+/* One open file's position; zeroed at open. */
+struct plan_reader {
+    uint64_t next; /* end of the furthest read of this row */
+    uint64_t run;  /* bytes read in a row */
+};
+
+struct plan_wish {
+    uint64_t need_to; /* [offset, need_to) must come */
+    uint64_t want_to; /* [offset, want_to) is worth having; >= need_to */
+    uint64_t range;   /* bytes of one range */
+};
+
+/* Notes a read and says what it makes desirable. All ends are cut to `size`. */
+void plan_note_read(struct plan_reader *r, uint64_t offset, uint64_t len, uint64_t size,
+                    struct plan_wish *ret_wish);
+
+/* Whether a reader at `offset` had better not wait for a stream that is still at `at`. */
+bool plan_is_far(uint64_t at, uint64_t offset);
+
+#endif

@@ -1,0 +1,294 @@
+/*
+ * Reading a log: what is here is answered from the file, what is missing is planned and waited for.
+ */
+#include "cache/log.h"
+
+#include "diag.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+static uint64_t page_of(uint64_t offset)
+{
+    return offset >> PAGE_SHIFT;
+}
+
+/* --- the file --- */
+
+/* Lock not held. Opens the published file of a log whose pages are to be read. */
+static int reopen(struct log *log)
+{
+    struct cache *c = log->cache;
+    struct store_meta meta;
+    struct backing *b;
+    int fd, rc;
+
+    pthread_mutex_lock(&c->lock);
+    meta = log->meta;
+    pthread_mutex_unlock(&c->lock);
+    rc = store_open_log(c->config.store, log->job, &meta, &fd);
+    b = rc ? NULL : backing_adopt(c->config.store, fd, &rc);
+    pthread_mutex_lock(&c->lock);
+    if (log->backing) {
+        rc = 0; /* another worker was first */
+    } else if (b) {
+        log->backing = b;
+        b = NULL;
+    } else {
+        log->on_disk = false; /* evicted, here or by another mount */
+        pages_clear(&log->pages);
+    }
+    pthread_mutex_unlock(&c->lock);
+    if (b)
+        backing_unref(b);
+    return rc == -ENOMEM ? rc : 0;
+}
+
+/* Compares a page on disk with its checksum. */
+static bool page_holds(const struct backing *b, uint64_t page, size_t len, uint64_t sum)
+{
+    char bytes[PAGE_SIZE];
+    size_t have = 0;
+
+    while (have < len) {
+        ssize_t n = pread(b->file.fd, bytes + have, len - have,
+                          (off_t)((page << PAGE_SHIFT) + have));
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return false;
+        have += (size_t)n;
+    }
+    return store_page_checksum(bytes, len) == sum;
+}
+
+/* Lock not held; `b` is held. Checks one page that was on disk before this mount. */
+static void check_page(struct log *log, const struct backing *b, uint64_t page)
+{
+    struct cache *c = log->cache;
+    uint64_t sum, len;
+    bool unchecked, holds;
+
+    pthread_mutex_lock(&c->lock);
+    unchecked = pages_get(&log->pages, page) == PAGE_UNCHECKED;
+    sum = unchecked ? log->pages.sum[page] : 0;
+    len = page_length(log->meta.size, page);
+    pthread_mutex_unlock(&c->lock);
+    if (!unchecked)
+        return;
+    holds = page_holds(b, page, len, sum);
+    pthread_mutex_lock(&c->lock);
+    if (pages_get(&log->pages, page) == PAGE_UNCHECKED) {
+        if (holds)
+            pages_set_here(&log->pages, page, sum);
+        else
+            pages_set_absent(&log->pages, page);
+    }
+    pthread_mutex_unlock(&c->lock);
+    if (!holds)
+        diag_say(c->config.diag, DIAG_WARNING,
+                 "job %llu: a damaged page in the cache is fetched again",
+                 (unsigned long long)log->job);
+}
+
+/* Lock held. Whether the bytes of `page` up to `end` (offset in the log) are in the file. */
+static bool is_here(const struct log *log, uint64_t page, uint64_t end)
+{
+    if (pages_get(&log->pages, page) == PAGE_HERE)
+        return true;
+    return !log->meta.final && log->tail_to && page_of(log->tail_to) == page && end <= log->tail_to;
+}
+
+/* --- what to fetch --- */
+
+/* Lock held. A page for which nothing needs to be fetched by someone who can or cannot wait. */
+static bool is_provided(struct log *log, uint64_t page, bool soon)
+{
+    return pages_get(&log->pages, page) != PAGE_ABSENT || is_here(log, page, log->meta.size) ||
+           fetch_covering(log, page, soon);
+}
+
+/* Lock held. The end of the gap that begins at `page`, at most `range` bytes away. */
+static uint64_t gap_end(struct log *log, uint64_t page, uint64_t range)
+{
+    uint64_t last = pages_for(log->meta.size);
+    uint64_t end = page + (range >> PAGE_SHIFT);
+    uint64_t p = page + 1;
+
+    if (log->whole)
+        return last;
+    while (p < end && p < last && !is_provided(log, p, true))
+        p++;
+    return p;
+}
+
+/* Lock held. Plans what is missing of [from, to), bytes. */
+static int plan_gaps(struct log *log, uint64_t from, uint64_t to, uint64_t range, bool soon,
+                     struct list *planned)
+{
+    uint64_t end = pages_for(to);
+    unsigned running = 0;
+
+    list_each(link, &log->fetches) {
+        (void)link;
+        running++;
+    }
+    for (uint64_t p = page_of(from); p < end && running < LOG_FETCHES_MAX; p++) {
+        uint64_t stop;
+        struct fetch *f;
+        if (is_provided(log, p, soon))
+            continue;
+        stop = gap_end(log, p, range) << PAGE_SHIFT;
+        if (stop > log->meta.size)
+            stop = log->meta.size;
+        f = fetch_plan(log, p << PAGE_SHIFT, stop, SOURCE_DEMAND);
+        if (!f)
+            return -ENOMEM;
+        list_push_back(planned, &f->task.link);
+        running++;
+    }
+    return 0;
+}
+
+/* Lock held. */
+static int plan_read(struct log_reader *r, uint64_t offset, size_t len, struct list *planned)
+{
+    struct log *log = r->log;
+    struct plan_wish wish;
+    int rc;
+
+    plan_note_read(&r->plan, offset, len, log->meta.size, &wish);
+    rc = plan_gaps(log, offset, wish.need_to, wish.range, true, planned);
+    if (!rc && wish.range >= PLAN_RANGE)
+        rc = plan_gaps(log, wish.need_to, wish.want_to, wish.range, false, planned);
+    return rc;
+}
+
+/* --- reading --- */
+
+/* Lock held. The first page of [offset, end) that is not here; true if there is one. */
+static bool find_missing(const struct log *log, uint64_t offset, uint64_t end, uint64_t *ret_page)
+{
+    for (uint64_t p = page_of(offset); p <= page_of(end - 1); p++) {
+        if (!is_here(log, p, end)) {
+            *ret_page = p;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Lock held. A range that has just failed is not asked for again at once. */
+static int recent_fault(const struct log *log, uint64_t page)
+{
+    const struct log_fault *fault = &log->fault;
+
+    if (!fault->err || page < fault->first || page > fault->last)
+        return 0;
+    return log->cache->config.now_ms() < fault->until_ms ? fault->err : 0;
+}
+
+enum look_at { LOOK_ANSWER, LOOK_REOPEN, LOOK_CHECK, LOOK_WAIT };
+
+struct look {
+    enum look_at at;
+    uint64_t page; /* to be waited for */
+    struct backing *backing;
+    struct list planned;
+    int err;
+};
+
+/* Lock held. One look at a read of [offset, end), end > offset. */
+static void look_at_pages(struct log_reader *r, uint64_t offset, uint64_t end, struct look *look)
+{
+    struct log *log = r->log;
+    bool missing;
+
+    look->err = 0;
+    if (log->on_disk && !log->backing) {
+        look->at = LOOK_REOPEN;
+        return;
+    }
+    missing = find_missing(log, offset, end, &look->page);
+    if (missing && pages_get(&log->pages, look->page) == PAGE_UNCHECKED) {
+        look->at = LOOK_CHECK;
+        look->backing = backing_ref(log->backing);
+        return;
+    }
+    if (missing)
+        look->err = recent_fault(log, look->page);
+    if (!look->err && !log_is_complete(log))
+        look->err = plan_read(r, offset, (size_t)(end - offset), &look->planned);
+    look->at = missing ? LOOK_WAIT : LOOK_ANSWER;
+    if (!missing && !look->err)
+        look->backing = backing_ref(log->backing);
+}
+
+/* Lock not held. 0: look again. */
+static int prepare(struct log_reader *r, uint64_t offset, uint64_t end, struct look *look)
+{
+    if (look->at == LOOK_REOPEN)
+        return reopen(r->log);
+    for (uint64_t p = page_of(offset); p <= page_of(end - 1); p++)
+        check_page(r->log, look->backing, p);
+    backing_unref(look->backing);
+    return 0;
+}
+
+/* Lock held. Where a read that starts at `offset` ends. */
+static uint64_t read_end(const struct log *log, uint64_t offset, size_t len)
+{
+    if (offset >= log->meta.size)
+        return offset;
+    return log->meta.size - offset < len ? log->meta.size : offset + len;
+}
+
+int log_read(struct log_reader *r, const struct repo_name *name, uint64_t offset, size_t len,
+             struct waiter *w, struct log_slice *ret_slice)
+{
+    struct log *log = r->log;
+    struct cache *c = log->cache;
+
+    for (;;) {
+        uint64_t turn = pending_turn(&log->wait);
+        struct look look = {0};
+        uint64_t end;
+        bool final;
+        int rc;
+
+        list_init(&look.planned);
+        pthread_mutex_lock(&c->lock);
+        end = read_end(log, offset, len);
+        final = log->meta.final;
+        if (end > offset)
+            look_at_pages(r, offset, end, &look);
+        pthread_mutex_unlock(&c->lock);
+        if (!list_is_empty(&look.planned))
+            fetch_send(log, name, final, &look.planned);
+        if (look.err)
+            return look.err;
+        if (look.at == LOOK_ANSWER) {
+            *ret_slice = (struct log_slice){.fd = look.backing ? look.backing->file.fd : -1,
+                                            .offset = offset,
+                                            .len = (size_t)(end - offset),
+                                            .held = look.backing};
+            return 0;
+        }
+        if (look.at == LOOK_WAIT) {
+            if (pending_park(&log->wait, w, turn, look.page, look.page))
+                return PENDING_PARKED;
+            continue;
+        }
+        rc = prepare(r, offset, end, &look);
+        if (rc)
+            return rc;
+    }
+}
+
+void log_slice_done(struct log_slice *s)
+{
+    if (s->held)
+        backing_unref(s->held);
+    s->held = NULL;
+}

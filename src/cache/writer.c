@@ -1,0 +1,185 @@
+/*
+ * The writer thread: takes received bytes from the ring and tasks from its list. The only thread
+ * that writes to the cache directory, publishes and evicts; nobody answers a cached read behind it.
+ */
+#include "cache/log.h"
+#include "cache/ring.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#define PIECES_A_TURN 16 /* before tasks and ends are looked at again */
+
+struct writer {
+    struct cache *cache;
+    struct ring ring;
+    pthread_t thread;
+    bool joined;
+    pthread_mutex_t lock;
+    pthread_cond_t work;
+    /* lock */
+    struct list tasks; /* of struct writer_task */
+    struct list ended; /* of struct fetch, in the order of ended_at */
+    bool asleep, stopping;
+};
+
+/* Wakes the thread if it sleeps; the ring itself needs no lock. */
+static void kick(struct writer *w)
+{
+    pthread_mutex_lock(&w->lock);
+    if (w->asleep)
+        pthread_cond_signal(&w->work);
+    pthread_mutex_unlock(&w->lock);
+}
+
+void writer_post(struct writer *w, struct writer_task *task)
+{
+    pthread_mutex_lock(&w->lock);
+    list_push_back(&w->tasks, &task->link);
+    if (w->asleep)
+        pthread_cond_signal(&w->work);
+    pthread_mutex_unlock(&w->lock);
+}
+
+bool writer_put(struct writer *w, struct fetch *f, uint64_t offset, const void *data, size_t len)
+{
+    bool put = ring_put(&w->ring, f, offset, data, len);
+
+    kick(w);
+    return put;
+}
+
+void writer_end(struct writer *w, struct fetch *f)
+{
+    f->ended_at = ring_position(&w->ring);
+    pthread_mutex_lock(&w->lock);
+    list_push_back(&w->ended, &f->in_ended);
+    if (w->asleep)
+        pthread_cond_signal(&w->work);
+    pthread_mutex_unlock(&w->lock);
+}
+
+static bool write_pieces(struct writer *w)
+{
+    struct source *source = &w->cache->config.source;
+    struct ring_piece piece;
+    unsigned n = 0;
+
+    while (n < PIECES_A_TURN && ring_peek(&w->ring, &piece)) {
+        fill_write(piece.owner, piece.offset, piece.data, piece.len);
+        if (ring_release(&w->ring))
+            source->ops->resume(source->self);
+        n++;
+    }
+    return n > 0;
+}
+
+/* Takes what is to be done next: a task, or the first ended fetch whose bytes are all written. */
+static bool do_one(struct writer *w)
+{
+    struct writer_task *task = NULL;
+    struct fetch *f = NULL;
+
+    pthread_mutex_lock(&w->lock);
+    if (!list_is_empty(&w->tasks)) {
+        task = list_entry(list_take_first(&w->tasks), struct writer_task, link);
+    } else if (!list_is_empty(&w->ended)) {
+        f = list_entry(w->ended.next, struct fetch, in_ended);
+        if (f->ended_at <= ring_consumed(&w->ring))
+            list_remove(&f->in_ended);
+        else
+            f = NULL;
+    }
+    pthread_mutex_unlock(&w->lock);
+    if (task)
+        task->run(task);
+    else if (f)
+        fill_end(f);
+    return task || f;
+}
+
+/* Sleeps until there is work. False: the house is being taken down and all is done. */
+static bool wait_for_work(struct writer *w)
+{
+    struct ring_piece piece;
+    bool idle, stop;
+
+    pthread_mutex_lock(&w->lock);
+    w->asleep = true;
+    while ((idle = list_is_empty(&w->tasks) && list_is_empty(&w->ended) &&
+                   !ring_peek(&w->ring, &piece)) &&
+           !w->stopping)
+        pthread_cond_wait(&w->work, &w->lock);
+    w->asleep = false;
+    stop = idle && w->stopping;
+    pthread_mutex_unlock(&w->lock);
+    return !stop;
+}
+
+static void *run_writer(void *arg)
+{
+    struct writer *w = arg;
+
+    while (wait_for_work(w)) {
+        bool busy;
+        do {
+            busy = write_pieces(w);
+            while (do_one(w))
+                busy = true;
+        } while (busy);
+    }
+    return NULL;
+}
+
+int writer_create(struct cache *c, struct writer **ret_writer)
+{
+    struct writer *w = calloc(1, sizeof(*w));
+    int rc;
+
+    if (!w)
+        return -ENOMEM;
+    w->cache = c;
+    list_init(&w->tasks);
+    list_init(&w->ended);
+    rc = ring_init(&w->ring);
+    if (rc)
+        goto out_free;
+    pthread_mutex_init(&w->lock, NULL);
+    pthread_cond_init(&w->work, NULL);
+    rc = -pthread_create(&w->thread, NULL, run_writer, w);
+    if (rc)
+        goto out_ring;
+    *ret_writer = w;
+    return 0;
+
+out_ring:
+    pthread_cond_destroy(&w->work);
+    pthread_mutex_destroy(&w->lock);
+    ring_finish(&w->ring);
+out_free:
+    free(w);
+    return rc;
+}
+
+void writer_stop(struct writer *w)
+{
+    if (w->joined)
+        return;
+    pthread_mutex_lock(&w->lock);
+    w->stopping = true;
+    pthread_cond_signal(&w->work);
+    pthread_mutex_unlock(&w->lock);
+    pthread_join(w->thread, NULL);
+    w->joined = true;
+}
+
+void writer_destroy(struct writer *w)
+{
+    if (!w)
+        return;
+    writer_stop(w);
+    pthread_cond_destroy(&w->work);
+    pthread_mutex_destroy(&w->lock);
+    ring_finish(&w->ring);
+    free(w);
+}
