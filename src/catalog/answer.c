@@ -1,0 +1,136 @@
+#include "catalog/entry.h"
+
+#include <stdlib.h>
+
+void answer_unref(struct answer *a)
+{
+    if (!a || atomic_fetch_sub(&a->refs, 1) != 1)
+        return;
+    for (unsigned i = 0; i < a->page_count; i++)
+        page_unref(a->pages[i]);
+    free(a->pages);
+    free(a->view.jobs);
+    free(a->view.runs);
+    free(a->view.repos);
+    free(a->view.workflows);
+    free(a);
+}
+
+void catalog_answer_release(const struct catalog_answer *view)
+{
+    if (view)
+        answer_unref(list_entry((void *)(uintptr_t)view, struct answer, view));
+}
+
+static int compare_ids(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+    return x < y ? -1 : x > y;
+}
+
+/*
+ * While pages are asked, new runs may push old ones from one page to the next, so that one comes
+ * twice. Keeps the first of each id; `ids` is scratch for `seen`, sorted.
+ */
+struct ids {
+    uint64_t *sorted;
+    size_t count;
+};
+
+static bool ids_add(struct ids *ids, uint64_t id)
+{
+    size_t at = ids->count;
+
+    if (bsearch(&id, ids->sorted, ids->count, sizeof(id), compare_ids))
+        return false;
+    while (at > 0 && ids->sorted[at - 1] > id) {
+        ids->sorted[at] = ids->sorted[at - 1];
+        at--;
+    }
+    ids->sorted[at] = id;
+    ids->count++;
+    return true;
+}
+
+static void add_page(struct answer *a, const struct page *p, size_t limit, struct ids *ids)
+{
+    struct catalog_answer *v = &a->view;
+
+    for (size_t i = 0; i < p->jobs.count && v->count < limit; i++)
+        if (ids_add(ids, p->jobs.items[i].id))
+            v->jobs[v->count++] = &p->jobs.items[i];
+    for (size_t i = 0; i < p->runs.count && v->count < limit; i++)
+        if (ids_add(ids, p->runs.items[i].id))
+            v->runs[v->count++] = &p->runs.items[i];
+    for (size_t i = 0; i < p->workflows.count && v->count < limit; i++)
+        if (ids_add(ids, p->workflows.items[i].id))
+            v->workflows[v->count++] = &p->workflows.items[i];
+    for (size_t i = 0; i < p->repos.count && v->count < limit; i++)
+        v->repos[v->count++] = &p->repos.items[i];
+}
+
+static size_t count_entries(const struct answer *a)
+{
+    size_t count = 0;
+
+    for (unsigned i = 0; i < a->page_count; i++)
+        count += a->pages[i]->jobs.count + a->pages[i]->runs.count + a->pages[i]->repos.count +
+                 a->pages[i]->workflows.count;
+    return count;
+}
+
+struct answer *answer_create(struct page **pages, unsigned page_count, unsigned limit, bool settled)
+{
+    struct answer *a = calloc(1, sizeof(*a));
+    struct ids ids = {0};
+    size_t room;
+
+    if (!a)
+        goto out_pages;
+    atomic_init(&a->refs, 1);
+    a->pages = calloc(page_count, sizeof(struct page *));
+    if (!a->pages)
+        goto out_answer;
+    for (; a->page_count < page_count; a->page_count++)
+        a->pages[a->page_count] = pages[a->page_count];
+    page_count = 0; /* they are the answer's now */
+    room = count_entries(a) + 1;
+    a->view.jobs = calloc(room, sizeof(void *));
+    a->view.runs = calloc(room, sizeof(void *));
+    a->view.repos = calloc(room, sizeof(void *));
+    a->view.workflows = calloc(room, sizeof(void *));
+    ids.sorted = calloc(room, sizeof(uint64_t));
+    if (!a->view.jobs || !a->view.runs || !a->view.repos || !a->view.workflows || !ids.sorted)
+        goto out_answer;
+    for (unsigned i = 0; i < a->page_count; i++)
+        add_page(a, a->pages[i], limit ? limit : CATALOG_ENTRIES_MAX, &ids);
+    a->view.settled = settled;
+    free(ids.sorted);
+    return a;
+
+out_answer:
+    free(ids.sorted);
+    answer_unref(a);
+out_pages:
+    for (unsigned i = 0; i < page_count; i++)
+        page_unref(pages[i]);
+    return NULL;
+}
+
+bool answer_has_ended(enum source_question what, const struct catalog_answer *view)
+{
+    if (!view->count)
+        return false;
+    switch (what) {
+    case SOURCE_JOB:
+    case SOURCE_RUN_JOBS:
+    case SOURCE_ATTEMPT_JOBS:
+        for (size_t i = 0; i < view->count; i++)
+            if (view->jobs[i]->status != FACTS_COMPLETED)
+                return false;
+        return true;
+    case SOURCE_RUN_ATTEMPT: return view->runs[0]->status == FACTS_COMPLETED;
+    default: return false;
+    }
+}

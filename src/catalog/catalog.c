@@ -1,0 +1,448 @@
+#include "catalog/entry.h"
+
+#include "github/parse.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#define SHOW_OLD_AFTER_MS 1000 /* of waiting (S18) */
+
+int catalog_create(const struct catalog_config *config, struct catalog **ret_catalog)
+{
+    struct catalog *c = calloc(1, sizeof(*c));
+    int rc;
+
+    if (!c)
+        return -ENOMEM;
+    c->config = *config;
+    for (unsigned i = 0; i < ENTRY_BUCKETS; i++)
+        list_init(&c->buckets[i]);
+    list_init(&c->order);
+    pthread_mutex_init(&c->lock, NULL);
+    rc = seen_init(&c->seen);
+    if (!rc)
+        rc = tasks_create("ghlogfs-facts", config->now_ms, &c->clerk);
+    if (rc) {
+        catalog_destroy(c);
+        return rc;
+    }
+    *ret_catalog = c;
+    return 0;
+}
+
+void catalog_stop(struct catalog *c)
+{
+    if (c)
+        tasks_stop(c->clerk);
+}
+
+static void destroy_entry(struct entry *e)
+{
+    answer_unref(e->answer);
+    pending_finish(&e->wait);
+    free(e);
+}
+
+void catalog_destroy(struct catalog *c)
+{
+    struct list *link;
+
+    if (!c)
+        return;
+    tasks_destroy(c->clerk);
+    while ((link = list_take_first(&c->order)))
+        destroy_entry(list_entry(link, struct entry, in_order));
+    seen_finish(&c->seen);
+    pthread_mutex_destroy(&c->lock);
+    free(c);
+}
+
+/* --- entries --- */
+
+/* Also the record's key: what GitHub calls the same is the same, so the name is folded. */
+static void make_key(const struct catalog_question *q, char key[ENTRY_KEY_LEN])
+{
+    struct repo_name name = q->repo;
+    char folded[NAME_FULL_LEN];
+
+    /* No name is "-", and a record's key has no empty part. */
+    if (!name.owner[0])
+        name.owner[0] = '-';
+    if (!name.repo[0])
+        name.repo[0] = '-';
+    name_fold(&name, folded);
+    snprintf(key, ENTRY_KEY_LEN, "asked/%s/%d/%llu-%u/%s-%u", folded, (int)q->what,
+             (unsigned long long)q->id, q->attempt, q->filter, q->limit);
+}
+
+static struct list *bucket_of(struct catalog *c, const char *key)
+{
+    uint64_t h = 1469598103934665603u;
+
+    for (; *key; key++)
+        h = (h ^ (unsigned char)*key) * 1099511628211u;
+    return &c->buckets[h % ENTRY_BUCKETS];
+}
+
+/* Lock held. */
+static struct entry *find_entry(struct catalog *c, const char *key)
+{
+    list_each(link, bucket_of(c, key)) {
+        struct entry *e = list_entry(link, struct entry, in_bucket);
+        if (!strcmp(e->key, key))
+            return e;
+    }
+    return NULL;
+}
+
+/* Lock held. Forgets the entry asked for longest ago that nobody is busy with. */
+static struct entry *take_oldest(struct catalog *c)
+{
+    list_each(link, &c->order) {
+        struct entry *e = list_entry(link, struct entry, in_order);
+        if (e->users > 0)
+            continue;
+        list_remove(&e->in_bucket);
+        list_remove(&e->in_order);
+        c->entry_count--;
+        return e;
+    }
+    return NULL;
+}
+
+static struct entry *new_entry(struct catalog *c, const struct catalog_question *q, const char *key)
+{
+    struct entry *e = calloc(1, sizeof(*e));
+
+    if (!e)
+        return NULL;
+    e->catalog = c;
+    e->q = *q;
+    e->q.may_settle = false;
+    memcpy(e->key, key, ENTRY_KEY_LEN);
+    pending_init(&e->wait, c->config.hall);
+    return e;
+}
+
+struct entry *entry_get(struct catalog *c, const struct catalog_question *q)
+{
+    struct entry *e, *oldest = NULL, *spare;
+    char key[ENTRY_KEY_LEN] = {0};
+
+    make_key(q, key);
+    spare = new_entry(c, q, key);
+    pthread_mutex_lock(&c->lock);
+    e = find_entry(c, key);
+    if (!e && spare) {
+        e = spare;
+        spare = NULL;
+        if (c->entry_count >= ENTRIES_MAX)
+            oldest = take_oldest(c);
+        list_push_back(bucket_of(c, key), &e->in_bucket);
+        c->entry_count++;
+    }
+    if (e) {
+        e->users++;
+        list_remove(&e->in_order);
+        list_push_back(&c->order, &e->in_order);
+    }
+    pthread_mutex_unlock(&c->lock);
+    free(spare);
+    if (oldest)
+        destroy_entry(oldest);
+    return e;
+}
+
+void entry_put(struct entry *e)
+{
+    pthread_mutex_lock(&e->catalog->lock);
+    e->users--;
+    pthread_mutex_unlock(&e->catalog->lock);
+}
+
+/* --- asking --- */
+
+/* Whether an old answer is better than this failure: GitHub could not be asked, rather than having
+ * said that there is nothing for us. */
+static bool may_show_old(enum source_reason reason)
+{
+    return reason != SOURCE_NOT_FOUND && reason != SOURCE_FORBIDDEN && reason != SOURCE_EXPIRED;
+}
+
+/* Lock held. */
+static bool is_fresh(const struct entry *e, int64_t now)
+{
+    if (!e->answer)
+        return false;
+    return e->answer->view.settled ||
+           (e->answered_ms && now - e->answered_ms < e->catalog->config.fresh_ms);
+}
+
+/* Lock held. The caller knows more than when it was asked before: what has ended may now settle. */
+static void learn_end(struct entry *e, const struct catalog_question *q)
+{
+    if (!q->may_settle || e->q.may_settle)
+        return;
+    e->q.may_settle = true;
+    if (e->phase == ENTRY_IDLE && e->answer && !e->answer->view.settled)
+        e->answered_ms = 0;
+}
+
+/* Lock held. */
+static const struct catalog_answer *take_answer(struct entry *e)
+{
+    atomic_fetch_add(&e->answer->refs, 1);
+    return &e->answer->view;
+}
+
+static void wake_slow(struct task *task)
+{
+    struct entry *e = list_entry(task, struct entry, slow);
+
+    pthread_mutex_lock(&e->catalog->lock);
+    e->slow_posted = false;
+    pthread_mutex_unlock(&e->catalog->lock);
+    pending_wake(&e->wait, PENDING_ALL_FIRST, PENDING_ALL_LAST, 0);
+    entry_put(e);
+}
+
+struct steps {
+    bool load, ask, post_slow;
+};
+
+/* Lock held. */
+static void start_asking(struct entry *e, int64_t now, struct steps *steps)
+{
+    e->phase = ENTRY_ASKING;
+    e->started_ms = now;
+    e->round_may_settle = e->q.may_settle || e->q.what == SOURCE_JOB ||
+                          e->q.what == SOURCE_RUN_ATTEMPT;
+    e->users++; /* the round */
+    steps->ask = true;
+    if (e->answer && !e->slow_posted) {
+        e->slow_posted = true;
+        e->users++; /* the task */
+        steps->post_slow = true;
+    }
+}
+
+/* Lock held. One look; PENDING_PARKED: take the steps, then park. */
+static int look(struct entry *e, struct steps *steps, const struct catalog_answer **ret_answer)
+{
+    int64_t now = e->catalog->config.now_ms();
+
+    if (e->phase == ENTRY_NEW) {
+        e->phase = ENTRY_LOADING;
+        steps->load = true;
+        return PENDING_PARKED;
+    }
+    if (e->phase == ENTRY_LOADING)
+        return PENDING_PARKED;
+    if (is_fresh(e, now)) {
+        *ret_answer = take_answer(e);
+        return 0;
+    }
+    if (e->phase == ENTRY_IDLE && e->failure.reason != SOURCE_FINE && now < e->failure.until_ms) {
+        if (!e->answer || !may_show_old(e->failure.reason))
+            return e->failure.err;
+        *ret_answer = take_answer(e);
+        return 0;
+    }
+    if (e->phase == ENTRY_IDLE && e->answer && e->failure.reason == SOURCE_OFFLINE) {
+        *ret_answer = take_answer(e);
+        return 0;
+    }
+    if (e->phase == ENTRY_IDLE)
+        start_asking(e, now, steps);
+    if (e->answer && now - e->started_ms >= SHOW_OLD_AFTER_MS) {
+        *ret_answer = take_answer(e);
+        return 0;
+    }
+    return PENDING_PARKED;
+}
+
+static void take_steps(struct entry *e, const struct steps *steps)
+{
+    if (steps->load)
+        entry_load(e);
+    if (steps->post_slow) {
+        e->slow.run = wake_slow;
+        tasks_post_after(e->catalog->clerk, &e->slow, SHOW_OLD_AFTER_MS);
+    }
+    if (steps->ask)
+        round_start(e);
+}
+
+int catalog_ask(struct catalog *c, const struct catalog_question *q, struct waiter *w,
+                const struct catalog_answer **ret_answer)
+{
+    struct entry *e = entry_get(c, q);
+    int rc;
+
+    if (!e)
+        return -ENOMEM;
+    for (;;) {
+        uint64_t turn = pending_turn(&e->wait);
+        struct steps steps = {0};
+
+        pthread_mutex_lock(&c->lock);
+        learn_end(e, q);
+        rc = look(e, &steps, ret_answer);
+        pthread_mutex_unlock(&c->lock);
+        take_steps(e, &steps);
+        if (rc != PENDING_PARKED)
+            break;
+        if (!steps.load && pending_park(&e->wait, w, turn, 0, 0))
+            break;
+    }
+    entry_put(e);
+    return rc;
+}
+
+int catalog_peek(struct catalog *c, const struct catalog_question *q,
+                 const struct catalog_answer **ret_answer)
+{
+    char key[ENTRY_KEY_LEN] = {0};
+    struct entry *e;
+    int rc = -EAGAIN;
+
+    make_key(q, key);
+    pthread_mutex_lock(&c->lock);
+    e = find_entry(c, key);
+    if (e && e->answer) {
+        *ret_answer = take_answer(e);
+        rc = 0;
+    }
+    pthread_mutex_unlock(&c->lock);
+    return rc;
+}
+
+/* --- JSON --- */
+
+/* Out of the record of a listing in which the job or run was seen. */
+static int print_from(struct catalog *c, const struct catalog_question *q,
+                      const struct catalog_question *from, char **ret_text, size_t *ret_len)
+{
+    struct entry *e = entry_get(c, from);
+    char key[ENTRY_RECORD_LEN], *body;
+    int rc = -ENOENT;
+    size_t len;
+
+    if (!e)
+        return -ENOMEM;
+    for (unsigned page = 0; rc == -ENOENT && page < ENTRY_PAGES_MAX; page++) {
+        entry_page_key(e, page, key);
+        rc = page_load_body(c->config.store, key, &body, &len);
+        if (rc)
+            break;
+        rc = q->what == SOURCE_JOB ? parse_print_job(body, len, q->id, ret_text, ret_len)
+                                   : parse_print_run(body, len, q->id, ret_text, ret_len);
+        free(body);
+    }
+    entry_put(e);
+    return rc;
+}
+
+int catalog_get_json(struct catalog *c, const struct catalog_question *q,
+                     const struct catalog_question *from, struct waiter *w, char **ret_text,
+                     size_t *ret_len)
+{
+    const struct catalog_answer *view;
+    const struct page *p;
+    int rc;
+
+    if (from && !print_from(c, q, from, ret_text, ret_len))
+        return 0;
+    rc = catalog_ask(c, q, w, &view);
+    if (rc)
+        return rc;
+    p = list_entry((void *)(uintptr_t)view, struct answer, view)->pages[0];
+    *ret_text = p->body ? strndup(p->body, p->len) : NULL;
+    *ret_len = p->len;
+    catalog_answer_release(view);
+    return *ret_text ? 0 : -ENOMEM;
+}
+
+/* --- jobs seen, names used --- */
+
+bool catalog_find_job(struct catalog *c, const struct repo_name *repo, uint64_t job,
+                      struct catalog_seen *ret_seen)
+{
+    const struct facts_job *found;
+    struct page *p = NULL;
+
+    pthread_mutex_lock(&c->lock);
+    found = seen_find(&c->seen, repo, job, &p);
+    pthread_mutex_unlock(&c->lock);
+    if (!found)
+        return false;
+    *ret_seen = (struct catalog_seen){.job = found, .held = p};
+    return true;
+}
+
+void catalog_seen_release(struct catalog_seen *seen)
+{
+    page_unref(seen->held);
+    seen->held = NULL;
+}
+
+void catalog_job_learnt(void *catalog, const struct repo_name *repo, uint64_t job, const char *body,
+                        size_t len)
+{
+    struct catalog_question q = {.what = SOURCE_JOB, .repo = *repo, .id = job};
+    struct entry *e = entry_get(catalog, &q);
+
+    if (e)
+        entry_adopt(e, body, len);
+}
+
+void catalog_note_used(struct catalog *c, const struct repo_name *repo, uint64_t job)
+{
+    pthread_mutex_lock(&c->lock);
+    seen_note_used(&c->seen, repo, job);
+    pthread_mutex_unlock(&c->lock);
+}
+
+void catalog_each_used_repo(struct catalog *c, const char *owner,
+                            void (*each)(void *who, const struct repo_name *repo), void *who)
+{
+    struct repo_name *names = calloc(USED_REPOS_MAX, sizeof(*names));
+    unsigned count = 0;
+
+    if (!names)
+        return;
+    pthread_mutex_lock(&c->lock);
+    list_each(link, &c->seen.repos) {
+        const struct used_repo *u = list_entry(link, struct used_repo, link);
+        if (!owner || !strcasecmp(u->repo.owner, owner))
+            names[count++] = u->repo;
+    }
+    pthread_mutex_unlock(&c->lock);
+    for (unsigned i = 0; i < count; i++)
+        each(who, &names[i]);
+    free(names);
+}
+
+void catalog_each_used_job(struct catalog *c, const struct repo_name *repo,
+                           void (*each)(void *who, uint64_t job), void *who)
+{
+    const struct used_repo *u;
+    uint64_t *jobs = NULL;
+    unsigned count = 0;
+
+    pthread_mutex_lock(&c->lock);
+    u = seen_find_used(&c->seen, repo);
+    if (u && u->job_count) {
+        jobs = calloc(u->job_count, sizeof(*jobs));
+        count = jobs ? u->job_count : 0;
+        for (unsigned i = 0; i < count; i++)
+            jobs[i] = u->jobs[i];
+    }
+    pthread_mutex_unlock(&c->lock);
+    for (unsigned i = 0; i < count; i++)
+        each(who, jobs[i]);
+    free(jobs);
+}

@@ -1,0 +1,111 @@
+/*
+ * catalog.h - what exists: repositories, workflows, runs, jobs, steps, with their age.
+ *
+ * One mechanism for all of it: a question (a run's jobs, a repository's runs, one job) has at most
+ * one answer in the catalog, which is shown while it is fresh, asked again with its ETag when it is
+ * not (S18), never asked again once it cannot change, and kept in the store over restarts. Questions are single-flight; several pages are asked in
+ * parallel and become one snapshot, or an error: never a short listing.
+ *
+ * It does not know paths or the bytes of logs, nor how GitHub is asked.
+ *
+ * Threads: any, but catalog_job_learnt (network thread). The catalog's own thread parses answers and
+ * writes records; FUSE workers read records. One mutex, never held across I/O, parsing or a callback.
+ */
+#ifndef GHLOGFS_CATALOG_CATALOG_H
+#define GHLOGFS_CATALOG_CATALOG_H
+
+#include "facts.h"
+#include "pending.h"
+#include "source.h"
+
+struct catalog;
+struct store;
+struct diag;
+
+#define CATALOG_PAGE 100          /* entries of a page of a listing */
+#define CATALOG_ENTRIES_MAX 10000 /* of one listing, whatever the server sends */
+
+struct catalog_config {
+    struct pending_hall *hall;
+    struct store *store;
+    struct source source;
+    struct diag *diag;
+    int64_t (*now_ms)(void); /* monotonic */
+    int64_t fresh_ms;        /* age at which an answer is asked again */
+};
+
+struct catalog_question {
+    enum source_question what;
+    struct repo_name repo;
+    uint64_t id;
+    unsigned attempt;
+    char filter[256]; /* as in source.h */
+    unsigned limit;   /* entries wanted of a listing; 0: all, up to CATALOG_ENTRIES_MAX */
+    bool may_settle; /* the caller knows that what is asked about has ended (a completed attempt) */
+};
+
+/* A snapshot: never changes, counted. Exactly one of the arrays is filled. */
+struct catalog_answer {
+    const struct facts_job **jobs;
+    const struct facts_run **runs;
+    const struct facts_repo **repos;
+    const struct facts_workflow **workflows;
+    size_t count; /* of that array; each id once, in GitHub's order */
+    bool settled; /* will never change */
+};
+
+int catalog_create(const struct catalog_config *config, struct catalog **ret_catalog);
+void catalog_stop(struct catalog *c); /* once the source is silent */
+void catalog_destroy(struct catalog *c);
+
+/*
+ * 0: ret_answer is counted for the caller. PENDING_PARKED. -errno: never seen and not to be had, or
+ * GitHub says that it is not there (any more) or not for us.
+ */
+int catalog_ask(struct catalog *c, const struct catalog_question *q, struct waiter *w,
+                const struct catalog_answer **ret_answer);
+
+/* The same from memory only; -EAGAIN: nothing is known. However old. */
+int catalog_peek(struct catalog *c, const struct catalog_question *q,
+                 const struct catalog_answer **ret_answer);
+
+void catalog_answer_release(const struct catalog_answer *a);
+
+/*
+ * The JSON of one job or run (q->what SOURCE_JOB, SOURCE_RUN, SOURCE_RUN_ATTEMPT): as it came where it was asked by
+ * itself; out of the listing `from` it was last seen in where that is on disk (`from` may be NULL). malloc'd.
+ */
+int catalog_get_json(struct catalog *c, const struct catalog_question *q,
+                     const struct catalog_question *from, struct waiter *w, char **ret_text,
+                     size_t *ret_len);
+
+/* --- what is known of a job, whatever was asked ---------------------------------------------- */
+
+/* The latest facts about a job under this name, held until catalog_seen_release. */
+struct catalog_seen {
+    const struct facts_job *job;
+    void *held;
+};
+
+bool catalog_find_job(struct catalog *c, const struct repo_name *repo, uint64_t job,
+                      struct catalog_seen *ret_seen);
+void catalog_seen_release(struct catalog_seen *seen);
+
+/* source_listener's job_learnt. Network thread. */
+void catalog_job_learnt(void *catalog, const struct repo_name *repo, uint64_t job, const char *body,
+                        size_t len);
+
+/* --- what this mount has used ------------------------------------------------------------- */
+
+/* Something of this job (0: of the repository) was shown under this name, so GitHub has it. */
+void catalog_note_used(struct catalog *c, const struct repo_name *repo, uint64_t job);
+
+/* Calls each for every used repository; with an owner (any case) for the owner's only. */
+void catalog_each_used_repo(struct catalog *c, const char *owner,
+                            void (*each)(void *who, const struct repo_name *repo), void *who);
+
+/* Calls each for the used jobs of a repository, latest use last. */
+void catalog_each_used_job(struct catalog *c, const struct repo_name *repo,
+                           void (*each)(void *who, uint64_t job), void *who);
+
+#endif

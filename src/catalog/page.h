@@ -1,0 +1,46 @@
+/*
+ * page.h - inside the catalog: one page of an answer, parsed, and its record on disk.
+ *
+ * Pages never change once made and are counted, so that snapshots can share those that a 304 has
+ * confirmed.
+ */
+#ifndef GHLOGFS_CATALOG_PAGE_H
+#define GHLOGFS_CATALOG_PAGE_H
+
+#include "facts.h"
+#include "source.h"
+
+#include <stdatomic.h>
+
+struct store;
+
+struct page {
+    atomic_uint refs;
+    struct facts_job_list jobs;
+    struct facts_run_list runs;
+    struct facts_repo_list repos;
+    struct facts_workflow_list workflows;
+    int64_t total;      /* entries of the whole listing, -1: not said */
+    unsigned next_page; /* 0: the last */
+    char etag[SOURCE_ETAG_LEN];
+    char *body; /* of a single job or run, as it came, with a NUL; else NULL */
+    size_t len;
+};
+
+/* Parses a body. -EPROTO, -ENOMEM. */
+int page_parse(enum source_question what, const char *body, size_t len, const char *etag,
+               unsigned next_page, struct page **ret_page);
+
+struct page *page_ref(struct page *p);
+void page_unref(struct page *p);
+
+/* Records: `key` is the store's. `settled`: what it is part of will never change. */
+int page_save(struct store *s, const char *key, const struct page *p, const char *body, size_t len,
+              bool settled);
+int page_load(struct store *s, const char *key, enum source_question what, struct page **ret_page,
+              bool *ret_settled);
+
+/* The body of a saved page, malloc'd. */
+int page_load_body(struct store *s, const char *key, char **ret_body, size_t *ret_len);
+
+#endif

@@ -1,0 +1,392 @@
+/*
+ * One round of asking: the first page, then the rest in parallel, then one snapshot or one failure.
+ * Everything but the source's callback runs on the catalog's own thread.
+ */
+#include "catalog/entry.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define PROTOCOL_HOLD_MS 5000 /* garbage is not asked for again before */
+
+/* One page under way. */
+struct page_ask {
+    struct source_facts facts;
+    struct task task;
+    struct entry *entry;
+    unsigned page; /* from 0 */
+    /* the answer, copied on the network thread */
+    struct source_failure failure;
+    bool not_modified;
+    char *body;
+    size_t len;
+    char etag[SOURCE_ETAG_LEN];
+    unsigned next_page;
+};
+
+void entry_page_key(const struct entry *e, unsigned page, char key[ENTRY_RECORD_LEN])
+{
+    snprintf(key, ENTRY_RECORD_LEN, "%s/%u", e->key, page + 1);
+}
+
+static void handle_page(struct task *task);
+
+/* Network thread: copies and hands over. */
+static void on_page(struct source_facts *facts, const struct source_answer *answer)
+{
+    struct page_ask *ask = list_entry(facts, struct page_ask, facts);
+
+    if (answer->failure) {
+        ask->failure = *answer->failure;
+    } else {
+        ask->not_modified = answer->not_modified;
+        ask->next_page = answer->next_page;
+        snprintf(ask->etag, sizeof(ask->etag), "%s", answer->etag ? answer->etag : "");
+        if (!answer->not_modified) {
+            ask->body = malloc(answer->len + 1);
+            if (ask->body)
+                memcpy(ask->body, answer->body, answer->len);
+            ask->len = answer->len;
+        }
+    }
+    ask->task.run = handle_page;
+    tasks_post(ask->entry->catalog->clerk, &ask->task);
+}
+
+/* The page of the answer before, if there is one; lock not held. Counted. */
+static struct page *old_page(struct entry *e, unsigned page)
+{
+    struct page *p = NULL;
+
+    pthread_mutex_lock(&e->catalog->lock);
+    if (e->answer && page < e->answer->page_count)
+        p = page_ref(e->answer->pages[page]);
+    pthread_mutex_unlock(&e->catalog->lock);
+    return p;
+}
+
+static void fail_round(struct round *r, const struct source_failure *failure)
+{
+    if (r->failure.reason == SOURCE_FINE)
+        r->failure = *failure;
+}
+
+static unsigned page_size(const struct entry *e)
+{
+    return e->q.limit && e->q.limit < CATALOG_PAGE ? e->q.limit : CATALOG_PAGE;
+}
+
+static void ask_page(struct entry *e, unsigned page)
+{
+    struct source *source = &e->catalog->config.source;
+    struct page_ask *ask = calloc(1, sizeof(*ask));
+    struct page *old;
+
+    if (!ask) {
+        fail_round(e->round, &(struct source_failure){.err = -ENOMEM, .reason = SOURCE_BROKEN});
+        return;
+    }
+    ask->entry = e;
+    ask->page = page;
+    ask->facts = (struct source_facts){.question = e->q.what,
+                                       .repo = e->q.repo,
+                                       .id = e->q.id,
+                                       .attempt = e->q.attempt,
+                                       .page = page + 1,
+                                       .per_page = page_size(e),
+                                       .done = on_page};
+    snprintf(ask->facts.filter, sizeof(ask->facts.filter), "%s", e->q.filter);
+    old = old_page(e, page);
+    if (old)
+        memcpy(ask->facts.etag, old->etag, sizeof(old->etag));
+    page_unref(old);
+    e->round->outstanding++;
+    source->ops->want_facts(source->self, &ask->facts);
+}
+
+/* What the body or the 304 stands for; NULL: the round has failed. */
+static struct page *take_page(struct page_ask *ask)
+{
+    struct source_failure garbage = {.err = -EPROTO, .reason = SOURCE_PROTOCOL};
+    struct entry *e = ask->entry;
+    struct page *p = NULL;
+    char key[ENTRY_RECORD_LEN];
+    int rc;
+
+    if (ask->failure.reason != SOURCE_FINE) {
+        fail_round(e->round, &ask->failure);
+        return NULL;
+    }
+    if (ask->not_modified) {
+        p = old_page(e, ask->page);
+        rc = p ? 0 : -EPROTO;
+    } else {
+        rc = ask->body ? page_parse(e->q.what, ask->body, ask->len, ask->etag, ask->next_page, &p)
+                       : -ENOMEM;
+    }
+    if (rc) {
+        garbage.err = rc;
+        garbage.until_ms = e->catalog->config.now_ms() + PROTOCOL_HOLD_MS;
+        fail_round(e->round, &garbage);
+        return NULL;
+    }
+    if (!ask->not_modified) {
+        entry_page_key(e, ask->page, key);
+        page_save(e->catalog->config.store, key, p, ask->body, ask->len, false);
+    }
+    return p;
+}
+
+/* How many pages the listing has, by its first; at least one. */
+static unsigned count_pages(const struct entry *e, const struct page *first)
+{
+    uint64_t want = e->q.limit ? e->q.limit : CATALOG_ENTRIES_MAX;
+    uint64_t size = page_size(e);
+
+    if (!first->next_page)
+        return 1;
+    if (first->total >= 0 && (uint64_t)first->total < want)
+        want = (uint64_t)first->total;
+    want = (want + size - 1) / size;
+    return want < 1 ? 1 : want > ENTRY_PAGES_MAX ? ENTRY_PAGES_MAX : (unsigned)want;
+}
+
+/* A listing that goes on beyond what its first page promised is followed. */
+static bool goes_on(const struct entry *e, const struct round *r)
+{
+    const struct page *last = r->pages[r->page_count - 1];
+
+    if (!last || !last->next_page || r->page_count >= ENTRY_PAGES_MAX)
+        return false;
+    return !e->q.limit || r->page_count * page_size(e) < e->q.limit;
+}
+
+/* Once more, with the word that this will never change. */
+static void save_settled(struct entry *e, const struct answer *a)
+{
+    char key[ENTRY_RECORD_LEN], *body;
+    size_t len;
+
+    entry_page_key(e, 0, key);
+    if (page_load_body(e->catalog->config.store, key, &body, &len))
+        return;
+    page_save(e->catalog->config.store, key, a->pages[0], body, len, true);
+    free(body);
+}
+
+static struct answer *make_answer(struct entry *e, struct round *r, bool may_settle)
+{
+    struct answer *a = answer_create(r->pages, r->page_count, e->q.limit, false);
+
+    memset(r->pages, 0, sizeof(r->pages));
+    if (!a) {
+        fail_round(r, &(struct source_failure){.err = -ENOMEM, .reason = SOURCE_BROKEN});
+        return NULL;
+    }
+    a->view.settled = may_settle && answer_has_ended(e->q.what, &a->view);
+    if (a->view.settled)
+        save_settled(e, a);
+    return a;
+}
+
+/* Lock held. */
+static void adopt_answer(struct entry *e, struct answer *a)
+{
+    struct catalog *c = e->catalog;
+
+    e->answer = a;
+    e->answered_ms = c->config.now_ms();
+    e->failure = (struct source_failure){0};
+    for (unsigned i = 0; i < a->page_count; i++)
+        seen_add_page(&c->seen, &e->q.repo, a->pages[i]);
+}
+
+static void finish_round(struct entry *e)
+{
+    struct catalog *c = e->catalog;
+    struct round *r = e->round;
+    struct answer *a = NULL, *old = NULL;
+    bool may_settle;
+    int err = 0;
+
+    pthread_mutex_lock(&c->lock);
+    may_settle = e->round_may_settle;
+    pthread_mutex_unlock(&c->lock);
+    if (r->failure.reason == SOURCE_FINE)
+        a = make_answer(e, r, may_settle);
+    pthread_mutex_lock(&c->lock);
+    if (a) {
+        old = e->answer;
+        adopt_answer(e, a);
+    } else {
+        e->failure = r->failure;
+        if (r->failure.until_ms <= c->config.now_ms() && !e->answer)
+            err = r->failure.err;
+    }
+    e->phase = ENTRY_IDLE;
+    e->round = NULL;
+    pthread_mutex_unlock(&c->lock);
+    for (unsigned i = 0; i < r->page_count; i++)
+        page_unref(r->pages[i]);
+    free(r);
+    answer_unref(old);
+    pending_wake(&e->wait, PENDING_ALL_FIRST, PENDING_ALL_LAST, err);
+    entry_put(e);
+}
+
+static void go_on(struct entry *e, unsigned page)
+{
+    struct round *r = e->round;
+    bool failed = r->failure.reason != SOURCE_FINE;
+    unsigned known = r->page_count;
+
+    if (!failed && page == 0)
+        r->page_count = count_pages(e, r->pages[0]);
+    else if (!failed && r->outstanding == 0 && goes_on(e, r))
+        r->page_count++;
+    for (unsigned i = known; i < r->page_count; i++)
+        ask_page(e, i);
+    if (r->outstanding == 0)
+        finish_round(e);
+}
+
+static void handle_page(struct task *task)
+{
+    struct page_ask *ask = list_entry(task, struct page_ask, task);
+    struct entry *e = ask->entry;
+    unsigned page = ask->page;
+
+    e->round->pages[page] = take_page(ask);
+    e->round->outstanding--;
+    free(ask->body);
+    free(ask);
+    go_on(e, page);
+}
+
+static void begin(struct task *task)
+{
+    struct entry *e = list_entry(task, struct entry, begin);
+
+    ask_page(e, 0);
+    if (e->round->outstanding == 0)
+        finish_round(e);
+}
+
+void round_start(struct entry *e)
+{
+    struct round *r = calloc(1, sizeof(*r));
+
+    if (!r) {
+        pthread_mutex_lock(&e->catalog->lock);
+        e->phase = ENTRY_IDLE;
+        pthread_mutex_unlock(&e->catalog->lock);
+        pending_wake(&e->wait, PENDING_ALL_FIRST, PENDING_ALL_LAST, -ENOMEM);
+        entry_put(e);
+        return;
+    }
+    r->page_count = 1;
+    e->round = r;
+    e->begin.run = begin;
+    tasks_post(e->catalog->clerk, &e->begin);
+}
+
+/* --- from disk --- */
+
+/* All pages of the listing's records; 0 if there is one that is missing. */
+static unsigned load_pages(struct entry *e, struct page *pages[ENTRY_PAGES_MAX], bool *ret_settled)
+{
+    char key[ENTRY_RECORD_LEN];
+    unsigned count = 0, want = 1;
+    bool ignored;
+
+    while (count < want) {
+        entry_page_key(e, count, key);
+        if (page_load(e->catalog->config.store, key, e->q.what, &pages[count],
+                      count ? &ignored : ret_settled))
+            break;
+        if (count++ == 0)
+            want = count_pages(e, pages[0]);
+    }
+    if (count == want)
+        return count;
+    while (count > 0)
+        page_unref(pages[--count]);
+    return 0;
+}
+
+void entry_load(struct entry *e)
+{
+    struct catalog *c = e->catalog;
+    struct page *pages[ENTRY_PAGES_MAX];
+    struct answer *a = NULL;
+    bool settled = false;
+    unsigned count = load_pages(e, pages, &settled);
+
+    if (count)
+        a = answer_create(pages, count, e->q.limit, settled);
+    pthread_mutex_lock(&c->lock);
+    if (a) {
+        adopt_answer(e, a);
+        e->answered_ms = 0;
+    }
+    e->phase = ENTRY_IDLE;
+    pthread_mutex_unlock(&c->lock);
+    pending_wake(&e->wait, PENDING_ALL_FIRST, PENDING_ALL_LAST, 0);
+}
+
+/* --- beside the way --- */
+
+struct adoption {
+    struct task task;
+    struct entry *entry;
+    char *body;
+    size_t len;
+};
+
+static void run_adoption(struct task *task)
+{
+    struct adoption *ad = list_entry(task, struct adoption, task);
+    struct entry *e = ad->entry;
+    struct catalog *c = e->catalog;
+    struct answer *a = NULL, *old = NULL;
+    struct page *p;
+    char key[ENTRY_RECORD_LEN];
+
+    if (!page_parse(e->q.what, ad->body, ad->len, "", 0, &p))
+        a = answer_create(&p, 1, 1, false);
+    if (a) {
+        a->view.settled = answer_has_ended(e->q.what, &a->view);
+        entry_page_key(e, 0, key);
+        page_save(c->config.store, key, a->pages[0], ad->body, ad->len, a->view.settled);
+        pthread_mutex_lock(&c->lock);
+        old = e->answer;
+        adopt_answer(e, a);
+        if (e->phase == ENTRY_NEW)
+            e->phase = ENTRY_IDLE;
+        pthread_mutex_unlock(&c->lock);
+        answer_unref(old);
+    }
+    entry_put(e);
+    free(ad->body);
+    free(ad);
+}
+
+void entry_adopt(struct entry *e, const char *body, size_t len)
+{
+    struct adoption *ad = calloc(1, sizeof(*ad));
+
+    if (ad)
+        ad->body = malloc(len + 1);
+    if (!ad || !ad->body) {
+        free(ad);
+        entry_put(e);
+        return;
+    }
+    memcpy(ad->body, body, len);
+    ad->len = len;
+    ad->entry = e;
+    ad->task.run = run_adoption;
+    tasks_post(e->catalog->clerk, &ad->task);
+}

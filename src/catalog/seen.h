@@ -1,0 +1,43 @@
+/*
+ * seen.h - inside the catalog: jobs by name and id wherever they were seen, and what was used.
+ * Bounded; the catalog's lock protects it.
+ */
+#ifndef GHLOGFS_CATALOG_SEEN_H
+#define GHLOGFS_CATALOG_SEEN_H
+
+#include "catalog/page.h"
+#include "list.h"
+
+#define SEEN_SLOTS 65536    /* jobs; a newer one takes an older one's place */
+#define USED_REPOS_MAX 1024 /* the least recently used go */
+#define USED_JOBS_MAX 4096  /* of one repository */
+
+struct seen_job;
+
+struct seen {
+    struct seen_job *slots;
+    struct list repos; /* of struct used_repo, latest use last */
+    unsigned repo_count;
+};
+
+int seen_init(struct seen *s);
+void seen_finish(struct seen *s);
+
+/* All jobs of a page. */
+void seen_add_page(struct seen *s, const struct repo_name *repo, struct page *p);
+
+/* NULL: never seen. ret_page is counted for the caller. */
+const struct facts_job *seen_find(struct seen *s, const struct repo_name *repo, uint64_t job,
+                                  struct page **ret_page);
+
+struct used_repo {
+    struct list link;
+    struct repo_name repo;
+    uint64_t *jobs;
+    unsigned job_count, job_room;
+};
+
+void seen_note_used(struct seen *s, const struct repo_name *repo, uint64_t job);
+struct used_repo *seen_find_used(struct seen *s, const struct repo_name *repo);
+
+#endif
