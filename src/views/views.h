@@ -1,0 +1,168 @@
+/*
+ * views.h - what a path means: directories, links, names, files.
+ *
+ * A `place` is what one path stands for. Most exist by grammar alone; some have to be asked for. The
+ * room decides what a directory lists, how large a file is, where a link points, and hands out the
+ * bytes; it knows neither FUSE nor where facts and bytes come from (catalog and cache do).
+ *
+ * Every call that may have to wait takes a waiter and answers 0, PENDING_PARKED (the waiter will be woken; then ask again with
+ * the same arguments), or negative errno as in the error table. Calls without a waiter never wait
+ * for the network. Any thread.
+ */
+#ifndef GHLOGFS_VIEWS_VIEWS_H
+#define GHLOGFS_VIEWS_VIEWS_H
+
+#include "name.h"
+#include "pending.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct views;
+struct cache;
+struct catalog;
+struct diag;
+struct log;
+struct store;
+
+enum place_kind {
+    PLACE_ROOT,
+    PLACE_OWNER,
+    PLACE_REPO,
+    PLACE_JOBS,
+    PLACE_JOB,
+    PLACE_LOG,
+    PLACE_LOG_TXT,
+    PLACE_JOB_JSON,
+    PLACE_RUNS,
+    PLACE_RUN, /* of the latest attempt, or with place.attempt */
+    PLACE_RUN_JSON,
+    PLACE_RUN_JOB, /* a job's directory inside its run */
+    PLACE_STEP,
+    PLACE_JOB_LINK, /* runs/<id>/<job>/log */
+    PLACE_ATTEMPTS,
+    PLACE_LATEST,
+    PLACE_FAILED,
+    PLACE_BRANCHES,
+    PLACE_BRANCH,
+    PLACE_WORKFLOWS,
+    PLACE_WORKFLOW,
+    PLACE_RUN_LINK, /* <run_id> in failed/, branches/, workflows/ */
+    PLACE_CONTROL,  /* .ghlogfs */
+    PLACE_STATS,
+    PLACE_OPTIONS,
+    PLACE_VERSION,
+};
+
+/* Filled by views_lookup; may be moved by assignment; ended by views_place_finish. */
+struct place {
+    enum place_kind kind;
+    unsigned attempt;      /* 0: the latest */
+    unsigned step;         /* step number */
+    uint64_t run, job;     /* ids */
+    struct repo_name repo; /* as spelled in the path */
+    char *text;            /* branch or workflow as spelled; NULL */
+    unsigned depth;        /* directories below the mountpoint: for relative links */
+    struct log *log;       /* PLACE_LOG, PLACE_LOG_TXT, PLACE_STEP: held as long as the place */
+};
+
+enum view_type { VIEW_DIRECTORY, VIEW_FILE, VIEW_LINK };
+
+struct view_attr {
+    enum view_type type;
+    uint64_t size;    /* bytes; of a link, its target's length */
+    int64_t mtime_ms; /* UTC */
+    int64_t valid_ms; /* how long this may be remembered; 0: not at all */
+    bool growing;     /* a file whose size is only "so far": to be opened with direct I/O */
+};
+
+struct view_config {
+    struct cache *cache;
+    struct catalog *catalog;
+    struct store *store; /* for its usage */
+    struct diag *diag;
+    struct pending_hall *hall;
+    int64_t (*now_ms)(void);
+    int64_t mounted_ms;  /* UTC; the time of what has none */
+    const char *options; /* text of .ghlogfs/options */
+    const char *version; /* text of .ghlogfs/version */
+    /* Text of .ghlogfs/stats, malloc'd; the caller frees. */
+    char *(*stats)(void *who);
+    void *who;
+};
+
+int views_create(const struct view_config *config, struct views **ret_views);
+void views_destroy(struct views *v);
+
+void views_root(struct views *v, struct place *ret_place);
+void views_place_finish(struct place *p);
+
+/* What `name` is inside `dir`. -ENOENT by grammar without asking anybody. */
+int views_lookup(struct views *v, const struct place *dir, const char *name, struct waiter *w,
+                 struct place *ret_place);
+
+/* May wait for a file's size; -ENOENT where a file turns out not to be. */
+int views_get_attr(struct views *v, const struct place *p, struct waiter *w,
+                   struct view_attr *ret_attr);
+
+/* The target with its NUL; -ENAMETOOLONG. */
+int views_read_link(struct views *v, const struct place *p, struct waiter *w, char *buf,
+                    size_t cap);
+
+/* --- listings: one snapshot, fixed order, never cut short ------------------------------------ */
+
+struct view_entry {
+    const char *name;
+    enum view_type type;
+};
+
+struct view_listing;
+
+int views_list(struct views *v, const struct place *dir, struct waiter *w,
+               struct view_listing **ret_listing);
+/* The i-th entry, from 0, without . and ..; false: there are no more. */
+bool views_listing_get(const struct view_listing *l, size_t i, struct view_entry *ret_entry);
+void views_listing_release(struct view_listing *l);
+
+/* --- files -------------------------------------------------------------------------------- */
+
+struct view_file; /* one open file */
+
+struct view_opened {
+    struct view_file *file;
+    bool direct;     /* its size may change: no page cache */
+    bool keep_cache; /* what the kernel has of it is right */
+};
+
+/* Bytes of a file: in an fd (to be spliced) or, where fd is -1, in memory. Held until views_bytes_done. */
+struct view_bytes {
+    int fd;
+    uint64_t offset;
+    const char *data;
+    size_t len;
+    void *held;
+};
+
+int views_open(struct views *v, const struct place *p, struct waiter *w,
+               struct view_opened *ret_opened);
+void views_close(struct view_file *f);
+
+/* All of [offset, offset + len), cut at the end of the file; len 0: the end. Only a file opened
+ * `direct` may give less. */
+int views_read(struct view_file *f, uint64_t offset, size_t len, struct waiter *w,
+               struct view_bytes *ret_bytes);
+void views_bytes_done(struct view_bytes *b);
+
+/* --- the rest ----------------------------------------------------------------------------- */
+
+/* The value of an extended attribute, malloc'd, from known facts only (S17). -ENODATA. */
+int views_get_xattr(struct views *v, const struct place *p, const char *name, char **ret_value);
+
+/* A number that is the same for the same path in every mount (S16), never 0 or 1 but for the root (1). */
+uint64_t views_ino(uint64_t parent_ino, const char *name);
+
+void views_get_usage(struct views *v, uint64_t *ret_used, uint64_t *ret_limit);
+
+#endif
