@@ -1,0 +1,78 @@
+/*
+ * api.h - the interpreter: what is wanted (source.h) becomes questions to GitHub, and its answers
+ * become facts, bytes or failures.
+ *
+ * It knows GitHub and HTTP's meaning, not curl, pages, caches or JSON beyond a job's status. Each
+ * log costs one request to the API, answered by a redirect to a signed URL, and one or more to the
+ * storage host behind it. The token goes to the API's scheme, host and port only; a signed URL is a
+ * secret too: it is kept in memory only, and wiped.
+ *
+ * Threads: all its work is done on net's thread. api_create, api_close and api_destroy belong to
+ * whoever builds the house; the calls of `struct source`, api_set_token and api_read_stats may come
+ * on any thread. If there is no memory to hand a want over, its `done` is called with -ENOMEM on
+ * the thread of the call.
+ *
+ * End: api_close makes every want fail with SOURCE_CLOSING; then net_stop; then api_destroy.
+ * Nothing is called after net_stop.
+ *
+ * What source.h leaves open: a range that succeeds has `done` called after its log's `told`.
+ */
+#ifndef GHLOGFS_GITHUB_API_H
+#define GHLOGFS_GITHUB_API_H
+
+#include "net/net.h"
+#include "source.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct api;
+
+struct api_config {
+    const char *base;  /* scheme://host[:port][/prefix], no slash at the end */
+    const char *token; /* NULL: none. Copied, wiped in api_destroy */
+    struct net *net;
+    struct diag *diag;
+    struct source_listener listener;
+
+    /*
+     * After a 401: read the token again and call api_set_token, from any thread and whenever that
+     * is done (nobody waits for it longer than 10 s). Called on the network thread, so it must not
+     * touch the disk itself. NULL: the token is all there is.
+     */
+    void (*reread_token)(void *who);
+    void *who;
+
+    int64_t deadline_ms;  /* without progress, then a want fails */
+    int64_t wait_ms;      /* for quota, then SOURCE_LIMITED */
+    uint32_t reserve;     /* API requests that prefetch leaves untouched */
+    unsigned connections; /* net's: so that no question grows old in net's queue */
+    bool proxied;         /* an answer's peer is a proxy and says nothing about the API's address */
+    bool offline;         /* every want fails at once, nothing is asked */
+};
+
+/* -EINVAL: the base is no URL, or the token could not be in a header; -ENOMEM. */
+int api_create(const struct api_config *config, struct api **ret_api);
+
+/* Every want under way, and every later one, fails with SOURCE_CLOSING. Once, before net_stop. */
+void api_close(struct api *api);
+
+/* After net_stop, and after every log was released. */
+void api_destroy(struct api *api);
+
+struct source api_source(struct api *api);
+
+/* What the token file holds now; NULL: no token. */
+void api_set_token(struct api *api, const char *token);
+
+struct api_stats {
+    uint64_t requests;         /* to the API */
+    uint64_t not_modified;     /* of these answered 304: free of charge */
+    uint64_t storage_requests; /* to storage: never charged */
+    int64_t limit, remaining;  /* the hour's quota; -1: none is known */
+    int64_t reset_s;           /* UTC; -1: not known */
+};
+
+void api_read_stats(const struct api *api, struct api_stats *ret_stats);
+
+#endif

@@ -1,0 +1,78 @@
+/*
+ * call.h - one question to the API, from its turn in the queue to an answer or a failure.
+ *
+ * It carries the token to the API's own scheme, host and port and nowhere else, waits for the
+ * budget, follows a moved repository (301, 307, 308: GitHub keeps the token valid on that hop), has
+ * the token read again after a 401, obeys limits, and retries what may be retried. It does not know
+ * what the question is about. Network thread only. Embedded; one question at a time.
+ */
+#ifndef GHLOGFS_GITHUB_CALL_H
+#define GHLOGFS_GITHUB_CALL_H
+
+#include "github/core.h"
+#include "github/retry.h"
+#include "github/token.h"
+#include "github/turn.h"
+#include "net/net.h"
+#include "source.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+enum call_kind {
+    CALL_FACTS, /* answered by 200 with a body, or 304 */
+    CALL_LOG,   /* answered by 302 with a Location */
+};
+
+enum call_state { CALL_IDLE, CALL_WAITS, CALL_SENT, CALL_RESTS, CALL_WANTS_TOKEN };
+
+struct call;
+
+/* For the callback's time only; headers by net_header(&call->request). */
+struct call_answer {
+    const struct source_failure *failure; /* NULL: the answer that the kind promises */
+    int status;
+    const char *body; /* CALL_FACTS: with a NUL behind it that does not count */
+    size_t len;
+    const char *location; /* CALL_LOG */
+};
+
+struct call {
+    struct core *core;
+    enum call_kind kind;
+    enum call_state state;
+    /* Exactly once for each call_begin, maybe from within it. The call may be begun again, or
+     * finished and freed. */
+    void (*done)(struct call *c, const struct call_answer *answer);
+
+    struct core_errand errand;
+    struct turn turn;
+    struct net_request request;
+    struct net_timer timer;
+    struct token_waiter waiter;
+    struct retry retry;
+    struct token_line *token;
+    char *url, *etag;
+    const char *headers[5];
+    char *body;
+    size_t len, cap;
+    int status; /* of the last answer, 0: none came */
+    unsigned moves, limits;
+    bool has_new_token, is_cancelled;
+};
+
+void call_init(struct call *c, struct core *core, enum call_kind kind, enum source_class class,
+               void (*done)(struct call *c, const struct call_answer *answer));
+
+/* Takes the URL. etag: of what is known, "" or NULL for nothing. */
+void call_begin(struct call *c, char *url, const char *etag);
+
+void call_promote(struct call *c);
+
+/* Ends it without `done`; harmless when idle. */
+void call_cancel(struct call *c);
+
+/* Frees what it holds; idle only. */
+void call_finish(struct call *c);
+
+#endif

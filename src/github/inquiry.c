@@ -1,0 +1,187 @@
+#include "github/inquiry.h"
+
+#include "github/failure.h"
+#include "github/parse.h"
+#include "github/question.h"
+#include "github/range.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* P12: at most 60 questions about the job an hour and, where URLs live very short, 120 new ones. */
+#define JOB_EVERY_MS 60000
+#define MINT_EVERY_MS 30000
+
+/* Everybody is told; some may start the next inquiry from within. */
+static void end(struct source_log *log, const struct source_failure *failure)
+{
+    struct list waiters, checks, *link;
+
+    list_init(&waiters);
+    list_init(&checks);
+    list_splice(&waiters, &log->for_inquiry);
+    list_splice(&checks, &log->checks);
+    log->is_inquiring = log->is_end_wanted = false;
+    while ((link = list_take_first(&waiters))) {
+        struct log_waiter *w = list_entry(link, struct log_waiter, link);
+        w->wake(w, failure);
+    }
+    while ((link = list_take_first(&checks))) {
+        struct inquiry_check *check = list_entry(link, struct inquiry_check, link);
+        check->checked(log->who, failure);
+        free(check);
+    }
+}
+
+static void end_with(struct source_log *log, int err, enum source_reason reason, int64_t lasts_ms)
+{
+    struct source_failure failure = failure_make(err, reason, net_now_ms() + lasts_ms);
+
+    end(log, &failure);
+}
+
+/* -- The end of the log ------------------------------------------------------------------------ */
+
+static void end_seen(struct source_log *log, const struct source_failure *failure)
+{
+    log->end_range = NULL;
+    end(log, failure);
+}
+
+static void look_at_end(struct source_log *log)
+{
+    log->end_range = range_make_end(log, end_seen);
+    if (log->end_range)
+        range_start(log->end_range);
+    else
+        end_with(log, -ENOMEM, SOURCE_BROKEN, 0);
+}
+
+/* A running job's log is looked at as often as somebody likes, but not with a new URL each time. */
+static bool is_end_too_dear(struct source_log *log)
+{
+    return !log_young_url(log) && log->minted_ms && net_now_ms() - log->minted_ms < MINT_EVERY_MS;
+}
+
+/* -- The job ----------------------------------------------------------------------------------- */
+
+static void job_known(struct source_log *log)
+{
+    bool is_open = log->is_sized && !log->is_final;
+    int err = 0;
+
+    if (log->job_state == LOG_JOB_COMPLETED && is_open) {
+        look_at_end(log);
+        return;
+    }
+    if (log->job_state == LOG_JOB_RUNNING)
+        err = log_tell_growing(log);
+    if (err < 0)
+        end_with(log, err, SOURCE_BROKEN, 0);
+    else if (log->is_end_wanted && is_open && !is_end_too_dear(log))
+        look_at_end(log);
+    else
+        end(log, NULL);
+}
+
+static int learn_job(struct source_log *log, const struct call_answer *answer)
+{
+    const struct source_listener *listener = &log->core->listener;
+    const char *etag = net_header(&log->job_call.request, "ETag");
+    struct facts_job job;
+    int err = parse_job(answer->body, answer->len, &job);
+
+    if (err < 0)
+        return err;
+    log->job_state = job.status == FACTS_COMPLETED ? LOG_JOB_COMPLETED : LOG_JOB_RUNNING;
+    log->completed_ms = job.status == FACTS_COMPLETED ? job.completed_ms : -1;
+    facts_job_finish(&job);
+    if (log->job_state == LOG_JOB_COMPLETED)
+        core_note_completed(log->core, log->job);
+    if (etag && strlen(etag) < sizeof(log->job_etag))
+        memcpy(log->job_etag, etag, strlen(etag) + 1);
+    if (listener->job_learnt)
+        listener->job_learnt(listener->who, &log->repo, log->job, answer->body, answer->len);
+    return 0;
+}
+
+static void job_told(struct call *c, const struct call_answer *answer)
+{
+    struct source_log *log = list_entry(c, struct source_log, job_call);
+    struct failure_verdict verdict;
+    int err = 0;
+
+    if (answer->failure) {
+        end(log, answer->failure);
+        return;
+    }
+    if (answer->status != 304)
+        err = learn_job(log, answer);
+    if (err < 0) {
+        failure_judge(&(struct failure_event){.hop = FAILURE_API, .err = err}, net_now_ms(),
+                      &verdict);
+        end(log, &verdict.failure);
+        return;
+    }
+    job_known(log);
+}
+
+static void ask_job(struct source_log *log)
+{
+    struct source_facts f = {.question = SOURCE_JOB, .repo = log->repo, .id = log->job};
+    char *url;
+
+    if (question_make_url(log->core->base, &f, &url) < 0) {
+        end_with(log, -ENOMEM, SOURCE_BROKEN, 0);
+        return;
+    }
+    log->job_asked_ms = net_now_ms();
+    log->job_call.turn.class = log->class;
+    call_begin(&log->job_call, url, log->job_etag);
+}
+
+/* -- For the askers ---------------------------------------------------------------------------- */
+
+void inquiry_init(struct source_log *log)
+{
+    log->inquire = inquiry_start;
+    call_init(&log->job_call, log->core, CALL_FACTS, SOURCE_PREFETCH, job_told);
+}
+
+void inquiry_start(struct source_log *log)
+{
+    if (log->is_inquiring)
+        return;
+    log->is_inquiring = true;
+    ask_job(log);
+}
+
+void inquiry_check(struct source_log *log, struct inquiry_check *check)
+{
+    bool is_due = !log->job_asked_ms || net_now_ms() - log->job_asked_ms >= JOB_EVERY_MS;
+
+    list_push_back(&log->checks, &check->link);
+    log->is_end_wanted = true;
+    if (log->is_inquiring)
+        return;
+    log->is_inquiring = true;
+    if (log->is_final)
+        end(log, NULL);
+    else if (is_due && log->job_state != LOG_JOB_COMPLETED)
+        ask_job(log);
+    else
+        job_known(log);
+}
+
+void inquiry_finish(struct source_log *log)
+{
+    struct list *link;
+
+    call_cancel(&log->job_call);
+    call_finish(&log->job_call);
+    if (log->end_range)
+        range_cancel(log->end_range);
+    while ((link = list_take_first(&log->checks)))
+        free(list_entry(link, struct inquiry_check, link));
+}

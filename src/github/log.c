@@ -1,0 +1,231 @@
+#include "github/log.h"
+
+#include "github/failure.h"
+#include "github/question.h"
+#include "github/redirect.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define URL_LIFE_MS (10 * 60 * 1000)
+
+/* -- The signed URL ---------------------------------------------------------------------------- */
+
+struct log_url *log_url_ref(struct log_url *url)
+{
+    url->refs++;
+    return url;
+}
+
+void log_url_unref(struct log_url *url)
+{
+    if (!url || --url->refs > 0)
+        return;
+    explicit_bzero(url->text, strlen(url->text));
+    free(url);
+}
+
+static void wake_all(struct list *waiters, const struct source_failure *failure)
+{
+    struct list due, *link;
+
+    list_init(&due);
+    list_splice(&due, waiters);
+    while ((link = list_take_first(&due))) {
+        struct log_waiter *w = list_entry(link, struct log_waiter, link);
+        w->wake(w, failure);
+    }
+}
+
+/* R7: what may not be followed is told with its host, which the user can judge. */
+static int take_url(struct source_log *log, const char *location)
+{
+    struct core *core = log->core;
+    size_t len = strlen(location);
+    struct log_url *url;
+    struct net_url at;
+
+    if (redirect_check_storage(location, core_allows_http(core), core_allows_local(core), &at) <
+        0) {
+        bool is_url = net_url_parse(location, &at) == 0;
+        core_say(core, "storage", is_url ? &at : &core->base_at,
+                 "the redirect to it is not allowed");
+        return -EPROTO;
+    }
+    url = malloc(sizeof(*url) + len + 1);
+    if (!url)
+        return -ENOMEM;
+    url->refs = 1;
+    url->minted_ms = net_now_ms();
+    url->at = at;
+    memcpy(url->text, location, len + 1);
+    log_url_unref(log->url);
+    log->url = url;
+    return 0;
+}
+
+static void minted(struct call *c, const struct call_answer *answer)
+{
+    struct source_log *log = list_entry(c, struct source_log, mint);
+    struct failure_verdict verdict = {.failure.err = 0};
+    int err = 0;
+
+    if (answer->failure) {
+        wake_all(&log->for_url, answer->failure);
+        return;
+    }
+    err = take_url(log, answer->location);
+    if (err < 0)
+        failure_judge(&(struct failure_event){.hop = FAILURE_API, .err = err}, net_now_ms(),
+                      &verdict);
+    wake_all(&log->for_url, err < 0 ? &verdict.failure : NULL);
+}
+
+struct log_url *log_young_url(struct source_log *log)
+{
+    if (log->url && net_now_ms() - log->url->minted_ms < URL_LIFE_MS)
+        return log->url;
+    return NULL;
+}
+
+void log_want_url(struct source_log *log, struct log_waiter *w)
+{
+    struct source_failure failure = failure_make(-ENOMEM, SOURCE_BROKEN, 0);
+    char *url;
+
+    list_push_back(&log->for_url, &w->link);
+    if (log->mint.state != CALL_IDLE)
+        return;
+    if (question_make_log_url(log->core->base, &log->repo, log->job, &url) < 0) {
+        wake_all(&log->for_url, &failure);
+        return;
+    }
+    log->minted_ms = net_now_ms();
+    log->mint.turn.class = log->class;
+    call_begin(&log->mint, url, NULL);
+}
+
+void log_drop_url(struct source_log *log, const struct log_url *url)
+{
+    if (log->url != url)
+        return;
+    log_url_unref(log->url);
+    log->url = NULL;
+}
+
+/* -- Its life ---------------------------------------------------------------------------------- */
+
+struct source_log *log_make(struct core *core, const struct repo_name *repo, uint64_t job,
+                            bool completed, const struct source_log_ops *ops, void *who)
+{
+    struct source_log *log = calloc(1, sizeof(*log));
+
+    if (!log)
+        return NULL;
+    log->core = core;
+    log->repo = *repo;
+    log->job = job;
+    log->ops = ops;
+    log->who = who;
+    log->class = SOURCE_PREFETCH;
+    log->last_modified_ms = log->completed_ms = -1;
+    log->job_state = completed ? LOG_JOB_COMPLETED : LOG_JOB_UNKNOWN;
+    call_init(&log->mint, core, CALL_LOG, SOURCE_PREFETCH, minted);
+    list_init(&log->for_url);
+    list_init(&log->for_inquiry);
+    list_init(&log->checks);
+    return log;
+}
+
+void log_free(struct source_log *log)
+{
+    call_cancel(&log->mint);
+    call_finish(&log->mint);
+    log_url_unref(log->url);
+    free(log);
+}
+
+void log_promote(struct source_log *log)
+{
+    log->class = SOURCE_DEMAND;
+    if (log->mint.state != CALL_IDLE)
+        call_promote(&log->mint);
+    if (log->job_call.state != CALL_IDLE)
+        call_promote(&log->job_call);
+}
+
+void log_want_inquiry(struct source_log *log, struct log_waiter *w)
+{
+    list_push_back(&log->for_inquiry, &w->link);
+    log->inquire(log);
+}
+
+bool log_is_completed(const struct source_log *log)
+{
+    return log->job_state == LOG_JOB_COMPLETED || core_is_completed(log->core, log->job);
+}
+
+/* -- What is known ----------------------------------------------------------------------------- */
+
+static int tell(struct source_log *log, bool is_final)
+{
+    struct source_told told = {
+        .size = log->size,
+        .final = is_final,
+        .whole = log->is_whole,
+        .last_modified_ms = log->last_modified_ms,
+        .completed_ms = log->completed_ms,
+    };
+
+    memcpy(told.etag, log->etag, sizeof(told.etag));
+    log->is_told = true;
+    log->is_final = is_final;
+    log->unwanted = log->ops->told(log->who, &told);
+    return log->unwanted;
+}
+
+/* A final log has one size and one ETag; a growing one only grows. */
+static bool is_other_log(const struct source_log *log, const struct sight *s)
+{
+    if (!log->is_sized)
+        return false;
+    if (s->size < log->size)
+        return true;
+    return log->is_final && (s->size != log->size ||
+                             (s->etag[0] && log->etag[0] && strcmp(s->etag, log->etag) != 0));
+}
+
+static void note(struct source_log *log, const struct sight *s)
+{
+    log->is_sized = true;
+    log->size = s->size;
+    if (s->etag[0])
+        memcpy(log->etag, s->etag, sizeof(log->etag));
+    if (s->last_modified_ms >= 0)
+        log->last_modified_ms = s->last_modified_ms;
+}
+
+int log_see(struct source_log *log, const struct sight *s, bool after_completion, bool whole)
+{
+    bool has_grown = !log->is_sized || s->size > log->size;
+
+    if (!s->is_sized)
+        return 0;
+    if (is_other_log(log, s))
+        return -ESTALE;
+    if (log->is_final)
+        return 0;
+    note(log, s);
+    log->is_whole = whole && !log->is_told;
+    if (s->is_final || after_completion)
+        return tell(log, true);
+    return log->is_told && has_grown ? tell(log, false) : 0;
+}
+
+int log_tell_growing(struct source_log *log)
+{
+    if (log->is_told || !log->is_sized || log->size == 0)
+        return 0;
+    return tell(log, false);
+}

@@ -1,0 +1,109 @@
+/*
+ * log.h - a log at its source: where it is (the signed URL), what is known of it (size, ETag,
+ * whether it will change), and those who wait to know.
+ *
+ * A signed URL is documented to live for one minute and seen to live for ten; storage looks at its
+ * age only when a request starts. It is used until storage refuses it or it is ten minutes old, and
+ * minted by one API request at a time (range.h and inquiry.h ask; they sit above). Network thread
+ * only, but for log_make.
+ */
+#ifndef GHLOGFS_GITHUB_LOG_H
+#define GHLOGFS_GITHUB_LOG_H
+
+#include "github/call.h"
+#include "github/core.h"
+#include "github/sight.h"
+#include "list.h"
+#include "net/url.h"
+#include "source.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Shared by the requests under way; wiped when the last lets go. */
+struct log_url {
+    unsigned refs;
+    int64_t minted_ms;
+    struct net_url at;
+    char text[];
+};
+
+struct log_url *log_url_ref(struct log_url *url);
+void log_url_unref(struct log_url *url);
+
+struct log_waiter {
+    struct list link;
+    /* failure NULL: what was waited for is here. The waiter is in no list then. */
+    void (*wake)(struct log_waiter *w, const struct source_failure *failure);
+};
+
+enum log_job { LOG_JOB_UNKNOWN, LOG_JOB_RUNNING, LOG_JOB_COMPLETED };
+
+struct source_log {
+    struct core *core;
+    struct repo_name repo;
+    uint64_t job;
+    const struct source_log_ops *ops;
+    void *who;
+    enum source_class class; /* demand, once anybody who waits has asked */
+
+    struct log_url *url; /* NULL: to be minted */
+    int64_t minted_ms;   /* when one was last asked for; 0 never */
+    struct call mint;
+    struct list for_url; /* log_waiter */
+
+    bool is_sized, is_told, is_final, is_whole;
+    uint64_t size;
+    int64_t last_modified_ms, completed_ms;
+    char etag[SOURCE_ETAG_LEN];
+    int unwanted; /* what told() refused it with */
+
+    /* The inquiry's (inquiry.h): is the job completed, and did the log still change then? */
+    enum log_job job_state;
+    int64_t job_asked_ms; /* 0: never */
+    char job_etag[SOURCE_ETAG_LEN];
+    struct call job_call;
+    bool is_inquiring, is_end_wanted;
+    struct list for_inquiry; /* log_waiter */
+    struct list checks;      /* log_check */
+    struct range *end_range;
+    void (*inquire)(struct source_log *log); /* set by whoever makes the log */
+
+    struct net_task release_task;
+    void (*released)(void *who);
+};
+
+/* NULL: no memory. Any thread. */
+struct source_log *log_make(struct core *core, const struct repo_name *repo, uint64_t job,
+                            bool completed, const struct source_log_ops *ops, void *who);
+
+/* Cancels what is under way for it, and frees it. Nobody may wait for it. */
+void log_free(struct source_log *log);
+
+/* Somebody waits for it from now on. */
+void log_promote(struct source_log *log);
+
+/* A URL that is young enough, or NULL: then log_want_url, which may wake from within the call. */
+struct log_url *log_young_url(struct source_log *log);
+void log_want_url(struct source_log *log, struct log_waiter *w);
+
+/* Storage would not have this one. */
+void log_drop_url(struct source_log *log, const struct log_url *url);
+
+/* Waits for the end of the inquiry that is under way or starts now. */
+void log_want_inquiry(struct source_log *log, struct log_waiter *w);
+
+bool log_is_completed(const struct source_log *log);
+
+/*
+ * An answer of storage is taken into account: its size, if it is known, and what it proves.
+ * after_completion: it was asked for after the job was seen completed. whole: the stream under way
+ * brings all of the log to who wants it. told() may be called. -ESTALE: it is another log, or a
+ * shorter one; else what told() refused it with.
+ */
+int log_see(struct source_log *log, const struct sight *s, bool after_completion, bool whole);
+
+/* The size seen is that of a running job's log. 0, or what told() refused it with. */
+int log_tell_growing(struct source_log *log);
+
+#endif

@@ -1,0 +1,17 @@
+/*
+ * question.h - what is asked, as a URL of GitHub's REST API. Pure.
+ *
+ * Owners and repositories have passed their grammar, ids are numbers: nothing in them needs an
+ * escape. A filter comes percent-encoded; what no URL may have in it is refused.
+ */
+#ifndef GHLOGFS_GITHUB_QUESTION_H
+#define GHLOGFS_GITHUB_QUESTION_H
+
+#include "source.h"
+
+/* Both: the caller frees the URL. -EINVAL: no such question; -ENOMEM. */
+int question_make_url(const char *base, const struct source_facts *f, char **ret_url);
+int question_make_log_url(const char *base, const struct repo_name *repo, uint64_t job,
+                          char **ret_url);
+
+#endif

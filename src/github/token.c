@@ -1,0 +1,116 @@
+#include "github/token.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define TOKEN_MAX 4096
+#define REREAD_MS 10000
+
+static const char prefix[] = "Authorization: Bearer ";
+
+/* Visible ASCII only: anything else could end the header line. */
+static bool is_token(const char *s)
+{
+    size_t len = strnlen(s, TOKEN_MAX + 1);
+
+    for (size_t i = 0; i < len; i++)
+        if (s[i] <= 0x20 || s[i] >= 0x7f)
+            return false;
+    return len > 0 && len <= TOKEN_MAX;
+}
+
+int token_make_line(const char *token, struct token_line **ret_line)
+{
+    struct token_line *line;
+    size_t len;
+
+    if (!is_token(token))
+        return -EINVAL;
+    len = strlen(token);
+    line = malloc(sizeof(*line) + sizeof(prefix) + len);
+    if (!line)
+        return -ENOMEM;
+    line->refs = 1;
+    line->size = sizeof(prefix) + len;
+    memcpy(line->text, prefix, sizeof(prefix) - 1);
+    memcpy(line->text + sizeof(prefix) - 1, token, len + 1);
+    *ret_line = line;
+    return 0;
+}
+
+struct token_line *token_line_ref(struct token_line *line)
+{
+    if (line)
+        line->refs++;
+    return line;
+}
+
+void token_line_unref(struct token_line *line)
+{
+    if (!line || --line->refs > 0)
+        return;
+    explicit_bzero(line->text, line->size);
+    free(line);
+}
+
+static void tell_all(struct token *t, bool renewed)
+{
+    struct list waiters;
+    struct list *link;
+
+    list_init(&waiters);
+    list_splice(&waiters, &t->waiters);
+    while ((link = list_take_first(&waiters))) {
+        struct token_waiter *w = list_entry(link, struct token_waiter, link);
+        w->told(w, renewed);
+    }
+}
+
+static void give_up(struct net_timer *timer)
+{
+    tell_all(list_entry(timer, struct token, timer), false);
+}
+
+void token_init(struct token *t, struct net *net, struct token_line *line,
+                void (*reread)(void *who), void *who)
+{
+    *t = (struct token){.net = net, .line = line, .reread = reread, .who = who};
+    t->timer.fire = give_up;
+    list_init(&t->waiters);
+}
+
+void token_finish(struct token *t)
+{
+    token_line_unref(t->line);
+    t->line = NULL;
+}
+
+bool token_await(struct token *t, struct token_waiter *w)
+{
+    bool asked = !list_is_empty(&t->waiters);
+
+    if (!t->reread)
+        return false;
+    list_push_back(&t->waiters, &w->link);
+    if (asked)
+        return true;
+    net_timer_set(t->net, &t->timer, net_now_ms() + REREAD_MS);
+    t->reread(t->who);
+    return true;
+}
+
+static bool is_same(const struct token_line *a, const struct token_line *b)
+{
+    return a && b ? a->size == b->size && memcmp(a->text, b->text, a->size) == 0 : a == b;
+}
+
+void token_replace(struct token *t, struct token_line *line)
+{
+    bool renewed = !is_same(t->line, line);
+
+    net_timer_cancel(&t->timer);
+    token_line_unref(t->line);
+    t->line = line;
+    tell_all(t, renewed);
+}

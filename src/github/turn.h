@@ -1,0 +1,61 @@
+/*
+ * turn.h - API questions wait their turn: for the budget, and for a free connection.
+ *
+ * First come, first served, demand before prefetch. The budget is asked right before a question is
+ * sent, so no more are handed to net than it can send at once; else they would grow old in its
+ * queue and the minute that is counted would not be the minute in which they are sent. Storage
+ * requests need no turn, but count as connections. Network thread only.
+ */
+#ifndef GHLOGFS_GITHUB_TURN_H
+#define GHLOGFS_GITHUB_TURN_H
+
+#include "github/budget.h"
+#include "list.h"
+#include "net/net.h"
+#include "source.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define TURN_WAITING_MAX 100000
+#define TURN_PREFETCH_WAIT_MS 5000 /* prefetch that would wait longer is not worth it */
+
+struct turn {
+    struct list link;
+    enum source_class class;
+    int64_t since_ms; /* when the question was first asked */
+    /* It may be sent now: the budget has counted it, and a connection is taken. */
+    void (*go)(struct turn *t);
+    /* It would wait too long. until_ms: when it may go. */
+    void (*refused)(struct turn *t, int64_t until_ms);
+};
+
+struct turns {
+    struct net *net;
+    struct budget budget;
+    int64_t wait_ms;
+    struct list waiting[2]; /* by class */
+    unsigned count;
+    unsigned connections, busy;
+    struct net_timer timer;
+    bool pumping, pump_again;
+};
+
+void turns_init(struct turns *ts, struct net *net, const struct budget_config *budget,
+                unsigned connections, int64_t wait_ms);
+
+/* Queues; go or refused is called from here or later. again: it has been sent before and goes to
+ * the front. -ENOMEM: too many wait. */
+int turns_enter(struct turns *ts, struct turn *t, bool again);
+void turns_leave(struct turns *ts, struct turn *t);
+void turns_promote(struct turns *ts, struct turn *t);
+
+/* A storage request takes a connection, whatever the number. */
+void turns_take_connection(struct turns *ts);
+
+/* A request of either kind has ended. Then, once its answer has had its say (a log's second hop
+ * goes before other first hops), turns_pump lets the next go. */
+void turns_free_connection(struct turns *ts);
+void turns_pump(struct turns *ts);
+
+#endif
