@@ -119,7 +119,7 @@ struct cache {
     struct cache_stats stats;
 };
 
-/* --- cache.c: counting, finding, letting go --- */
+/* --- life.c: counting, finding, letting go --- */
 
 /* Lock held. */
 void log_use(struct log *log);

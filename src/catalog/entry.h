@@ -74,7 +74,7 @@ struct catalog {
     struct seen seen;
 };
 
-/* --- catalog.c --- */
+/* --- ask.c --- */
 
 /* The entry of a question, counted. NULL: no memory. */
 struct entry *entry_get(struct catalog *c, const struct catalog_question *q);

@@ -15,9 +15,8 @@ FLOORS = (
     ("store", "text", "pending"),
     ("github",),
     ("net",),
-    ("source", "list", "diag"),
-    ("facts",),
-    ("name",),
+    ("source", "diag", "tasks"),
+    ("facts", "list", "name"),
 )
 
 # Rooms that only these may enter, whatever their floor. main introduces everybody.
@@ -25,6 +24,11 @@ DOORS = {
     "options": {"main"},
     "github": {"main"},
     "net": {"main", "github"},
+}
+
+# Single headers behind such a door that others may include: what is pure has nothing to hide.
+OPEN = {
+    "github/parse.h": {"catalog"},
 }
 
 
@@ -53,7 +57,8 @@ def main():
                 continue
             if not (gate.root / "src" / header).is_file():
                 gate.wrong(path, line, f'"{header}" is not found from src/, the include root')
-            elif common.room_of(f"src/{header}") not in doors[room]:
+            elif (common.room_of(f"src/{header}") not in doors[room]
+                  and room not in OPEN.get(header, set())):
                 gate.wrong(path, line, f'{room} has no door to "{header}"')
     gate.finish()
 
