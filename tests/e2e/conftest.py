@@ -1,5 +1,6 @@
 """Fixtures of the end-to-end tests: a loopback GitHub, and mounts of the real binary."""
 
+import contextlib
 import os
 import pathlib
 import secrets
@@ -11,7 +12,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 import pytest
 
 import mounting
-from fake import FakeGitHub
+from fake import FakeError, FakeGitHub
 
 MARKERS = {
     "smoke": "a dozen quick ones, for valgrind and the like",
@@ -68,14 +69,69 @@ def folder():
     mounting.remove_folder(made)
 
 
+class Github(FakeGitHub):
+    """One that can be had clean again, without another process."""
+
+    def __init__(self, *arguments, **options):
+        options.setdefault("token", "ghp_" + secrets.token_hex(18))
+        super().__init__(*arguments, **options)
+        self.repos = set()
+
+    def op(self, name, /, **arguments):
+        result = super().op(name, **arguments)
+        self.repos.update({"add_repo": [arguments.get("repo")], "bulk": [arguments.get("repo")],
+                           "rename_repo": [arguments.get("to")],
+                           "add_folder": [arguments.get("repo", "octo/logs")]}.get(name, []))
+        return result
+
+    def clean(self):
+        """Every setting and repository of earlier tests is gone."""
+        self.clear_faults()
+        self.drop(hop="api")
+        self.drop(hop="storage")
+        for name in self.repos:
+            with contextlib.suppress(FakeError):
+                self.remove_repo(repo=name)
+        self.repos.clear()
+        self.ops([{"op": "accept", "hop": "api"}, {"op": "accept", "hop": "storage"},
+                  {"op": "latency", "api_ms": 0, "storage_ms": 0}, {"op": "secondary"},
+                  {"op": "lifetime", "seconds": 60}, {"op": "auth_status", "status": 401},
+                  {"op": "clock", "skew": 0}, {"op": "token", "value": self.token},
+                  {"op": "rate_limit", "limit": 5000, "remaining": 5000, "status": 403,
+                   "reset": 3600},
+                  {"op": "bandwidth", "rate": None, "hop": "api"},
+                  {"op": "bandwidth", "rate": None, "hop": "storage"}, {"op": "clear_log"},
+                  {"op": "rate_limit", "token": None, "limit": 60, "remaining": 60}])
+        self.add_repo(mounting.REPO)
+        return self
+
+
+@pytest.fixture(scope="session")
+def shared_githubs():
+    """The server that most tests share, one after another; made anew where it has died."""
+    made = []
+    yield made
+    for server in made:
+        if server.process.poll() is None:
+            server.stop()
+
+
 @pytest.fixture
-def make_github(request):
-    """Loopback GitHubs with a secret of their own; none may see its token at storage."""
+def github(shared_githubs):
+    if not shared_githubs or shared_githubs[-1].process.poll() is not None:
+        shared_githubs.append(Github().start())
+    server = shared_githubs[-1].clean()
+    yield server
+    assert server.counters()["token_leaks"] == 0, "a token reached storage"
+
+
+@pytest.fixture
+def make_github():
+    """Loopback GitHubs of other kinds, each a process of its own: make_github(ghes=True)."""
     made = []
 
     def make(*arguments, **options):
-        options.setdefault("token", "ghp_" + secrets.token_hex(18))
-        server = FakeGitHub(*arguments, **options).start()
+        server = Github(*arguments, **options).start()
         made.append(server)
         server.add_repo(mounting.REPO)
         return server
@@ -88,11 +144,6 @@ def make_github(request):
         finally:
             server.stop()
     assert leaks == 0, "a token reached storage"
-
-
-@pytest.fixture
-def github(make_github):
-    return make_github()
 
 
 @pytest.fixture
