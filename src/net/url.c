@@ -10,6 +10,7 @@
 #include <strings.h>
 
 #define URL_MAX (8 * 1024)
+#define AUTHORITY_END "/?#"
 
 static bool has_only_url_characters(const char *url)
 {
@@ -24,8 +25,11 @@ static bool has_only_url_characters(const char *url)
     return true;
 }
 
-/* What follows "http://" or "https://"; NULL for anything else, also where curl would guess. */
-static const char *after_scheme(const char *url)
+/*
+ * What follows "http://" or "https://"; NULL for anything else, also where curl would guess, and for
+ * a host in %xx: curl decodes it, but reads addresses only before, so it would have two meanings.
+ */
+static const char *find_authority(const char *url)
 {
     const char *rest = NULL;
 
@@ -33,7 +37,9 @@ static const char *after_scheme(const char *url)
         rest = url + 8;
     else if (strncasecmp(url, "http://", 7) == 0)
         rest = url + 7;
-    return rest && *rest != '/' ? rest : NULL;
+    if (!rest || *rest == '/' || memchr(rest, '%', strcspn(rest, AUTHORITY_END)))
+        return NULL;
+    return rest;
 }
 
 /* One part of the URL, lower case, into `part`. */
@@ -55,7 +61,7 @@ static int get_part(CURLU *parsed, CURLUPart what, unsigned flags, char *part, s
     return err;
 }
 
-/* The host comes decoded from its %xx: what is no plain name or address now, curl might map to one. */
+/* What is no plain name or address curl might rewrite into one before it asks. */
 static int get_host(CURLU *parsed, char host[256])
 {
     char raw[258];
@@ -122,7 +128,7 @@ static int read_parsed(CURLU *parsed, struct net_url *u)
 int net_url_parse(const char *url, struct net_url *ret_url)
 {
     struct net_url u = {0};
-    const char *authority = after_scheme(url);
+    const char *authority = find_authority(url);
     CURLU *parsed;
     int err = -EPROTO;
 
@@ -136,7 +142,7 @@ int net_url_parse(const char *url, struct net_url *ret_url)
     curl_url_cleanup(parsed);
     if (err < 0)
         return err;
-    u.has_userinfo = memchr(authority, '@', strcspn(authority, "/?#")) != NULL;
+    u.has_userinfo = memchr(authority, '@', strcspn(authority, AUTHORITY_END)) != NULL;
     *ret_url = u;
     return 0;
 }

@@ -18,7 +18,7 @@ struct net_url {
 
 /*
  * -EPROTO: not an absolute http(s) URL, or longer than 8 KiB, or with characters no URL has (what is
- * not printable ASCII; in the host also what curl would rewrite before asking), or port 0.
+ * not printable ASCII), with a host that curl would rewrite before asking (%xx, zones), or port 0.
  */
 int net_url_parse(const char *url, struct net_url *ret_url);
 

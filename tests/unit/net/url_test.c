@@ -81,6 +81,9 @@ static void test_what_is_no_url_is_refused_and_leaves_the_output_alone(void **st
         "https://a|b/",
         "https://a\\b/",
         "https://a<b/",
+        "http://%31%32%37.0.0.1/",
+        "http://%6cocalhost/",
+        "http://[fe80::1%25eth0]/",
         "javascript:alert(1)",
     };
     struct net_url url;
@@ -135,7 +138,6 @@ static void test_r7_local_hosts_in_all_their_spellings(void **state)
         "http://017700000001/",
         "http://0177.0.0.1/",
         "http://127.0.0.1./",
-        "http://%31%32%37.0.0.1/",
         "http://0/",
         "http://0.0.0.0/",
         "http://0.1.2.3/",
@@ -162,13 +164,11 @@ static void test_r7_local_hosts_in_all_their_spellings(void **state)
         "http://[fec0::1]/",
         "http://[fc00::1]/",
         "http://[fdff::1]/",
-        "http://[fe80::1%25eth0]/",
         "http://localhost/",
         "http://LocalHost:8080/",
         "http://localhost./",
         "http://a.localhost/",
         "http://a.b.localhost./",
-        "http://%6cocalhost/",
     };
 
     (void)state;
