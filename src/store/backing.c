@@ -112,11 +112,14 @@ static int reserve_memory(struct store *s, struct store_backing *b, uint64_t fro
 static int reserve_disk(struct store *s, struct store_backing *b, uint64_t from, uint64_t to,
                         uint64_t more)
 {
-    int rc = store_evict_for(s, more);
+    bool tight;
+    int rc = store_evict_for(s, more, &tight);
 
     if (rc)
         return rc;
-    rc = allocate(b->fd, from, to);
+    /* With plenty of room nobody is in danger of finding none, and blocks that turn out too many
+     * cost more to give back than a small log costs to write. */
+    rc = tight ? allocate(b->fd, from, to) : 0;
     if (rc == -ENOSPC || rc == -EDQUOT) {
         store_evict_bytes(s, to - from);
         rc = allocate(b->fd, from, to);

@@ -15,7 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define LOCK_TRIES 200
+#define LOCK_TRIES 100
 #define LOCK_WAIT_MS 10
 
 static int refuse(struct store *s, const char *path, const char *why)

@@ -17,6 +17,7 @@
 
 #define FLOOR_PART 20           /* of the disk stays free: 5 % */
 #define SLACK_PART 16           /* of cache_size is evicted at once */
+#define PLENTY (1u << 30)       /* free bytes that nobody takes at once */
 #define UNKNOWN_MAX (64u << 20) /* in flight before the first look at the directory */
 #define FACTS_LEAST (16u << 20) /* bytes of records that are always kept */
 #define ROUNDS 4                /* of looking, when many small logs have to go */
@@ -120,24 +121,28 @@ static void evict(struct store *s, uint64_t more, uint64_t bytes)
     close(root);
 }
 
-/* How many bytes the disk lacks for `more` to fit above its floor. */
-static uint64_t lacking(int root, uint64_t more)
+/* How many bytes the disk lacks for `more` to fit above its floor; and whether it is `tight`: with
+ * less than that once more, a GiB and all that is in flight, others could take what we count on. */
+static uint64_t lacking(struct store *s, int root, uint64_t more, bool *ret_tight)
 {
+    uint64_t avail, floor, plenty;
     struct statvfs fs;
-    uint64_t avail, wanted;
 
+    *ret_tight = true;
     if (fstatvfs(root, &fs) || !fs.f_blocks)
         return 0;
     avail = (uint64_t)fs.f_bavail * fs.f_frsize;
-    wanted = (uint64_t)fs.f_blocks * fs.f_frsize / FLOOR_PART + more;
-    return avail < wanted ? wanted - avail : 0;
+    floor = (uint64_t)fs.f_blocks * fs.f_frsize / FLOOR_PART;
+    plenty = 2 * floor + PLENTY + atomic_load(&s->inflight) + more;
+    *ret_tight = avail < plenty;
+    return avail < floor + more ? floor + more - avail : 0;
 }
 
 /* The floor is not for those who could not reach it: if even all of the logs would not do, they
  * stay. */
-static int keep_floor(struct store *s, int root, uint64_t more)
+static int keep_floor(struct store *s, int root, uint64_t more, bool *ret_tight)
 {
-    uint64_t bytes = lacking(root, more), published;
+    uint64_t bytes = lacking(s, root, more, ret_tight), published;
 
     if (!bytes)
         return 0;
@@ -146,10 +151,10 @@ static int keep_floor(struct store *s, int root, uint64_t more)
     if (bytes > published)
         return -ENOSPC;
     evict(s, more, bytes + published / SLACK_PART);
-    return lacking(root, more) ? -ENOSPC : 0;
+    return lacking(s, root, more, ret_tight) ? -ENOSPC : 0;
 }
 
-int store_evict_for(struct store *s, uint64_t more)
+int store_evict_for(struct store *s, uint64_t more, bool *ret_tight)
 {
     uint64_t unknown = s->cache_size / 8 < UNKNOWN_MAX ? s->cache_size / 8 : UNKNOWN_MAX;
     uint64_t published = atomic_load(&s->published);
@@ -162,7 +167,7 @@ int store_evict_for(struct store *s, uint64_t more)
     root = store_dir_get(s);
     if (root < 0)
         return -ENOSPC;
-    rc = keep_floor(s, root, more);
+    rc = keep_floor(s, root, more, ret_tight);
     close(root);
     return rc;
 }

@@ -95,8 +95,8 @@ int store_file_read(struct store *s, const char *path, size_t max, void **ret_da
 /* -- evict.c ---------------------------------------------------------------------------------- */
 
 /* Makes room for `more` bytes: within cache_size as far as there is something to evict, and above the
- * 5 % of the disk, or -ENOSPC. */
-int store_evict_for(struct store *s, uint64_t more);
+ * 5 % of the disk, or -ENOSPC. tight: there is not so much room that they need not be allocated. */
+int store_evict_for(struct store *s, uint64_t more, bool *ret_tight);
 /* The disk had no room although it should have: evicts that much. */
 void store_evict_bytes(struct store *s, uint64_t bytes);
 /* Learns what is on disk, if that is not known yet. */

@@ -120,7 +120,7 @@ void store_backing_close(struct store *s, struct store_backing *b);
 
 /*
  * Makes sure that [from, to) can be written: evicts the least recently used complete logs, leaves 5 %
- * of the disk free, allocates (the file's size stays). -ENOSPC: no room there (then try
+ * of the disk free, allocates where that is tight (the file's size stays). -ENOSPC: no room there (then try
  * store_backing_to_memory); -EFBIG: over `memory`, for a file in memory.
  * cache_size decides what is kept, not what can be read: in-flight logs may exceed it when there is
  * nothing left to evict, `memory` and the 5 % never are.

@@ -186,27 +186,6 @@ static void incomplete_file_is_not_published(void **state)
     store_destroy(s);
 }
 
-static void blocks_behind_the_end_are_given_back(void **state)
-{
-    struct store *s = scratch_store(*state, CACHE_SIZE);
-    struct store_backing b;
-    struct store_meta m;
-    struct stat st;
-
-    assert_int_equal(store_backing_open(s, &b), 0);
-    assert_int_equal(store_backing_reserve(s, &b, 0, 1 << 20), 0);
-    assert_int_equal(scratch_fill(s, &b, 1, 100), 0);
-    assert_int_equal(fstat(b.fd, &st), 0);
-    assert_int_equal(st.st_size, 100);
-    scratch_meta(1, 100, &m);
-    assert_int_equal(store_publish(s, 1, &b, &m), 0);
-    assert_int_equal(fstat(b.fd, &st), 0);
-    assert_true(st.st_size == 100 && st.st_blocks * 512 < 65536);
-    store_meta_finish(&m);
-    store_backing_close(s, &b);
-    store_destroy(s);
-}
-
 static void two_hosts_share_a_directory_and_no_log(void **state)
 {
     struct scratch *x = *state;
@@ -416,7 +395,6 @@ int main(void)
         TEST(first_to_publish_stays_and_learns_names),
         TEST(other_bytes_replace_what_is_there),
         TEST(incomplete_file_is_not_published),
-        TEST(blocks_behind_the_end_are_given_back),
         TEST(two_hosts_share_a_directory_and_no_log),
         TEST(use_is_marked_once_a_minute),
         TEST(kill_at_any_step_of_publish_leaves_no_torn_log),

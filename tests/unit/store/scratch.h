@@ -17,6 +17,9 @@ struct scratch {
     char path[SCRATCH_PATH]; /* the last scratch_path */
 };
 
+/* A mount namespace of our own, in which tests may mount, for the rest of the process. */
+bool scratch_may_mount(void);
+
 /* setup and teardown of cmocka: *state is a struct scratch, everything in it is deleted */
 int scratch_setup(void **state);
 int scratch_teardown(void **state);
