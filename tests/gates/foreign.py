@@ -41,13 +41,13 @@ def is_system(header):
 def main():
     gate = common.Gate(__doc__)
     for path in gate.files("src"):
-        for line, _, header in common.includes_of(gate.text(path)):
-            homes = [homes for pattern, homes in FOREIGN if fnmatch.fnmatch(header, pattern)]
-            if homes and (gate.root / "src" / header).is_file():
+        for line, mark, header in common.includes_of(gate.text(path)):
+            if mark == '"' and (gate.root / "src" / header).is_file():
                 continue
+            homes = [homes for pattern, homes in FOREIGN if fnmatch.fnmatch(header, pattern)]
             if homes and not any(fnmatch.fnmatch(str(path), home) for home in homes[0]):
                 gate.wrong(path, line, f"<{header}> is known to {', '.join(homes[0])} only")
-            elif not homes and not is_system(header) and not (gate.root / "src" / header).exists():
+            elif mark == "<" and not homes and not is_system(header):
                 gate.wrong(path, line, f"<{header}> is foreign and has no room (see FOREIGN)")
     gate.finish()
 
