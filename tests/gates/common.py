@@ -62,17 +62,10 @@ class Gate:
         sys.exit(1 if self.findings else 0)
 
 
-# The room at the top is main.c and what it is cut into; nobody else's.
-MAIN = ("main", "house", "privileges", "version")
-
-
 def room_of(path):
     """The room a file of src/ belongs to: its folder, or at the top its name's first word."""
     parts = pathlib.PurePath(path).parts[1:]
-    if len(parts) > 1:
-        return parts[0]
-    word = pathlib.PurePath(parts[0]).stem.split("_")[0]
-    return "main" if word in MAIN else word
+    return parts[0] if len(parts) > 1 else pathlib.PurePath(parts[0]).stem.split("_")[0]
 
 
 _TOKEN = re.compile(

@@ -11,7 +11,7 @@ import common
 
 # Pattern of the header, patterns of the files that may include it.
 FOREIGN = (
-    ("fuse*.h", ("src/fs/*", "src/main.c")),
+    ("fuse*.h", ("src/fs/*", "src/main*")),
     ("fuse3/*", ()),
     ("linux/fuse.h", ("src/fs/*",)),
     ("curl/*", ("src/net/*",)),

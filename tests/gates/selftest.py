@@ -130,8 +130,8 @@ class Gates(unittest.TestCase):
             self.refuses("floors", {f"src/{room}/a.c": f'#include "{other}/a.h"\n',
                                     f"src/{other}/a.h": "\n"},
                          f'{room} has no door to "{other}/a.h"')
-        self.refuses("floors", {"src/fs/a.c": '#include "house.h"\n', "src/house.h": "\n"},
-                     'fs has no door to "house.h"')
+        self.refuses("floors", {"src/fs/a.c": '#include "main_house.h"\n', "src/main_house.h": "\n"},
+                     'fs has no door to "main_house.h"')
         self.refuses("floors", {"src/fs/a.c": '#include "options.h"\n', "src/options.h": "\n"},
                      'fs has no door to "options.h"')
 
@@ -140,7 +140,7 @@ class Gates(unittest.TestCase):
                             ("github", "net"), ("cache", "pending")):
             self.accepts("floors", {f"src/{room}/a.c": f'#include "{other}/a.h"\n',
                                     f"src/{other}/a.h": "\n"})
-        self.accepts("floors", {"src/house.c": '#include "github/a.h"\n#include "options.h"\n',
+        self.accepts("floors", {"src/main_house.c": '#include "github/a.h"\n#include "options.h"\n',
                                 "src/github/a.h": "\n", "src/options.h": "\n"})
         self.accepts("floors", {"src/store/a.c": '#include "source.h"\n#include "list.h"\n',
                                 "src/source.h": "\n"})
