@@ -210,6 +210,20 @@ static void test_progress_before_it_came_is_not_its_own(void **state)
     assert_answered(&g, 1, -ETIMEDOUT);
 }
 
+static void test_clock_starts_anew_with_each_parking(void **state)
+{
+    struct guest g = new_guest();
+
+    (void)state;
+    park(&thing, &g, 0, 0);
+    pending_hall_expire(&hall, 1000, 100);
+    assert_true(pending_cancel(&hall, &g.waiter));
+    park(&thing, &g, 0, 0);
+    pending_hall_expire(&hall, 5000, 100);
+    assert_answered(&g, 0, 1);
+    assert_true(pending_cancel(&hall, &g.waiter));
+}
+
 static void test_expired_are_told_the_reason_until_something_comes_in(void **state)
 {
     struct guest told = new_guest(), untold = new_guest();
@@ -420,6 +434,7 @@ int main(void)
         CASE(test_callbacks_hold_no_lock_and_may_park_again),
         CASE(test_deadline_counts_from_the_first_look_and_from_progress),
         CASE(test_progress_before_it_came_is_not_its_own),
+        CASE(test_clock_starts_anew_with_each_parking),
         CASE(test_expired_are_told_the_reason_until_something_comes_in),
         CASE(test_fail_all_answers_everybody),
         CASE(test_each_waiter_is_answered_once_whoever_comes_first),

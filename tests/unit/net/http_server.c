@@ -147,6 +147,11 @@ struct http_server *http_server_start(http_answer answer)
     return s;
 }
 
+void http_server_stop_listening(struct http_server *s)
+{
+    shutdown(s->listener, SHUT_RDWR);
+}
+
 void http_server_stop(struct http_server *s)
 {
     pthread_mutex_lock(&s->lock);

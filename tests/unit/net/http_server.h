@@ -22,6 +22,8 @@ struct http_conn {
 typedef bool (*http_answer)(struct http_conn *c);
 
 struct http_server *http_server_start(http_answer answer);
+/* New connections are refused; those there are stay. */
+void http_server_stop_listening(struct http_server *s);
 /* Hangs up on everybody. */
 void http_server_stop(struct http_server *s);
 

@@ -165,8 +165,7 @@ static void test_p10_many_transfers_make_one_lookup(void **state)
     assert_int_equal(count_lookups(), 1);
 }
 
-/* On kept connections nobody looks anything up, and nobody is held back either. */
-static void test_leader_on_a_kept_connection_lets_others_go(void **state)
+static void test_kept_connections_need_no_lookup(void **state)
 {
     struct net_call *calls[MANY], *first = new_call("one.test", "/");
 
@@ -178,15 +177,58 @@ static void test_leader_on_a_kept_connection_lets_others_go(void **state)
     net_call_free(first);
 }
 
+static struct net_call *send_new(const char *host, const char *path)
+{
+    struct net_call *call = new_call(host, path);
+
+    net_call_send(call);
+    return call;
+}
+
+/*
+ * Nobody listens any more, so the name is looked up afresh; who leads on the connection that was kept
+ * makes no lookup, and must not hold the next one back.
+ */
+static void test_leader_on_a_kept_connection_lets_the_next_lead(void **state)
+{
+    struct net_call *held, *refused;
+
+    (void)state;
+    held = send_new("one.test", "/held");
+    assert_true(http_server_wait_held(bench.server, 1));
+    http_server_stop_listening(bench.server);
+    refused = send_new("one.test", "/");
+    assert_int_equal(net_call_wait(refused), -ECONNREFUSED);
+    net_call_free(refused);
+    http_server_let_pass(bench.server, 1);
+    assert_int_equal(net_call_wait(held), 0);
+    net_call_free(held);
+
+    held = send_new("one.test", "/held");
+    assert_true(http_server_wait_held(bench.server, 1));
+    assert_int_equal(count_lookups(), 1);
+    refused = send_new("one.test", "/");
+    assert_int_equal(net_call_wait(refused), -ECONNREFUSED);
+    assert_int_equal(count_lookups(), 2);
+    assert_int_equal(held->dones, 0);
+    net_call_free(refused);
+    http_server_let_pass(bench.server, 1);
+    assert_int_equal(net_call_wait(held), 0);
+    net_call_free(held);
+}
+
 static void test_failed_lookup_fails_all_at_once(void **state)
 {
-    struct net_call *calls[MANY];
+    struct net_call *calls[MANY], *next = new_call("one.test", "/");
 
     (void)state;
     send_many(calls, "none.test", "/");
     end_many(calls, -EHOSTUNREACH);
     assert_int_equal(count_lookups(), 1);
     assert_int_equal(http_server_requests(bench.server), 0);
+    next->request.express = true;
+    assert_int_equal(net_call_run(next), 0);
+    net_call_free(next);
 }
 
 /* R1: others are not held up, and those who wait get the leader's answer, not each a wait of its own. */
@@ -259,23 +301,19 @@ static void test_r6_stop_does_not_wait_for_lookups(void **state)
     end_many(calls, -ECONNABORTED);
 }
 
+#define CASE(test) cmocka_unit_test_setup_teardown(test, open_bench, close_bench)
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_p10_many_transfers_make_one_lookup, open_bench,
-                                        close_bench),
-        cmocka_unit_test_setup_teardown(test_leader_on_a_kept_connection_lets_others_go, open_bench,
-                                        close_bench),
-        cmocka_unit_test_setup_teardown(test_failed_lookup_fails_all_at_once, open_bench,
-                                        close_bench),
-        cmocka_unit_test_setup_teardown(test_r1_silent_name_server_blocks_nobody_else, open_bench,
-                                        close_bench),
-        cmocka_unit_test_setup_teardown(test_cancelled_leader_is_followed_by_the_next, open_bench,
-                                        close_bench),
-        cmocka_unit_test_setup_teardown(test_cancelled_while_it_waits_for_a_lookup, open_bench,
-                                        close_bench),
-        cmocka_unit_test_setup_teardown(test_r6_stop_does_not_wait_for_lookups, open_bench,
-                                        close_bench),
+        CASE(test_p10_many_transfers_make_one_lookup),
+        CASE(test_kept_connections_need_no_lookup),
+        CASE(test_leader_on_a_kept_connection_lets_the_next_lead),
+        CASE(test_failed_lookup_fails_all_at_once),
+        CASE(test_r1_silent_name_server_blocks_nobody_else),
+        CASE(test_cancelled_leader_is_followed_by_the_next),
+        CASE(test_cancelled_while_it_waits_for_a_lookup),
+        CASE(test_r6_stop_does_not_wait_for_lookups),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
