@@ -1,0 +1,207 @@
+/*
+ * main.c - one mount: reads what the user wants, has the house built, waits for the end.
+ *
+ * In the background the parent waits until the child says that the mount answers, or why not, and
+ * exits accordingly. The child keeps the parent's stderr until then.
+ */
+#include "main_house.h"
+#include "main_privileges.h"
+#include "main_version.h"
+#include "options.h"
+#include "options_help.h"
+#include "options_token.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <malloc.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define ATTEND_MS 1000
+
+/* A small daemon: few arenas, and large buffers go back to the system when they are freed (P9). */
+static void tune_memory(void)
+{
+    mallopt(M_ARENA_MAX, 2);
+    mallopt(M_MMAP_THRESHOLD, 128 * 1024);
+    mallopt(M_TRIM_THRESHOLD, 256 * 1024);
+}
+
+/* SIGTERM, SIGINT and SIGHUP end the mount; they are read from an fd, by main alone. */
+static int open_signals(void)
+{
+    sigset_t ending;
+
+    sigemptyset(&ending);
+    sigaddset(&ending, SIGTERM);
+    sigaddset(&ending, SIGINT);
+    sigaddset(&ending, SIGHUP);
+    sigprocmask(SIG_BLOCK, &ending, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    return signalfd(-1, &ending, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+static void leave_terminal(void)
+{
+    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+    if (null < 0)
+        return;
+    dup2(null, STDIN_FILENO);
+    dup2(null, STDOUT_FILENO);
+    dup2(null, STDERR_FILENO);
+    if (null > STDERR_FILENO)
+        close(null);
+}
+
+/* The mount answers: whoever started us may go on. */
+static void announce(struct house *h, int parent_fd)
+{
+    if (parent_fd < 0)
+        return;
+    house_use_journal(h);
+    leave_terminal();
+    if (write(parent_fd, "", 1) < 0)
+        return; /* the parent was killed; the mount stays */
+}
+
+/* Waits for the end. 0, or 1 where the mount never answered. */
+static int live(struct house *h, int signal_fd, int parent_fd)
+{
+    struct pollfd fds[] = {{.fd = signal_fd, .events = POLLIN},
+                           {.fd = house_get_ended_fd(h), .events = POLLIN},
+                           {.fd = house_get_attend_fd(h), .events = POLLIN},
+                           {.fd = house_get_ready_fd(h), .events = POLLIN}};
+    int status = 1;
+
+    for (;;) {
+        if (poll(fds, sizeof(fds) / sizeof(fds[0]), ATTEND_MS) < 0 && errno != EINTR)
+            return 1;
+        if (fds[3].revents) {
+            announce(h, parent_fd);
+            fds[3].fd = -1;
+            fds[3].revents = 0;
+            status = 0;
+        }
+        if (fds[0].revents || fds[1].revents)
+            return status;
+        house_attend(h);
+    }
+}
+
+static int run(struct options *options, int parent_fd)
+{
+    int signal_fd = open_signals();
+    struct house *h;
+    int status;
+
+    if (signal_fd < 0 || house_create(options, &h))
+        return 1;
+    status = live(h, signal_fd, parent_fd);
+    house_destroy(h);
+    close(signal_fd);
+    return status;
+}
+
+/* The parent's part: the child's word, or how it ended. */
+static int wait_for_child(pid_t child, int fd)
+{
+    int status;
+    char word;
+
+    if (read(fd, &word, 1) == 1)
+        return 0;
+    if (waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status))
+        return WEXITSTATUS(status);
+    fprintf(stderr, "ghlogfs: the daemon ended before its mount answered\n");
+    return 1;
+}
+
+static int run_in_background(struct options *options)
+{
+    int fds[2];
+    pid_t child;
+    int status;
+
+    if (pipe2(fds, O_CLOEXEC)) {
+        fprintf(stderr, "ghlogfs: %s\n", strerror(errno));
+        return 1;
+    }
+    child = fork();
+    if (child < 0) {
+        fprintf(stderr, "ghlogfs: cannot fork: %s\n", strerror(errno));
+        return 1;
+    }
+    if (child == 0) {
+        close(fds[0]);
+        setsid();
+        if (chdir("/"))
+            return 1;
+        return run(options, fds[1]);
+    }
+    close(fds[1]);
+    options_forget_token(options);
+    status = wait_for_child(child, fds[0]);
+    close(fds[0]);
+    return status;
+}
+
+static int print_text(char *text)
+{
+    if (!text)
+        return 1;
+    fputs(text, stdout);
+    free(text);
+    return fflush(stdout) ? 1 : 0;
+}
+
+/* Finds the token and says what will not work without one. */
+static int find_token(struct options *options, char **env)
+{
+    char message[OPTIONS_MESSAGE_CAP] = "";
+    int rc = options_find_token(options, env, message, sizeof(message));
+
+    if (message[0])
+        fprintf(stderr, "ghlogfs: %s\n", message);
+    if (!rc && !options->token[0] && !options->offline)
+        fprintf(stderr,
+                "ghlogfs: no token found for %s: logs that are in the cache can be read, "
+                "GitHub gives no others without one (gh auth login, GH_TOKEN or -o token_file=)\n",
+                options->api.web_host);
+    return rc;
+}
+
+int main(int argc, char **argv, char **env)
+{
+    static const char hint[] = "Try 'ghlogfs --help'.";
+    char message[OPTIONS_MESSAGE_CAP];
+    struct options options = {0};
+    int status;
+
+    tune_memory();
+    privileges_hide();
+    umask(077);
+    if (options_parse(&options, argc, argv, env, message, sizeof(message))) {
+        fprintf(stderr, "ghlogfs: %s\n%s\n", message, hint);
+        return 2;
+    }
+    if (options.help)
+        status = fputs(options_help_text(), stdout) < 0;
+    else if (options.version)
+        status = print_text(version_make_text());
+    else if (find_token(&options, env))
+        status = 1;
+    else if (options.foreground)
+        status = run(&options, -1);
+    else
+        status = run_in_background(&options);
+    options_finish(&options);
+    return status;
+}

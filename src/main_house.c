@@ -1,0 +1,343 @@
+#include "main_house.h"
+
+#include "cache/cache.h"
+#include "catalog/catalog.h"
+#include "diag.h"
+#include "fs/mountpoint.h"
+#include "fs/session.h"
+#include "github/api.h"
+#include "main_privileges.h"
+#include "main_version.h"
+#include "options_token.h"
+#include "pending.h"
+#include "store/store.h"
+#include "views/views.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#define WORKERS 3
+
+struct house {
+    struct options *options;
+    char *options_text, *version_text;
+    int attend_fd;
+    atomic_bool token_wanted;
+    struct diag *diag;
+    struct pending_hall hall;
+    bool has_hall;
+    struct store *store;
+    struct net *net;
+    struct api *api;
+    struct cache *cache;
+    struct catalog *catalog;
+    struct views *views;
+    struct session *session;
+};
+
+/* --- introductions --- */
+
+/* Network thread: the disk is main's to touch. */
+static void on_token_wanted(void *who)
+{
+    struct house *h = who;
+
+    atomic_store(&h->token_wanted, true);
+    eventfd_write(h->attend_fd, 1);
+}
+
+static void on_job_learnt(void *who, const struct repo_name *repo, uint64_t job, const char *body,
+                          size_t len)
+{
+    struct house *h = who;
+
+    if (h->catalog)
+        catalog_job_learnt(h->catalog, repo, job, body, len);
+}
+
+static char *print_stats(void *who)
+{
+    struct house *h = who;
+    struct cache_stats cache;
+    struct api_stats api;
+    uint64_t used, limit;
+    char *text;
+
+    cache_get_stats(h->cache, &cache);
+    api_read_stats(h->api, &api);
+    store_usage(h->store, &used, &limit);
+    if (asprintf(&text,
+                 "api_requests %" PRIu64 "\napi_not_modified %" PRIu64 "\nstorage_requests %" PRIu64
+                 "\nquota_limit %" PRId64 "\nquota_remaining %" PRId64 "\nquota_reset %" PRId64
+                 "\nlogs_in_memory %" PRIu64 "\nfetches_running %" PRIu64
+                 "\nbytes_received %" PRIu64 "\nlogs_published %" PRIu64 "\ncache_used %" PRIu64
+                 "\ncache_size %" PRIu64 "\n",
+                 api.requests, api.not_modified, api.storage_requests, api.limit, api.remaining,
+                 api.reset_s, cache.logs, cache.fetches_running, cache.bytes_received,
+                 cache.published, used, limit) < 0)
+        return NULL;
+    return text;
+}
+
+/* --- building, from the ground up --- */
+
+static unsigned raise_open_files(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit))
+        return 256;
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+    getrlimit(RLIMIT_NOFILE, &limit);
+    return limit.rlim_cur > 65536 ? 32768 : (unsigned)limit.rlim_cur / 2;
+}
+
+static int build_ground(struct house *h)
+{
+    const struct options *o = h->options;
+    const struct store_config store = {.dir = o->no_cache ? NULL : o->cache_dir,
+                                       .host = o->api.key,
+                                       .cache_size = o->cache_size,
+                                       .memory = o->memory,
+                                       .diag = h->diag,
+                                       .now_ms = net_now_ms};
+    int rc = pending_hall_init(&h->hall);
+
+    if (rc)
+        return rc;
+    h->has_hall = true;
+    return store_create(&store, &h->store);
+}
+
+static int build_source(struct house *h)
+{
+    const struct options *o = h->options;
+    const struct net_config net = {.connections = o->connections,
+                                   .timeout_s = o->timeout,
+                                   .user_agent = version_get_user_agent(),
+                                   .ca_file = o->ca_file,
+                                   .proxy = o->proxy,
+                                   .no_proxy = o->no_proxy,
+                                   .allow_http = !strcmp(o->api.scheme, "http"),
+                                   .diag = h->diag};
+    struct api_config api = {.base = o->api.url,
+                             .token = o->token[0] ? o->token : NULL,
+                             .diag = h->diag,
+                             .listener = {.who = h, .job_learnt = on_job_learnt},
+                             .reread_token = o->token_file ? on_token_wanted : NULL,
+                             .who = h,
+                             .deadline_ms = o->deadline * INT64_C(1000),
+                             .wait_ms = o->wait * INT64_C(1000),
+                             .reserve = o->reserve,
+                             .connections = o->connections,
+                             .proxied = o->proxy != NULL,
+                             .offline = o->offline};
+    int rc = net_create(&net, &h->net);
+
+    if (rc)
+        return rc;
+    api.net = h->net;
+    rc = api_create(&api, &h->api);
+    options_forget_token(h->options);
+    return rc;
+}
+
+static int build_upper(struct house *h, unsigned open_files)
+{
+    const struct options *o = h->options;
+    const struct cache_config cache = {.hall = &h->hall,
+                                       .store = h->store,
+                                       .source = api_source(h->api),
+                                       .now_ms = net_now_ms,
+                                       .diag = h->diag,
+                                       .idle_max = open_files};
+    const struct catalog_config catalog = {.hall = &h->hall,
+                                           .store = h->store,
+                                           .source = api_source(h->api),
+                                           .diag = h->diag,
+                                           .now_ms = net_now_ms,
+                                           .fresh_ms = o->fresh * INT64_C(1000)};
+    int rc = cache_create(&cache, &h->cache);
+
+    return rc ? rc : catalog_create(&catalog, &h->catalog);
+}
+
+static int build_views(struct house *h)
+{
+    struct view_config views = {.cache = h->cache,
+                                .catalog = h->catalog,
+                                .store = h->store,
+                                .diag = h->diag,
+                                .hall = &h->hall,
+                                .now_ms = net_now_ms,
+                                .mounted_ms = net_wall_s() * 1000,
+                                .options = h->options_text,
+                                .version = h->version_text,
+                                .stats = print_stats,
+                                .who = h};
+
+    return views_create(&views, &h->views);
+}
+
+static int prepare(struct house *h)
+{
+    char message[OPTIONS_MESSAGE_CAP];
+    int rc = mountpoint_check(h->options->mountpoint, message, sizeof(message));
+
+    if (rc) {
+        fprintf(stderr, "ghlogfs: %s\n", message);
+        return rc;
+    }
+    h->options_text = options_describe(h->options);
+    h->version_text = version_make_text();
+    h->attend_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    h->diag = diag_create(net_now_ms, h->options->debug);
+    return h->options_text && h->version_text && h->diag && h->attend_fd >= 0 ? 0 : -ENOMEM;
+}
+
+static int build_session(struct house *h)
+{
+    const struct options *o = h->options;
+    const struct session_config session = {.views = h->views,
+                                           .hall = &h->hall,
+                                           .mountpoint = o->mountpoint,
+                                           .argc = o->mount_argc,
+                                           .argv = o->mount_argv,
+                                           .workers = WORKERS,
+                                           .debug = o->debug};
+
+    return session_create(&session, &h->session);
+}
+
+/* From the ground up; what stands when one fails is taken down by house_destroy. */
+static int build(struct house *h)
+{
+    unsigned open_files = raise_open_files();
+    int rc = build_ground(h);
+
+    if (!rc)
+        rc = build_source(h);
+    if (!rc)
+        rc = build_upper(h, open_files);
+    if (!rc)
+        rc = build_views(h);
+    if (!rc)
+        rc = build_session(h);
+    return rc;
+}
+
+int house_create(struct options *options, struct house **ret_house)
+{
+    struct house *h = calloc(1, sizeof(*h));
+    const char *what = "cannot start";
+    int rc;
+
+    if (!h)
+        return -ENOMEM;
+    h->options = options;
+    h->attend_fd = -1;
+    rc = prepare(h);
+    if (rc)
+        goto out;
+    privileges_drop(h->diag);
+    rc = build(h);
+    if (rc)
+        goto out_say;
+    what = "cannot mount";
+    rc = session_mount(h->session);
+    if (!rc)
+        rc = session_start(h->session);
+    if (rc)
+        goto out_say;
+    *ret_house = h;
+    return 0;
+
+out_say:
+    diag_say(h->diag, DIAG_ERROR, "%s: %s", what, strerror(-rc));
+out:
+    house_destroy(h);
+    return rc;
+}
+
+int house_get_ready_fd(const struct house *h)
+{
+    return session_get_ready_fd(h->session);
+}
+
+int house_get_ended_fd(const struct house *h)
+{
+    return session_get_ended_fd(h->session);
+}
+
+int house_get_attend_fd(const struct house *h)
+{
+    return h->attend_fd;
+}
+
+void house_use_journal(struct house *h)
+{
+    diag_use_journal(h->diag);
+}
+
+/* --- living in it --- */
+
+static void read_token_again(struct house *h)
+{
+    char token[OPTIONS_TOKEN_CAP];
+    int rc = options_reread_token(h->options, token, sizeof(token));
+
+    if (rc)
+        diag_say(h->diag, DIAG_WARNING, "the token file cannot be read again: %s", strerror(-rc));
+    api_set_token(h->api, rc ? NULL : token);
+    explicit_bzero(token, sizeof(token));
+}
+
+void house_attend(struct house *h)
+{
+    eventfd_t ignored;
+
+    eventfd_read(h->attend_fd, &ignored);
+    if (atomic_exchange(&h->token_wanted, false))
+        read_token_again(h);
+    pending_hall_expire(&h->hall, net_now_ms(), h->options->deadline * INT64_C(1000));
+    session_tick(h->session);
+}
+
+/* --- taking down --- */
+
+void house_destroy(struct house *h)
+{
+    if (!h)
+        return;
+    if (h->session)
+        session_stop(h->session);
+    if (h->api)
+        api_close(h->api);
+    if (h->net)
+        net_stop(h->net);
+    cache_stop(h->cache);
+    catalog_stop(h->catalog);
+    session_destroy(h->session);
+    views_destroy(h->views);
+    catalog_destroy(h->catalog);
+    cache_destroy(h->cache);
+    api_destroy(h->api);
+    net_destroy(h->net);
+    store_destroy(h->store);
+    if (h->has_hall)
+        pending_hall_finish(&h->hall);
+    diag_destroy(h->diag);
+    if (h->attend_fd >= 0)
+        close(h->attend_fd);
+    free(h->options_text);
+    free(h->version_text);
+    free(h);
+}
