@@ -293,7 +293,8 @@ static void keep_tail(struct fetch *f)
 {
     struct log *log = f->log;
 
-    if ((f->written_to & (PAGE_SIZE - 1)) == 0 || f->written_to <= log->tail_to)
+    if ((f->written_to & (PAGE_SIZE - 1)) == 0 || f->written_to <= log->tail_to ||
+        pages_get(&log->pages, f->written_to >> PAGE_SHIFT) == PAGE_HERE)
         return;
     log->tail_to = f->written_to;
     log->tail_sum = store_hasher_digest(&f->hasher);

@@ -181,6 +181,12 @@ static void leave_idle(struct log *log)
     log->cache->idle_count--;
 }
 
+void log_forget_bytes(struct log *log)
+{
+    pages_clear(&log->pages);
+    log->tail_to = 0;
+}
+
 bool cache_drop_idlest(struct cache *c)
 {
     struct backing *dropped = NULL;
@@ -198,8 +204,7 @@ bool cache_drop_idlest(struct cache *c)
         leave_idle(log);
         dropped = log->backing;
         log->backing = NULL;
-        log->tail_to = 0;
-        pages_clear(&log->pages);
+        log_forget_bytes(log);
     }
     pthread_mutex_unlock(&c->lock);
     if (!log)

@@ -133,6 +133,8 @@ void log_release_source(struct log *log);
 bool log_is_complete(const struct log *log);
 /* Lock held. Files the log among the idle ones if its bytes are nowhere else and nobody reads it. */
 void log_file_idle(struct log *log);
+/* Lock held. Its file is gone: nothing is here any more. */
+void log_forget_bytes(struct log *log);
 /* Writer thread. Drops the bytes of the log that has been idle longest. False: there is none. */
 bool cache_drop_idlest(struct cache *c);
 

@@ -30,7 +30,7 @@ void plan_note_read(struct plan_reader *r, uint64_t offset, uint64_t len, uint64
         r->next = end;
     }
     if (r->run < PLAN_SEQUENTIAL) {
-        ret_wish->range = PLAN_JUMP;
+        ret_wish->range = size <= PLAN_WHOLE ? PLAN_WHOLE : PLAN_JUMP;
         window = PLAN_JUMP;
     } else {
         window = smaller(4 * r->run, PLAN_WINDOW_MAX);

@@ -26,6 +26,7 @@ static int reopen(struct log *log)
 
     pthread_mutex_lock(&c->lock);
     meta = log->meta;
+    meta.checksums = log->pages.sum; /* there are some: their values do not matter here */
     pthread_mutex_unlock(&c->lock);
     rc = store_open_log(c->config.store, log->job, &meta, &fd);
     b = rc ? NULL : backing_adopt(c->config.store, fd, &rc);
@@ -37,7 +38,7 @@ static int reopen(struct log *log)
         b = NULL;
     } else {
         log->on_disk = false; /* evicted, here or by another mount */
-        pages_clear(&log->pages);
+        log_forget_bytes(log);
     }
     pthread_mutex_unlock(&c->lock);
     if (b)
