@@ -4,7 +4,7 @@ and logs that read like real ones, among them a job that is still running.
 
     contrib/demo.py FOLDER
 
-FOLDER/commands gets things to try, with @ for the mountpoint; then FOLDER/url the API's address.
+FOLDER/commands gets things to try, with @ for the mountpoint, then FOLDER/url the API's address.
 Runs until SIGTERM. contrib/run.sh starts it.
 """
 
@@ -120,7 +120,7 @@ def add_running_job(github, repo, now):
 
 
 def commands(repo, failed, running):
-    return "".join("  %-50s # %s\n" % line for line in (
+    return "".join("  # %s\n  %s\n" % (why, line) for line, why in (
         ("ls -l @/%s/runs/" % repo, "the runs, newest first"),
         ("cat @/%s/jobs/%d/log" % (repo, failed), "a log as GitHub serves it"),
         ("less @/%s/jobs/%d/log.txt" % (repo, failed), "the same, cleaned"),

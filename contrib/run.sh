@@ -32,7 +32,8 @@ has_token() {
 
 # The file system at a mountpoint, as the kernel names it; nothing where none is mounted.
 mounted_as() {
-    awk -v dir="${1// /\\040}" '$2 == dir { type = $3 } END { if (type) print type }' /proc/mounts
+    dir=${1// /\\040} \
+        awk '$2 == ENVIRON["dir"] { type = $3 } END { if (type) print type }' /proc/mounts
 }
 
 take_away() {
@@ -109,22 +110,28 @@ prepare_mountpoint() {
 
 # Commands that work as they stand, for the demonstration and for GitHub.
 print_commands() {
-    local at
+    local at examples
     printf -v at %q "$1"
     echo
     echo "Now, for instance:"
     if [ "$2" = demo ]; then
-        sed "s|@|$at|g" "$demo/commands"
+        examples=$(cat "$demo/commands")
+        echo "${examples//@/"$at"}"
     else
         cat <<COMMANDS
-  ls $at                                   # owners of your repositories
-  ls -lt $at/cli/cli/runs | head           # the newest runs of any repository you can see
-  ls $at/cli/cli/latest/                   # the jobs of its newest run
-  tail -n 3 $at/cli/cli/latest/*/*.txt     # the end of every step
-  grep -rn -i error $at/cli/cli/failed/    # errors of the runs that failed
+  # owners of your repositories
+  ls $at
+  # the newest runs of any repository you can see
+  ls -lt $at/cli/cli/runs | head
+  # the jobs of its newest run, and how each of their steps ended
+  ls $at/cli/cli/latest/
+  tail -n 3 $at/cli/cli/latest/*/*.txt
+  # errors of the runs that failed
+  grep -rn -i error: $at/cli/cli/failed/*/
 COMMANDS
     fi
-    echo "  $(printf %q "$here/contrib/run.sh") --stop $at   # unmount"
+    echo "  # unmount"
+    echo "  $(printf %q "$here/contrib/run.sh") --stop $at"
 }
 
 main() {
