@@ -77,24 +77,14 @@ int store_temp_open(struct store *s, bool named, struct store_temp *ret_t)
         rc = open_in_root(s, named, &t);
         if (rc)
             close(t.root);
-        if (rc == -ENOENT)
+        if (rc == -ENOENT) {
             atomic_store(&s->scanned, false);
+            atomic_store(&s->published, 0);
+        }
     }
     if (!rc)
         *ret_t = t;
     return rc;
-}
-
-void store_temp_close(struct store_temp *t)
-{
-    if (t->name[0])
-        unlinkat(t->root, t->name, 0);
-    t->name[0] = '\0';
-    if (t->fd >= 0)
-        close(t->fd);
-    if (t->root >= 0)
-        close(t->root);
-    t->fd = t->root = -1;
 }
 
 int store_temp_move(struct store_temp *t, const char *path)
@@ -196,6 +186,19 @@ static int write_all(int fd, const void *data, size_t len)
     return 0;
 }
 
+/* Closes what is open, deletes the name that is left. */
+static void temp_close(struct store_temp *t)
+{
+    if (t->name[0])
+        unlinkat(t->root, t->name, 0);
+    t->name[0] = '\0';
+    if (t->fd >= 0)
+        close(t->fd);
+    if (t->root >= 0)
+        close(t->root);
+    t->fd = t->root = -1;
+}
+
 int store_file_replace(struct store *s, const char *path, const struct store_part *parts,
                        unsigned count)
 {
@@ -208,7 +211,7 @@ int store_file_replace(struct store *s, const char *path, const struct store_par
         rc = write_all(t.fd, parts[i].data, parts[i].len);
     if (!rc)
         rc = store_temp_move(&t, path);
-    store_temp_close(&t);
+    temp_close(&t);
     return rc;
 }
 

@@ -14,7 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-void store_log_path(const char *host, uint64_t job, const char *ending, char path[STORE_PATH_LEN])
+static void log_path(const char *host, uint64_t job, const char *ending, char path[STORE_PATH_LEN])
 {
     snprintf(path, STORE_PATH_LEN, "%s/logs/%02x/%" PRIu64 "%s", host, (unsigned)(job & 0xff), job,
              ending);
@@ -29,7 +29,7 @@ int store_load_meta(struct store *s, uint64_t job, struct store_meta *ret_meta)
     size_t len;
     int rc;
 
-    store_log_path(s->host, job, ".meta", path);
+    log_path(s->host, job, ".meta", path);
     if (store_file_read(s, path, META_BYTES_MAX, &data, &len))
         return -ENOENT;
     rc = meta_decode(data, len, s->host, job, ret_meta);
@@ -50,7 +50,7 @@ int store_save_meta(struct store *s, uint64_t job, const struct store_meta *meta
     if (rc)
         return rc;
     part.data = data;
-    store_log_path(s->host, job, ".meta", path);
+    log_path(s->host, job, ".meta", path);
     rc = store_file_replace(s, path, &part, 1);
     free(data);
     if (!rc)
@@ -84,7 +84,7 @@ static int find_log(struct store *s, uint64_t job, const struct store_meta *meta
 
     if (root < 0)
         return -ENOENT;
-    store_log_path(s->host, job, "", path);
+    log_path(s->host, job, "", path);
     fd = open_log(root, path, meta->size);
     close(root);
     return fd;
@@ -170,7 +170,7 @@ static int give_name(struct store *s, uint64_t job, struct store_backing *b)
     if (t.root < 0)
         return t.root;
     memcpy(t.name, b->temp, sizeof(t.name));
-    store_log_path(s->host, job, "", path);
+    log_path(s->host, job, "", path);
     rc = t.name[0] ? 0 : store_temp_link(&t, path);
     if (rc == -EEXIST)
         rc = store_temp_link_temp(s, &t);

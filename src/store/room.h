@@ -80,8 +80,6 @@ int store_temp_move(struct store_temp *t, const char *path);
 int store_temp_link(struct store_temp *t, const char *path);
 /* A name in v1/tmp for one without. */
 int store_temp_link_temp(struct store *s, struct store_temp *t);
-/* Closes what is open, deletes the name that is left. */
-void store_temp_close(struct store_temp *t);
 /* Deletes what dead processes left in v1/tmp. */
 void store_temp_clear(int root);
 
@@ -105,9 +103,5 @@ void store_evict_learn(struct store *s);
 void store_evict_count(struct store *s);
 /* Takes bytes off a sum, never below zero: what others did is only known roughly. */
 void store_sum_take(_Atomic uint64_t *sum, uint64_t bytes);
-
-/* -- log.c ------------------------------------------------------------------------------------ */
-
-void store_log_path(const char *host, uint64_t job, const char *ending, char path[STORE_PATH_LEN]);
 
 #endif

@@ -209,7 +209,7 @@ static void log_larger_than_the_cache_is_read_but_not_kept(void **state)
 static struct store *small_disk(struct scratch *x, uint64_t cache_size)
 {
     if (!scratch_may_mount())
-        skip(); /* mounting is not allowed */
+        scratch_skip("mounting is not allowed");
     assert_int_equal(mkdir(x->dir, 0700), 0);
     assert_int_equal(mount("none", x->dir, "tmpfs", 0, "size=2m,mode=0700"), 0);
     return scratch_store(x, cache_size);

@@ -6,14 +6,19 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -278,7 +283,7 @@ static bool killed_after(pid_t pid, unsigned steps)
     return true;
 }
 
-/* R2. `named`: over a log that does not fit, so that the way with a temporary name is gone. */
+/* R2. torn_before: over a log that does not fit, so that a temporary name is needed. */
 static void kill_at_every_step(struct scratch *x, bool torn_before)
 {
     unsigned steps = 0, whole = 0;
@@ -312,7 +317,7 @@ static void kill_at_every_step(struct scratch *x, bool torn_before)
         store_destroy(s);
     }
     if (steps == 1)
-        skip(); /* ptrace is not allowed here */
+        scratch_skip("ptrace is not allowed here");
     assert_in_range(whole, 2, steps - 10);
     assert_int_equal(rmdir(scratch_path(x, "cache/v1/tmp")), 0);
 }
@@ -327,32 +332,110 @@ static void kill_at_any_step_of_replacing_leaves_no_torn_log(void **state)
     kill_at_every_step(*state, true);
 }
 
+/* -- Less able systems ---------------------------------------------------------------------------- */
+
+/* From now on openat with O_TMPFILE and fallocate fail as on file systems that do not know them. */
+static bool become_less_able(void)
+{
+    struct sock_filter filter[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_fallocate, 3, 0),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_openat, 0, 3),
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[2])),
+        BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, O_TMPFILE & ~O_DIRECTORY, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EOPNOTSUPP),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog program = {.len = sizeof(filter) / sizeof(*filter), .filter = filter};
+
+    return !prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) &&
+           !prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program);
+}
+
+/* Runs a part of a test in a process of its own. 77: it cannot be done here. */
+static void in_child(int (*part)(struct scratch *x), struct scratch *x)
+{
+    pid_t pid = fork();
+    int status;
+
+    if (!pid)
+        _exit(part(x));
+    assert_true(waitpid(pid, &status, 0) == pid);
+    assert_true(WIFEXITED(status));
+    if (WEXITSTATUS(status) == 77)
+        scratch_skip("it cannot be done here");
+    assert_int_equal(WEXITSTATUS(status), 0);
+}
+
+static int publish_with_names_only(struct scratch *x)
+{
+    struct store *s = scratch_store(x, CACHE_SIZE);
+    struct store_backing b;
+    struct store_meta m;
+    int rc;
+
+    if (!become_less_able())
+        return 77;
+    if (store_backing_open(s, &b) || b.in_memory || strncmp(b.temp, "tmp/", 4))
+        return 1;
+    /* Another mount begins: what we hold is not cleared. */
+    store_destroy(scratch_store(x, CACHE_SIZE));
+    scratch_meta(1, SIZE, &m);
+    rc = scratch_fill(s, &b, 1, SIZE) || store_publish(s, 1, &b, &m) || !b.published;
+    store_backing_close(s, &b);
+    rc = rc || !scratch_is_whole(s, 1) || scratch_publish(s, 1, SIZE) || scratch_publish(s, 2, 1);
+    rc = rc || store_backing_open(s, &b) || scratch_fill(s, &b, 3, SIZE);
+    store_backing_close(s, &b);
+    store_meta_finish(&m);
+    store_destroy(s);
+    return rc ? 1 : 0;
+}
+
+static void without_unnamed_files_it_works_with_names(void **state)
+{
+    in_child(publish_with_names_only, *state);
+    assert_int_equal(rmdir(scratch_path(*state, "cache/v1/tmp")), 0);
+}
+
+static int publish_without_proc(struct scratch *x)
+{
+    struct store *s = scratch_store(x, CACHE_SIZE);
+    int rc;
+
+    if (geteuid() || !scratch_may_mount() || mount("none", "/proc", "tmpfs", 0, ""))
+        return 77;
+    rc = scratch_publish(s, 1, SIZE) || !scratch_is_whole(s, 1);
+    store_destroy(s);
+    return rc ? 1 : 0;
+}
+
+static void without_proc_root_can_publish(void **state)
+{
+    in_child(publish_without_proc, *state);
+}
+
+static int publish_as_nobody(struct scratch *x)
+{
+    struct store_config config = {.dir = x->dir, .host = "api.test", .cache_size = CACHE_SIZE};
+    struct store *s = NULL;
+    int rc = setgid(65534) || setuid(65534) || prctl(PR_SET_DUMPABLE, 0);
+
+    rc = rc || store_create(&config, &s) || scratch_publish(s, 8, SIZE);
+    rc = rc || !scratch_is_whole(s, 8);
+    store_destroy(s);
+    return rc ? 1 : 0;
+}
+
 static void undumpable_plain_user_can_publish(void **state)
 {
     struct scratch *x = *state;
-    pid_t pid;
-    int status;
 
     if (geteuid())
-        skip(); /* only root can become another user */
+        scratch_skip("only root can become another user");
     assert_int_equal(chmod(x->top, 0755), 0);
     assert_int_equal(mkdir(x->dir, 0700), 0);
     assert_int_equal(chown(x->dir, 65534, 65534), 0);
-    pid = fork();
-    if (!pid) {
-        struct store_config config = {.dir = x->dir, .host = "api.test", .cache_size = CACHE_SIZE};
-        struct store *s;
-        int rc = setgid(65534) || setuid(65534) || prctl(PR_SET_DUMPABLE, 0);
-
-        if (!rc)
-            rc = store_create(&config, &s);
-        if (!rc)
-            rc = scratch_publish(s, 8, SIZE) || !scratch_is_whole(s, 8);
-        _exit(rc ? 1 : 0);
-    }
-    assert_true(waitpid(pid, &status, 0) == pid);
-    assert_true(WIFEXITED(status));
-    assert_int_equal(WEXITSTATUS(status), 0);
+    in_child(publish_as_nobody, x);
 }
 
 /* R4 */
@@ -399,6 +482,8 @@ int main(void)
         TEST(use_is_marked_once_a_minute),
         TEST(kill_at_any_step_of_publish_leaves_no_torn_log),
         TEST(kill_at_any_step_of_replacing_leaves_no_torn_log),
+        TEST(without_unnamed_files_it_works_with_names),
+        TEST(without_proc_root_can_publish),
         TEST(undumpable_plain_user_can_publish),
         TEST(processes_publish_the_same_logs_and_none_is_torn),
     };

@@ -17,6 +17,9 @@ struct scratch {
     char path[SCRATCH_PATH]; /* the last scratch_path */
 };
 
+/* Skips the test and says why. */
+void scratch_skip(const char *why);
+
 /* A mount namespace of our own, in which tests may mount, for the rest of the process. */
 bool scratch_may_mount(void);
 
