@@ -42,9 +42,10 @@ class Cold:
         self.data = self.plain.read_bytes()
 
     def check_requests(self):
-        """S3: two requests up to 1 MiB; beyond, at most one for each further 4 MiB."""
+        """S3: two requests up to 1 MiB; beyond, at most one for each further 4 MiB. The refusal that
+        tells an empty log does not show that it is final: the job's status may be asked."""
         seen = traffic(self.github)
-        assert seen.api == 1
+        assert seen.api == 1 or (seen.api == 2 and not self.size)
         more = max(0, self.size - MIB)
         assert 1 <= seen.storage <= 1 + -(-more // (4 * MIB))
         assert seen.bytes == self.size or self.size == 0
@@ -137,7 +138,8 @@ def test_sizes_without_opening(cold):
     blocks = int(out("du", "-B512", cold.log).split()[0])
     assert blocks * 512 >= cold.size and blocks <= -(-cold.size // 4096) * 8
     assert (run("test", "-s", cold.log, check=False).returncode == 0) == (cold.size > 0)
-    assert traffic(cold.github).requests == (1, 1)
+    seen = traffic(cold.github)
+    assert seen.storage == 1 and seen.api == 1 or not cold.size
 
 
 # --- one tool each -------------------------------------------------------------------------------
