@@ -1,5 +1,5 @@
 /*
- * room.h - the room's one object, for the files of this room only: net.c (thread, inbox, timers) and
+ * room.h - the room's one object, for the files of this room only: room.c (thread, inbox, timers) and
  * exchange.c (requests and their transfers).
  */
 #ifndef GHLOGFS_NET_ROOM_H

@@ -1,8 +1,8 @@
 /*
  * transfer.h - one exchange: an easy handle set up from scratch, its callbacks, and what became of it.
  *
- * It does not know when it runs or what runs beside it: that is net.c's. The handle keeps nothing from
- * one exchange to the next but what curl itself keeps (TLS sessions). Network thread only.
+ * It does not know when it runs or what runs beside it: that is exchange.c's. The handle keeps nothing
+ * from one exchange to the next but what curl itself keeps (TLS sessions). Network thread only.
  */
 #ifndef GHLOGFS_NET_TRANSFER_H
 #define GHLOGFS_NET_TRANSFER_H
@@ -14,7 +14,7 @@
 #include <curl/curl.h>
 
 struct net_transfer {
-    struct list link;            /* net.c: running, doomed or idle */
+    struct list link;            /* exchange.c: running, doomed or idle */
     struct net_request *request; /* NULL once it has been answered */
     struct net_gate *gate;
     struct net_gate_host *leads; /* whose name it looks up, for all who wait at the gate */

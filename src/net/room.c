@@ -1,9 +1,9 @@
-#include "net/net.h"
-
-#include "diag.h"
 #include "net/room.h"
 
+#include "diag.h"
+
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -104,11 +104,9 @@ static int longest_wait_ms(struct net *net)
 
 static void wait_for_news(struct net *net)
 {
-    const struct timespec breath = {.tv_nsec = 10 * 1000 * 1000};
-
-    /* Without memory for poll there is nothing to wait on, but nothing to spin for either. */
+    /* Without memory for its poll there is nothing to wait on, but nothing to spin for either. */
     if (curl_multi_poll(net->multi, NULL, 0, longest_wait_ms(net), NULL) != CURLM_OK)
-        nanosleep(&breath, NULL);
+        poll(NULL, 0, 10);
 }
 
 /* -- Closing ---------------------------------------------------------------------------------- */
