@@ -293,7 +293,8 @@ static int init_core(struct core *core, const struct api_config *config)
     atomic_init(&core->remaining, -1);
     atomic_init(&core->reset_s, -1);
     token_init(&core->token, config->net, line, config->reread_token, config->who);
-    turns_init(&core->turns, config->net, &budget, config->connections, config->wait_ms);
+    turns_init(&core->turns, config->net, &budget, config->connections, config->wait_ms,
+               config->deadline_ms);
     return 0;
 }
 

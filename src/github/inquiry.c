@@ -9,9 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* P12: at most 60 questions about the job an hour and, where URLs live very short, 120 new ones. */
-#define JOB_EVERY_MS 60000
-#define MINT_EVERY_MS 30000
+#define JOB_EVERY_MS 60000 /* P12; log.h bounds the new URLs */
 
 /* Everybody is told; some may start the next inquiry from within. */
 static void end(struct source_log *log, const struct source_failure *failure)
@@ -58,12 +56,6 @@ static void look_at_end(struct source_log *log)
         end_with(log, -ENOMEM, SOURCE_BROKEN, 0);
 }
 
-/* A running job's log is looked at as often as somebody likes, but not with a new URL each time. */
-static bool is_end_too_dear(struct source_log *log)
-{
-    return !log_young_url(log) && log->minted_ms && net_now_ms() - log->minted_ms < MINT_EVERY_MS;
-}
-
 /* -- The job ----------------------------------------------------------------------------------- */
 
 static void job_known(struct source_log *log)
@@ -79,7 +71,7 @@ static void job_known(struct source_log *log)
         err = log_tell_growing(log);
     if (err < 0)
         end_with(log, err, SOURCE_BROKEN, 0);
-    else if (log->is_end_wanted && is_open && !is_end_too_dear(log))
+    else if (log->is_end_wanted && is_open)
         look_at_end(log);
     else
         end(log, NULL);

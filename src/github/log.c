@@ -9,6 +9,7 @@
 #include <string.h>
 
 #define URL_LIFE_MS (10 * 60 * 1000)
+#define MINT_EVERY_MS 30000 /* for looking only: at most 120 an hour */
 
 /* -- The signed URL ---------------------------------------------------------------------------- */
 
@@ -104,6 +105,12 @@ void log_want_url(struct source_log *log, struct log_waiter *w)
     log->minted_ms = net_now_ms();
     log->mint.turn.class = log->class;
     call_begin(&log->mint, url, NULL);
+}
+
+bool log_is_url_too_dear(const struct source_log *log)
+{
+    return log->is_told && log->job_state == LOG_JOB_RUNNING &&
+           net_now_ms() - log->minted_ms < MINT_EVERY_MS;
 }
 
 void log_drop_url(struct source_log *log, const struct log_url *url)

@@ -87,6 +87,12 @@ void log_promote(struct source_log *log);
 struct log_url *log_young_url(struct source_log *log);
 void log_want_url(struct source_log *log, struct log_waiter *w);
 
+/*
+ * Whether just looking at a running job's log is not worth a new URL, because the last one is too
+ * young (P12). They are charged; looking with one that storage still takes is not.
+ */
+bool log_is_url_too_dear(const struct source_log *log);
+
 /* Storage would not have this one. */
 void log_drop_url(struct source_log *log, const struct log_url *url);
 

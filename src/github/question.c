@@ -32,6 +32,12 @@ static bool is_encoded(const char *s)
     return true;
 }
 
+/* A path would lose these, or be another. */
+static bool is_dots(const char *s)
+{
+    return strcmp(s, ".") == 0 || strcmp(s, "..") == 0;
+}
+
 /* A workflow's id or file as one segment of a path; an escape that is there already stays. */
 static void encode_segment(const char *s, char *out, size_t cap)
 {
@@ -99,14 +105,20 @@ static int print_url(const char *base, const struct source_facts *f, char **url)
     }
 }
 
+static bool has_fit_filter(const struct source_facts *f)
+{
+    if (strnlen(f->filter, sizeof(f->filter)) == sizeof(f->filter))
+        return false;
+    if (f->question == SOURCE_RUNS)
+        return is_encoded(f->filter);
+    return f->question != SOURCE_WORKFLOW_RUNS || (f->filter[0] && !is_dots(f->filter));
+}
+
 int question_make_url(const char *base, const struct source_facts *f, char **ret_url)
 {
     char *url;
 
-    if (strnlen(f->filter, sizeof(f->filter)) == sizeof(f->filter))
-        return -EINVAL;
-    if (f->question == SOURCE_RUNS ? !is_encoded(f->filter)
-                                   : f->question == SOURCE_WORKFLOW_RUNS && !f->filter[0])
+    if (!has_fit_filter(f))
         return -EINVAL;
     if (print_url(base, f, &url) < 0)
         return -ENOMEM;

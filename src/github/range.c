@@ -2,58 +2,14 @@
 
 #include "github/failure.h"
 #include "github/parse_headers.h"
-#include "github/retry.h"
-#include "github/sight.h"
+#include "github/range_room.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#define JUNK_MAX 65536 /* bytes read for nothing, to keep a connection */
 #define PENDING_MS 3000
-
-/* What the answer under way turned out to be. */
-enum found {
-    FOUND_NOTHING,  /* no headers yet, or a status that failure.c judges */
-    FOUND_STREAM,   /* the bytes that were asked for */
-    FOUND_COMPLETE, /* the headers alone were enough */
-    FOUND_ABSENT,   /* storage has no log */
-    FOUND_UNPROVED, /* all of a log that may still change: ask about the job first */
-    FOUND_WRONG,    /* not what was asked for; `err` says in which way */
-    FOUND_UNWANTED, /* told() refused the log */
-};
-
-enum range_state { RANGE_IDLE, RANGE_WANTS_URL, RANGE_SENT, RANGE_RESTS, RANGE_INQUIRES };
-
-struct range {
-    struct source_log *log;
-    struct core *core;
-    struct source_bytes *want; /* NULL: only the end is looked at */
-    void (*seen)(struct source_log *log, const struct source_failure *failure);
-    enum range_state state;
-    bool is_dead;
-
-    uint64_t next, to; /* not delivered yet: [next, to) */
-    struct retry retry;
-    struct net_timer timer;
-    struct log_waiter waiter;
-    bool has_inquired; /* once is enough */
-    struct core_errand errand;
-
-    /* The try under way. */
-    struct net_request request;
-    struct log_url *url;
-    char line[64];
-    const char *headers[2];
-    bool after_completion; /* the job was seen completed before it was sent */
-    bool is_all;           /* its body is the whole log, though more than asked for */
-    int status;
-    enum found found;
-    int err;
-    uint64_t at, end; /* in the log: the body's next byte, and where it ends */
-    uint64_t junk;
-};
 
 static void ask(struct range *r);
 
@@ -163,167 +119,13 @@ static void trouble(struct range *r, const struct failure_event *event)
     net_timer_set(core->net, &r->timer, at_ms);
 }
 
-/* -- What the headers say ---------------------------------------------------------------------- */
-
-/* Refuses the answer: it is read no further. */
-static int wrong(struct range *r, enum found found, int err)
-{
-    r->found = found;
-    r->err = err;
-    return -ECANCELED;
-}
-
-/* The size and what it proves are taken into account. 0 or wrong()'s answer. */
-static int see(struct range *r, const struct sight *s)
-{
-    int err = log_see(r->log, s, r->after_completion, r->is_all);
-
-    if (err == -ESTALE)
-        return wrong(r, FOUND_WRONG, err);
-    if (!err && r->has_inquired && r->log->job_state == LOG_JOB_RUNNING)
-        err = log_tell_growing(r->log);
-    if (err)
-        return wrong(r, FOUND_UNWANTED, err);
-    /* Not known yet whether it is final: to be found out while the bytes come. */
-    if (!r->log->is_told && r->log->is_sized && !r->has_inquired)
-        r->log->inquire(r->log);
-    return 0;
-}
-
-static int head_part(struct range *r, const struct sight *s)
-{
-    if (s->first != r->next || s->end > r->to || (!s->is_sized && !r->log->is_sized))
-        return wrong(r, FOUND_WRONG, -EIO);
-    if (see(r, s) < 0)
-        return -ECANCELED;
-    r->found = FOUND_STREAM;
-    r->at = s->first;
-    r->end = s->end;
-    if (r->want)
-        return 0;
-    r->found = FOUND_COMPLETE;
-    return s->end - s->first > JUNK_MAX ? -ECANCELED : 0;
-}
-
-/* Whether a log that is sent whole may be taken as it is, or a later one would be another. */
-static bool is_proved(const struct range *r, const struct sight *s)
-{
-    return s->is_final || r->after_completion || r->log->is_told || r->has_inquired;
-}
-
-/* A server without ranges, or one that did not care this time. */
-static int head_whole(struct range *r, const struct sight *s)
-{
-    if (r->want && !is_proved(r, s))
-        return wrong(r, FOUND_UNPROVED, 0);
-    r->is_all = r->want && !r->log->is_told;
-    if (r->is_all)
-        r->to = UINT64_MAX;
-    if (see(r, s) < 0)
-        return -ECANCELED;
-    r->found = FOUND_STREAM;
-    r->at = 0;
-    r->end = s->end;
-    if (r->want || !s->is_sized)
-        return 0;
-    r->found = FOUND_COMPLETE;
-    return -ECANCELED;
-}
-
-/* There is nothing from `next` on: the log is empty, or ends here. */
-static int head_nothing(struct range *r, struct sight *s)
-{
-    if (!s->is_sized && r->next == 0) {
-        s->is_sized = true;
-        s->size = 0;
-    }
-    if (s->is_sized && see(r, s) < 0)
-        return -ECANCELED;
-    if (!r->log->is_sized || r->next < r->log->size)
-        return wrong(r, FOUND_WRONG, -EIO);
-    r->found = FOUND_COMPLETE;
-    return 0;
-}
-
-static int on_head(struct net_request *request, int status)
-{
-    struct range *r = list_entry(request, struct range, request);
-    struct sight s;
-
-    r->status = status;
-    hosts_note_answer(&r->core->hosts, &r->url->at);
-    if (status == 404) {
-        r->found = FOUND_ABSENT;
-        return 0;
-    }
-    if (status != 200 && status != 206 && status != 416)
-        return 0;
-    if (sight_read(request, status, &s) < 0)
-        return wrong(r, FOUND_WRONG, -EIO);
-    if (status == 206)
-        return head_part(r, &s);
-    return status == 200 ? head_whole(r, &s) : head_nothing(r, &s);
-}
-
-/* -- The bytes --------------------------------------------------------------------------------- */
-
-/* Where this range ends, as far as that is known. */
-static uint64_t goal(const struct range *r)
-{
-    if (r->log->is_sized && r->log->size < r->to)
-        return r->log->size;
-    return r->to;
-}
-
-static int discard(struct range *r, size_t len)
-{
-    r->junk += len;
-    return r->junk > JUNK_MAX ? -ECANCELED : NET_TAKEN;
-}
-
-/* The part of the body that is wanted next; none of it counts before it was taken. */
-static int on_body(struct net_request *request, const void *data, size_t len)
-{
-    struct range *r = list_entry(request, struct range, request);
-    uint64_t skip, most, stop = r->end < goal(r) ? r->end : goal(r);
-    bool is_last;
-
-    if (r->found != FOUND_STREAM)
-        return discard(r, len);
-    if (r->log->unwanted)
-        return wrong(r, FOUND_UNWANTED, r->log->unwanted);
-    retry_note_progress(&r->retry, net_now_ms());
-    skip = r->next > r->at ? r->next - r->at : 0;
-    if (r->want && skip < len && r->next < stop) {
-        most = len - skip < stop - r->next ? len - skip : stop - r->next;
-        if (r->want->bytes(r->want, r->next, (const char *)data + skip, most) == SOURCE_FULL)
-            return NET_PAUSE;
-        r->next += most;
-    }
-    r->at += len;
-    /* An unknown length is only found out by reading on. */
-    is_last = r->want && r->next >= stop && r->at < r->end;
-    return is_last && (r->end != UINT64_MAX || r->log->is_sized) ? -ECANCELED : NET_TAKEN;
-}
-
-/* A body without a promised length has ended in good order: that is its length. */
-static int see_length(struct range *r)
-{
-    struct sight s = {.is_sized = true, .size = r->at, .last_modified_ms = -1};
-    int64_t modified_s;
-
-    if (parse_http_date(net_header(&r->request, "Last-Modified"), net_wall_s(), &modified_s) == 0)
-        s.last_modified_ms = modified_s * 1000;
-    return see(r, &s);
-}
-
 /* -- What came of it --------------------------------------------------------------------------- */
 
 static void stream_ended(struct range *r, int err)
 {
     struct failure_event event = {.hop = FAILURE_STORAGE, .err = err == -ECANCELED ? -EIO : err};
 
-    if (!err && r->end == UINT64_MAX && see_length(r) < 0) {
+    if (!err && r->end == UINT64_MAX && range_take_length(r) < 0) {
         event.err = r->err;
         if (r->found == FOUND_UNWANTED) {
             finish_with(r, r->err, SOURCE_BROKEN, net_now_ms());
@@ -332,7 +134,7 @@ static void stream_ended(struct range *r, int err)
         trouble(r, &event);
         return;
     }
-    if (!r->want || r->next >= goal(r)) {
+    if (!r->want || r->next >= range_goal(r)) {
         complete(r);
     } else if (!err && r->at == r->end) {
         ask(r); /* a server may answer with less than was asked for */
@@ -428,8 +230,8 @@ static void send(struct range *r, struct log_url *url)
         .headers = r->headers,
         .express = true,
         .body_max = UINT64_MAX,
-        .on_head = on_head,
-        .on_body = on_body,
+        .on_head = range_take_head,
+        .on_body = range_take_body,
         .on_done = on_done,
     };
     r->state = RANGE_SENT;
@@ -450,6 +252,10 @@ static void ask(struct range *r)
         return;
     }
     url = log_young_url(r->log);
+    if (!url && !r->want && log_is_url_too_dear(r->log)) {
+        finish(r, NULL);
+        return;
+    }
     if (!url) {
         r->state = RANGE_WANTS_URL;
         log_want_url(r->log, &r->waiter);

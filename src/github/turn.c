@@ -8,9 +8,11 @@ static void ring(struct net_timer *timer)
 }
 
 void turns_init(struct turns *ts, struct net *net, const struct budget_config *budget,
-                unsigned connections, int64_t wait_ms)
+                unsigned connections, int64_t wait_ms, int64_t deadline_ms)
 {
-    *ts = (struct turns){.net = net, .wait_ms = wait_ms, .connections = connections};
+    *ts = (struct turns){.net = net, .connections = connections};
+    ts->wait_ms = wait_ms;
+    ts->deadline_ms = deadline_ms;
     ts->timer.fire = ring;
     budget_init(&ts->budget, budget);
     list_init(&ts->waiting[SOURCE_DEMAND]);
@@ -30,14 +32,14 @@ static struct turn *take(struct turns *ts, enum source_class class)
     return list_entry(link, struct turn, link);
 }
 
-/* Until when it is worth waiting. */
-static int64_t patience(const struct turns *ts, const struct turn *t, int64_t now_ms)
+/* Until when it is worth waiting. The minute's pace is no quota: it always comes back soon. */
+static int64_t patience(struct turns *ts, const struct turn *t, int64_t now_ms)
 {
+    bool is_pace = budget_why(&ts->budget, class_of(t->class), now_ms) == BUDGET_PACING;
+
     if (t->class == SOURCE_DEMAND)
-        return t->since_ms + ts->wait_ms;
-    return budget_why((struct budget *)&ts->budget, BUDGET_PREFETCH, now_ms) == BUDGET_PACING
-               ? now_ms + TURN_PREFETCH_WAIT_MS
-               : now_ms;
+        return t->since_ms + (is_pace ? ts->deadline_ms : ts->wait_ms);
+    return is_pace ? now_ms + TURN_PREFETCH_WAIT_MS : now_ms;
 }
 
 /* Those at the front who would wait too long; who came later waits less long for the same time. */

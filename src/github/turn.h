@@ -33,7 +33,7 @@ struct turn {
 struct turns {
     struct net *net;
     struct budget budget;
-    int64_t wait_ms;
+    int64_t wait_ms, deadline_ms;
     struct list waiting[2]; /* by class */
     unsigned count;
     unsigned connections, busy;
@@ -41,8 +41,9 @@ struct turns {
     bool pumping, pump_again;
 };
 
+/* How long a question waits: wait_ms for the quota, deadline_ms for others in the same minute. */
 void turns_init(struct turns *ts, struct net *net, const struct budget_config *budget,
-                unsigned connections, int64_t wait_ms);
+                unsigned connections, int64_t wait_ms, int64_t deadline_ms);
 
 /* Queues; go or refused is called from here or later. again: it has been sent before and goes to
  * the front. -ENOMEM: too many wait. */

@@ -1,0 +1,69 @@
+/*
+ * range_room.h - one range from the inside, for the two files that make it up: range.c (its tries)
+ * and range_answer.c (what an answer of storage is worth).
+ */
+#ifndef GHLOGFS_GITHUB_RANGE_ROOM_H
+#define GHLOGFS_GITHUB_RANGE_ROOM_H
+
+#include "github/log.h"
+#include "github/retry.h"
+#include "net/net.h"
+#include "source.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* What the answer under way turned out to be. */
+enum found {
+    FOUND_NOTHING,  /* no headers yet, or a status that failure.c judges */
+    FOUND_STREAM,   /* the bytes that were asked for */
+    FOUND_COMPLETE, /* the headers alone were enough */
+    FOUND_ABSENT,   /* storage has no log */
+    FOUND_UNPROVED, /* all of a log that may still change: ask about the job first */
+    FOUND_WRONG,    /* not what was asked for; `err` says in which way */
+    FOUND_UNWANTED, /* told() refused the log */
+};
+
+enum range_state { RANGE_IDLE, RANGE_WANTS_URL, RANGE_SENT, RANGE_RESTS, RANGE_INQUIRES };
+
+struct range {
+    struct source_log *log;
+    struct core *core;
+    struct source_bytes *want; /* NULL: only the end is looked at */
+    void (*seen)(struct source_log *log, const struct source_failure *failure);
+    enum range_state state;
+    bool is_dead;
+
+    uint64_t next, to; /* not delivered yet: [next, to) */
+    struct retry retry;
+    struct net_timer timer;
+    struct log_waiter waiter;
+    bool has_inquired; /* once is enough */
+    struct core_errand errand;
+
+    /* The try under way. */
+    struct net_request request;
+    struct log_url *url;
+    char line[64];
+    const char *headers[2];
+    bool after_completion; /* the job was seen completed before it was sent */
+    bool is_all;           /* its body is the whole log, though more than asked for */
+    int status;
+    enum found found;
+    int err;
+    uint64_t at, end; /* in the log: the body's next byte, and where it ends */
+    uint64_t junk;
+};
+
+/* Where this range ends, as far as that is known. */
+uint64_t range_goal(const struct range *r);
+
+/* net's callbacks; they set `found`, and `err` for what was found wrong. */
+int range_take_head(struct net_request *request, int status);
+int range_take_body(struct net_request *request, const void *data, size_t len);
+
+/* A body without a promised length has ended in good order: that is its length. Negative: not
+ * good, or not wanted, as `found` says. */
+int range_take_length(struct range *r);
+
+#endif

@@ -1,0 +1,477 @@
+/* Questions to the API: token, limits, moves, retries, and what comes back as facts. */
+#include "fake_reader.h"
+
+#define QUOTA(remaining, in_s)                                                                     \
+    "X-RateLimit-Limit: 5000\nX-RateLimit-Remaining: " #remaining "\nX-RateLimit-Reset: " in_s "\n"
+
+static struct world w;
+
+/* Somebody who asks one question. */
+struct asker {
+    struct source_facts facts;
+    unsigned ends, next_page;
+    struct source_failure failure;
+    bool not_modified;
+    char body[128], etag[SOURCE_ETAG_LEN];
+};
+
+static struct asker asker, other;
+
+static void asker_done(struct source_facts *f, const struct source_answer *answer)
+{
+    struct asker *a = list_entry(f, struct asker, facts);
+
+    a->ends++;
+    a->failure = answer->failure ? *answer->failure : (struct source_failure){0};
+    a->not_modified = answer->not_modified;
+    a->next_page = answer->next_page;
+    snprintf(a->body, sizeof(a->body), "%.*s", (int)answer->len, answer->body ? answer->body : "");
+    snprintf(a->etag, sizeof(a->etag), "%s", answer->etag);
+}
+
+static void ask(struct asker *a, enum source_question question, enum source_class class)
+{
+    a->facts.question = question;
+    a->facts.repo = octo_hello;
+    a->facts.class = class;
+    a->facts.done = asker_done;
+    a->ends = 0;
+    w.source.ops->want_facts(w.source.self, &a->facts);
+    fake_settle();
+}
+
+static void ask_repo(struct asker *a)
+{
+    ask(a, SOURCE_REPO, SOURCE_DEMAND);
+}
+
+static void assert_refused(const struct asker *a, int err, enum source_reason reason,
+                           int64_t lasts_ms)
+{
+    assert_int_equal(a->ends, 1);
+    assert_int_equal(a->failure.err, err);
+    assert_int_equal(a->failure.reason, reason);
+    if (lasts_ms >= 0)
+        assert_int_equal(a->failure.until_ms - fake.now_ms, lasts_ms);
+}
+
+static void assert_told(const struct asker *a, const char *body)
+{
+    assert_int_equal(a->ends, 1);
+    assert_int_equal(a->failure.err, 0);
+    assert_string_equal(a->body, body);
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    memset(&asker, 0, sizeof(asker));
+    memset(&other, 0, sizeof(other));
+    world_begin(&w);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    world_end(&w);
+    return 0;
+}
+
+/* The world again, with something in the configuration changed. */
+static void reopen(void (*change)(struct api_config *config))
+{
+    struct api_config config = world_config(&w);
+
+    world_end(&w);
+    change(&config);
+    world_open(&w, &config);
+}
+
+/* -- Facts ------------------------------------------------------------------------------------- */
+
+static void answer_comes_with_etag_and_next_page(void **state)
+{
+    (void)state;
+    ask(&asker, SOURCE_RUNS, SOURCE_DEMAND);
+    assert_string_equal(fake_next()->url,
+                        BASE "/repos/octo/hello/actions/runs?per_page=100&page=1");
+    fake_answer(fake_next(), 200, "ETag: W/\"7\"\nLink: <" BASE "/x?page=2>; rel=\"next\"\n",
+                "{\"a\":1}");
+    assert_told(&asker, "{\"a\":1}");
+    assert_string_equal(asker.etag, "W/\"7\"");
+    assert_int_equal(asker.next_page, 2);
+}
+
+static void known_answer_is_asked_for_with_its_etag(void **state)
+{
+    struct api_stats stats;
+
+    (void)state;
+    snprintf(asker.facts.etag, sizeof(asker.facts.etag), "W/\"7\"");
+    ask_repo(&asker);
+    assert_string_equal(fake_asked(fake_next(), "If-None-Match"), "W/\"7\"");
+    fake_answer(fake_next(), 304, "", "");
+    assert_told(&asker, "");
+    assert_true(asker.not_modified);
+    api_read_stats(w.api, &stats);
+    assert_int_equal(stats.requests, 1);
+    assert_int_equal(stats.not_modified, 1);
+    assert_int_equal(stats.limit, -1);
+}
+
+static void unasked_304_is_garbage(void **state)
+{
+    (void)state;
+    ask_repo(&asker);
+    fake_answer(fake_next(), 304, "", "");
+    assert_refused(&asker, -EPROTO, SOURCE_PROTOCOL, 5000);
+}
+
+static void etag_that_would_end_its_line_is_not_sent(void **state)
+{
+    (void)state;
+    snprintf(asker.facts.etag, sizeof(asker.facts.etag), "x\r\nCookie: y");
+    ask_repo(&asker);
+    assert_null(fake_asked(fake_next(), "If-None-Match"));
+}
+
+static void filter_that_no_url_has_is_no_question(void **state)
+{
+    (void)state;
+    snprintf(asker.facts.filter, sizeof(asker.facts.filter), "branch=a b");
+    ask(&asker, SOURCE_RUNS, SOURCE_DEMAND);
+    assert_refused(&asker, -EINVAL, SOURCE_BROKEN, -1);
+    assert_int_equal(fake.count, 0);
+}
+
+/* -- Token ------------------------------------------------------------------------------------- */
+
+static void r7_token_that_would_end_its_line_is_refused(void **state)
+{
+    struct api_config config = world_config(&w);
+    struct api *api;
+
+    (void)state;
+    config.token = "x\r\nHost: y";
+    assert_int_equal(api_create(&config, &api), -EINVAL);
+}
+
+static void bad_token_has_the_token_read_again_once(void **state)
+{
+    (void)state;
+    ask_repo(&asker);
+    ask_repo(&other);
+    fake_answer(fake_next(), 401, "", "{\"message\":\"Bad credentials\"}");
+    fake_answer(fake_next(), 401, "", "{\"message\":\"Bad credentials\"}");
+    assert_int_equal(w.rereads, 1);
+    assert_null(fake_next());
+    api_set_token(w.api, "token-2");
+    assert_string_equal(fake_asked(fake_next(), "Authorization"), "Bearer token-2");
+    fake_answer(fake_next(), 200, "", "{}");
+    assert_told(&asker, "{}");
+    fake_answer(fake_next(), 401, "", "{\"message\":\"Bad credentials\"}");
+    assert_refused(&other, -EACCES, SOURCE_FORBIDDEN, 30000);
+    assert_int_equal(w.rereads, 1);
+}
+
+static void same_token_is_not_tried_again(void **state)
+{
+    (void)state;
+    ask_repo(&asker);
+    fake_answer(fake_next(), 401, "", "");
+    api_set_token(w.api, "token-1");
+    fake_settle();
+    assert_refused(&asker, -EACCES, SOURCE_FORBIDDEN, 30000);
+    assert_int_equal(fake.count, 1);
+}
+
+static void nobody_waits_for_ever_for_the_token(void **state)
+{
+    (void)state;
+    ask_repo(&asker);
+    fake_answer(fake_next(), 401, "", "");
+    fake_advance(10000);
+    assert_refused(&asker, -EACCES, SOURCE_FORBIDDEN, 30000);
+}
+
+static void drop_token(struct api_config *config)
+{
+    config->token = NULL;
+}
+
+static void no_token_is_no_header(void **state)
+{
+    (void)state;
+    reopen(drop_token);
+    ask_repo(&asker);
+    assert_null(fake_asked(fake_next(), "Authorization"));
+    fake_answer(fake_next(), 403, "", "{\"message\":\"Must have admin rights\"}");
+    assert_refused(&asker, -EACCES, SOURCE_FORBIDDEN, 30000);
+    assert_int_equal(w.rereads, 0);
+}
+
+/* -- Limits (R5) ------------------------------------------------------------------------------- */
+
+static void r5_quota_that_returns_within_wait_is_waited_for(void **state)
+{
+    int64_t start_ms = fake.now_ms;
+
+    (void)state;
+    ask_repo(&asker);
+    fake_answer(fake_next(), 403, "Date: Fri, 15 Jan 2027 08:00:00 GMT\n" QUOTA(0, "1800000030"),
+                "{\"message\":\"API rate limit exceeded\"}");
+    assert_null(fake_next());
+    assert_int_equal(asker.ends, 0);
+    fake_answer(fake_next_within(WAIT_MS), 200, "", "{}");
+    assert_told(&asker, "{}");
+    assert_in_range(fake.now_ms - start_ms, 30000, 32000);
+}
+
+static void r5_quota_that_returns_later_is_edquot_for_all(void **state)
+{
+    (void)state;
+    ask_repo(&asker);
+    fake_answer(fake_next(), 429, "Date: Fri, 15 Jan 2027 08:00:00 GMT\n" QUOTA(0, "1800001800"),
+                "{\"message\":\"API rate limit exceeded\"}");
+    assert_refused(&asker, -EDQUOT, SOURCE_LIMITED, 1801000);
+    ask_repo(&other);
+    assert_refused(&other, -EDQUOT, SOURCE_LIMITED, 1801000);
+    assert_int_equal(fake.count, 1);
+}
+
+static void r5_retry_after_holds_everything_back(void **state)
+{
+    int64_t start_ms = fake.now_ms;
+
+    (void)state;
+    ask_repo(&asker);
+    fake_answer(fake_next(), 403, "Retry-After: 20\n",
+                "{\"message\":\"You have exceeded a secondary rate limit\"}");
+    ask_repo(&other);
+    assert_null(fake_next());
+    assert_non_null(fake_next_within(WAIT_MS));
+    assert_in_range(fake.now_ms - start_ms, 20000, 22000);
+}
+
+static void r5_no_more_are_sent_than_connections_and_the_rest_in_order(void **state)
+{
+    static struct asker crowd[40];
+
+    (void)state;
+    memset(crowd, 0, sizeof(crowd));
+    for (size_t i = 0; i < 40; i++) {
+        crowd[i].facts.id = i + 1;
+        ask(&crowd[i], SOURCE_RUN, i < 30 ? SOURCE_PREFETCH : SOURCE_DEMAND);
+    }
+    assert_int_equal(fake.count, 32);
+    /* Demand came last, and is next. */
+    fake_answer(fake_next(), 200, "", "{}");
+    assert_string_equal(list_entry(fake.sent.prev, struct net_request, link)->url,
+                        BASE "/repos/octo/hello/actions/runs/33");
+    while (fake_next())
+        fake_answer(fake_next(), 200, "", "{}");
+    for (size_t i = 0; i < 40; i++)
+        assert_told(&crowd[i], "{}");
+}
+
+static void r5_at_most_900_in_a_minute(void **state)
+{
+    static struct asker crowd[1000];
+    int64_t start_ms = fake.now_ms;
+
+    (void)state;
+    memset(crowd, 0, sizeof(crowd));
+    for (size_t i = 0; i < 1000; i++)
+        ask_repo(&crowd[i]);
+    while (fake_next())
+        fake_answer(fake_next(), 200, "", "{}");
+    assert_int_equal(fake.count, 900);
+    assert_null(fake_next_within(59999));
+    while (fake_next_within(DEADLINE_MS))
+        fake_answer(fake_next(), 200, "", "{}");
+    for (size_t i = 0; i < 1000; i++)
+        assert_told(&crowd[i], "{}");
+    assert_in_range(fake.now_ms - start_ms, 60000, 65000);
+}
+
+static void prefetch_that_may_not_go_fails_at_once(void **state)
+{
+    (void)state;
+    ask_repo(&asker);
+    fake_answer(fake_next(), 200, "Date: Fri, 15 Jan 2027 08:00:00 GMT\n" QUOTA(500, "1800001800"),
+                "{}");
+    ask(&other, SOURCE_REPO, SOURCE_PREFETCH);
+    assert_refused(&other, -EDQUOT, SOURCE_LIMITED, -1);
+    ask_repo(&other);
+    assert_non_null(fake_next());
+}
+
+/* -- Moves (S15, R7) --------------------------------------------------------------------------- */
+
+static void s15_moved_repository_is_followed_with_the_token(void **state)
+{
+    (void)state;
+    ask_repo(&asker);
+    fake_answer(fake_next(), 301, "Location: " BASE "/repositories/7\n", "{}");
+    assert_string_equal(fake_next()->url, BASE "/repositories/7");
+    assert_string_equal(fake_asked(fake_next(), "Authorization"), "Bearer token-1");
+    fake_answer(fake_next(), 307, "Location: /repositories/8\n", "{}");
+    assert_string_equal(fake_next()->url, BASE "/repositories/8");
+    fake_answer(fake_next(), 200, "", "{\"id\":8}");
+    assert_told(&asker, "{\"id\":8}");
+}
+
+static void s15_moves_without_end_are_garbage(void **state)
+{
+    (void)state;
+    ask_repo(&asker);
+    for (int i = 0; i < 4; i++)
+        fake_answer(fake_next(), 301, "Location: " BASE "/repositories/7\n", "{}");
+    assert_refused(&asker, -EPROTO, SOURCE_PROTOCOL, 5000);
+    assert_int_equal(fake.count, 4);
+}
+
+static void r7_token_does_not_follow_to_another_host(void **state)
+{
+    static const char *const to[] = {
+        "https://evil.example.com/repositories/7",
+        "http://api.example.com/repositories/7",
+        "https://api.example.com:8443/x",
+        "https://u@api.example.com/x",
+        "//evil.example.com/x",
+        "https://api.example.com@evil.example.com/",
+    };
+    char headers[256];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(to) / sizeof(to[0]); i++) {
+        ask_repo(&asker);
+        snprintf(headers, sizeof(headers), "Location: %s\n", to[i]);
+        fake_answer(fake_next(), 301, headers, "{}");
+        assert_refused(&asker, -EPROTO, SOURCE_PROTOCOL, 5000);
+        assert_null(fake_next());
+    }
+}
+
+/* -- Retries (R1) ------------------------------------------------------------------------------ */
+
+static void r1_trouble_of_the_api_is_not_noticed(void **state)
+{
+    (void)state;
+    ask_repo(&asker);
+    fake_answer(fake_next(), 502, "", "<html>");
+    fake_fail(fake_next_within(10000), -EIO);
+    fake_cut(fake_next_within(10000), 200, "", "{\"a\"", 4, -EIO);
+    fake_answer(fake_next_within(10000), 200, "", "{\"a\":1}");
+    assert_told(&asker, "{\"a\":1}");
+}
+
+static void r1_name_server_that_never_answers_is_timed_out(void **state)
+{
+    int64_t start_ms = fake.now_ms;
+    unsigned tries = 0;
+
+    (void)state;
+    ask_repo(&asker);
+    while (asker.ends == 0 && tries < 100) {
+        struct net_request *q = fake_next_within(DEADLINE_MS);
+        fake.now_ms += 30000;
+        fake_fail(q, -ETIMEDOUT);
+        tries++;
+    }
+    assert_refused(&asker, -ETIMEDOUT, SOURCE_UNREACHABLE, 5000);
+    assert_in_range(fake.now_ms - start_ms, DEADLINE_MS, DEADLINE_MS + 30000);
+}
+
+static void body_over_the_bound_is_garbage(void **state)
+{
+    (void)state;
+    ask_repo(&asker);
+    assert_int_equal(fake_next()->body_max, 16 << 20);
+    fake_cut(fake_next(), 200, "", "{", 1, -EFBIG);
+    assert_refused(&asker, -EPROTO, SOURCE_PROTOCOL, 5000);
+}
+
+/* -- Nothing is asked -------------------------------------------------------------------------- */
+
+static void go_offline(struct api_config *config)
+{
+    config->offline = true;
+}
+
+static void offline_asks_nothing(void **state)
+{
+    struct reader r;
+
+    (void)state;
+    reopen(go_offline);
+    ask_repo(&asker);
+    assert_refused(&asker, -EHOSTUNREACH, SOURCE_OFFLINE, -1);
+    reader_open(&r, &w, false);
+    reader_want(&r, 0, 10, SOURCE_DEMAND);
+    assert_failed(&r, -EHOSTUNREACH, SOURCE_OFFLINE, -1);
+    reader_close(&r);
+    assert_int_equal(fake.count, 0);
+}
+
+static void closing_ends_questions_in_every_state(void **state)
+{
+    static struct asker waits, rests, token;
+
+    (void)state;
+    memset(&waits, 0, sizeof(waits));
+    memset(&rests, 0, sizeof(rests));
+    memset(&token, 0, sizeof(token));
+    ask_repo(&rests);
+    fake_answer(fake_next(), 500, "", "");
+    ask_repo(&token);
+    fake_answer(fake_next(), 401, "", "");
+    ask_repo(&asker);
+    ask_repo(&other);
+    fake_answer(fake_last(), 403, "Retry-After: 20\n", "");
+    ask_repo(&waits);
+    api_close(w.api);
+    fake_settle();
+    assert_refused(&rests, -ECONNABORTED, SOURCE_CLOSING, -1);
+    assert_refused(&token, -ECONNABORTED, SOURCE_CLOSING, -1);
+    assert_refused(&asker, -ECONNABORTED, SOURCE_CLOSING, -1);
+    assert_refused(&other, -ECONNABORTED, SOURCE_CLOSING, -1);
+    assert_refused(&waits, -ECONNABORTED, SOURCE_CLOSING, -1);
+    api_set_token(w.api, "token-2");
+    fake_settle();
+    assert_null(fake_next());
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        TEST(answer_comes_with_etag_and_next_page),
+        TEST(known_answer_is_asked_for_with_its_etag),
+        TEST(unasked_304_is_garbage),
+        TEST(etag_that_would_end_its_line_is_not_sent),
+        TEST(filter_that_no_url_has_is_no_question),
+        TEST(r7_token_that_would_end_its_line_is_refused),
+        TEST(bad_token_has_the_token_read_again_once),
+        TEST(same_token_is_not_tried_again),
+        TEST(nobody_waits_for_ever_for_the_token),
+        TEST(no_token_is_no_header),
+        TEST(r5_quota_that_returns_within_wait_is_waited_for),
+        TEST(r5_quota_that_returns_later_is_edquot_for_all),
+        TEST(r5_retry_after_holds_everything_back),
+        TEST(r5_no_more_are_sent_than_connections_and_the_rest_in_order),
+        TEST(r5_at_most_900_in_a_minute),
+        TEST(prefetch_that_may_not_go_fails_at_once),
+        TEST(s15_moved_repository_is_followed_with_the_token),
+        TEST(s15_moves_without_end_are_garbage),
+        TEST(r7_token_does_not_follow_to_another_host),
+        TEST(r1_trouble_of_the_api_is_not_noticed),
+        TEST(r1_name_server_that_never_answers_is_timed_out),
+        TEST(body_over_the_bound_is_garbage),
+        TEST(offline_asks_nothing),
+        TEST(closing_ends_questions_in_every_state),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
