@@ -45,6 +45,9 @@ struct waiter {
     struct pending *on;   /* hall lock; NULL when not parked */
     uint64_t first, last; /* the part waited for (pages of a log); set by pending_park */
     int64_t since_ms;     /* hall lock; first seen by pending_hall_expire, 0 = not yet */
+    /* The waiter's own: when its operation first asked, kept while it asks again, so that what came
+     * for it does not grow old meanwhile; 0 = not yet. */
+    int64_t began_ms;
     /* err 0: ask again; negative errno: that is the answer. */
     void (*wake)(struct waiter *w, int err);
 };

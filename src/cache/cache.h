@@ -35,6 +35,12 @@ struct cache_config {
     unsigned idle_max; /* unpublished logs kept open though nobody reads them */
 };
 
+/*
+ * A log whose id has this bit is derived: made of a job's log by `derived` (cleaned text). It is
+ * filled, kept, published and evicted like any other; what is below 2^53 of its id is the job's.
+ */
+#define CACHE_DERIVED (UINT64_C(1) << 63)
+
 /* What the caller knows of the job, at no cost; zeroed where nothing is known. */
 struct log_hint {
     bool completed;       /* the job was seen completed */
@@ -70,6 +76,9 @@ struct log_slice {
 
 int cache_create(const struct cache_config *config, struct cache **ret_cache);
 
+/* Who makes derived logs; before any is held. Its bytes() may be called on one other thread. */
+void cache_set_maker(struct cache *c, const struct source *maker);
+
 /* Ends the writer thread after what it has; call once the source is silent. */
 void cache_stop(struct cache *c);
 void cache_destroy(struct cache *c);
@@ -84,6 +93,14 @@ void log_release(struct log *log);
  */
 int log_get_stat(struct log *log, const struct repo_name *name, const struct log_hint *hint,
                  struct waiter *w, struct log_stat *ret_stat);
+
+/* The same from memory and disk, without asking for anything: -EAGAIN: nothing is known. May park
+ * while another reads the disk. */
+int log_find_stat(struct log *log, const struct repo_name *name, struct waiter *w,
+                  struct log_stat *ret_stat);
+
+/* 0 when the whole of a final log is here or on disk; else it is on its way: PENDING_PARKED, or -errno. */
+int log_fetch_all(struct log *log, const struct repo_name *name, struct waiter *w);
 
 /* The same from what is known now; -EAGAIN: nothing is. Never parks, never reads the disk. */
 int log_peek_stat(struct log *log, const struct repo_name *name, struct log_stat *ret_stat);

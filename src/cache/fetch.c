@@ -29,7 +29,7 @@ static void on_done(struct source_bytes *b, const struct source_failure *failure
 static void run_request(struct writer_task *task)
 {
     struct fetch *f = list_entry(task, struct fetch, task);
-    struct source *source = &f->log->cache->config.source;
+    struct source *source = log_get_source(f->log);
     int rc = fill_reserve(f->log, f->b.from, f->b.to);
 
     if (rc)
@@ -78,7 +78,7 @@ static struct source_log *ensure_source(struct log *log, const struct repo_name 
                                         bool completed)
 {
     struct cache *c = log->cache;
-    struct source *source = &c->config.source;
+    struct source *source = log_get_source(log);
     struct source_log *handle;
 
     pthread_mutex_lock(&c->lock);
@@ -106,7 +106,7 @@ static struct source_log *ensure_source(struct log *log, const struct repo_name 
 
 void fetch_send(struct log *log, const struct repo_name *name, bool completed, struct list *planned)
 {
-    struct source *source = &log->cache->config.source;
+    struct source *source = log_get_source(log);
     struct source_log *handle = ensure_source(log, name, completed);
     struct list *link;
 

@@ -207,7 +207,7 @@ static struct proof *find_proof(struct log *log, const struct repo_name *name, b
     p->log = log;
     p->facts.question = SOURCE_JOB;
     p->facts.repo = *name;
-    p->facts.id = log->job;
+    p->facts.id = log->job & NAME_ID_MAX;
     p->facts.done = on_proof_done;
     list_push_back(&log->proofs, &p->in_log);
     log_use(log);
@@ -450,7 +450,7 @@ static void take_step(struct log *log, const struct repo_name *name, const struc
     if (step->load)
         load_log(log, name);
     if (step->check)
-        source->ops->log_check(log->source, on_checked);
+        log_get_source(log)->ops->log_check(log->source, on_checked);
     if (step->prove_new)
         source->ops->want_facts(source->self, &step->proof->facts);
     if (!list_is_empty(&step->planned))
@@ -475,6 +475,29 @@ int log_get_stat(struct log *log, const struct repo_name *name, const struct log
         if (rc != PENDING_PARKED)
             return rc;
         if (!step.load && pending_park(&log->wait, w, turn, LOG_PART_FACTS, LOG_PART_FACTS))
+            return PENDING_PARKED;
+    }
+}
+
+int log_find_stat(struct log *log, const struct repo_name *name, struct waiter *w,
+                  struct log_stat *ret_stat)
+{
+    struct cache *c = log->cache;
+
+    for (;;) {
+        uint64_t turn = pending_turn(&log->wait);
+        enum log_phase phase;
+
+        pthread_mutex_lock(&c->lock);
+        phase = log->phase;
+        if (phase == LOG_NEW)
+            log->phase = LOG_LOADING;
+        pthread_mutex_unlock(&c->lock);
+        if (phase == LOG_NEW)
+            load_log(log, name);
+        else if (phase != LOG_LOADING)
+            return log_peek_stat(log, name, ret_stat);
+        else if (pending_park(&log->wait, w, turn, LOG_PART_FACTS, LOG_PART_FACTS))
             return PENDING_PARKED;
     }
 }

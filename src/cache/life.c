@@ -40,6 +40,18 @@ out_free:
     return rc;
 }
 
+void cache_set_maker(struct cache *c, const struct source *maker)
+{
+    c->maker = *maker;
+}
+
+struct source *log_get_source(struct log *log)
+{
+    struct cache *c = log->cache;
+
+    return log->job & CACHE_DERIVED ? &c->maker : &c->config.source;
+}
+
 void cache_stop(struct cache *c)
 {
     if (c)
@@ -133,7 +145,7 @@ void log_release_source(struct log *log)
     }
     pthread_mutex_unlock(&c->lock);
     if (source)
-        c->config.source.ops->log_release(source, log_source_released);
+        log_get_source(log)->ops->log_release(source, log_source_released);
 }
 
 void log_unuse(struct log *log)

@@ -109,6 +109,7 @@ struct writer;
 
 struct cache {
     struct cache_config config;
+    struct source maker; /* of derived logs */
     struct writer *writer;
     pthread_mutex_t lock;
     /* lock */
@@ -120,6 +121,9 @@ struct cache {
 };
 
 /* --- life.c: counting, finding, letting go --- */
+
+/* Where this log's bytes come from. */
+struct source *log_get_source(struct log *log);
 
 /* Lock held. */
 void log_use(struct log *log);

@@ -13,7 +13,7 @@
 #include <stdint.h>
 
 #define PLAN_JUMP (UINT64_C(128) << 10) /* what a jump brings at least: the kernel's readahead */
-#define PLAN_WHOLE (UINT64_C(1) << 20)        /* a log up to this comes in one range (S3) */
+#define PLAN_WHOLE (UINT64_C(1) << 20)  /* a log up to this comes in one range (S3) */
 #define PLAN_SEQUENTIAL (UINT64_C(512) << 10) /* read in a row before a window opens */
 #define PLAN_RANGE (UINT64_C(4) << 20)        /* the smallest range within a window */
 #define PLAN_RANGE_LARGE (UINT64_C(8) << 20)  /* once the window is wide */

@@ -166,6 +166,57 @@ static int plan_read(struct log_reader *r, uint64_t offset, size_t len, struct l
     return rc;
 }
 
+/* Lock held. A range that has just failed is not asked for again at once. */
+static int recent_fault(const struct log *log, uint64_t page)
+{
+    const struct log_fault *fault = &log->fault;
+
+    if (!fault->err || page < fault->first || page > fault->last)
+        return 0;
+    return log->cache->config.now_ms() < fault->until_ms ? fault->err : 0;
+}
+
+/* Lock held. Which page to wait for so as to be woken once for each range; plans what is missing. */
+static int plan_all(struct log *log, struct list *planned, uint64_t *ret_page)
+{
+    uint64_t count = pages_for(log->meta.size), page = 0, from, to;
+    const struct fetch *f;
+    int rc;
+
+    while (page < count && pages_get(&log->pages, page) != PAGE_ABSENT)
+        page++;
+    if (page == count)
+        return 0;
+    from = page << PAGE_SHIFT;
+    to = log->meta.size - from < PLAN_WINDOW_MAX ? log->meta.size : from + PLAN_WINDOW_MAX;
+    rc = recent_fault(log, page);
+    if (!rc)
+        rc = plan_gaps(log, from, to, PLAN_RANGE_LARGE, false, planned);
+    f = rc ? NULL : fetch_covering(log, page, false);
+    *ret_page = f ? page_of(f->to - 1) : page;
+    return rc ? rc : PENDING_PARKED;
+}
+
+int log_fetch_all(struct log *log, const struct repo_name *name, struct waiter *w)
+{
+    struct cache *c = log->cache;
+
+    for (;;) {
+        uint64_t turn = pending_turn(&log->wait), page = 0;
+        struct list planned;
+        int rc;
+
+        list_init(&planned);
+        pthread_mutex_lock(&c->lock);
+        rc = log->phase == LOG_KNOWN && log->meta.final ? plan_all(log, &planned, &page) : -EAGAIN;
+        pthread_mutex_unlock(&c->lock);
+        if (!list_is_empty(&planned))
+            fetch_send(log, name, true, &planned);
+        if (rc != PENDING_PARKED || pending_park(&log->wait, w, turn, page, page))
+            return rc;
+    }
+}
+
 /* --- reading --- */
 
 /* Lock held. The first page of [offset, end) that is not here; true if there is one. */
@@ -178,16 +229,6 @@ static bool find_missing(const struct log *log, uint64_t offset, uint64_t end, u
         }
     }
     return false;
-}
-
-/* Lock held. A range that has just failed is not asked for again at once. */
-static int recent_fault(const struct log *log, uint64_t page)
-{
-    const struct log_fault *fault = &log->fault;
-
-    if (!fault->err || page < fault->first || page > fault->last)
-        return 0;
-    return log->cache->config.now_ms() < fault->until_ms ? fault->err : 0;
 }
 
 enum look_at { LOOK_ANSWER, LOOK_REOPEN, LOOK_CHECK, LOOK_WAIT };

@@ -15,6 +15,7 @@ struct writer {
     struct ring ring;
     pthread_t thread;
     bool joined;
+    pthread_mutex_t put_lock; /* the network and the maker of derived logs take turns */
     pthread_mutex_t lock;
     pthread_cond_t work;
     /* lock */
@@ -43,8 +44,11 @@ void writer_post(struct writer *w, struct writer_task *task)
 
 bool writer_put(struct writer *w, struct fetch *f, uint64_t offset, const void *data, size_t len)
 {
-    bool put = ring_put(&w->ring, f, offset, data, len);
+    bool put;
 
+    pthread_mutex_lock(&w->put_lock);
+    put = ring_put(&w->ring, f, offset, data, len);
+    pthread_mutex_unlock(&w->put_lock);
     kick(w);
     return put;
 }
@@ -61,14 +65,17 @@ void writer_end(struct writer *w, struct fetch *f)
 
 static bool write_pieces(struct writer *w)
 {
-    struct source *source = &w->cache->config.source;
+    struct source *source = &w->cache->config.source, *maker = &w->cache->maker;
     struct ring_piece piece;
     unsigned n = 0;
 
     while (n < PIECES_A_TURN && ring_peek(&w->ring, &piece)) {
         fill_write(piece.owner, piece.offset, piece.data, piece.len);
-        if (ring_release(&w->ring))
+        if (ring_release(&w->ring)) {
             source->ops->resume(source->self);
+            if (maker->ops)
+                maker->ops->resume(maker->self);
+        }
         n++;
     }
     return n > 0;
@@ -144,6 +151,7 @@ int writer_create(struct cache *c, struct writer **ret_writer)
     rc = ring_init(&w->ring);
     if (rc)
         goto out_free;
+    pthread_mutex_init(&w->put_lock, NULL);
     pthread_mutex_init(&w->lock, NULL);
     pthread_cond_init(&w->work, NULL);
     rc = -pthread_create(&w->thread, NULL, run_writer, w);
@@ -155,6 +163,7 @@ int writer_create(struct cache *c, struct writer **ret_writer)
 out_ring:
     pthread_cond_destroy(&w->work);
     pthread_mutex_destroy(&w->lock);
+    pthread_mutex_destroy(&w->put_lock);
     ring_finish(&w->ring);
 out_free:
     free(w);
@@ -180,6 +189,7 @@ void writer_destroy(struct writer *w)
     writer_stop(w);
     pthread_cond_destroy(&w->work);
     pthread_mutex_destroy(&w->lock);
+    pthread_mutex_destroy(&w->put_lock);
     ring_finish(&w->ring);
     free(w);
 }

@@ -173,12 +173,13 @@ static bool may_show_old(enum source_reason reason)
 }
 
 /* Lock held. */
-static bool is_fresh(const struct entry *e, int64_t now)
+static bool is_fresh(const struct entry *e, int64_t now, int64_t began)
 {
     if (!e->answer)
         return false;
     return e->answer->view.settled ||
-           (e->answered_ms && now - e->answered_ms < e->catalog->config.fresh_ms);
+           (e->answered_ms && (now - e->answered_ms < e->catalog->config.fresh_ms ||
+                               (began && e->answered_ms >= began)));
 }
 
 /* Lock held. The caller knows more than when it was asked before: what has ended may now settle. */
@@ -230,9 +231,13 @@ static void start_asking(struct entry *e, int64_t now, struct steps *steps)
 }
 
 /* Lock held. One look; PENDING_PARKED: take the steps, then park. */
-static int look(struct entry *e, struct steps *steps, const struct catalog_answer **ret_answer)
+static int look(struct entry *e, struct waiter *w, struct steps *steps,
+                const struct catalog_answer **ret_answer)
 {
     int64_t now = e->catalog->config.now_ms();
+
+    if (!w->began_ms)
+        w->began_ms = now;
 
     if (e->phase == ENTRY_NEW) {
         e->phase = ENTRY_LOADING;
@@ -241,7 +246,7 @@ static int look(struct entry *e, struct steps *steps, const struct catalog_answe
     }
     if (e->phase == ENTRY_LOADING)
         return PENDING_PARKED;
-    if (is_fresh(e, now)) {
+    if (is_fresh(e, now, w->began_ms)) {
         *ret_answer = take_answer(e);
         return 0;
     }
@@ -290,7 +295,7 @@ int catalog_ask(struct catalog *c, const struct catalog_question *q, struct wait
 
         pthread_mutex_lock(&c->lock);
         learn_end(e, q);
-        rc = look(e, &steps, ret_answer);
+        rc = look(e, w, &steps, ret_answer);
         pthread_mutex_unlock(&c->lock);
         take_steps(e, &steps);
         if (rc != PENDING_PARKED)
@@ -302,8 +307,29 @@ int catalog_ask(struct catalog *c, const struct catalog_question *q, struct wait
     return rc;
 }
 
-int catalog_peek(struct catalog *c, const struct catalog_question *q,
-                 const struct catalog_answer **ret_answer)
+void catalog_want(struct catalog *c, const struct catalog_question *q, struct waiter *w)
+{
+    struct entry *e = entry_get(c, q);
+    const struct catalog_answer *answer;
+    struct steps steps;
+
+    if (!e)
+        return;
+    do {
+        steps = (struct steps){0};
+        answer = NULL;
+        pthread_mutex_lock(&c->lock);
+        learn_end(e, q);
+        look(e, w, &steps, &answer);
+        pthread_mutex_unlock(&c->lock);
+        catalog_answer_release(answer);
+        take_steps(e, &steps);
+    } while (steps.load);
+    entry_put(e);
+}
+
+static int peek(struct catalog *c, const struct catalog_question *q, bool fresh,
+                const struct catalog_answer **ret_answer)
 {
     char key[ENTRY_KEY_LEN] = {0};
     struct entry *e;
@@ -312,12 +338,24 @@ int catalog_peek(struct catalog *c, const struct catalog_question *q,
     make_key(q, key);
     pthread_mutex_lock(&c->lock);
     e = find_entry(c, key);
-    if (e && e->answer) {
+    if (e && e->answer && (!fresh || is_fresh(e, c->config.now_ms(), 0))) {
         *ret_answer = take_answer(e);
         rc = 0;
     }
     pthread_mutex_unlock(&c->lock);
     return rc;
+}
+
+int catalog_peek(struct catalog *c, const struct catalog_question *q,
+                 const struct catalog_answer **ret_answer)
+{
+    return peek(c, q, false, ret_answer);
+}
+
+int catalog_peek_fresh(struct catalog *c, const struct catalog_question *q,
+                       const struct catalog_answer **ret_answer)
+{
+    return peek(c, q, true, ret_answer);
 }
 
 /* --- JSON --- */

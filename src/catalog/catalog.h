@@ -65,9 +65,16 @@ void catalog_destroy(struct catalog *c);
 int catalog_ask(struct catalog *c, const struct catalog_question *q, struct waiter *w,
                 const struct catalog_answer **ret_answer);
 
-/* The same from memory only; -EAGAIN: nothing is known. However old. */
+/* Begins to ask, if need be, for whoever will ask with this waiter: so that several are asked at once. */
+void catalog_want(struct catalog *c, const struct catalog_question *q, struct waiter *w);
+
+/* The same as catalog_ask from memory only; -EAGAIN: nothing is known. However old. */
 int catalog_peek(struct catalog *c, const struct catalog_question *q,
                  const struct catalog_answer **ret_answer);
+
+/* The same, but only what is fresh. */
+int catalog_peek_fresh(struct catalog *c, const struct catalog_question *q,
+                       const struct catalog_answer **ret_answer);
 
 void catalog_answer_release(const struct catalog_answer *a);
 
