@@ -17,7 +17,7 @@
 
 _Static_assert(sizeof(((struct store_backing *)0)->temp) == STORE_TEMP_LEN, "one kind of name");
 
-/* -- Open and close ----------------------------------------------------------------------------- */
+/* -- Open and close ---------------------------------------------------------------------------- */
 
 static int open_memory(struct store_backing *ret_b)
 {
@@ -69,7 +69,7 @@ void store_backing_close(struct store *s, struct store_backing *b)
     b->reserved = 0;
 }
 
-/* -- Reserve ------------------------------------------------------------------------------------ */
+/* -- Reserve ----------------------------------------------------------------------------------- */
 
 /* Adds to what is held in memory if that stays within the bound. */
 static int hold(struct store *s, uint64_t more)
@@ -148,7 +148,7 @@ int store_backing_reserve(struct store *s, struct store_backing *b, uint64_t fro
     return 0;
 }
 
-/* -- From disk to memory ------------------------------------------------------------------------ */
+/* -- From disk to memory ----------------------------------------------------------------------- */
 
 /* Copies what is there of a page: a log's last page ends with the file. */
 static int copy_page(int from, int to, uint64_t page, char *buffer)

@@ -1,6 +1,6 @@
 /*
- * dir.c - the way to the directory: every component is opened and checked by its descriptor, so what
- * was checked is what is used, whatever happens to the path meanwhile.
+ * dir.c - the way to the directory: every component is opened and checked by its descriptor, so
+ * what was checked is what is used, whatever happens to the path meanwhile.
  */
 #include "diag.h"
 #include "store/room.h"
@@ -200,9 +200,9 @@ int store_dir_make(int root, const char *path)
     return 0;
 }
 
-/* A flock, so that it goes with its owner; opened anew each time, so that threads exclude each other
- * too. One who is stopped while holding it must not stop everybody: the wait has an end. */
-int store_dir_lock(int root)
+/* A flock, so that it goes with its owner; opened anew each time, so that threads exclude each
+ * other too. One who is stopped while holding it must not stop everybody: the wait has an end. */
+int store_dir_lock(int root, bool wait)
 {
     int fd = openat(root, "lock", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
 
@@ -211,7 +211,7 @@ int store_dir_lock(int root)
     for (int i = 0; i < LOCK_TRIES; i++) {
         if (!flock(fd, LOCK_EX | LOCK_NB))
             return fd;
-        if (errno != EWOULDBLOCK && errno != EINTR)
+        if (!wait || (errno != EWOULDBLOCK && errno != EINTR))
             break;
         poll(NULL, 0, LOCK_WAIT_MS);
     }

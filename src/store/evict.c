@@ -79,7 +79,8 @@ static uint64_t surplus(struct store *s, uint64_t published, uint64_t more)
     return sum > s->cache_size ? sum - s->cache_size + s->cache_size / SLACK_PART : 0;
 }
 
-/* One look, and at least `bytes` away, or as many as cache_size wants. 1: there may be more to do. */
+/* One look, and at least `bytes` away, or as many as cache_size wants. 1: there may be more to
+ * do. */
 static int evict_locked(struct store *s, int root, uint64_t more, uint64_t bytes, uint64_t *freed)
 {
     uint64_t goal, now;
@@ -112,7 +113,7 @@ static void evict(struct store *s, uint64_t more, uint64_t bytes)
     root = store_dir_get(s);
     if (root < 0)
         return;
-    lock = store_dir_lock(root);
+    lock = store_dir_lock(root, true);
     atomic_store(&s->patience, lock == -EBUSY ? PATIENCE : 0);
     for (int i = 0; lock >= 0 && rc == 1 && i < ROUNDS; i++)
         rc = evict_locked(s, root, more, freed < bytes ? bytes - freed : 0, &freed);

@@ -15,14 +15,15 @@
 
 #define NAME_TRIES 100
 
-/* -- Temporary files ---------------------------------------------------------------------------- */
+/* -- Temporary files --------------------------------------------------------------------------- */
 
 static void next_name(struct store *s, char name[STORE_TEMP_LEN])
 {
     snprintf(name, STORE_TEMP_LEN, "tmp/%d.%u", (int)getpid(), atomic_fetch_add(&s->serial, 1));
 }
 
-/* Creates and locks; whoever clears v1/tmp may have been quicker, then it is gone or being locked. */
+/* Creates and locks; whoever clears v1/tmp may have been quicker, then it is gone or being
+ * locked. */
 static int open_named(struct store *s, struct store_temp *t)
 {
     for (int i = 0; i < NAME_TRIES; i++) {
@@ -168,7 +169,7 @@ void store_temp_clear(int root)
     closedir(dir);
 }
 
-/* -- Small files -------------------------------------------------------------------------------- */
+/* -- Small files ------------------------------------------------------------------------------- */
 
 static int write_all(int fd, const void *data, size_t len)
 {

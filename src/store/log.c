@@ -20,7 +20,7 @@ static void log_path(const char *host, uint64_t job, const char *ending, char pa
              ending);
 }
 
-/* -- Metas -------------------------------------------------------------------------------------- */
+/* -- Metas ------------------------------------------------------------------------------------- */
 
 int store_load_meta(struct store *s, uint64_t job, struct store_meta *ret_meta)
 {
@@ -58,7 +58,7 @@ int store_save_meta(struct store *s, uint64_t job, const struct store_meta *meta
     return rc;
 }
 
-/* -- Reading ------------------------------------------------------------------------------------ */
+/* -- Reading ----------------------------------------------------------------------------------- */
 
 /* The file of a log if it has the right size. Writing is for mending pages, so it is not needed. */
 static int open_log(int root, const char *path, uint64_t size)
@@ -130,7 +130,7 @@ void store_mark_used(struct store *s, uint64_t job, int fd)
         (void)futimens(fd, NULL); /* a cache that cannot be written stays as it is */
 }
 
-/* -- Publishing --------------------------------------------------------------------------------- */
+/* -- Publishing -------------------------------------------------------------------------------- */
 
 static uint64_t pages_of(uint64_t size)
 {

@@ -21,7 +21,7 @@ static uint64_t pages_of(uint64_t size)
     return size / STORE_PAGE_SIZE + (size % STORE_PAGE_SIZE != 0);
 }
 
-/* -- Writing ------------------------------------------------------------------------------------ */
+/* -- Writing ----------------------------------------------------------------------------------- */
 
 static unsigned char *put_bytes(unsigned char *at, const void *data, size_t len)
 {
@@ -104,7 +104,7 @@ int meta_encode(const struct store_meta *m, const char *host, uint64_t job, void
     return 0;
 }
 
-/* -- Reading ------------------------------------------------------------------------------------ */
+/* -- Reading ----------------------------------------------------------------------------------- */
 
 /* What is left to read. Once `bad`, it stays so, and all that is read is zero. */
 struct reader {
@@ -223,7 +223,7 @@ int meta_decode(const void *data, size_t len, const char *host, uint64_t job,
     return 0;
 }
 
-/* -- The struct --------------------------------------------------------------------------------- */
+/* -- The struct -------------------------------------------------------------------------------- */
 
 void store_meta_finish(struct store_meta *m)
 {

@@ -23,7 +23,7 @@
 #define COMPONENT_MAX 250
 #define DEPTH_MAX 12
 
-/* -- The form ----------------------------------------------------------------------------------- */
+/* -- The form ---------------------------------------------------------------------------------- */
 
 static bool is_component(const char *s, size_t len)
 {
@@ -88,7 +88,7 @@ int record_open(const char *host, const char *key, const void *file, size_t file
     return 0;
 }
 
-/* -- The files ---------------------------------------------------------------------------------- */
+/* -- The files --------------------------------------------------------------------------------- */
 
 static void fact_path(struct store *s, const char *key, const char *ending,
                       char path[STORE_PATH_LEN])

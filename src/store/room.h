@@ -2,8 +2,8 @@
  * room.h - inside the store: the struct and what its files know of each other.
  *
  * The directory is reached by one file descriptor, that of v1/. It can be replaced while others use
- * it (the directory was deleted and made anew), so everybody works on a duplicate: store_dir_get, and
- * close it. No lock is held across a call that goes to the disk.
+ * it (the directory was deleted and made anew), so everybody works on a duplicate: store_dir_get,
+ * and close it. No lock is held across a call that goes to the disk.
  */
 #ifndef GHLOGFS_STORE_ROOM_H
 #define GHLOGFS_STORE_ROOM_H
@@ -54,15 +54,16 @@ int store_dir_enter(struct store *s);
 int store_dir_get(struct store *s);
 /* Makes the directories that lead to a path. */
 int store_dir_make(int root, const char *path);
-/* The lock of v1/ for the caller to close. -EBUSY: others hold it for longer than one waits. */
-int store_dir_lock(int root);
+/* The lock of v1/ for the caller to close. -EBUSY: others hold it, for longer
+ * than one waits (a second). */
+int store_dir_lock(int root, bool wait);
 
 /* -- file.c: files without a name, or not yet with theirs -------------------------------------- */
 
 #define STORE_TEMP_LEN 32 /* as in struct store_backing */
 
-/* A file in v1/tmp and the root it is in. With a name it is held by flock: whoever can lock it knows
- * that its owner is gone. */
+/* A file in v1/tmp and the root it is in. With a name it is held by flock: whoever can lock it
+ * knows that its owner is gone. */
 struct store_temp {
     int root, fd;
     char name[STORE_TEMP_LEN]; /* "": it has none */
@@ -92,8 +93,9 @@ int store_file_read(struct store *s, const char *path, size_t max, void **ret_da
 
 /* -- evict.c ---------------------------------------------------------------------------------- */
 
-/* Makes room for `more` bytes: within cache_size as far as there is something to evict, and above the
- * 5 % of the disk, or -ENOSPC. tight: there is not so much room that they need not be allocated. */
+/* Makes room for `more` bytes: within cache_size as far as there is something to evict, and
+ * above the 5 % of the disk, or -ENOSPC. tight: there is not so much room that they need not be
+ * allocated. */
 int store_evict_for(struct store *s, uint64_t more, bool *ret_tight);
 /* The disk had no room although it should have: evicts that much. */
 void store_evict_bytes(struct store *s, uint64_t bytes);

@@ -15,7 +15,7 @@
 #define FACTS_DEPTH 16
 #define DISK_BLOCK 4096u /* what a small file takes */
 
-/* -- The list ----------------------------------------------------------------------------------- */
+/* -- The list ---------------------------------------------------------------------------------- */
 
 static void swap(struct scan_file *a, struct scan_file *b)
 {
@@ -114,7 +114,7 @@ void scan_finish(struct scan *scan)
     list_finish(&scan->facts);
 }
 
-/* -- Directories -------------------------------------------------------------------------------- */
+/* -- Directories ------------------------------------------------------------------------------- */
 
 /* A path below v1/, for as long as a directory is looked at, and what is found in it. */
 struct folder {
@@ -182,7 +182,7 @@ static int64_t mtime_of(const struct stat *st)
     return (int64_t)st->st_mtim.tv_sec * 1000000000 + st->st_mtim.tv_nsec;
 }
 
-/* -- Logs --------------------------------------------------------------------------------------- */
+/* -- Logs -------------------------------------------------------------------------------------- */
 
 /* The metas of one folder: which job, and how old where that matters. */
 struct metas {
@@ -292,7 +292,7 @@ static int scan_log_folder(struct folder *f)
     return rc;
 }
 
-/* -- Facts and the whole ------------------------------------------------------------------------ */
+/* -- Facts and the whole ----------------------------------------------------------------------- */
 
 static int scan_each_folder(struct folder *up, int (*look)(struct folder *f));
 

@@ -30,8 +30,9 @@ struct scan {
     struct scan_list facts;
 };
 
-/* Looks at everything below v1/. On the way logs without a meta and metas beyond those that a folder may
- * have without a log are deleted: they are of no use. -ENOMEM, or why v1/ cannot be read. */
+/* Looks at everything below v1/. On the way logs without a meta and metas beyond those that a
+ * folder may have without a log are deleted: they are of no use. -ENOMEM, or why v1/ cannot be
+ * read. */
 int scan_run(int root, struct scan *ret_scan);
 void scan_finish(struct scan *scan);
 

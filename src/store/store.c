@@ -13,8 +13,8 @@
 #include <string.h>
 #include <unistd.h>
 
-/* The host as one folder's name: lower case; a host that this changes otherwise, or that is too long,
- * gets a hash behind it, so that no two share a folder. */
+/* The host as one folder's name: lower case; a host that this changes otherwise, or that is too
+ * long, gets a hash behind it, so that no two share a folder. */
 static void fold_host(const char *host, char folder[STORE_HOST_LEN])
 {
     size_t keep = STORE_HOST_LEN - 18, len = strlen(host), n = 0;
@@ -71,8 +71,9 @@ static int enter(struct store *s)
         s->dir = NULL;
         return 0;
     }
+    /* Mounting waits for nobody: what is left over goes with the next mount. */
     root = store_dir_get(s);
-    lock = root < 0 ? -1 : store_dir_lock(root);
+    lock = root < 0 ? -1 : store_dir_lock(root, false);
     if (lock >= 0) {
         store_temp_clear(root);
         close(lock);
@@ -94,7 +95,8 @@ int store_create(const struct store_config *config, struct store **ret_store)
     s->diag = config->diag;
     s->now_ms = config->now_ms;
     s->root = -1;
-    /* Not all start at zero: processes that live shortly take their turn, too, at counting files. */
+    /* Not all start at zero: processes that live shortly take their turn, too, at counting
+     * files. */
     atomic_init(&s->changes, (unsigned)getpid());
     pthread_mutex_init(&s->lock, NULL);
     fold_host(config->host, s->host);

@@ -1,10 +1,10 @@
 /*
  * store.h - files on disk: backing files, publish, load, evict; small records of facts.
  *
- * A log is written to an unnamed file and gets its name when it is complete; its .meta is renamed in
- * before it. A log without a matching .meta is no log; a .meta without a log still tells size and
- * time. Several mounts and processes may share one directory: names change by link and rename only,
- * eviction happens under a file lock, and what another evicted is simply not there.
+ * A log is written to an unnamed file and gets its name when it is complete; its .meta is renamed
+ * in before it. A log without a matching .meta is no log; a .meta without a log still tells size
+ * and time. Several mounts and processes may share one directory: names change by link and rename
+ * only, eviction happens under a file lock, and what another evicted is simply not there.
  *
  * The room does not know what a page's bytes mean, does not decide what is final, does not wait for
  * the network. Every call may wait for the disk: FUSE workers and the writer thread call it, the
@@ -18,8 +18,8 @@
  *     v1/tmp/                             what has no name of its own yet
  *     v1/lock                             held by whoever evicts or clears v1/tmp
  *
- * Directories 0700, files 0600; O_NOFOLLOW and O_CLOEXEC throughout. Nothing is synced: what a power
- * cut leaves behind fails its checksum and counts as absent.
+ * Directories 0700, files 0600; O_NOFOLLOW and O_CLOEXEC throughout. Nothing is synced: what a
+ * power cut leaves behind fails its checksum and counts as absent.
  */
 #ifndef GHLOGFS_STORE_STORE_H
 #define GHLOGFS_STORE_STORE_H
@@ -40,7 +40,8 @@ struct diag;
 /* The checksum of a page: quick, not cryptographic. */
 uint64_t store_page_checksum(const void *data, size_t len);
 
-/* The same of bytes that come in pieces. Embeddable anywhere; not to be moved or copied once begun. */
+/* The same of bytes that come in pieces. Embeddable anywhere; not to be moved or copied once
+ * begun. */
 struct store_hasher {
     unsigned char room[704];
 };
@@ -71,17 +72,19 @@ struct store_meta {
 };
 
 /*
- * Refuses (-EPERM, and says which directory and why) what another user could write: a cache directory
- * that is not ours, is open to group or others, or is a symlink of another user's; a parent that
- * anybody could write and that has no sticky bit. With a directory that cannot be used for another
- * reason it says so and goes on in memory. Does not look at the logs, however many there are.
+ * Refuses (-EPERM, and says which directory and why) what another user could write: a cache
+ * directory that is not ours, is open to group or others, or is a symlink of another user's; a
+ * parent that anybody could write and that has no sticky bit. With a directory that cannot be used
+ * for another reason it says so and goes on in memory. Does not look at the logs, however many
+ * there are.
  */
 int store_create(const struct store_config *config, struct store **ret_store);
 void store_destroy(struct store *s);
 
 void store_meta_finish(struct store_meta *m); /* frees checksums */
 bool store_meta_has_name(const struct store_meta *m, const char *name);
-/* False: it was there already (case folded), or is none. When there are too many the oldest goes. */
+/* False: it was there already (case folded), or is none. When there are too many the oldest
+ * goes. */
 bool store_meta_add_name(struct store_meta *m, const char *name);
 
 /* The meta of a log. -ENOENT: none that holds (torn, other version, checksum of its own wrong). */
@@ -92,17 +95,20 @@ int store_load_meta(struct store *s, uint64_t job, struct store_meta *ret_meta);
  * -ENOENT: no complete log. The fd is the caller's. */
 int store_open_log(struct store *s, uint64_t job, const struct store_meta *meta, int *ret_fd);
 
-/* Replaces the meta (rename). Errors are for information: the cache goes on without. In memory there
- * is nothing to keep, and that is no error. A meta whose log is evicted stays, up to 128 in a folder. */
+/* Replaces the meta (rename). Errors are for information: the cache goes on without. In memory
+ * there is nothing to keep, and that is no error. A meta whose log is evicted stays, up to 128
+ * in a folder. */
 int store_save_meta(struct store *s, uint64_t job, const struct store_meta *meta);
 
-/* The log was read now: least recent use is the file's time. At most one system call a minute for each log. */
+/* The log was read now: least recent use is the file's time. At most one system call a minute
+ * for each log. */
 void store_mark_used(struct store *s, uint64_t job, int fd);
 
 /*
  * A backing file and the bytes it may hold. `reserved` counts against cache_size (disk) or `memory`
- * from the reservation until store_backing_close or, for a published log, until eviction. One thread
- * at a time; the fd may be read by others meanwhile. That of store_open_log is {fd, published}.
+ * from the reservation until store_backing_close or, for a published log, until eviction. One
+ * thread at a time; the fd may be read by others meanwhile. That of store_open_log is {fd,
+ * published}.
  */
 struct store_backing {
     int fd;
@@ -119,26 +125,29 @@ int store_backing_open(struct store *s, struct store_backing *ret_b);
 void store_backing_close(struct store *s, struct store_backing *b);
 
 /*
- * Makes sure that [from, to) can be written: evicts the least recently used complete logs, leaves 5 %
- * of the disk free, allocates where that is tight (the file's size stays). -ENOSPC: no room there (then try
- * store_backing_to_memory); -EFBIG: over `memory`, for a file in memory.
- * cache_size decides what is kept, not what can be read: in-flight logs may exceed it when there is
- * nothing left to evict, `memory` and the 5 % never are.
+ * Makes sure that [from, to) can be written: evicts the least recently used complete logs (of all
+ * hosts, down to 15/16 of cache_size where that is exceeded), leaves 5 % of the disk free,
+ * allocates where that is tight (the file's size stays). -ENOSPC: no room there (then try
+ * store_backing_to_memory); -EFBIG: over `memory`, for a file in memory. cache_size decides what is
+ * kept, not what can be read: in-flight logs may exceed it when there is nothing left to evict,
+ * `memory` and the 5 % never are.
  */
 int store_backing_reserve(struct store *s, struct store_backing *b, uint64_t from, uint64_t to);
 
-/* A memory file with room for `size` bytes in place of a disk file: copies the pages that the callback
- * says are here. The old fd is returned for the caller to close when no reply uses it any more (-1: it
- * was in memory before). -EFBIG: over `memory`. On failure the backing stays as it was. */
+/* A memory file with room for `size` bytes in place of a disk file: copies the pages that the
+ * callback says are here. The old fd is returned for the caller to close when no reply uses it
+ * any more (-1: it was in memory before). -EFBIG: over `memory`. On failure the backing stays as
+ * it was. */
 int store_backing_to_memory(struct store *s, struct store_backing *b, uint64_t size,
                             bool (*page_is_here)(void *who, uint64_t page), void *who,
                             int *ret_old_fd);
 
 /*
  * Gives a complete backing file its name: [0, meta->size) is written, meta has its checksums. Takes
- * its reservation over. 0 with b->published still false: another mount was first with the same bytes,
- * that file stays (and learns our names). A file that is there but does not fit its meta is replaced.
- * -EXDEV: in memory; -EFBIG: larger than cache_size, not kept; -EINVAL: the file is not meta->size long.
+ * its reservation over. 0 with b->published still false: another mount was first with the same
+ * bytes, that file stays (and learns our names). A file that is there but does not fit its meta is
+ * replaced. -EXDEV: in memory; -EFBIG: larger than cache_size, not kept; -EINVAL: the file is not
+ * meta->size long.
  */
 int store_publish(struct store *s, uint64_t job, struct store_backing *b,
                   const struct store_meta *meta);
@@ -147,22 +156,24 @@ int store_publish(struct store *s, uint64_t job, struct store_backing *b,
 bool store_keeps(const struct store *s, uint64_t size);
 
 /*
- * Small records. A key is made of 1 to 12 components ("repos/o/r/runs") of 1 to 250 bytes each, 1000
- * in all; no control characters, no "~", not "." or "..": else -EINVAL. A key may be a record and have
- * others below it. Atomic replace; self-checked when read. In memory nothing is kept: put says 0, get
- * -ENOENT, so GitHub is asked again. Of more than cache_size / 16 (at least 16 MiB) the oldest go.
+ * Small records. A key is made of 1 to 12 components ("repos/o/r/runs") of 1 to 250 bytes each,
+ * 1000 in all; no control characters, no "~", not "." or "..": else -EINVAL. A key may be a record
+ * and have others below it. Atomic replace; self-checked when read. In memory nothing is kept: put
+ * says 0, get -ENOENT, so GitHub is asked again. Of more than cache_size / 16 (at least 16 MiB) the
+ * oldest go.
  */
 int store_put_record(struct store *s, const char *key, const void *data, size_t len);
 /* The record, malloc'd with a NUL behind it. -ENOENT: none that holds. */
 int store_get_record(struct store *s, const char *key, void **ret_data, size_t *ret_len);
 int store_drop_record(struct store *s, const char *key);
-/* The names right under a key, of records and of directories, each once: calls each(who, name), which
- * may call the store. "" is the top. -ENOENT: nothing there. */
+/* The names right under a key, of records and of directories, each once: calls each(who, name),
+ * which may call the store. "" is the top. -ENOENT: nothing there. */
 int store_each_record(struct store *s, const char *key, void (*each)(void *who, const char *name),
                       void *who);
 
-/* For statfs and `.ghlogfs/stats`: bytes in use (logs in flight and complete; in memory: those held)
- * and the bound; from memory, never waits. What others published counts from the first eviction's scan on. */
+/* For statfs and `.ghlogfs/stats`: bytes in use (logs in flight and complete; in memory: those
+ * held) and the bound; from memory, never waits. The logs that were there before the mount count
+ * from the first publish or eviction on, which look at the directory. */
 void store_usage(struct store *s, uint64_t *ret_used, uint64_t *ret_limit);
 
 #endif

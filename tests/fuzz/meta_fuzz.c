@@ -1,6 +1,6 @@
 /*
- * Any bytes as a .meta: refused, or read as a meta that is written again as the same bytes.
- * The bytes are tried as they are and with the checksum that they should have, which no fuzzer guesses.
+ * Any bytes as a .meta: refused, or read as a meta that is written again as the same bytes. The
+ * bytes are tried as they are and with the checksum that they should have, which no fuzzer guesses.
  */
 #include "store/meta.h"
 #include "store/store.h"

@@ -1,6 +1,6 @@
 /*
- * Any key and any file as a record: a key that is accepted leads nowhere else, a file that is accepted
- * was sealed under this key. Input: the key, a NUL, the file.
+ * Any key and any file as a record: a key that is accepted leads nowhere else, a file that is
+ * accepted was sealed under this key. Input: the key, a NUL, the file.
  */
 #include "store/record.h"
 

@@ -203,7 +203,7 @@ static void log_larger_than_the_cache_is_read_but_not_kept(void **state)
     store_destroy(s);
 }
 
-/* -- Small disks ----------------------------------------------------------------------------------- */
+/* -- Small disks ------------------------------------------------------------------------------- */
 
 /* A disk of 2 MiB for the cache. */
 static struct store *small_disk(struct scratch *x, uint64_t cache_size)

@@ -230,7 +230,7 @@ static void oldest_records_go_first(void **state)
     store_destroy(s);
 }
 
-/* -- The list of the oldest ----------------------------------------------------------------------- */
+/* -- The list of the oldest -------------------------------------------------------------------- */
 
 static void list_remembers_the_oldest_of_many(void **state)
 {
@@ -252,7 +252,7 @@ static void list_remembers_the_oldest_of_many(void **state)
     assert_int_equal(scan.logs.count, 0);
 }
 
-/* -- Many at once --------------------------------------------------------------------------------- */
+/* -- Many at once ------------------------------------------------------------------------------ */
 
 /* R4: processes fill a cache that holds a quarter of what they put there. */
 static void processes_evict_at_once_and_no_log_is_torn(void **state)

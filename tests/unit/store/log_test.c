@@ -210,7 +210,7 @@ static void two_hosts_share_a_directory_and_no_log(void **state)
     }
 }
 
-/* -- Time of use --------------------------------------------------------------------------------- */
+/* -- Time of use ------------------------------------------------------------------------------- */
 
 static int64_t test_now; /* milliseconds */
 
@@ -251,7 +251,7 @@ static void use_is_marked_once_a_minute(void **state)
     store_destroy(s);
 }
 
-/* -- Sudden ends ---------------------------------------------------------------------------------- */
+/* -- Sudden ends ------------------------------------------------------------------------------- */
 
 /* In a child: publishes, and stops before each system call once it is traced. */
 static void publish_traced(struct store *s, struct store_backing *b, uint64_t job,
@@ -332,7 +332,7 @@ static void kill_at_any_step_of_replacing_leaves_no_torn_log(void **state)
     kill_at_every_step(*state, true);
 }
 
-/* -- Less able systems ---------------------------------------------------------------------------- */
+/* -- Less able systems ------------------------------------------------------------------------- */
 
 /* From now on openat with O_TMPFILE and fallocate fail as on file systems that do not know them. */
 static bool become_less_able(void)

@@ -135,7 +135,8 @@ static void other_host_or_job_is_refused(void **state)
     free(data);
 }
 
-/* Bytes with a right checksum of their own that are not a meta: a field changed, then sealed anew. */
+/* Bytes with a right checksum of their own that are not a meta: a field changed, then sealed
+ * anew. */
 static void sealed_nonsense_is_refused(void **state)
 {
     const size_t fields[] = {0, 7, 18, 23, 32, 36, 40, 50};
