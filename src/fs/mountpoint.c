@@ -1,0 +1,169 @@
+#include "fs/mountpoint.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <spawn.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define OUR_TYPE "fuse.ghlogfs"
+#define READ_AHEAD_KB "512"
+#define UNMOUNT_TRIES 16 /* dead mounts may lie on top of each other */
+
+struct mount_entry {
+    char device[32]; /* "major:minor" */
+    char type[64];
+};
+
+/* A path as the mount table spells it; false: too long. */
+static bool escape_path(const char *path, char *buf, size_t cap)
+{
+    size_t len = 0;
+
+    for (; *path; path++) {
+        bool special = strchr(" \t\n\\", *path) != NULL;
+        if (len + 5 > cap)
+            return false;
+        if (special)
+            len += (size_t)snprintf(buf + len, cap - len, "\\%03o", (unsigned char)*path);
+        else
+            buf[len++] = *path;
+    }
+    buf[len] = '\0';
+    return true;
+}
+
+/* One line: id parent device root mountpoint options [more...] - type source options. */
+static bool parse_line(char *line, const char *escaped, struct mount_entry *ret_entry)
+{
+    char device[32], type[64];
+    char *point, *end;
+    const char *rest = strstr(line, " - ");
+    int at = 0;
+
+    if (sscanf(line, "%*s %*s %31s %*s %n", device, &at) != 1 || at == 0)
+        return false;
+    point = line + at;
+    end = strchr(point, ' ');
+    if (!end || !rest || sscanf(rest, " - %63s", type) != 1)
+        return false;
+    *end = '\0';
+    if (strcmp(point, escaped) != 0)
+        return false;
+    memcpy(ret_entry->device, device, sizeof(device));
+    memcpy(ret_entry->type, type, sizeof(type));
+    return true;
+}
+
+/* What is mounted on `path`, topmost; false: nothing. */
+static bool find_mount(const char *path, struct mount_entry *ret_entry)
+{
+    char real[PATH_MAX], escaped[4 * PATH_MAX];
+    bool found = false;
+    char *line = NULL;
+    size_t cap = 0;
+    FILE *f;
+
+    /* Works on a dead mount as well: the last part is only asked whether it is a link. */
+    if (!escape_path(realpath(path, real) ? real : path, escaped, sizeof(escaped)))
+        return false;
+    f = fopen("/proc/self/mountinfo", "re");
+    if (!f)
+        return false;
+    while (getline(&line, &cap, f) >= 0)
+        found = parse_line(line, escaped, ret_entry) || found;
+    free(line);
+    fclose(f);
+    return found;
+}
+
+static bool is_ours(const char *path)
+{
+    struct mount_entry entry;
+
+    return find_mount(path, &entry) && strcmp(entry.type, OUR_TYPE) == 0;
+}
+
+/* As a user only fusermount3 may. */
+static bool unmount_by_helper(const char *path)
+{
+    char name[] = "fusermount3", lazy[] = "-uqz", end[] = "--";
+    char *copy = strdup(path);
+    char *argv[] = {name, lazy, end, copy, NULL};
+    int status = -1;
+    pid_t pid;
+
+    if (copy && posix_spawnp(&pid, name, NULL, NULL, argv, environ) == 0)
+        waitpid(pid, &status, 0);
+    free(copy);
+    return status == 0;
+}
+
+static bool unmount_dead(const char *path)
+{
+    return umount2(path, MNT_DETACH) == 0 || unmount_by_helper(path);
+}
+
+static int say(char *message, size_t cap, int err, const char *path, const char *what)
+{
+    snprintf(message, cap, "%s: %s", path, what);
+    return err;
+}
+
+/* Asks for the usage as well: attributes the kernel remembers, even those of a dead mount. */
+static int look_at(const char *path, struct stat *ret_stat)
+{
+    struct statvfs usage;
+
+    return stat(path, ret_stat) < 0 || statvfs(path, &usage) < 0 ? errno : 0;
+}
+
+int mountpoint_check(const char *path, char *message, size_t message_cap)
+{
+    struct stat st;
+    int err = look_at(path, &st);
+
+    for (int i = 0; err == ENOTCONN && i < UNMOUNT_TRIES; i++) {
+        if (!is_ours(path))
+            return say(message, message_cap, -ENOTCONN, path,
+                       "a dead mount of another file system is there");
+        if (!unmount_dead(path))
+            return say(message, message_cap, -ENOTCONN, path,
+                       "a dead mount of ours is there and cannot be taken away");
+        err = look_at(path, &st);
+    }
+    if (err)
+        return say(message, message_cap, -err, path, strerror(err));
+    if (!S_ISDIR(st.st_mode))
+        return say(message, message_cap, -ENOTDIR, path, "not a directory");
+    if (is_ours(path))
+        return say(message, message_cap, -EBUSY, path, "already mounted");
+    return 0;
+}
+
+void mountpoint_raise_readahead(const char *path)
+{
+    struct mount_entry entry;
+    char file[96];
+    ssize_t n = 0;
+    int fd;
+
+    if (geteuid() != 0 || !find_mount(path, &entry))
+        return;
+    snprintf(file, sizeof(file), "/sys/class/bdi/%s/read_ahead_kb", entry.device);
+    fd = open(file, O_WRONLY | O_CLOEXEC);
+    if (fd < 0)
+        return;
+    n = write(fd, READ_AHEAD_KB, strlen(READ_AHEAD_KB));
+    (void)n; /* refused: the kernel's own stays */
+    close(fd);
+}

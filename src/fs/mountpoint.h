@@ -1,0 +1,21 @@
+/*
+ * mountpoint.h - the directory we mount on: may we, and what the kernel set up for it.
+ *
+ * Knows the mount table, not the FUSE session. Called before threads are started (it may spawn
+ * fusermount3) but for mountpoint_raise_readahead, which any thread may call.
+ * Errors: negative errno, and one line without a newline in `message`.
+ */
+#ifndef GHLOGFS_FS_MOUNTPOINT_H
+#define GHLOGFS_FS_MOUNTPOINT_H
+
+#include <stddef.h>
+
+/* Whether `path` can be mounted on. A dead mount of ours there (left by a killed daemon) is taken
+ * away; one that answers is -EBUSY. */
+int mountpoint_check(const char *path, char *message, size_t message_cap);
+
+/* Lets the kernel read ahead 512 KiB where it would 128 KiB: more than 1 MiB with its header
+ * does not fit the pipe that splices it, and would be copied. Only root may; else nothing happens. */
+void mountpoint_raise_readahead(const char *path);
+
+#endif

@@ -1,0 +1,305 @@
+#include "fs/request.h"
+
+#include "fs/signals.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void wake(struct waiter *w, int err);
+
+/* --- one request ---------------------------------------------------------------------------- */
+
+struct request *request_create(struct requests *all, fuse_req_t req, request_step *step,
+                               const char *name)
+{
+    size_t len = name ? strlen(name) + 1 : 1;
+    struct request *r = calloc(1, sizeof(*r) + len);
+
+    if (!r) {
+        fuse_reply_err(req, ENOMEM);
+        return NULL;
+    }
+    r->all = all;
+    r->req = req;
+    r->step = step;
+    r->tid = fuse_req_ctx(req)->pid;
+    r->waiter.wake = wake;
+    atomic_init(&r->count, 1);
+    atomic_init(&r->interrupted, false);
+    if (name)
+        memcpy(r->name, name, len);
+    return r;
+}
+
+static void hold(struct request *r)
+{
+    atomic_fetch_add(&r->count, 1);
+}
+
+static void release(struct request *r)
+{
+    if (atomic_fetch_sub(&r->count, 1) == 1)
+        free(r);
+}
+
+/* Runs under libfuse's lock on the request, perhaps from inside the registering call. */
+static void on_interrupt(fuse_req_t req, void *data)
+{
+    struct request *r = data;
+
+    (void)req;
+    atomic_store(&r->interrupted, true);
+    atomic_store(&r->all->interrupted, true);
+}
+
+fuse_req_t request_take(struct request *r)
+{
+    fuse_req_t req = r->req;
+
+    assert(req);
+    r->req = NULL;
+    fuse_req_interrupt_func(req, NULL, NULL);
+    return req;
+}
+
+void *request_get_userdata(const struct request *r)
+{
+    return fuse_req_userdata(r->req);
+}
+
+/* The caller has the request. Answers it where the step did not, and gives up the owner's count;
+ * what it holds ends here, because the house may be taken down once nothing is live. */
+static void finish(struct request *r, int err)
+{
+    struct requests *all = r->all;
+
+    if (r->req)
+        fuse_reply_err(request_take(r), -err);
+    if (r->has_place)
+        views_place_finish(&r->place);
+    pthread_mutex_lock(&all->lock);
+    list_remove(&r->in_live);
+    if (list_is_empty(&all->live))
+        pthread_cond_broadcast(&all->changed);
+    pthread_mutex_unlock(&all->lock);
+    release(r);
+}
+
+/* The caller holds a count, not the request: takes it if it is parked, and refuses it. */
+static void refuse_parked(struct request *r, int err)
+{
+    if (pending_cancel(r->all->hall, &r->waiter))
+        finish(r, err);
+}
+
+/* Interrupt and stop may come while the step has not parked yet. Whoever sets a mark looks for a
+ * parked request afterwards, and this looks for a mark after parking: one of them sees. */
+static void look_after_parking(struct request *r)
+{
+    if (atomic_load(&r->all->stopping))
+        refuse_parked(r, -ECONNABORTED);
+    else if (atomic_load(&r->interrupted) && signals_is_dying(r->tid))
+        refuse_parked(r, -EINTR);
+}
+
+/* The caller has the request. */
+static void run(struct request *r)
+{
+    int rc;
+
+    hold(r);
+    rc = atomic_load(&r->all->stopping) ? -ECONNABORTED : r->step(r);
+    if (rc == PENDING_PARKED)
+        look_after_parking(r);
+    else
+        finish(r, rc);
+    release(r);
+}
+
+void request_start(struct request *r)
+{
+    struct requests *all = r->all;
+
+    pthread_mutex_lock(&all->lock);
+    r->looked = all->looks; /* a look that goes on meets only what was there: it ends */
+    list_push_back(&all->live, &r->in_live);
+    pthread_mutex_unlock(&all->lock);
+    fuse_req_interrupt_func(r->req, on_interrupt, r);
+    run(r);
+}
+
+/* --- resuming ------------------------------------------------------------------------------- */
+
+/* Called by whoever unlinked the waiter: the request is this thread's, and then the resumer's. */
+static void wake(struct waiter *w, int err)
+{
+    struct request *r = list_entry(w, struct request, waiter);
+    struct requests *all = r->all;
+    bool queued = false;
+
+    if (err == 0) {
+        pthread_mutex_lock(&all->lock);
+        queued = !atomic_load(&all->stopping);
+        if (queued) {
+            if (list_is_empty(&all->woken))
+                pthread_cond_broadcast(&all->changed);
+            list_push_back(&all->woken, &r->in_woken);
+        }
+        pthread_mutex_unlock(&all->lock);
+    }
+    if (!queued)
+        finish(r, err ? err : -ECONNABORTED);
+}
+
+/* The next woken request; NULL: stopping, and there is none. */
+static struct request *next_woken(struct requests *all)
+{
+    struct list *link;
+
+    pthread_mutex_lock(&all->lock);
+    while (!(link = list_take_first(&all->woken)) && !atomic_load(&all->stopping))
+        pthread_cond_wait(&all->changed, &all->lock);
+    pthread_mutex_unlock(&all->lock);
+    return link ? list_entry(link, struct request, in_woken) : NULL;
+}
+
+static void *resume_all(void *arg)
+{
+    struct requests *all = arg;
+    struct request *r;
+
+    while ((r = next_woken(all)))
+        run(r);
+    return NULL;
+}
+
+/* --- all requests --------------------------------------------------------------------------- */
+
+int requests_init(struct requests *all, struct pending_hall *hall)
+{
+    all->hall = hall;
+    all->has_resumer = false;
+    atomic_init(&all->stopping, false);
+    atomic_init(&all->interrupted, false);
+    list_init(&all->live);
+    list_init(&all->woken);
+    all->looks = 0;
+    pthread_cond_init(&all->changed, NULL);
+    return -pthread_mutex_init(&all->lock, NULL);
+}
+
+int requests_start(struct requests *all)
+{
+    sigset_t every, old;
+    int err;
+
+    sigfillset(&every);
+    pthread_sigmask(SIG_SETMASK, &every, &old);
+    err = pthread_create(&all->resumer, NULL, resume_all, all);
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    all->has_resumer = err == 0;
+    return -err;
+}
+
+/* Which requests a look is for. */
+enum whom { EVERY_REQUEST, INTERRUPTED, INTERRUPTED_OR_READ };
+
+static bool is_for(const struct request *r, enum whom whom)
+{
+    return whom == EVERY_REQUEST || atomic_load(&r->interrupted) ||
+           (whom == INTERRUPTED_OR_READ && r->file);
+}
+
+/* The next request that this look has not met, with a count; NULL: there is none. */
+static struct request *next_unlooked(struct requests *all, uint64_t look, enum whom whom)
+{
+    struct request *found = NULL;
+
+    pthread_mutex_lock(&all->lock);
+    list_each(link, &all->live) {
+        struct request *r = list_entry(link, struct request, in_live);
+        if (r->looked < look && is_for(r, whom)) {
+            found = r;
+            break;
+        }
+    }
+    if (found) {
+        /* At the end it is out of the way of this look. */
+        list_remove(&found->in_live);
+        list_push_back(&all->live, &found->in_live);
+        found->looked = look;
+        hold(found);
+    }
+    pthread_mutex_unlock(&all->lock);
+    return found;
+}
+
+static uint64_t begin_look(struct requests *all)
+{
+    uint64_t look;
+
+    pthread_mutex_lock(&all->lock);
+    look = ++all->looks;
+    pthread_mutex_unlock(&all->lock);
+    return look;
+}
+
+static void look_at(struct requests *all, enum whom whom)
+{
+    uint64_t look = begin_look(all);
+    struct request *r;
+
+    while ((r = next_unlooked(all, look, whom))) {
+        if (signals_is_dying(r->tid))
+            refuse_parked(r, -EINTR);
+        release(r);
+    }
+}
+
+void requests_look(struct requests *all)
+{
+    look_at(all, INTERRUPTED_OR_READ);
+}
+
+void requests_look_if_interrupted(struct requests *all)
+{
+    if (atomic_load_explicit(&all->interrupted, memory_order_relaxed) &&
+        atomic_exchange(&all->interrupted, false))
+        look_at(all, INTERRUPTED);
+}
+
+void requests_refuse(struct requests *all)
+{
+    uint64_t look;
+    struct request *r;
+
+    pthread_mutex_lock(&all->lock);
+    atomic_store(&all->stopping, true);
+    pthread_cond_broadcast(&all->changed);
+    pthread_mutex_unlock(&all->lock);
+    look = begin_look(all);
+    while ((r = next_unlooked(all, look, EVERY_REQUEST))) {
+        refuse_parked(r, -ECONNABORTED);
+        release(r);
+    }
+}
+
+void requests_stop(struct requests *all)
+{
+    pthread_mutex_lock(&all->lock);
+    while (!list_is_empty(&all->live))
+        pthread_cond_wait(&all->changed, &all->lock);
+    pthread_mutex_unlock(&all->lock);
+    if (all->has_resumer)
+        pthread_join(all->resumer, NULL);
+    all->has_resumer = false;
+}
+
+void requests_finish(struct requests *all)
+{
+    pthread_mutex_destroy(&all->lock);
+    pthread_cond_destroy(&all->changed);
+}

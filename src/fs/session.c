@@ -1,0 +1,310 @@
+#include "fs/session.h"
+
+#include "fs/handles.h"
+#include "fs/mountpoint.h"
+#include "fs/ops.h"
+#include "fs/request.h"
+#include "fs/tree.h"
+
+#include <errno.h>
+#include <fuse_lowlevel.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+/* Wakes a worker out of its read. No user sends it, and libfuse and curl do not use it. */
+#define WAKE_SIGNAL SIGRTMIN
+/* A signal may come just before the read begins: it is sent again until the worker has left. */
+#define WAKE_AGAIN_MS 5
+/* The kernel asks once more for a page whose READ failed, for one reader after the other; they are
+ * to hear that the connection was aborted, not that there is none. So the workers go on until they
+ * had nothing to do for this long, for so many times at the most. */
+#define LINGER_MS 20
+#define LINGER_TIMES 15
+
+struct worker {
+    struct session *session;
+    pthread_t thread;
+    bool is_running; /* main's thread only */
+    atomic_bool has_left;
+};
+
+struct session {
+    struct ops ops;
+    struct requests requests;
+    struct handles handles;
+    struct fuse_session *fuse;
+    char *mountpoint;
+    bool is_mounted; /* main's thread only */
+    atomic_bool stopping;
+    atomic_uint served;    /* requests taken from the kernel */
+    atomic_bool announced; /* ready_fd was written */
+    int ready_fd, ended_fd, left_fd;
+    struct sigaction old_action;
+    bool has_action;
+    unsigned n_workers;
+    struct worker workers[SESSION_MOST_WORKERS];
+};
+
+/* --- workers -------------------------------------------------------------------------------- */
+
+static void post(int event_fd)
+{
+    eventfd_write(event_fd, 1);
+}
+
+/* The first worker that comes here after INIT: its answer is out, the kernel has its settings. */
+static void announce(struct session *s)
+{
+    if (atomic_load_explicit(&s->announced, memory_order_relaxed) ||
+        !atomic_load(&s->ops.greeted) || atomic_exchange(&s->announced, true))
+        return;
+    mountpoint_raise_readahead(s->mountpoint);
+    post(s->ready_fd);
+}
+
+static bool is_over(const struct session *s)
+{
+    return atomic_load(&s->stopping) || fuse_session_exited(s->fuse);
+}
+
+static void *work(void *arg)
+{
+    struct worker *w = arg;
+    struct session *s = w->session;
+    struct fuse_buf buf = {0};
+    int n;
+
+    while (!is_over(s)) {
+        n = fuse_session_receive_buf(s->fuse, &buf);
+        if (n == -EINTR || n == -EAGAIN)
+            continue;
+        if (n <= 0)
+            break;
+        fuse_session_process_buf(s->fuse, &buf);
+        atomic_fetch_add_explicit(&s->served, 1, memory_order_relaxed);
+        announce(s);
+        requests_look_if_interrupted(&s->requests);
+    }
+    free(buf.mem);
+    post(s->ended_fd);
+    atomic_store(&w->has_left, true);
+    post(s->left_fd);
+    return NULL;
+}
+
+static void on_wake_signal(int sig)
+{
+    (void)sig; /* comes so that read() is interrupted */
+}
+
+static int start_workers(struct session *s)
+{
+    sigset_t most, old;
+    int err = 0;
+
+    sigfillset(&most);
+    sigdelset(&most, WAKE_SIGNAL);
+    pthread_sigmask(SIG_SETMASK, &most, &old);
+    for (unsigned i = 0; i < s->n_workers && !err; i++) {
+        struct worker *w = &s->workers[i];
+        w->session = s;
+        err = pthread_create(&w->thread, NULL, work, w);
+        w->is_running = err == 0;
+    }
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    return -err;
+}
+
+/* Sends the signal to those who are still there; how many were. */
+static unsigned wake_workers(struct session *s)
+{
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < s->n_workers; i++) {
+        struct worker *w = &s->workers[i];
+        if (!w->is_running || atomic_load(&w->has_left))
+            continue;
+        pthread_kill(w->thread, WAKE_SIGNAL);
+        n++;
+    }
+    return n;
+}
+
+static void join_workers(struct session *s)
+{
+    struct pollfd left = {.fd = s->left_fd, .events = POLLIN};
+    eventfd_t count;
+
+    while (wake_workers(s) > 0) {
+        if (poll(&left, 1, WAKE_AGAIN_MS) > 0)
+            eventfd_read(s->left_fd, &count);
+    }
+    for (unsigned i = 0; i < s->n_workers; i++) {
+        if (s->workers[i].is_running)
+            pthread_join(s->workers[i].thread, NULL);
+        s->workers[i].is_running = false;
+    }
+}
+
+/* --- session -------------------------------------------------------------------------------- */
+
+static int create_fuse(struct session *s, const struct session_config *config)
+{
+    struct fuse_args args = FUSE_ARGS_INIT(0, NULL);
+    const struct fuse_lowlevel_ops *table = ops_get_table();
+    int err = 0;
+
+    for (int i = 0; i < config->argc && !err; i++)
+        err = fuse_opt_add_arg(&args, config->argv[i]);
+    if (config->debug && !err)
+        err = fuse_opt_add_arg(&args, "-odebug");
+    if (!err)
+        s->fuse = fuse_session_new(&args, table, sizeof(*table), &s->ops);
+    fuse_opt_free_args(&args);
+    if (err)
+        return -ENOMEM;
+    return s->fuse ? 0 : -EINVAL;
+}
+
+static int create_events(struct session *s)
+{
+    s->ready_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    s->ended_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    s->left_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    return s->ready_fd < 0 || s->ended_fd < 0 || s->left_fd < 0 ? -errno : 0;
+}
+
+static int fill(struct session *s, const struct session_config *config)
+{
+    int rc = create_events(s);
+
+    if (rc)
+        return rc;
+    s->mountpoint = strdup(config->mountpoint);
+    if (!s->mountpoint)
+        return -ENOMEM;
+    rc = tree_create(config->views, &s->ops.tree);
+    return rc ? rc : create_fuse(s, config);
+}
+
+int session_create(const struct session_config *config, struct session **ret_session)
+{
+    struct session *s;
+    int rc;
+
+    if (config->workers < 1 || config->workers > SESSION_MOST_WORKERS)
+        return -EINVAL;
+    s = calloc(1, sizeof(*s));
+    if (!s)
+        return -ENOMEM;
+    s->ready_fd = s->ended_fd = s->left_fd = -1;
+    s->n_workers = config->workers;
+    s->ops.views = config->views;
+    s->ops.requests = &s->requests;
+    s->ops.handles = &s->handles;
+    s->ops.owner = (struct reply_owner){geteuid(), getegid()};
+    rc = requests_init(&s->requests, config->hall);
+    if (!rc)
+        rc = handles_init(&s->handles);
+    if (rc) {
+        free(s);
+        return rc;
+    }
+    rc = fill(s, config);
+    if (rc)
+        session_destroy(s);
+    else
+        *ret_session = s;
+    return rc;
+}
+
+int session_mount(struct session *s)
+{
+    errno = 0;
+    if (fuse_session_mount(s->fuse, s->mountpoint) != 0)
+        return errno ? -errno : -EIO;
+    s->is_mounted = true;
+    return 0;
+}
+
+int session_start(struct session *s)
+{
+    struct sigaction action = {.sa_handler = on_wake_signal}; /* no SA_RESTART */
+    int rc;
+
+    if (sigaction(WAKE_SIGNAL, &action, &s->old_action) < 0)
+        return -errno;
+    s->has_action = true;
+    rc = requests_start(&s->requests);
+    return rc ? rc : start_workers(s);
+}
+
+int session_get_ready_fd(const struct session *s)
+{
+    return s->ready_fd;
+}
+
+int session_get_ended_fd(const struct session *s)
+{
+    return s->ended_fd;
+}
+
+void session_tick(struct session *s)
+{
+    requests_look(&s->requests);
+}
+
+static void linger(struct session *s)
+{
+    unsigned before, times = 0;
+
+    do {
+        before = atomic_load(&s->served);
+        if (s->is_mounted)
+            poll(NULL, 0, LINGER_MS);
+    } while (atomic_load(&s->served) != before && ++times < LINGER_TIMES);
+}
+
+void session_stop(struct session *s)
+{
+    requests_refuse(&s->requests);
+    linger(s);
+    atomic_store(&s->stopping, true);
+    join_workers(s);
+    /* The last answers need the session's descriptor, which unmounting closes. */
+    requests_stop(&s->requests);
+    if (s->is_mounted)
+        fuse_session_unmount(s->fuse);
+    s->is_mounted = false;
+}
+
+static void close_event(int fd)
+{
+    if (fd >= 0)
+        close(fd);
+}
+
+void session_destroy(struct session *s)
+{
+    if (!s)
+        return;
+    session_stop(s);
+    if (s->fuse)
+        fuse_session_destroy(s->fuse);
+    handles_finish(&s->handles);
+    tree_destroy(s->ops.tree);
+    requests_finish(&s->requests);
+    if (s->has_action)
+        sigaction(WAKE_SIGNAL, &s->old_action, NULL);
+    close_event(s->ready_fd);
+    close_event(s->ended_fd);
+    close_event(s->left_fd);
+    free(s->mountpoint);
+    free(s);
+}

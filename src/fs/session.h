@@ -1,0 +1,57 @@
+/*
+ * session.h - the mount: its threads, its beginning and its end.
+ *
+ * Order: session_create, session_mount, (daemonise), session_start, wait until session_get_ready_fd
+ * is readable; once a second session_tick; at the end session_stop, session_destroy, and only then
+ * the rooms below. Threads are created by session_start only: the workers, which read requests, and
+ * one that goes on with requests that waited (request.h). They block every signal but the one that
+ * stops them.
+ *
+ * Does not fork, reads no clock, says nothing itself (libfuse and fusermount3 write to stderr why a
+ * mount failed). One thread of main's calls; only session_tick may come from another.
+ * Errors: negative errno.
+ */
+#ifndef GHLOGFS_FS_SESSION_H
+#define GHLOGFS_FS_SESSION_H
+
+#include "pending.h"
+#include "views/views.h"
+
+#include <stdbool.h>
+
+struct session;
+
+struct session_config {
+    struct views *views;       /* outlives the session */
+    struct pending_hall *hall; /* the one views parks in */
+    const char *mountpoint;    /* absolute */
+    int argc;                  /* for libfuse: name, "-o", words */
+    char *const *argv;
+    unsigned workers; /* 1 to SESSION_MOST_WORKERS; one thread more is made */
+    bool debug;       /* libfuse prints each request */
+};
+
+#define SESSION_MOST_WORKERS 16
+
+int session_create(const struct session_config *config, struct session **ret_session);
+int session_mount(struct session *s);
+int session_start(struct session *s);
+
+/* An eventfd that becomes readable, and stays so, when the mount answers. */
+int session_get_ready_fd(const struct session *s);
+
+/* The same for the end: unmounted by somebody, aborted, or INIT refused. */
+int session_get_ended_fd(const struct session *s);
+
+/* Once a second: lets go of requests whose process is being killed (R6). */
+void session_tick(struct session *s);
+
+/* Answers all that waits -ECONNABORTED, ends the threads, unmounts (lazily: nobody's working
+ * directory holds it up). Waits for no network; for the disk only as long as a read that runs now.
+ * Twice is fine. */
+void session_stop(struct session *s);
+
+/* Stops first if need be. Takes NULL. */
+void session_destroy(struct session *s);
+
+#endif

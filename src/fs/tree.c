@@ -1,0 +1,259 @@
+#include "fs/tree.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define FIRST_BUCKETS 256
+
+struct tree {
+    pthread_mutex_t lock;  /* protects what follows and the private half of each node */
+    struct node **buckets; /* by ino, which is a good hash already */
+    size_t n_buckets;      /* a power of two */
+    size_t n_hashed;
+    size_t n_nodes;
+    struct list nodes; /* all of them, the root first */
+    struct node *root;
+};
+
+static struct node *node_create(struct node *parent, const char *name, const struct place *place)
+{
+    size_t len = strlen(name) + 1;
+    struct node *n = calloc(1, sizeof(*n) + len);
+
+    if (!n)
+        return NULL;
+    n->place = *place;
+    n->parent = parent;
+    n->ino = parent ? views_ino(parent->ino, name) : TREE_ROOT_ID;
+    n->lookups = 1;
+    memcpy(n->name, name, len);
+    return n;
+}
+
+static void node_destroy(struct node *n)
+{
+    if (!n)
+        return;
+    views_place_finish(&n->place);
+    free(n);
+}
+
+int tree_create(struct views *views, struct tree **ret_tree)
+{
+    struct tree *t = calloc(1, sizeof(*t));
+    struct place place;
+
+    if (!t)
+        return -ENOMEM;
+    t->n_buckets = FIRST_BUCKETS;
+    t->buckets = calloc(t->n_buckets, sizeof(*t->buckets));
+    views_root(views, &place);
+    t->root = node_create(NULL, "", &place);
+    if (!t->buckets || !t->root) {
+        if (t->root)
+            node_destroy(t->root);
+        else
+            views_place_finish(&place);
+        free(t->buckets);
+        free(t);
+        return -ENOMEM;
+    }
+    pthread_mutex_init(&t->lock, NULL);
+    list_init(&t->nodes);
+    list_push_back(&t->nodes, &t->root->in_tree);
+    t->n_nodes = 1;
+    *ret_tree = t;
+    return 0;
+}
+
+void tree_destroy(struct tree *t)
+{
+    struct list *link;
+
+    if (!t)
+        return;
+    while ((link = list_take_first(&t->nodes)))
+        node_destroy(list_entry(link, struct node, in_tree));
+    pthread_mutex_destroy(&t->lock);
+    free(t->buckets);
+    free(t);
+}
+
+struct node *tree_get_node(struct tree *t, uint64_t id)
+{
+    return id == TREE_ROOT_ID ? t->root : (struct node *)(uintptr_t)id;
+}
+
+uint64_t tree_get_id(const struct tree *t, const struct node *n)
+{
+    return n == t->root ? TREE_ROOT_ID : (uint64_t)(uintptr_t)n;
+}
+
+static bool is_same_text(const char *a, const char *b)
+{
+    return a == b || (a && b && strcmp(a, b) == 0);
+}
+
+/* Whether a name still means what it meant. The repository follows from the path. */
+static bool is_same_place(const struct place *a, const struct place *b)
+{
+    return a->kind == b->kind && a->attempt == b->attempt && a->step == b->step &&
+           a->run == b->run && a->job == b->job && a->log == b->log &&
+           is_same_text(a->text, b->text);
+}
+
+/* --- the table; tree lock held -------------------------------------------------------------- */
+
+static struct node **bucket_of(struct tree *t, uint64_t ino)
+{
+    return &t->buckets[ino & (t->n_buckets - 1)];
+}
+
+static struct node *table_find(struct tree *t, const struct node *like)
+{
+    struct node *n = *bucket_of(t, like->ino);
+
+    while (n &&
+           !(n->ino == like->ino && n->parent == like->parent && strcmp(n->name, like->name) == 0))
+        n = n->next;
+    return n;
+}
+
+static void table_remove(struct tree *t, struct node *n)
+{
+    struct node **at = bucket_of(t, n->ino);
+
+    if (!n->hashed)
+        return;
+    while (*at != n)
+        at = &(*at)->next;
+    *at = n->next;
+    n->hashed = false;
+    t->n_hashed--;
+}
+
+static void table_link(struct tree *t, struct node *n)
+{
+    struct node **at = bucket_of(t, n->ino);
+
+    n->next = *at;
+    *at = n;
+}
+
+/* Without memory for a larger table the old one goes on, only slower. */
+static void table_grow(struct tree *t)
+{
+    size_t n_old = t->n_buckets;
+    struct node **old = t->buckets;
+    struct node **buckets = calloc(n_old * 2, sizeof(*buckets));
+
+    if (!buckets)
+        return;
+    t->buckets = buckets;
+    t->n_buckets = n_old * 2;
+    for (size_t i = 0; i < n_old; i++) {
+        while (old[i]) {
+            struct node *n = old[i];
+            old[i] = n->next;
+            table_link(t, n);
+        }
+    }
+    free(old);
+}
+
+static void table_insert(struct tree *t, struct node *n)
+{
+    if (t->n_hashed >= t->n_buckets)
+        table_grow(t);
+    table_link(t, n);
+    n->hashed = true;
+    t->n_hashed++;
+}
+
+/* --- interning ------------------------------------------------------------------------------ */
+
+/* Tree lock held. The node that now stands for the name: an old one, or `fresh`. */
+static struct node *adopt(struct tree *t, struct node *fresh)
+{
+    struct node *old = table_find(t, fresh);
+
+    if (old && is_same_place(&old->place, &fresh->place)) {
+        old->lookups++;
+        return old;
+    }
+    if (old)
+        table_remove(t, old);
+    table_insert(t, fresh);
+    list_push_back(&t->nodes, &fresh->in_tree);
+    t->n_nodes++;
+    fresh->parent->children++;
+    return fresh;
+}
+
+int tree_intern(struct tree *t, struct node *parent, const char *name, struct place *place,
+                struct node **ret_node)
+{
+    struct node *fresh = node_create(parent, name, place);
+    struct node *n;
+
+    if (!fresh) {
+        views_place_finish(place);
+        return -ENOMEM;
+    }
+    pthread_mutex_lock(&t->lock);
+    n = adopt(t, fresh);
+    pthread_mutex_unlock(&t->lock);
+    if (n != fresh)
+        node_destroy(fresh);
+    *ret_node = n;
+    return 0;
+}
+
+/* Tree lock held. Takes out `n` and each ancestor that only it kept; returns them, chained. */
+static struct node *bury(struct tree *t, struct node *n)
+{
+    struct node *dead = NULL;
+
+    while (n->parent && n->lookups == 0 && n->children == 0) {
+        struct node *parent = n->parent;
+        table_remove(t, n);
+        list_remove(&n->in_tree);
+        t->n_nodes--;
+        parent->children--;
+        n->next = dead;
+        dead = n;
+        n = parent;
+    }
+    return dead;
+}
+
+void tree_forget(struct tree *t, struct node *n, uint64_t count)
+{
+    struct node *dead = NULL;
+
+    if (!n->parent)
+        return; /* the root is there without being looked up */
+    pthread_mutex_lock(&t->lock);
+    assert(count <= n->lookups);
+    n->lookups -= count;
+    dead = bury(t, n);
+    pthread_mutex_unlock(&t->lock);
+    while (dead) {
+        struct node *next = dead->next;
+        node_destroy(dead);
+        dead = next;
+    }
+}
+
+size_t tree_count(struct tree *t)
+{
+    size_t n;
+
+    pthread_mutex_lock(&t->lock);
+    n = t->n_nodes;
+    pthread_mutex_unlock(&t->lock);
+    return n;
+}

@@ -1,0 +1,61 @@
+/*
+ * tree.h - the names the kernel knows: nodes, interned by parent and spelled name.
+ *
+ * A node owns its place and keeps its parent alive; its address is the nodeid the kernel uses, the
+ * root's is TREE_ROOT_ID. It lives as long as the kernel counts lookups of it (or of what is below
+ * it): a node of a request that waits is safe, because the kernel holds what it asks about.
+ *
+ * Does no I/O and asks views nothing but a number and the end of a place, with no lock held. When a
+ * name comes to mean something else (a job of a newer attempt, a log begun anew), it gets a new
+ * node, so that a place never changes under a reader; the old one goes when it is forgotten.
+ *
+ * Any thread; one mutex inside. Errors: -ENOMEM.
+ */
+#ifndef GHLOGFS_FS_TREE_H
+#define GHLOGFS_FS_TREE_H
+
+#include "list.h"
+#include "views/views.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define TREE_ROOT_ID 1
+
+struct node {
+    struct place place;  /* constant, as are ino, parent and name */
+    uint64_t ino;        /* st_ino: the same for this path in every mount */
+    struct node *parent; /* NULL: the root */
+
+    /* Private to tree.c, under its lock. */
+    struct list in_tree;
+    struct node *next; /* in its bucket, or among the dead */
+    uint64_t lookups;
+    uint64_t children;
+    bool hashed;
+    char name[];
+};
+
+struct tree;
+
+int tree_create(struct views *views, struct tree **ret_tree);
+
+/* Every request must have been answered before. */
+void tree_destroy(struct tree *t);
+
+/* The node of a number the kernel was given. */
+struct node *tree_get_node(struct tree *t, uint64_t id);
+uint64_t tree_get_id(const struct tree *t, const struct node *n);
+
+/* The node of `name` in `parent`, looked up once more. Takes the place, also on failure. */
+int tree_intern(struct tree *t, struct node *parent, const char *name, struct place *place,
+                struct node **ret_node);
+
+/* The kernel forgets `count` lookups. The node may be gone afterwards. */
+void tree_forget(struct tree *t, struct node *n, uint64_t count);
+
+/* How many nodes there are, the root included. */
+size_t tree_count(struct tree *t);
+
+#endif

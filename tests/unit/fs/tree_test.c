@@ -1,0 +1,185 @@
+/* The tree: nodes interned and counted, their numbers stable. The places are the test's own. */
+#include "fs/tree.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+/* Stands in for views: a place is told by its job, and owns its text. */
+
+void views_root(struct views *v, struct place *ret_place)
+{
+    (void)v;
+    *ret_place = (struct place){.kind = PLACE_ROOT};
+}
+
+void views_place_finish(struct place *p)
+{
+    free(p->text);
+    p->text = NULL;
+}
+
+/* Poor on purpose: many names share a number, as happens with any hash. */
+uint64_t views_ino(uint64_t parent_ino, const char *name)
+{
+    uint64_t h = parent_ino * 31;
+
+    while (*name)
+        h = h * 31 + (unsigned char)*name++;
+    return h % 50021 + 2;
+}
+
+static struct place make_place(uint64_t job)
+{
+    return (struct place){.kind = PLACE_JOB, .job = job, .text = strdup("owned")};
+}
+
+static struct node *look_up(struct tree *t, struct node *parent, const char *name, uint64_t job)
+{
+    struct place place = make_place(job);
+    struct node *n = NULL;
+
+    assert_int_equal(tree_intern(t, parent, name, &place, &n), 0);
+    return n;
+}
+
+static struct tree *make_tree(void)
+{
+    struct tree *t = NULL;
+
+    assert_int_equal(tree_create(NULL, &t), 0);
+    return t;
+}
+
+static struct node *root_of(struct tree *t)
+{
+    return tree_get_node(t, TREE_ROOT_ID);
+}
+
+static void test_root_has_the_number_fuse_gives_it(void **state)
+{
+    struct tree *t = make_tree();
+
+    (void)state;
+    assert_int_equal(tree_get_id(t, root_of(t)), TREE_ROOT_ID);
+    assert_int_equal(root_of(t)->ino, TREE_ROOT_ID);
+    assert_null(root_of(t)->parent);
+    tree_forget(t, root_of(t), 5);
+    assert_int_equal(tree_count(t), 1);
+    tree_destroy(t);
+}
+
+static void test_same_name_is_same_node_until_forgotten(void **state)
+{
+    struct tree *t = make_tree();
+    struct node *a = look_up(t, root_of(t), "a", 1);
+    uint64_t id = tree_get_id(t, a);
+
+    (void)state;
+    assert_ptr_equal(look_up(t, root_of(t), "a", 1), a);
+    assert_ptr_equal(tree_get_node(t, id), a);
+    assert_ptr_not_equal(look_up(t, root_of(t), "A", 1), a);
+    assert_int_equal(tree_count(t), 3);
+    tree_forget(t, a, 1);
+    assert_ptr_equal(look_up(t, root_of(t), "a", 1), a);
+    tree_forget(t, a, 2);
+    assert_int_equal(tree_count(t), 2);
+    tree_destroy(t);
+}
+
+static void test_node_keeps_its_ancestors(void **state)
+{
+    struct tree *t = make_tree();
+    struct node *a = look_up(t, root_of(t), "a", 1);
+    struct node *b = look_up(t, a, "b", 2);
+    struct node *c = look_up(t, b, "c", 3);
+
+    (void)state;
+    tree_forget(t, a, 1);
+    tree_forget(t, b, 1);
+    assert_int_equal(tree_count(t), 4);
+    assert_int_equal(c->parent->parent->place.job, 1);
+    assert_ptr_equal(look_up(t, root_of(t), "a", 1), a);
+    tree_forget(t, a, 1);
+    tree_forget(t, c, 1);
+    assert_int_equal(tree_count(t), 1);
+    tree_destroy(t);
+}
+
+/* A job of a newer attempt under an old name: readers of the old node keep the old place. */
+static void test_name_with_a_new_meaning_is_a_new_node(void **state)
+{
+    struct tree *t = make_tree();
+    struct node *old = look_up(t, root_of(t), "build", 1);
+    struct node *below = look_up(t, old, "log", 1);
+    struct node *new = look_up(t, root_of(t), "build", 2);
+
+    (void)state;
+    assert_ptr_not_equal(old, new);
+    assert_int_equal(old->place.job, 1);
+    assert_int_equal(new->place.job, 2);
+    assert_int_equal(old->ino, new->ino);
+    assert_ptr_equal(look_up(t, root_of(t), "build", 2), new);
+    assert_ptr_not_equal(look_up(t, new, "log", 1), below);
+    tree_forget(t, below, 1);
+    tree_forget(t, old, 1);
+    assert_int_equal(tree_count(t), 3);
+    tree_destroy(t);
+}
+
+#define MANY 100000
+
+/* S16, and memory: what is forgotten is gone. */
+static void test_100000_nodes_keep_their_numbers_and_go(void **state)
+{
+    struct node **nodes = calloc(MANY, sizeof(*nodes));
+    struct tree *t = make_tree();
+    char name[32];
+
+    (void)state;
+    for (size_t i = 0; i < MANY; i++) {
+        snprintf(name, sizeof(name), "job-%zu", i);
+        nodes[i] = look_up(t, root_of(t), name, i);
+    }
+    assert_int_equal(tree_count(t), MANY + 1);
+    for (size_t i = 0; i < MANY; i++) {
+        snprintf(name, sizeof(name), "job-%zu", i);
+        assert_ptr_equal(look_up(t, root_of(t), name, i), nodes[i]);
+        assert_int_equal(nodes[i]->ino, views_ino(TREE_ROOT_ID, name));
+    }
+    for (size_t i = 0; i < MANY; i++)
+        tree_forget(t, nodes[i], 2);
+    assert_int_equal(tree_count(t), 1);
+    tree_destroy(t);
+    free(nodes);
+}
+
+static void test_destroy_ends_what_the_kernel_still_counts(void **state)
+{
+    struct tree *t = make_tree();
+    struct node *a = look_up(t, root_of(t), "a", 1);
+
+    (void)state;
+    look_up(t, look_up(t, a, "b", 2), "c", 3);
+    look_up(t, root_of(t), "a", 4);
+    tree_destroy(t); /* leaks are for the sanitizer to tell */
+    tree_destroy(NULL);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_root_has_the_number_fuse_gives_it),
+        cmocka_unit_test(test_same_name_is_same_node_until_forgotten),
+        cmocka_unit_test(test_node_keeps_its_ancestors),
+        cmocka_unit_test(test_name_with_a_new_meaning_is_a_new_node),
+        cmocka_unit_test(test_100000_nodes_keep_their_numbers_and_go),
+        cmocka_unit_test(test_destroy_ends_what_the_kernel_still_counts),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
