@@ -27,8 +27,8 @@ def main():
         users |= used
         if source.parts[0] == "src" and source.name != "main.c":
             exported.update({name: source for name in defined})
-    # The fuzz drivers are built apart, by clang: their text is asked instead.
-    for path in gate.files("tests/fuzz"):
+    # Fuzz drivers and benchmarks are built apart: their text is asked instead.
+    for path in gate.files("tests/fuzz", "tests/bench"):
         users |= set(re.findall(r"\w+", common.code_of(gate.text(path))))
     for name, source in exported.items():
         if name not in users:
