@@ -25,6 +25,7 @@ struct facts_call {
     struct call call;
     struct api *api;
     struct source_facts *facts;
+    bool is_user; /* asked as for a user's repositories */
 };
 
 static void fail_facts(struct source_facts *f, int err)
@@ -46,6 +47,21 @@ static void note_job(struct core *core, const struct call_answer *answer)
     facts_job_finish(&job);
 }
 
+/* The owner turned out to be no organization: asked again. False: it was, or that has been tried. */
+static bool try_as_user(struct facts_call *fc, const struct source_failure *failure)
+{
+    struct core *core = &fc->api->core;
+    char *url;
+
+    if (fc->facts->question != SOURCE_OWNER_REPOS || fc->is_user || !failure ||
+        failure->reason != SOURCE_NOT_FOUND ||
+        question_make_user_repos_url(core->base, fc->facts, &url) < 0)
+        return false;
+    fc->is_user = true;
+    call_begin(&fc->call, url, fc->facts->etag);
+    return true;
+}
+
 static void facts_told(struct call *c, const struct call_answer *told)
 {
     struct facts_call *fc = list_entry(c, struct facts_call, call);
@@ -54,6 +70,8 @@ static void facts_told(struct call *c, const struct call_answer *told)
     const char *etag;
     uint32_t next_page = 0;
 
+    if (try_as_user(fc, told->failure))
+        return;
     if (!told->failure) {
         etag = net_header(&c->request, "ETag");
         parse_link_next(net_header(&c->request, "Link"), &next_page);
@@ -64,6 +82,8 @@ static void facts_told(struct call *c, const struct call_answer *told)
         answer.next_page = next_page;
         if (f->question == SOURCE_JOB)
             note_job(&fc->api->core, told);
+        if (fc->is_user)
+            core_note_user(&fc->api->core, f->repo.owner);
     }
     f->call = NULL;
     f->done(f, &answer);
@@ -71,19 +91,32 @@ static void facts_told(struct call *c, const struct call_answer *told)
     free(fc);
 }
 
+static int make_url(struct facts_call *fc, char **ret_url)
+{
+    const struct source_facts *f = fc->facts;
+    const struct core *core = &fc->api->core;
+
+    fc->is_user = f->question == SOURCE_OWNER_REPOS && core_is_user(core, f->repo.owner);
+    return fc->is_user ? question_make_user_repos_url(core->base, f, ret_url)
+                       : question_make_url(core->base, f, ret_url);
+}
+
 static void begin_facts(struct api *api, struct source_facts *f)
 {
     struct facts_call *fc = calloc(1, sizeof(*fc));
+    int err = -ENOMEM;
     char *url;
-    int err = fc ? question_make_url(api->core.base, f, &url) : -ENOMEM;
 
+    if (fc) {
+        fc->api = api;
+        fc->facts = f;
+        err = make_url(fc, &url);
+    }
     if (err < 0) {
         free(fc);
         fail_facts(f, err);
         return;
     }
-    fc->api = api;
-    fc->facts = f;
     f->call = fc;
     call_init(&fc->call, &api->core, CALL_FACTS, f->class, facts_told);
     call_begin(&fc->call, url, f->etag);

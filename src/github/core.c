@@ -2,6 +2,7 @@
 
 #include "github/failure.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -27,6 +28,29 @@ void core_note_completed(struct core *core, uint64_t job)
 bool core_is_completed(const struct core *core, uint64_t job)
 {
     return core->completed[job % CORE_COMPLETED_MAX] == job;
+}
+
+static uint64_t hash_owner(const char *owner)
+{
+    uint64_t h = UINT64_C(1469598103934665603);
+
+    for (; *owner; owner++)
+        h = (h ^ (unsigned char)tolower((unsigned char)*owner)) * UINT64_C(1099511628211);
+    return h;
+}
+
+void core_note_user(struct core *core, const char *owner)
+{
+    uint64_t h = hash_owner(owner);
+
+    core->users[h % CORE_USERS_MAX] = h;
+}
+
+bool core_is_user(const struct core *core, const char *owner)
+{
+    uint64_t h = hash_owner(owner);
+
+    return core->users[h % CORE_USERS_MAX] == h;
 }
 
 bool core_allows_local(const struct core *core)

@@ -18,6 +18,7 @@
 #include <stdint.h>
 
 #define CORE_COMPLETED_MAX 1024
+#define CORE_USERS_MAX 256
 
 /* Whatever is under way, so that all of it can be ended at once. */
 struct core_errand {
@@ -43,6 +44,8 @@ struct core {
     uint64_t
         completed[CORE_COMPLETED_MAX]; /* jobs seen completed, by id; others may overwrite them */
 
+    uint64_t users[CORE_USERS_MAX]; /* hashes of owners that are no organizations */
+
     /* Written on the network thread, read anywhere. */
     atomic_uint_fast64_t requests, not_modified, storage_requests;
     atomic_int_fast64_t limit, remaining, reset_s;
@@ -52,6 +55,10 @@ uint32_t core_draw_chance(struct core *core);
 
 void core_note_completed(struct core *core, uint64_t job);
 bool core_is_completed(const struct core *core, uint64_t job);
+
+/* Of owners, in any case of letters: that one is a user saves a question each time. */
+void core_note_user(struct core *core, const char *owner);
+bool core_is_user(const struct core *core, const char *owner);
 
 /* R7: may a redirect lead to a loopback or private address? */
 bool core_allows_local(const struct core *core);

@@ -135,18 +135,18 @@ static void ask_job(struct source_log *log)
 
 /* -- For the askers ---------------------------------------------------------------------------- */
 
-void inquiry_init(struct source_log *log)
-{
-    log->inquire = inquiry_start;
-    call_init(&log->job_call, log->core, CALL_FACTS, SOURCE_PREFETCH, job_told);
-}
-
-void inquiry_start(struct source_log *log)
+static void inquire(struct source_log *log)
 {
     if (log->is_inquiring)
         return;
     log->is_inquiring = true;
     ask_job(log);
+}
+
+void inquiry_init(struct source_log *log)
+{
+    log->inquire = inquire;
+    call_init(&log->job_call, log->core, CALL_FACTS, SOURCE_PREFETCH, job_told);
 }
 
 void inquiry_check(struct source_log *log, struct inquiry_check *check)

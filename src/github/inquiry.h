@@ -20,11 +20,9 @@ struct inquiry_check {
     void (*checked)(void *who, const struct source_failure *failure);
 };
 
-/* Equips a new log. */
+/* Equips a new log: its `inquire` asks whether it is final, or does nothing while that is being
+ * found out already. */
 void inquiry_init(struct source_log *log);
-
-/* Is it final? Does nothing while it is being found out already. */
-void inquiry_start(struct source_log *log);
 
 /* Has it grown, is it final by now? Takes the check. */
 void inquiry_check(struct source_log *log, struct inquiry_check *check);

@@ -97,7 +97,7 @@ static int print_url(const char *base, const struct source_facts *f, char **url)
                         f->repo.repo, paging_of(f).text);
     case SOURCE_REPO: return asprintf(url, "%s/repos/%s/%s", base, f->repo.owner, f->repo.repo);
     case SOURCE_OWNER_REPOS:
-        return asprintf(url, "%s/users/%s/repos?sort=pushed&%s", base, f->repo.owner,
+        return asprintf(url, "%s/orgs/%s/repos?sort=pushed&%s", base, f->repo.owner,
                         paging_of(f).text);
     case SOURCE_MY_REPOS:
         return asprintf(url, "%s/user/repos?sort=pushed&%s", base, paging_of(f).text);
@@ -121,6 +121,17 @@ int question_make_url(const char *base, const struct source_facts *f, char **ret
     if (!has_fit_filter(f))
         return -EINVAL;
     if (print_url(base, f, &url) < 0)
+        return -ENOMEM;
+    *ret_url = url;
+    return 0;
+}
+
+int question_make_user_repos_url(const char *base, const struct source_facts *f, char **ret_url)
+{
+    char *url;
+
+    if (asprintf(&url, "%s/users/%s/repos?sort=pushed&%s", base, f->repo.owner, paging_of(f).text) <
+        0)
         return -ENOMEM;
     *ret_url = url;
     return 0;

@@ -145,6 +145,22 @@ static void filter_that_no_url_has_is_no_question(void **state)
     assert_int_equal(fake.count, 0);
 }
 
+static void owner_is_asked_for_as_an_organization_and_then_as_a_user(void **state)
+{
+    (void)state;
+    ask(&asker, SOURCE_OWNER_REPOS, SOURCE_DEMAND);
+    assert_non_null(strstr(fake_next()->url, "/orgs/octo/repos?"));
+    fake_answer(fake_next(), 404, "", "{}");
+    assert_non_null(strstr(fake_next()->url, "/users/octo/repos?"));
+    fake_answer(fake_next(), 200, "", "[]");
+    assert_told(&asker, "[]");
+    ask(&asker, SOURCE_OWNER_REPOS, SOURCE_DEMAND);
+    assert_non_null(strstr(fake_next()->url, "/users/octo/repos?"));
+    fake_answer(fake_next(), 404, "", "{}");
+    assert_refused(&asker, -ENOENT, SOURCE_NOT_FOUND, 30000);
+    assert_int_equal(fake.count, 3);
+}
+
 /* -- Token ------------------------------------------------------------------------------------- */
 
 static void r7_token_that_would_end_its_line_is_refused(void **state)
@@ -452,6 +468,7 @@ int main(void)
         TEST(unasked_304_is_garbage),
         TEST(etag_that_would_end_its_line_is_not_sent),
         TEST(filter_that_no_url_has_is_no_question),
+        TEST(owner_is_asked_for_as_an_organization_and_then_as_a_user),
         TEST(r7_token_that_would_end_its_line_is_refused),
         TEST(bad_token_has_the_token_read_again_once),
         TEST(same_token_is_not_tried_again),

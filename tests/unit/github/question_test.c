@@ -49,7 +49,7 @@ static void each_question_has_its_url(void **state)
     f = ask(SOURCE_REPO);
     assert_url(&f, "/repos/octo/hello.c");
     f = ask(SOURCE_OWNER_REPOS);
-    assert_url(&f, "/users/octo/repos?sort=pushed&per_page=100&page=1");
+    assert_url(&f, "/orgs/octo/repos?sort=pushed&per_page=100&page=1");
     f = ask(SOURCE_MY_REPOS);
     assert_url(&f, "/user/repos?sort=pushed&per_page=100&page=1");
 }
