@@ -150,7 +150,7 @@ int store_backing_reserve(struct store *s, struct store_backing *b, uint64_t fro
 
 /* -- From disk to memory ----------------------------------------------------------------------- */
 
-/* Copies what is there of a page: a log's last page ends with the file. */
+/* Copies what the file has of a page: it may end there, or before the page's first byte. */
 static int copy_page(int from, int to, uint64_t page, char *buffer)
 {
     off_t at = (off_t)(page * STORE_PAGE_SIZE);
@@ -162,7 +162,7 @@ static int copy_page(int from, int to, uint64_t page, char *buffer)
         if (n > 0)
             done += (size_t)n;
     } while ((n > 0 && done < STORE_PAGE_SIZE) || (n < 0 && errno == EINTR));
-    if (n < 0 || !done)
+    if (n < 0)
         return -EIO;
     for (size_t put = 0; put < done; put += (size_t)n) {
         n = pwrite(to, buffer + put, done - put, at + (off_t)put);

@@ -20,7 +20,7 @@ static void log_path(const char *host, uint64_t job, const char *ending, char pa
              ending);
 }
 
-/* -- Metas ------------------------------------------------------------------------------------- */
+/* -- Reading ----------------------------------------------------------------------------------- */
 
 int store_load_meta(struct store *s, uint64_t job, struct store_meta *ret_meta)
 {
@@ -36,29 +36,6 @@ int store_load_meta(struct store *s, uint64_t job, struct store_meta *ret_meta)
     free(data);
     return rc;
 }
-
-int store_save_meta(struct store *s, uint64_t job, const struct store_meta *meta)
-{
-    char path[STORE_PATH_LEN];
-    struct store_part part;
-    void *data;
-    int rc;
-
-    if (!s->dir)
-        return 0;
-    rc = meta_encode(meta, s->host, job, &data, &part.len);
-    if (rc)
-        return rc;
-    part.data = data;
-    log_path(s->host, job, ".meta", path);
-    rc = store_file_replace(s, path, &part, 1);
-    free(data);
-    if (!rc)
-        store_evict_count(s);
-    return rc;
-}
-
-/* -- Reading ----------------------------------------------------------------------------------- */
 
 /* The file of a log if it has the right size. Writing is for mending pages, so it is not needed. */
 static int open_log(int root, const char *path, uint64_t size)
@@ -130,6 +107,60 @@ void store_mark_used(struct store *s, uint64_t job, int fd)
         (void)futimens(fd, NULL); /* a cache that cannot be written stays as it is */
 }
 
+/* -- Saving ------------------------------------------------------------------------------------ */
+
+/* The meta of a log that is there whole. */
+static int load_whole(struct store *s, uint64_t job, struct store_meta *ret_meta)
+{
+    struct store_meta m;
+    int rc = store_load_meta(s, job, &m), fd;
+
+    if (rc)
+        return rc;
+    fd = find_log(s, job, &m);
+    if (fd < 0) {
+        store_meta_finish(&m);
+        return fd;
+    }
+    close(fd);
+    *ret_meta = m;
+    return 0;
+}
+
+static int write_meta(struct store *s, uint64_t job, const struct store_meta *meta)
+{
+    char path[STORE_PATH_LEN];
+    struct store_part part;
+    void *data;
+    int rc = meta_encode(meta, s->host, job, &data, &part.len);
+
+    if (rc)
+        return rc;
+    part.data = data;
+    log_path(s->host, job, ".meta", path);
+    rc = store_file_replace(s, path, &part, 1);
+    free(data);
+    if (!rc)
+        store_evict_count(s);
+    return rc;
+}
+
+int store_save_meta(struct store *s, uint64_t job, const struct store_meta *meta)
+{
+    struct store_meta its = {0}, now = *meta;
+    int rc;
+
+    if (!s->dir)
+        return 0;
+    if (!meta->checksums && !load_whole(s, job, &its) && its.size == meta->size) {
+        now.checksums = its.checksums;
+        now.final |= its.final;
+    }
+    rc = write_meta(s, job, &now);
+    store_meta_finish(&its);
+    return rc;
+}
+
 /* -- Publishing -------------------------------------------------------------------------------- */
 
 static uint64_t pages_of(uint64_t size)
@@ -140,22 +171,17 @@ static uint64_t pages_of(uint64_t size)
 /* The same bytes are there under the name. They learn the names under which we were answered. */
 static bool is_there(struct store *s, uint64_t job, const struct store_meta *meta)
 {
-    struct store_meta its = {0};
-    bool same = false, learnt = false;
-    int fd;
+    struct store_meta its;
+    bool same, learnt = false;
 
-    if (store_load_meta(s, job, &its))
+    if (load_whole(s, job, &its))
         return false;
-    fd = find_log(s, job, &its);
-    if (fd >= 0) {
-        same = its.size == meta->size && its.final == meta->final &&
-               !memcmp(its.checksums, meta->checksums, 8 * (size_t)pages_of(its.size));
-        close(fd);
-    }
+    same = its.size == meta->size && its.final == meta->final &&
+           !memcmp(its.checksums, meta->checksums, 8 * (size_t)pages_of(its.size));
     for (unsigned i = 0; same && i < meta->name_count; i++)
         learnt |= store_meta_add_name(&its, meta->names[i]);
     if (learnt)
-        store_save_meta(s, job, &its);
+        write_meta(s, job, &its);
     store_meta_finish(&its);
     return same;
 }

@@ -96,8 +96,9 @@ int store_load_meta(struct store *s, uint64_t job, struct store_meta *ret_meta);
 int store_open_log(struct store *s, uint64_t job, const struct store_meta *meta, int *ret_fd);
 
 /* Replaces the meta (rename). Errors are for information: the cache goes on without. In memory
- * there is nothing to keep, and that is no error. A meta whose log is evicted stays, up to 128
- * in a folder. */
+ * there is nothing to keep, and that is no error. One without checksums does not take those of a
+ * complete log of this size away. A meta whose log is evicted stays, up to 128 in a folder: that it
+ * has checksums does not say that the log is there. */
 int store_save_meta(struct store *s, uint64_t job, const struct store_meta *meta);
 
 /* The log was read now: least recent use is the file's time. At most one system call a minute

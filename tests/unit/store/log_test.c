@@ -113,14 +113,35 @@ static void meta_without_checksums_opens_no_log_but_tells_the_size(void **state)
     struct store_meta m = {.size = SIZE, .mtime_ms = 1}, loaded;
     int fd = -1;
 
-    assert_int_equal(scratch_publish(s, 1, SIZE), 0);
-    assert_int_equal(store_save_meta(s, 1, &m), 0);
-    assert_int_equal(store_load_meta(s, 1, &loaded), 0);
+    assert_int_equal(store_save_meta(s, 2, &m), 0);
+    assert_int_equal(store_load_meta(s, 2, &loaded), 0);
     assert_true(loaded.size == SIZE);
     assert_null(loaded.checksums);
-    assert_int_equal(store_open_log(s, 1, &loaded, &fd), -ENOENT);
+    fd = creat(scratch_log(*state, 2, ""), 0600);
+    assert_int_equal(ftruncate(fd, SIZE), 0);
+    close(fd);
+    fd = -1;
+    assert_int_equal(store_open_log(s, 2, &loaded, &fd), -ENOENT);
     assert_int_equal(fd, -1);
     store_meta_finish(&loaded);
+    store_destroy(s);
+}
+
+/* R4: another mount, which only knows the size, does not undo a complete log. */
+static void meta_without_checksums_leaves_a_complete_log_whole(void **state)
+{
+    struct store *s = scratch_store(*state, CACHE_SIZE);
+    struct store_meta m = {.size = SIZE, .mtime_ms = 1}, loaded;
+
+    assert_int_equal(scratch_publish(s, 1, SIZE), 0);
+    assert_int_equal(store_save_meta(s, 1, &m), 0);
+    assert_true(scratch_is_whole(s, 1));
+    assert_int_equal(store_load_meta(s, 1, &loaded), 0);
+    assert_true(loaded.mtime_ms == 1 && loaded.final);
+    store_meta_finish(&loaded);
+    m.size++;
+    assert_int_equal(store_save_meta(s, 1, &m), 0);
+    assert_false(scratch_is_whole(s, 1));
     store_destroy(s);
 }
 
@@ -475,6 +496,7 @@ int main(void)
         TEST(log_without_its_meta_is_no_log),
         TEST(meta_of_another_job_is_none),
         TEST(meta_without_checksums_opens_no_log_but_tells_the_size),
+        TEST(meta_without_checksums_leaves_a_complete_log_whole),
         TEST(first_to_publish_stays_and_learns_names),
         TEST(other_bytes_replace_what_is_there),
         TEST(incomplete_file_is_not_published),
