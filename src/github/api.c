@@ -4,11 +4,11 @@
 #include "github/core.h"
 #include "github/failure.h"
 #include "github/inquiry.h"
-#include "github/log.h"
 #include "github/parse.h"
 #include "github/parse_headers.h"
 #include "github/question.h"
 #include "github/range.h"
+#include "github/remote.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -172,7 +172,7 @@ static void run_want_bytes(struct post *p)
     struct source_bytes *b = p->bytes;
 
     if (b->class == SOURCE_DEMAND)
-        log_promote(b->log);
+        remote_promote(b->log);
     range_begin(b->log, b);
 }
 
@@ -209,7 +209,7 @@ static void want_facts(void *self, struct source_facts *f)
 /* The want itself may be over by now: it is the log that is meant. */
 static void run_promote(struct post *p)
 {
-    log_promote(p->log);
+    remote_promote(p->log);
 }
 
 static void promote(void *self, struct source_bytes *b)
@@ -235,7 +235,7 @@ static struct source_log *create_log(void *self, const struct repo_name *repo, u
                                      bool completed, const struct source_log_ops *ops, void *who)
 {
     struct api *api = self;
-    struct source_log *log = log_make(&api->core, repo, job, completed, ops, who);
+    struct source_log *log = remote_make(&api->core, repo, job, completed, ops, who);
 
     if (log)
         inquiry_init(log);
@@ -247,7 +247,7 @@ static void end_log(struct source_log *log, void (*released)(void *who))
     void *who = log->who;
 
     inquiry_finish(log);
-    log_free(log);
+    remote_free(log);
     if (released)
         released(who);
 }
@@ -277,7 +277,7 @@ static void run_check(struct post *p)
         return;
     }
     check->checked = p->checked;
-    log_promote(p->log);
+    remote_promote(p->log);
     inquiry_check(p->log, check);
 }
 

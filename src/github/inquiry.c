@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define JOB_EVERY_MS 60000 /* P12; log.h bounds the new URLs */
+#define JOB_EVERY_MS 60000 /* P12; remote.h bounds the new URLs */
 
 /* Everybody is told; some may start the next inquiry from within. */
 static void end(struct source_log *log, const struct source_failure *failure)
@@ -22,7 +22,7 @@ static void end(struct source_log *log, const struct source_failure *failure)
     list_splice(&checks, &log->checks);
     log->is_inquiring = log->is_end_wanted = false;
     while ((link = list_take_first(&waiters))) {
-        struct log_waiter *w = list_entry(link, struct log_waiter, link);
+        struct remote_waiter *w = list_entry(link, struct remote_waiter, link);
         w->wake(w, failure);
     }
     while ((link = list_take_first(&checks))) {
@@ -63,12 +63,12 @@ static void job_known(struct source_log *log)
     bool is_open = log->is_sized && !log->is_final;
     int err = 0;
 
-    if (log->job_state == LOG_JOB_COMPLETED && is_open) {
+    if (log->job_state == REMOTE_JOB_COMPLETED && is_open) {
         look_at_end(log);
         return;
     }
-    if (log->job_state == LOG_JOB_RUNNING)
-        err = log_tell_growing(log);
+    if (log->job_state == REMOTE_JOB_RUNNING)
+        err = remote_tell_growing(log);
     if (err < 0)
         end_with(log, err, SOURCE_BROKEN, 0);
     else if (log->is_end_wanted && is_open)
@@ -86,10 +86,10 @@ static int learn_job(struct source_log *log, const struct call_answer *answer)
 
     if (err < 0)
         return err;
-    log->job_state = job.status == FACTS_COMPLETED ? LOG_JOB_COMPLETED : LOG_JOB_RUNNING;
+    log->job_state = job.status == FACTS_COMPLETED ? REMOTE_JOB_COMPLETED : REMOTE_JOB_RUNNING;
     log->completed_ms = job.status == FACTS_COMPLETED ? job.completed_ms : -1;
     facts_job_finish(&job);
-    if (log->job_state == LOG_JOB_COMPLETED)
+    if (log->job_state == REMOTE_JOB_COMPLETED)
         core_note_completed(log->core, log->job);
     if (etag && strlen(etag) < sizeof(log->job_etag))
         memcpy(log->job_etag, etag, strlen(etag) + 1);
@@ -160,7 +160,7 @@ void inquiry_check(struct source_log *log, struct inquiry_check *check)
     log->is_inquiring = true;
     if (log->is_final)
         end(log, NULL);
-    else if (is_due && log->job_state != LOG_JOB_COMPLETED)
+    else if (is_due && log->job_state != REMOTE_JOB_COMPLETED)
         ask_job(log);
     else
         job_known(log);

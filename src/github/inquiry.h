@@ -11,7 +11,7 @@
 #ifndef GHLOGFS_GITHUB_INQUIRY_H
 #define GHLOGFS_GITHUB_INQUIRY_H
 
-#include "github/log.h"
+#include "github/remote.h"
 #include "source.h"
 
 /* Who wants to be told of the end of a check. Freed after that. */

@@ -21,7 +21,7 @@ static void finish(struct range *r, const struct source_failure *failure)
 
     r->state = RANGE_IDLE;
     list_remove(&r->errand.link);
-    log_url_unref(r->url);
+    remote_url_unref(r->url);
     if (want) {
         want->transfer = NULL;
         want->done(want, failure);
@@ -43,7 +43,7 @@ static void inquire(struct range *r)
 {
     r->has_inquired = true;
     r->state = RANGE_INQUIRES;
-    log_want_inquiry(r->log, &r->waiter);
+    remote_want_inquiry(r->log, &r->waiter);
 }
 
 /* No log yet: a running job's whose first block has not been written. */
@@ -100,7 +100,7 @@ static void trouble(struct range *r, const struct failure_event *event)
 
     failure_judge(event, now_ms, &verdict);
     if (verdict.retry == RETRY_RENEWED)
-        log_drop_url(r->log, r->url);
+        remote_drop_url(r->log, r->url);
     if (verdict.retry != RETRY_CONNECT || !hosts_is_down(&core->hosts, &r->url->at, now_ms))
         at_ms = retry_next(&r->retry, verdict.retry, now_ms, core->deadline_ms, retry_after_ms(r),
                            core_draw_chance(core));
@@ -109,7 +109,7 @@ static void trouble(struct range *r, const struct failure_event *event)
             hosts_note_down(&core->hosts, &r->url->at, verdict.failure.err, now_ms);
         complain(r, event);
     }
-    log_url_unref(r->url);
+    remote_url_unref(r->url);
     r->url = NULL;
     if (at_ms < 0) {
         finish(r, &verdict.failure);
@@ -154,10 +154,10 @@ static void absent(struct range *r)
 
     if (!is_asked) {
         inquire(r);
-    } else if (log->job_state == LOG_JOB_COMPLETED && r->after_completion) {
+    } else if (log->job_state == REMOTE_JOB_COMPLETED && r->after_completion) {
         failure = failure_make_never(completed_s, net_now_ms(), net_wall_s());
         finish(r, &failure);
-    } else if (log->job_state == LOG_JOB_COMPLETED) {
+    } else if (log->job_state == REMOTE_JOB_COMPLETED) {
         ask(r);
     } else {
         pend(r);
@@ -193,7 +193,7 @@ static void on_done(struct net_request *request, int err)
     turns_free_connection(turns);
     r->state = RANGE_IDLE;
     if (r->is_dead) {
-        log_url_unref(r->url);
+        remote_url_unref(r->url);
         free(r);
     } else if (err == -ECONNABORTED) {
         trouble(r, &(struct failure_event){.hop = FAILURE_STORAGE, .err = err});
@@ -215,12 +215,12 @@ static void write_range(struct range *r)
     r->headers[1] = NULL;
 }
 
-static void send(struct range *r, struct log_url *url)
+static void send(struct range *r, struct remote_url *url)
 {
     write_range(r);
-    log_url_unref(r->url);
-    r->url = log_url_ref(url);
-    r->after_completion = log_is_completed(r->log);
+    remote_url_unref(r->url);
+    r->url = remote_url_ref(url);
+    r->after_completion = remote_is_completed(r->log);
     r->status = 0;
     r->found = FOUND_NOTHING;
     r->err = 0;
@@ -243,7 +243,7 @@ static void send(struct range *r, struct log_url *url)
 static void ask(struct range *r)
 {
     struct source_failure failure;
-    struct log_url *url;
+    struct remote_url *url;
     int64_t until_ms = 0;
     int err;
 
@@ -251,14 +251,14 @@ static void ask(struct range *r)
         finish(r, &failure);
         return;
     }
-    url = log_young_url(r->log);
-    if (!url && !r->want && log_is_url_too_dear(r->log)) {
+    url = remote_young_url(r->log);
+    if (!url && !r->want && remote_is_url_too_dear(r->log)) {
         finish(r, NULL);
         return;
     }
     if (!url) {
         r->state = RANGE_WANTS_URL;
-        log_want_url(r->log, &r->waiter);
+        remote_want_url(r->log, &r->waiter);
         return;
     }
     err = hosts_ask(&r->core->hosts, &url->at, net_now_ms(), &until_ms);
@@ -283,7 +283,7 @@ static void inquired(struct range *r)
         complete(r);
 }
 
-static void woken(struct log_waiter *w, const struct source_failure *failure)
+static void woken(struct remote_waiter *w, const struct source_failure *failure)
 {
     struct range *r = list_entry(w, struct range, waiter);
     bool has_inquired = r->state == RANGE_INQUIRES;
@@ -377,6 +377,6 @@ void range_cancel(struct range *r)
         net_cancel(&r->request, -ECANCELED);
         return;
     }
-    log_url_unref(r->url);
+    remote_url_unref(r->url);
     free(r);
 }

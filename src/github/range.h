@@ -9,7 +9,7 @@
 #ifndef GHLOGFS_GITHUB_RANGE_H
 #define GHLOGFS_GITHUB_RANGE_H
 
-#include "github/log.h"
+#include "github/remote.h"
 #include "source.h"
 
 struct range;
@@ -17,7 +17,7 @@ struct range;
 /* Fetches what is wanted; b->done ends it. */
 void range_begin(struct source_log *log, struct source_bytes *b);
 
-/* Looks at the end of a log of known size; what it finds goes through log_see. Ends with seen.
+/* Looks at the end of a log of known size; what it finds goes through remote_see. Ends with seen.
  * NULL: no memory. The first step is taken by range_start. */
 struct range *range_make_end(struct source_log *log,
                              void (*seen)(struct source_log *log,

@@ -19,12 +19,12 @@ static int wrong(struct range *r, enum found found, int err)
 /* The size and what it proves are taken into account. 0 or wrong()'s answer. */
 static int see(struct range *r, const struct sight *s)
 {
-    int err = log_see(r->log, s, r->after_completion, r->is_all);
+    int err = remote_see(r->log, s, r->after_completion, r->is_all);
 
     if (err == -ESTALE)
         return wrong(r, FOUND_WRONG, err);
-    if (!err && r->has_inquired && r->log->job_state == LOG_JOB_RUNNING)
-        err = log_tell_growing(r->log);
+    if (!err && r->has_inquired && r->log->job_state == REMOTE_JOB_RUNNING)
+        err = remote_tell_growing(r->log);
     if (err)
         return wrong(r, FOUND_UNWANTED, err);
     /* Not known yet whether it is final: to be found out while the bytes come. */

@@ -5,7 +5,7 @@
 #ifndef GHLOGFS_GITHUB_RANGE_ROOM_H
 #define GHLOGFS_GITHUB_RANGE_ROOM_H
 
-#include "github/log.h"
+#include "github/remote.h"
 #include "github/retry.h"
 #include "net/net.h"
 #include "source.h"
@@ -37,13 +37,13 @@ struct range {
     uint64_t next, to; /* not delivered yet: [next, to) */
     struct retry retry;
     struct net_timer timer;
-    struct log_waiter waiter;
+    struct remote_waiter waiter;
     bool has_inquired; /* once is enough */
     struct core_errand errand;
 
     /* The try under way. */
     struct net_request request;
-    struct log_url *url;
+    struct remote_url *url;
     char line[64];
     const char *headers[2];
     bool after_completion; /* the job was seen completed before it was sent */

@@ -1,14 +1,14 @@
 /*
- * log.h - a log at its source: where it is (the signed URL), what is known of it (size, ETag,
+ * remote.h - a log at its source: where it is (the signed URL), what is known of it (size, ETag,
  * whether it will change), and those who wait to know.
  *
  * A signed URL is documented to live for one minute and seen to live for ten; storage looks at its
  * age only when a request starts. It is used until storage refuses it or it is ten minutes old, and
  * minted by one API request at a time (range.h and inquiry.h ask; they sit above). Network thread
- * only, but for log_make.
+ * only, but for remote_make.
  */
-#ifndef GHLOGFS_GITHUB_LOG_H
-#define GHLOGFS_GITHUB_LOG_H
+#ifndef GHLOGFS_GITHUB_REMOTE_H
+#define GHLOGFS_GITHUB_REMOTE_H
 
 #include "github/call.h"
 #include "github/core.h"
@@ -21,23 +21,23 @@
 #include <stdint.h>
 
 /* Shared by the requests under way; wiped when the last lets go. */
-struct log_url {
+struct remote_url {
     unsigned refs;
     int64_t minted_ms;
     struct net_url at;
     char text[];
 };
 
-struct log_url *log_url_ref(struct log_url *url);
-void log_url_unref(struct log_url *url);
+struct remote_url *remote_url_ref(struct remote_url *url);
+void remote_url_unref(struct remote_url *url);
 
-struct log_waiter {
+struct remote_waiter {
     struct list link;
     /* failure NULL: what was waited for is here. The waiter is in no list then. */
-    void (*wake)(struct log_waiter *w, const struct source_failure *failure);
+    void (*wake)(struct remote_waiter *w, const struct source_failure *failure);
 };
 
-enum log_job { LOG_JOB_UNKNOWN, LOG_JOB_RUNNING, LOG_JOB_COMPLETED };
+enum remote_job { REMOTE_JOB_UNKNOWN, REMOTE_JOB_RUNNING, REMOTE_JOB_COMPLETED };
 
 struct source_log {
     struct core *core;
@@ -47,10 +47,10 @@ struct source_log {
     void *who;
     enum source_class class; /* demand, once anybody who waits has asked */
 
-    struct log_url *url; /* NULL: to be minted */
-    int64_t minted_ms;   /* when one was last asked for; 0 never */
+    struct remote_url *url; /* NULL: to be minted */
+    int64_t minted_ms;      /* when one was last asked for; 0 never */
     struct call mint;
-    struct list for_url; /* log_waiter */
+    struct list for_url; /* remote_waiter */
 
     bool is_sized, is_told, is_final, is_whole;
     uint64_t size;
@@ -59,12 +59,12 @@ struct source_log {
     int unwanted; /* what told() refused it with */
 
     /* The inquiry's (inquiry.h): is the job completed, and did the log still change then? */
-    enum log_job job_state;
+    enum remote_job job_state;
     int64_t job_asked_ms; /* 0: never */
     char job_etag[SOURCE_ETAG_LEN];
     struct call job_call;
     bool is_inquiring, is_end_wanted;
-    struct list for_inquiry; /* log_waiter */
+    struct list for_inquiry; /* remote_waiter */
     struct list checks;      /* log_check */
     struct range *end_range;
     void (*inquire)(struct source_log *log); /* set by whoever makes the log */
@@ -74,32 +74,32 @@ struct source_log {
 };
 
 /* NULL: no memory. Any thread. */
-struct source_log *log_make(struct core *core, const struct repo_name *repo, uint64_t job,
-                            bool completed, const struct source_log_ops *ops, void *who);
+struct source_log *remote_make(struct core *core, const struct repo_name *repo, uint64_t job,
+                               bool completed, const struct source_log_ops *ops, void *who);
 
 /* Cancels what is under way for it, and frees it. Nobody may wait for it. */
-void log_free(struct source_log *log);
+void remote_free(struct source_log *log);
 
 /* Somebody waits for it from now on. */
-void log_promote(struct source_log *log);
+void remote_promote(struct source_log *log);
 
-/* A URL that is young enough, or NULL: then log_want_url, which may wake from within the call. */
-struct log_url *log_young_url(struct source_log *log);
-void log_want_url(struct source_log *log, struct log_waiter *w);
+/* A URL that is young enough, or NULL: then remote_want_url, which may wake from within the call. */
+struct remote_url *remote_young_url(struct source_log *log);
+void remote_want_url(struct source_log *log, struct remote_waiter *w);
 
 /*
  * Whether just looking at a running job's log is not worth a new URL, because the last one is too
  * young (P12). They are charged; looking with one that storage still takes is not.
  */
-bool log_is_url_too_dear(const struct source_log *log);
+bool remote_is_url_too_dear(const struct source_log *log);
 
 /* Storage would not have this one. */
-void log_drop_url(struct source_log *log, const struct log_url *url);
+void remote_drop_url(struct source_log *log, const struct remote_url *url);
 
 /* Waits for the end of the inquiry that is under way or starts now. */
-void log_want_inquiry(struct source_log *log, struct log_waiter *w);
+void remote_want_inquiry(struct source_log *log, struct remote_waiter *w);
 
-bool log_is_completed(const struct source_log *log);
+bool remote_is_completed(const struct source_log *log);
 
 /*
  * An answer of storage is taken into account: its size, if it is known, and what it proves.
@@ -107,9 +107,9 @@ bool log_is_completed(const struct source_log *log);
  * brings all of the log to who wants it. told() may be called. -ESTALE: it is another log, or a
  * shorter one; else what told() refused it with.
  */
-int log_see(struct source_log *log, const struct sight *s, bool after_completion, bool whole);
+int remote_see(struct source_log *log, const struct sight *s, bool after_completion, bool whole);
 
 /* The size seen is that of a running job's log. 0, or what told() refused it with. */
-int log_tell_growing(struct source_log *log);
+int remote_tell_growing(struct source_log *log);
 
 #endif

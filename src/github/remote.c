@@ -1,4 +1,4 @@
-#include "github/log.h"
+#include "github/remote.h"
 
 #include "github/failure.h"
 #include "github/question.h"
@@ -13,13 +13,13 @@
 
 /* -- The signed URL ---------------------------------------------------------------------------- */
 
-struct log_url *log_url_ref(struct log_url *url)
+struct remote_url *remote_url_ref(struct remote_url *url)
 {
     url->refs++;
     return url;
 }
 
-void log_url_unref(struct log_url *url)
+void remote_url_unref(struct remote_url *url)
 {
     if (!url || --url->refs > 0)
         return;
@@ -34,7 +34,7 @@ static void wake_all(struct list *waiters, const struct source_failure *failure)
     list_init(&due);
     list_splice(&due, waiters);
     while ((link = list_take_first(&due))) {
-        struct log_waiter *w = list_entry(link, struct log_waiter, link);
+        struct remote_waiter *w = list_entry(link, struct remote_waiter, link);
         w->wake(w, failure);
     }
 }
@@ -44,7 +44,7 @@ static int take_url(struct source_log *log, const char *location)
 {
     struct core *core = log->core;
     size_t len = strlen(location);
-    struct log_url *url;
+    struct remote_url *url;
     struct net_url at;
 
     if (redirect_check_storage(location, core_allows_http(core), core_allows_local(core), &at) <
@@ -61,7 +61,7 @@ static int take_url(struct source_log *log, const char *location)
     url->minted_ms = net_now_ms();
     url->at = at;
     memcpy(url->text, location, len + 1);
-    log_url_unref(log->url);
+    remote_url_unref(log->url);
     log->url = url;
     return 0;
 }
@@ -83,14 +83,14 @@ static void minted(struct call *c, const struct call_answer *answer)
     wake_all(&log->for_url, err < 0 ? &verdict.failure : NULL);
 }
 
-struct log_url *log_young_url(struct source_log *log)
+struct remote_url *remote_young_url(struct source_log *log)
 {
     if (log->url && net_now_ms() - log->url->minted_ms < URL_LIFE_MS)
         return log->url;
     return NULL;
 }
 
-void log_want_url(struct source_log *log, struct log_waiter *w)
+void remote_want_url(struct source_log *log, struct remote_waiter *w)
 {
     struct source_failure failure = failure_make(-ENOMEM, SOURCE_BROKEN, 0);
     char *url;
@@ -107,24 +107,24 @@ void log_want_url(struct source_log *log, struct log_waiter *w)
     call_begin(&log->mint, url, NULL);
 }
 
-bool log_is_url_too_dear(const struct source_log *log)
+bool remote_is_url_too_dear(const struct source_log *log)
 {
-    return log->is_told && log->job_state == LOG_JOB_RUNNING &&
+    return log->is_told && log->job_state == REMOTE_JOB_RUNNING &&
            net_now_ms() - log->minted_ms < MINT_EVERY_MS;
 }
 
-void log_drop_url(struct source_log *log, const struct log_url *url)
+void remote_drop_url(struct source_log *log, const struct remote_url *url)
 {
     if (log->url != url)
         return;
-    log_url_unref(log->url);
+    remote_url_unref(log->url);
     log->url = NULL;
 }
 
 /* -- Its life ---------------------------------------------------------------------------------- */
 
-struct source_log *log_make(struct core *core, const struct repo_name *repo, uint64_t job,
-                            bool completed, const struct source_log_ops *ops, void *who)
+struct source_log *remote_make(struct core *core, const struct repo_name *repo, uint64_t job,
+                               bool completed, const struct source_log_ops *ops, void *who)
 {
     struct source_log *log = calloc(1, sizeof(*log));
 
@@ -137,7 +137,7 @@ struct source_log *log_make(struct core *core, const struct repo_name *repo, uin
     log->who = who;
     log->class = SOURCE_PREFETCH;
     log->last_modified_ms = log->completed_ms = -1;
-    log->job_state = completed ? LOG_JOB_COMPLETED : LOG_JOB_UNKNOWN;
+    log->job_state = completed ? REMOTE_JOB_COMPLETED : REMOTE_JOB_UNKNOWN;
     call_init(&log->mint, core, CALL_LOG, SOURCE_PREFETCH, minted);
     list_init(&log->for_url);
     list_init(&log->for_inquiry);
@@ -145,15 +145,15 @@ struct source_log *log_make(struct core *core, const struct repo_name *repo, uin
     return log;
 }
 
-void log_free(struct source_log *log)
+void remote_free(struct source_log *log)
 {
     call_cancel(&log->mint);
     call_finish(&log->mint);
-    log_url_unref(log->url);
+    remote_url_unref(log->url);
     free(log);
 }
 
-void log_promote(struct source_log *log)
+void remote_promote(struct source_log *log)
 {
     log->class = SOURCE_DEMAND;
     if (log->mint.state != CALL_IDLE)
@@ -162,15 +162,15 @@ void log_promote(struct source_log *log)
         call_promote(&log->job_call);
 }
 
-void log_want_inquiry(struct source_log *log, struct log_waiter *w)
+void remote_want_inquiry(struct source_log *log, struct remote_waiter *w)
 {
     list_push_back(&log->for_inquiry, &w->link);
     log->inquire(log);
 }
 
-bool log_is_completed(const struct source_log *log)
+bool remote_is_completed(const struct source_log *log)
 {
-    return log->job_state == LOG_JOB_COMPLETED || core_is_completed(log->core, log->job);
+    return log->job_state == REMOTE_JOB_COMPLETED || core_is_completed(log->core, log->job);
 }
 
 /* -- What is known ----------------------------------------------------------------------------- */
@@ -213,7 +213,7 @@ static void note(struct source_log *log, const struct sight *s)
         log->last_modified_ms = s->last_modified_ms;
 }
 
-int log_see(struct source_log *log, const struct sight *s, bool after_completion, bool whole)
+int remote_see(struct source_log *log, const struct sight *s, bool after_completion, bool whole)
 {
     bool has_grown = !log->is_sized || s->size > log->size;
 
@@ -230,7 +230,7 @@ int log_see(struct source_log *log, const struct sight *s, bool after_completion
     return log->is_told && has_grown ? tell(log, false) : 0;
 }
 
-int log_tell_growing(struct source_log *log)
+int remote_tell_growing(struct source_log *log)
 {
     if (log->is_told || !log->is_sized || log->size == 0)
         return 0;
