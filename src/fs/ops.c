@@ -53,6 +53,7 @@ static void op_init(void *userdata, struct fuse_conn_info *conn)
     conn->want |= conn->capable &
                   (FUSE_CAP_ASYNC_READ | FUSE_CAP_SPLICE_WRITE | FUSE_CAP_PARALLEL_DIROPS);
     /* Else the kernel lets 12 readaheads out at a time: those who wait hold up those who do not. */
+    conn->max_read = OPS_READ_MAX;
     conn->max_background = MOST_BACKGROUND;
     conn->congestion_threshold = MOST_BACKGROUND;
     atomic_store(&o->greeted, true);

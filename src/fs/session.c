@@ -12,6 +12,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -158,10 +159,14 @@ static int create_fuse(struct session *s, const struct session_config *config)
 {
     struct fuse_args args = FUSE_ARGS_INIT(0, NULL);
     const struct fuse_lowlevel_ops *table = ops_get_table();
+    char max_read[32];
     int err = 0;
 
+    snprintf(max_read, sizeof(max_read), "-omax_read=%d", OPS_READ_MAX);
     for (int i = 0; i < config->argc && !err; i++)
         err = fuse_opt_add_arg(&args, config->argv[i]);
+    if (!err)
+        err = fuse_opt_add_arg(&args, max_read);
     if (config->debug && !err)
         err = fuse_opt_add_arg(&args, "-odebug");
     if (!err)
