@@ -178,6 +178,10 @@ static int build_views(struct house *h)
                                 .diag = h->diag,
                                 .hall = &h->hall,
                                 .now_ms = net_now_ms,
+                                .runs = h->options->runs,
+                                .prefetch = h->options->prefetch,
+                                .timestamps = h->options->timestamps,
+                                .has_token = h->options->token_source != OPTIONS_TOKEN_NONE,
                                 .mounted_ms = net_wall_s() * 1000,
                                 .options = h->options_text,
                                 .version = h->version_text,
@@ -323,6 +327,7 @@ void house_destroy(struct house *h)
         api_close(h->api);
     if (h->net)
         net_stop(h->net);
+    views_stop(h->views);
     cache_stop(h->cache);
     catalog_stop(h->catalog);
     session_destroy(h->session);

@@ -1,11 +1,13 @@
 /*
  * What a file or directory looks like: type, size, time.
  */
-#include "views/room.h"
+#include "views/runs.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #define DIRECTORY_MS 60000 /* how long a directory's times may be remembered */
 
@@ -40,45 +42,90 @@ void view_job_hint(struct views *v, const struct place *p, struct log_hint *ret_
     catalog_seen_release(&seen);
 }
 
-/* The time of a job as far as it is known; 0: not at all. */
+/* --- times, as far as they are known at no cost; 0: not at all (S7) --- */
+
 static int64_t job_time(struct views *v, const struct place *p)
 {
     struct catalog_seen seen;
     int64_t ms;
 
-    if (!p->job || !catalog_find_job(v->config.catalog, &p->repo, p->job, &seen))
+    if (!catalog_find_job(v->config.catalog, &p->repo, p->job, &seen))
         return 0;
     ms = seen.job->completed_ms;
     if (ms <= 0)
         ms = seen.job->started_ms > 0 ? seen.job->started_ms : seen.job->created_ms;
     catalog_seen_release(&seen);
-    return ms > 0 ? ms : 0;
+    return ms;
 }
 
-static int get_log_attr(struct views *v, const struct place *p, struct waiter *w,
-                        struct view_attr *ret_attr)
+static int64_t run_time(struct views *v, const struct place *p)
 {
-    struct log_hint hint;
-    struct log_stat stat;
-    int rc;
+    const struct catalog_answer *answer;
+    const struct facts_run *run = runs_peek(v, &p->repo, p->run, &answer);
+    int64_t ms;
 
-    view_job_hint(v, p, &hint);
-    rc = log_get_stat(p->log, &p->repo, &hint, w, &stat);
+    if (!run)
+        return 0;
+    ms = run->updated_ms > 0 ? run->updated_ms : run->created_ms;
+    catalog_answer_release(answer);
+    return ms;
+}
+
+/* Out of the listings in which the repository may have been seen. */
+static int64_t repo_time(struct views *v, const struct place *p)
+{
+    struct catalog_question questions[2] = {{.what = SOURCE_OWNER_REPOS, .limit = CATALOG_PAGE},
+                                            {.what = SOURCE_MY_REPOS}};
+    const struct catalog_answer *answer;
+    int64_t ms = 0;
+
+    memcpy(questions[0].repo.owner, p->repo.owner, sizeof(p->repo.owner));
+    for (int i = 0; i < 2 && ms <= 0; i++) {
+        if (catalog_peek(v->config.catalog, &questions[i], &answer))
+            continue;
+        for (size_t k = 0; k < answer->count; k++)
+            if (!strcasecmp(answer->repos[k]->owner, p->repo.owner) &&
+                !strcasecmp(answer->repos[k]->name, p->repo.repo))
+                ms = answer->repos[k]->pushed_ms;
+        catalog_answer_release(answer);
+    }
+    return ms;
+}
+
+static int64_t known_time(struct views *v, const struct place *p)
+{
+    int64_t ms = 0;
+
+    if (p->job)
+        ms = job_time(v, p);
+    else if (p->run)
+        ms = run_time(v, p);
+    else if (p->repo.repo[0])
+        ms = repo_time(v, p);
+    return ms > 0 ? ms : v->config.mounted_ms;
+}
+
+/* --- by type --- */
+
+static int get_part_attr(struct views *v, const struct place *p, struct waiter *w,
+                         struct view_attr *ret_attr)
+{
+    struct view_part part;
+    int rc = view_get_part(v, p, w, &part);
+
     if (rc)
         return rc;
-    catalog_note_used(v->config.catalog, &p->repo, p->job);
     *ret_attr = (struct view_attr){.type = VIEW_FILE,
-                                   .size = stat.size,
-                                   .mtime_ms = stat.mtime_ms,
-                                   .valid_ms = stat.final ? VIEWS_FINAL_MS : 0,
-                                   .growing = !stat.final};
+                                   .size = part.size,
+                                   .mtime_ms = part.mtime_ms,
+                                   .valid_ms = part.final ? VIEWS_FINAL_MS : 0,
+                                   .growing = !part.final};
     return 0;
 }
 
 static int get_text_attr(struct views *v, const struct place *p, struct waiter *w,
                          struct view_attr *ret_attr)
 {
-    int64_t time_ms;
     bool final;
     char *text;
     size_t len;
@@ -87,31 +134,38 @@ static int get_text_attr(struct views *v, const struct place *p, struct waiter *
     if (rc)
         return rc;
     free(text);
-    time_ms = job_time(v, p);
     *ret_attr = (struct view_attr){.type = VIEW_FILE,
                                    .size = len,
-                                   .mtime_ms = time_ms ? time_ms : v->config.mounted_ms,
+                                   .mtime_ms = known_time(v, p),
                                    .valid_ms = final ? VIEWS_FINAL_MS : 0,
                                    .growing = !final};
     return 0;
 }
 
-static int get_directory_attr(struct views *v, const struct place *p, struct view_attr *ret_attr)
+/* A link exists by grammar; where it points to is asked only when it is read (S13). */
+static int get_link_attr(struct views *v, const struct place *p, struct view_attr *ret_attr)
 {
-    int64_t time_ms = job_time(v, p);
+    char target[PATH_MAX] = "";
 
-    *ret_attr = (struct view_attr){.type = VIEW_DIRECTORY,
-                                   .mtime_ms = time_ms ? time_ms : v->config.mounted_ms,
-                                   .valid_ms = DIRECTORY_MS};
+    if (p->kind != PLACE_LATEST && views_read_link(v, p, NULL, target, sizeof(target)))
+        return -ENOENT;
+    *ret_attr = (struct view_attr){.type = VIEW_LINK,
+                                   .size = strlen(target),
+                                   .mtime_ms = known_time(v, p),
+                                   .valid_ms = p->kind == PLACE_LATEST ? 0 : DIRECTORY_MS};
     return 0;
 }
 
 int views_get_attr(struct views *v, const struct place *p, struct waiter *w,
                    struct view_attr *ret_attr)
 {
-    if (view_type_of(p->kind) == VIEW_DIRECTORY)
-        return get_directory_attr(v, p, ret_attr);
-    if (p->kind == PLACE_LOG)
-        return get_log_attr(v, p, w, ret_attr);
-    return get_text_attr(v, p, w, ret_attr);
+    if (p->log)
+        return get_part_attr(v, p, w, ret_attr);
+    if (view_type_of(p->kind) == VIEW_FILE)
+        return get_text_attr(v, p, w, ret_attr);
+    if (view_type_of(p->kind) == VIEW_LINK)
+        return get_link_attr(v, p, ret_attr);
+    *ret_attr = (struct view_attr){
+        .type = VIEW_DIRECTORY, .mtime_ms = known_time(v, p), .valid_ms = DIRECTORY_MS};
+    return 0;
 }

@@ -1,5 +1,5 @@
 /*
- * Open files: logs, and texts in memory.
+ * Open files.
  */
 #include "views/room.h"
 
@@ -7,54 +7,33 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define AHEAD_MAX 128 /* logs fetched ahead at one open */
+
 struct view_file {
     struct views *views;
-    enum place_kind kind;
     struct repo_name repo;
-    struct log_reader reader; /* PLACE_LOG */
+    bool is_log;
+    struct log_reader reader; /* is_log */
+    struct view_part part;    /* is_log: of the reader's log */
     char *text;               /* else: the content when it was opened */
     size_t len;
 };
 
-static int copy_text(const char *text, char **ret_text, size_t *ret_len)
+/* Somebody goes through a listing: the logs that come next are fetched. */
+static void look_ahead(struct views *v, const struct place *p)
 {
-    char *copy = strdup(text);
+    uint64_t jobs[AHEAD_MAX];
+    size_t n = walk_note_open(v->walk, &p->repo, p->job, jobs, AHEAD_MAX);
 
-    if (!copy)
-        return -ENOMEM;
-    *ret_text = copy;
-    *ret_len = strlen(copy);
-    return 0;
-}
-
-static int get_job_json(struct views *v, const struct place *p, struct waiter *w, char **ret_text,
-                        size_t *ret_len, bool *ret_final)
-{
-    struct catalog_question q = {.what = SOURCE_JOB, .repo = p->repo, .id = p->job};
-    struct log_hint hint;
-    int rc = catalog_get_json(v->config.catalog, &q, NULL, w, ret_text, ret_len);
-
-    if (rc)
-        return rc;
-    view_job_hint(v, p, &hint);
-    *ret_final = hint.completed;
-    catalog_note_used(v->config.catalog, &p->repo, p->job);
-    return 0;
-}
-
-int view_text(struct views *v, const struct place *p, struct waiter *w, char **ret_text,
-              size_t *ret_len, bool *ret_final)
-{
-    *ret_final = false;
-    switch (p->kind) {
-    case PLACE_JOB_JSON: return get_job_json(v, p, w, ret_text, ret_len, ret_final);
-    case PLACE_OPTIONS: return copy_text(v->config.options, ret_text, ret_len);
-    case PLACE_VERSION: return copy_text(v->config.version, ret_text, ret_len);
-    case PLACE_STATS:
-        *ret_text = v->config.stats(v->config.who);
-        *ret_len = *ret_text ? strlen(*ret_text) : 0;
-        return *ret_text ? 0 : -ENOMEM;
-    default: return -EISDIR;
+    for (size_t i = 0; i < n; i++) {
+        struct place next = {.repo = p->repo, .job = jobs[i]};
+        struct log *log = cache_hold(v->config.cache, jobs[i]);
+        struct log_hint hint;
+        if (!log)
+            return;
+        view_job_hint(v, &next, &hint);
+        log_prefetch(log, &next.repo, &hint);
+        log_release(log);
     }
 }
 
@@ -62,17 +41,28 @@ int view_text(struct views *v, const struct place *p, struct waiter *w, char **r
 static int open_log(struct views *v, const struct place *p, struct waiter *w, struct view_file *f,
                     struct view_opened *ret_opened)
 {
-    struct log_hint hint;
-    struct log_stat stat;
-    int rc;
+    int rc = view_get_part(v, p, w, &f->part);
 
-    view_job_hint(v, p, &hint);
-    rc = log_get_stat(p->log, &p->repo, &hint, w, &stat);
     if (rc)
         return rc;
+    f->is_log = true;
     log_open(p->log, &f->reader);
     ret_opened->direct = f->reader.direct;
     ret_opened->keep_cache = !f->reader.direct;
+    look_ahead(v, p);
+    return 0;
+}
+
+static int open_text(struct views *v, const struct place *p, struct waiter *w, struct view_file *f,
+                     struct view_opened *ret_opened)
+{
+    bool final;
+    int rc = view_text(v, p, w, &f->text, &f->len, &final);
+
+    if (rc)
+        return rc;
+    ret_opened->direct = !final;
+    ret_opened->keep_cache = final;
     return 0;
 }
 
@@ -81,21 +71,13 @@ int views_open(struct views *v, const struct place *p, struct waiter *w,
 {
     struct view_opened opened = {0};
     struct view_file *f = calloc(1, sizeof(*f));
-    bool final = false;
     int rc;
 
     if (!f)
         return -ENOMEM;
     f->views = v;
-    f->kind = p->kind;
     f->repo = p->repo;
-    if (p->kind == PLACE_LOG) {
-        rc = open_log(v, p, w, f, &opened);
-    } else {
-        rc = view_text(v, p, w, &f->text, &f->len, &final);
-        opened.direct = !final;
-        opened.keep_cache = final;
-    }
+    rc = p->log ? open_log(v, p, w, f, &opened) : open_text(v, p, w, f, &opened);
     if (rc) {
         free(f);
         return rc;
@@ -109,18 +91,26 @@ void views_close(struct view_file *f)
 {
     if (!f)
         return;
-    if (f->kind == PLACE_LOG)
+    if (f->is_log)
         log_close(&f->reader);
     free(f->text);
     free(f);
 }
 
+/* A log that was live when it was opened goes on growing; of all others the part is fixed. */
 static int read_log(struct view_file *f, uint64_t offset, size_t len, struct waiter *w,
                     struct view_bytes *ret_bytes)
 {
     struct log_slice slice;
-    int rc = log_read(&f->reader, &f->repo, offset, len, w, &slice);
+    int rc;
 
+    if (!f->reader.direct) {
+        if (offset > f->part.size)
+            offset = f->part.size;
+        if (len > f->part.size - offset)
+            len = (size_t)(f->part.size - offset);
+    }
+    rc = log_read(&f->reader, &f->repo, f->part.begin + offset, len, w, &slice);
     if (rc)
         return rc;
     *ret_bytes = (struct view_bytes){
@@ -131,7 +121,7 @@ static int read_log(struct view_file *f, uint64_t offset, size_t len, struct wai
 int views_read(struct view_file *f, uint64_t offset, size_t len, struct waiter *w,
                struct view_bytes *ret_bytes)
 {
-    if (f->kind == PLACE_LOG)
+    if (f->is_log)
         return read_log(f, offset, len, w, ret_bytes);
     if (offset > f->len)
         offset = f->len;

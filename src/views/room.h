@@ -6,20 +6,20 @@
 
 #include "cache/cache.h"
 #include "catalog/catalog.h"
+#include "views/derived.h"
 #include "views/views.h"
+#include "views/walk.h"
 
 #define VIEWS_CONTROL ".ghlogfs"
+#define VIEWS_WHOLE_STEP "00-log.txt"     /* the one file of a job that has no steps */
 #define VIEWS_FINAL_MS (24 * 3600 * 1000) /* what never changes may be remembered this long */
-#define VIEWS_NAME_MAX 255                /* bytes of one name */
+#define VIEWS_TEXT_MAX 768                /* bytes of a branch as spelled in a path */
 
 struct views {
     struct view_config config;
+    struct derived *derived;
+    struct walk *walk;
 };
-
-/* --- lookup.c --- */
-
-/* A place below `dir`: its names and ids, not its kind. */
-void place_below(const struct place *dir, enum place_kind kind, struct place *ret_place);
 
 /* --- attr.c --- */
 
@@ -28,10 +28,28 @@ enum view_type view_type_of(enum place_kind kind);
 /* What the catalog knows of a job, as a hint for the cache. */
 void view_job_hint(struct views *v, const struct place *p, struct log_hint *ret_hint);
 
+/* --- text.c --- */
+
 /* The text of a file that is text in memory (job.json, stats, ...), malloc'd; may park. `final`:
  * it will not change. */
 int view_text(struct views *v, const struct place *p, struct waiter *w, char **ret_text,
               size_t *ret_len, bool *ret_final);
+
+/* --- part.c: files that are parts of logs --- */
+
+/* What a PLACE_LOG, PLACE_LOG_TXT or PLACE_STEP is: a part of place.log. */
+struct view_part {
+    uint64_t begin, size;
+    int64_t mtime_ms;
+    bool final;
+};
+
+int view_get_part(struct views *v, const struct place *p, struct waiter *w,
+                  struct view_part *ret_part);
+
+/* The facts of the job that a place inside a run is about; may park. */
+int view_find_job(struct views *v, const struct place *p, struct waiter *w,
+                  struct catalog_seen *ret_seen);
 
 /* --- listing.c: making one --- */
 

@@ -8,17 +8,39 @@
 
 int views_create(const struct view_config *config, struct views **ret_views)
 {
+    const struct derived_config derived = {.cache = config->cache,
+                                           .store = config->store,
+                                           .hall = config->hall,
+                                           .now_ms = config->now_ms,
+                                           .diag = config->diag,
+                                           .timestamps = config->timestamps};
     struct views *v = calloc(1, sizeof(*v));
+    int rc;
 
     if (!v)
         return -ENOMEM;
     v->config = *config;
-    *ret_views = v;
-    return 0;
+    v->walk = walk_create(config->prefetch);
+    rc = v->walk ? derived_create(&derived, &v->derived) : -ENOMEM;
+    if (rc)
+        views_destroy(v);
+    else
+        *ret_views = v;
+    return rc;
+}
+
+void views_stop(struct views *v)
+{
+    if (v)
+        derived_stop(v->derived);
 }
 
 void views_destroy(struct views *v)
 {
+    if (!v)
+        return;
+    derived_destroy(v->derived);
+    walk_destroy(v->walk);
     free(v);
 }
 

@@ -85,6 +85,10 @@ struct view_config {
     struct diag *diag;
     struct pending_hall *hall;
     int64_t (*now_ms)(void);
+    unsigned runs;       /* how many runs a listing shows */
+    unsigned prefetch;   /* logs fetched ahead of a recursive reader */
+    bool timestamps;     /* kept in cleaned text */
+    bool has_token;      /* what the token sees can be asked for */
     int64_t mounted_ms;  /* UTC; the time of what has none */
     const char *options; /* text of .ghlogfs/options */
     const char *version; /* text of .ghlogfs/version */
@@ -94,6 +98,8 @@ struct view_config {
 };
 
 int views_create(const struct view_config *config, struct views **ret_views);
+/* Ends what views has under way; once nobody asks any more, and before the cache is stopped. */
+void views_stop(struct views *v);
 void views_destroy(struct views *v);
 
 void views_root(struct views *v, struct place *ret_place);

@@ -1,0 +1,440 @@
+/*
+ * What each directory lists.
+ */
+#include "views/groups.h"
+#include "views/runs.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+static int add_id(struct view_listing *l, uint64_t id, enum view_type type)
+{
+    char name[32];
+
+    snprintf(name, sizeof(name), "%llu", (unsigned long long)id);
+    return listing_add(l, name, type);
+}
+
+static int list_names(struct view_listing *l, const char *const *names, enum view_type type)
+{
+    int rc = 0;
+
+    for (; *names && !rc; names++)
+        rc = listing_add(l, *names, type);
+    return rc;
+}
+
+/* --- owners and repositories --- */
+
+struct collecting {
+    struct view_listing *listing;
+    int rc;
+    const char *owner; /* NULL: collects owners; else this owner's repositories */
+};
+
+static void collect(struct collecting *to, const char *owner, const char *repo)
+{
+    const char *name = to->owner ? repo : owner;
+
+    if (to->rc || (to->owner && strcasecmp(to->owner, owner) != 0))
+        return;
+    if (to->owner ? !name_is_repo(name) : !name_is_owner(name))
+        return;
+    if (!listing_has(to->listing, name))
+        to->rc = listing_add(to->listing, name, VIEW_DIRECTORY);
+}
+
+static void collect_used(void *who, const struct repo_name *repo)
+{
+    collect(who, repo->owner, repo->repo);
+}
+
+static void collect_answer(struct collecting *to, const struct catalog_answer *answer)
+{
+    for (size_t i = 0; i < answer->count; i++)
+        collect(to, answer->repos[i]->owner, answer->repos[i]->name);
+}
+
+/* Owners of the repositories that the token sees, and owners in use. */
+static int list_root(struct views *v, struct waiter *w, struct view_listing *l)
+{
+    const struct catalog_question mine = {.what = SOURCE_MY_REPOS};
+    struct collecting to = {.listing = l};
+    const struct catalog_answer *answer;
+    int rc;
+
+    if (v->config.has_token) {
+        rc = catalog_ask(v->config.catalog, &mine, w, &answer);
+        if (rc)
+            return rc;
+        collect_answer(&to, answer);
+        catalog_answer_release(answer);
+    }
+    catalog_each_used_repo(v->config.catalog, NULL, collect_used, &to);
+    return to.rc;
+}
+
+/* The owner's repositories, those of the owner's that the token sees if that is known, those in use. */
+static int list_owner(struct views *v, const struct place *dir, struct waiter *w,
+                      struct view_listing *l)
+{
+    const struct catalog_question mine = {.what = SOURCE_MY_REPOS};
+    struct catalog_question theirs = {.what = SOURCE_OWNER_REPOS, .limit = CATALOG_PAGE};
+    struct collecting to = {.listing = l, .owner = dir->repo.owner};
+    const struct catalog_answer *answer;
+    int rc;
+
+    memcpy(theirs.repo.owner, dir->repo.owner, sizeof(dir->repo.owner));
+    rc = catalog_ask(v->config.catalog, &theirs, w, &answer);
+    if (rc == PENDING_PARKED)
+        return rc;
+    if (!rc) {
+        collect_answer(&to, answer);
+        catalog_answer_release(answer);
+    }
+    if (!catalog_peek(v->config.catalog, &mine, &answer)) {
+        collect_answer(&to, answer);
+        catalog_answer_release(answer);
+    }
+    catalog_each_used_repo(v->config.catalog, dir->repo.owner, collect_used, &to);
+    if (rc && views_listing_get(l, 0, &(struct view_entry){0}))
+        rc = 0;
+    return rc ? rc : to.rc;
+}
+
+static int list_repo(struct views *v, const struct place *dir, struct waiter *w,
+                     struct view_listing *l)
+{
+    static const char *const directories[] = {"jobs",     "runs",      "failed",
+                                              "branches", "workflows", NULL};
+    const struct catalog_answer *runs;
+    struct catalog_question q;
+    int rc;
+
+    runs_question(v, &dir->repo, &q);
+    rc = catalog_ask(v->config.catalog, &q, w, &runs);
+    if (rc)
+        return rc;
+    catalog_note_used(v->config.catalog, &dir->repo, 0);
+    rc = list_names(l, directories, VIEW_DIRECTORY);
+    if (!rc && runs->count)
+        rc = listing_add(l, "latest", VIEW_LINK);
+    catalog_answer_release(runs);
+    return rc;
+}
+
+/* --- jobs --- */
+
+/* The jobs of all recent runs, asked for at once. */
+struct gathering {
+    struct views *views;
+    const struct place *dir;
+    struct waiter *waiter;
+    uint64_t *jobs;
+    size_t count, room;
+};
+
+static int gather_job(struct gathering *g, uint64_t job)
+{
+    if (g->count == g->room) {
+        size_t room = g->room ? 2 * g->room : 256;
+        uint64_t *jobs = realloc(g->jobs, room * sizeof(*jobs));
+        if (!jobs)
+            return -ENOMEM;
+        g->jobs = jobs;
+        g->room = room;
+    }
+    g->jobs[g->count++] = job;
+    return 0;
+}
+
+static void question_of_run(const struct gathering *g, const struct facts_run *run,
+                            struct catalog_question *ret_q)
+{
+    runs_jobs_question(&g->dir->repo, run->id, run->attempt, run->status == FACTS_COMPLETED, ret_q);
+}
+
+static int gather_run(struct gathering *g, const struct facts_run *run)
+{
+    const struct catalog_answer *jobs;
+    struct catalog_question q;
+    int rc;
+
+    question_of_run(g, run, &q);
+    rc = catalog_ask(g->views->config.catalog, &q, g->waiter, &jobs);
+    if (rc)
+        return rc;
+    for (size_t i = 0; i < jobs->count && !rc; i++)
+        rc = gather_job(g, jobs->jobs[i]->id);
+    catalog_answer_release(jobs);
+    return rc;
+}
+
+static int gather(struct gathering *g)
+{
+    const struct catalog_answer *runs;
+    struct catalog_question q;
+    int rc;
+
+    runs_question(g->views, &g->dir->repo, &q);
+    rc = catalog_ask(g->views->config.catalog, &q, g->waiter, &runs);
+    if (rc)
+        return rc;
+    for (size_t i = 0; i < runs->count; i++) {
+        question_of_run(g, runs->runs[i], &q);
+        catalog_want(g->views->config.catalog, &q, g->waiter);
+    }
+    for (size_t i = 0; i < runs->count && !rc; i++)
+        rc = gather_run(g, runs->runs[i]);
+    catalog_answer_release(runs);
+    return rc;
+}
+
+static int compare_ids(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+    return x < y ? -1 : x > y;
+}
+
+struct adding {
+    struct view_listing *listing;
+    const uint64_t *listed; /* sorted */
+    size_t count;
+    int rc;
+};
+
+/* A job in use that is in no recent run. */
+static void add_used_job(void *who, uint64_t job)
+{
+    struct adding *to = who;
+
+    if (to->rc || bsearch(&job, to->listed, to->count, sizeof(job), compare_ids))
+        return;
+    to->rc = add_id(to->listing, job, VIEW_DIRECTORY);
+}
+
+static int list_jobs(struct views *v, const struct place *dir, struct waiter *w,
+                     struct view_listing *l)
+{
+    struct gathering g = {.views = v, .dir = dir, .waiter = w};
+    struct adding used = {.listing = l};
+    int rc = gather(&g);
+
+    for (size_t i = 0; i < g.count && !rc; i++)
+        rc = add_id(l, g.jobs[i], VIEW_DIRECTORY);
+    if (!rc) {
+        walk_note_listing(v->walk, &dir->repo, g.jobs, g.count);
+        if (g.count)
+            qsort(g.jobs, g.count, sizeof(*g.jobs), compare_ids);
+        used.listed = g.jobs;
+        used.count = g.count;
+        catalog_each_used_job(v->config.catalog, &dir->repo, add_used_job, &used);
+        rc = used.rc;
+    }
+    free(g.jobs);
+    return rc;
+}
+
+/* Whether the job is GitHub's at all, from what is known or else by asking; -ENOENT: it is not. */
+static int prove_job(struct views *v, const struct place *dir, struct log *log, struct waiter *w)
+{
+    struct catalog_question q = {.what = SOURCE_JOB, .repo = dir->repo, .id = dir->job};
+    const struct catalog_answer *answer;
+    struct catalog_seen seen;
+    struct log_stat stat;
+    int rc;
+
+    rc = log_find_stat(log, &dir->repo, w, &stat);
+    if (rc != -EAGAIN)
+        return rc;
+    if (catalog_find_job(v->config.catalog, &dir->repo, dir->job, &seen)) {
+        catalog_seen_release(&seen);
+        return 0;
+    }
+    rc = catalog_ask(v->config.catalog, &q, w, &answer);
+    if (!rc)
+        catalog_answer_release(answer);
+    return rc;
+}
+
+/* S19: `log` is listed unless it is known to be absent; that of a job that is still queued or in
+ * progress only once it was seen. */
+static bool shows_log(struct views *v, const struct place *dir, struct log *log)
+{
+    struct log_known known;
+    struct log_hint hint;
+
+    log_get_known(log, &dir->repo, &known);
+    if (known.available)
+        return true;
+    if (known.failure.err == -ENOENT)
+        return false;
+    view_job_hint(v, dir, &hint);
+    return hint.completed;
+}
+
+static int list_job(struct views *v, const struct place *dir, struct waiter *w,
+                    struct view_listing *l)
+{
+    struct log *log = cache_hold(v->config.cache, dir->job);
+    int rc;
+
+    if (!log)
+        return -ENOMEM;
+    rc = prove_job(v, dir, log, w);
+    if (!rc && shows_log(v, dir, log))
+        rc = listing_add(l, "log", VIEW_FILE);
+    if (!rc)
+        rc = listing_add(l, "job.json", VIEW_FILE);
+    log_release(log);
+    return rc;
+}
+
+/* --- runs --- */
+
+static int list_runs(struct views *v, const struct place *dir, struct waiter *w,
+                     struct view_listing *l)
+{
+    const struct catalog_answer *runs;
+    struct catalog_question q;
+    int rc;
+
+    runs_question(v, &dir->repo, &q);
+    rc = catalog_ask(v->config.catalog, &q, w, &runs);
+    if (rc)
+        return rc;
+    for (size_t i = 0; i < runs->count && !rc; i++)
+        rc = add_id(l, runs->runs[i]->id, VIEW_DIRECTORY);
+    catalog_answer_release(runs);
+    return rc;
+}
+
+/* Jobs by name, and the order in which a walker will come to their logs. */
+static int add_jobs(struct views *v, const struct place *dir, const struct catalog_answer *jobs,
+                    struct view_listing *l)
+{
+    uint64_t *ids = calloc(jobs->count + 1, sizeof(*ids));
+    struct safe_name *names = NULL;
+    int rc = ids ? runs_name_jobs(jobs, &names) : -ENOMEM;
+
+    for (size_t i = 0; i < jobs->count && !rc; i++) {
+        ids[i] = jobs->jobs[i]->id;
+        rc = listing_add(l, names[i].name, VIEW_DIRECTORY);
+    }
+    if (!rc)
+        walk_note_listing(v->walk, &dir->repo, ids, jobs->count);
+    free(names);
+    free(ids);
+    return rc;
+}
+
+static int list_run(struct views *v, const struct place *dir, struct waiter *w,
+                    struct view_listing *l)
+{
+    const struct catalog_answer *jobs;
+    struct run_brief brief;
+    int rc = runs_get_jobs(v, dir, w, &jobs);
+
+    if (rc)
+        return rc;
+    rc = runs_get_brief(v, &dir->repo, dir->run, w, &brief);
+    if (!rc)
+        rc = listing_add(l, "run.json", VIEW_FILE);
+    if (!rc)
+        rc = add_jobs(v, dir, jobs, l);
+    if (!rc && !dir->attempt && brief.attempt > 1)
+        rc = listing_add(l, "attempts", VIEW_DIRECTORY);
+    catalog_answer_release(jobs);
+    return rc;
+}
+
+/* The earlier attempts. */
+static int list_attempts(struct views *v, const struct place *dir, struct waiter *w,
+                         struct view_listing *l)
+{
+    struct run_brief brief;
+    int rc = runs_get_brief(v, &dir->repo, dir->run, w, &brief);
+
+    for (unsigned n = 1; !rc && n < brief.attempt && n <= CATALOG_ENTRIES_MAX; n++)
+        rc = add_id(l, n, VIEW_DIRECTORY);
+    return rc;
+}
+
+/* Steps have files once the job is completed, and unless its log is known to be absent. */
+static int list_steps(struct views *v, const struct place *dir, struct waiter *w,
+                      struct view_listing *l)
+{
+    char name[SAFE_NAME_LEN];
+    struct catalog_seen seen;
+    struct log *log;
+    unsigned width;
+    int rc = view_find_job(v, dir, w, &seen);
+
+    if (rc)
+        return rc;
+    log = cache_hold(v->config.cache, dir->job);
+    width = runs_step_width(seen.job);
+    if (!log)
+        rc = -ENOMEM;
+    else if (seen.job->status == FACTS_COMPLETED && shows_log(v, dir, log)) {
+        if (runs_is_whole(seen.job))
+            rc = listing_add(l, VIEWS_WHOLE_STEP, VIEW_FILE);
+        for (size_t i = 0; i < seen.job->step_count && !rc; i++) {
+            if (!runs_has_file(&seen.job->steps[i]))
+                continue;
+            runs_name_step(&seen.job->steps[i], width, name);
+            rc = listing_add(l, name, VIEW_FILE);
+        }
+    }
+    log_release(log);
+    catalog_seen_release(&seen);
+    return rc;
+}
+
+/* --- all of them --- */
+
+static int list_place(struct views *v, const struct place *dir, struct waiter *w,
+                      struct view_listing *l)
+{
+    static const char *const in_control[] = {"stats", "options", "version", NULL};
+
+    switch (dir->kind) {
+    case PLACE_ROOT: return list_root(v, w, l);
+    case PLACE_OWNER: return list_owner(v, dir, w, l);
+    case PLACE_REPO: return list_repo(v, dir, w, l);
+    case PLACE_JOBS: return list_jobs(v, dir, w, l);
+    case PLACE_JOB: return list_job(v, dir, w, l);
+    case PLACE_RUNS: return list_runs(v, dir, w, l);
+    case PLACE_RUN: return list_run(v, dir, w, l);
+    case PLACE_RUN_JOB: return list_steps(v, dir, w, l);
+    case PLACE_ATTEMPTS: return list_attempts(v, dir, w, l);
+    case PLACE_FAILED: return groups_list_failed(v, dir, w, l);
+    case PLACE_BRANCHES:
+    case PLACE_BRANCH: return groups_list_branches(v, dir, w, l);
+    case PLACE_WORKFLOWS: return groups_list_workflows(v, dir, w, l);
+    case PLACE_WORKFLOW: return groups_list_workflow(v, dir, w, l);
+    case PLACE_CONTROL: return list_names(l, in_control, VIEW_FILE);
+    default: return -ENOTDIR;
+    }
+}
+
+int views_list(struct views *v, const struct place *dir, struct waiter *w,
+               struct view_listing **ret_listing)
+{
+    struct view_listing *l = listing_create();
+    int rc;
+
+    if (!l)
+        return -ENOMEM;
+    rc = list_place(v, dir, w, l);
+    if (rc) {
+        views_listing_release(l);
+        return rc;
+    }
+    *ret_listing = l;
+    return 0;
+}

@@ -1,0 +1,82 @@
+/*
+ * Files that are text in memory: what GitHub says as JSON, and what this mount says of itself.
+ */
+#include "views/runs.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int copy_text(const char *text, char **ret_text, size_t *ret_len)
+{
+    char *copy = strdup(text);
+
+    if (!copy)
+        return -ENOMEM;
+    *ret_text = copy;
+    *ret_len = strlen(copy);
+    return 0;
+}
+
+/* A job that has ended is shown as the list of its run had it; that costs no request. */
+static int get_job_json(struct views *v, const struct place *p, struct waiter *w, char **ret_text,
+                        size_t *ret_len, bool *ret_final)
+{
+    struct catalog_question q = {.what = SOURCE_JOB, .repo = p->repo, .id = p->job};
+    struct catalog_question from, *seen_in = NULL;
+    struct catalog_seen seen;
+    struct log_hint hint;
+    int rc;
+
+    if (catalog_find_job(v->config.catalog, &p->repo, p->job, &seen)) {
+        if (seen.job->status == FACTS_COMPLETED && seen.job->run_id) {
+            runs_jobs_question(&p->repo, seen.job->run_id, seen.job->attempt, true, &from);
+            seen_in = &from;
+        }
+        catalog_seen_release(&seen);
+    }
+    rc = catalog_get_json(v->config.catalog, &q, seen_in, w, ret_text, ret_len);
+    if (rc)
+        return rc;
+    view_job_hint(v, p, &hint);
+    *ret_final = hint.completed;
+    catalog_note_used(v->config.catalog, &p->repo, p->job);
+    return 0;
+}
+
+static int get_run_json(struct views *v, const struct place *p, struct waiter *w, char **ret_text,
+                        size_t *ret_len)
+{
+    struct catalog_question q = {.what = p->attempt ? SOURCE_RUN_ATTEMPT : SOURCE_RUN,
+                                 .repo = p->repo,
+                                 .id = p->run,
+                                 .attempt = p->attempt};
+    const struct catalog_answer *answer;
+    struct catalog_question from;
+    bool listed = false;
+
+    runs_question(v, &p->repo, &from);
+    if (!p->attempt && !catalog_peek_fresh(v->config.catalog, &from, &answer)) {
+        for (size_t i = 0; i < answer->count; i++)
+            listed |= answer->runs[i]->id == p->run;
+        catalog_answer_release(answer);
+    }
+    return catalog_get_json(v->config.catalog, &q, listed ? &from : NULL, w, ret_text, ret_len);
+}
+
+int view_text(struct views *v, const struct place *p, struct waiter *w, char **ret_text,
+              size_t *ret_len, bool *ret_final)
+{
+    *ret_final = false;
+    switch (p->kind) {
+    case PLACE_JOB_JSON: return get_job_json(v, p, w, ret_text, ret_len, ret_final);
+    case PLACE_RUN_JSON: return get_run_json(v, p, w, ret_text, ret_len);
+    case PLACE_OPTIONS: return copy_text(v->config.options, ret_text, ret_len);
+    case PLACE_VERSION: return copy_text(v->config.version, ret_text, ret_len);
+    case PLACE_STATS:
+        *ret_text = v->config.stats(v->config.who);
+        *ret_len = *ret_text ? strlen(*ret_text) : 0;
+        return *ret_text ? 0 : -ENOMEM;
+    default: return -EISDIR;
+    }
+}

@@ -1,0 +1,166 @@
+#include "views/walk.h"
+
+#include "list.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define ROUTES_MAX 64 /* listings remembered; the least recently walked go */
+#define STEP_MAX 8    /* how far apart two opens in a row may be: readers in parallel overtake */
+#define OPENS_MIN 3   /* in a row before it is a walk */
+
+/* A listing and how far somebody has got in it. */
+struct route {
+    struct list link;
+    struct repo_name repo;
+    size_t count;
+    size_t last;    /* index of the last open */
+    size_t fetched; /* everything before this index was opened or fetched */
+    unsigned opens; /* in a row */
+    uint64_t jobs[];
+};
+
+struct walk {
+    unsigned ahead;
+    pthread_mutex_t lock;
+    struct list routes; /* latest walked first */
+    unsigned count;
+};
+
+struct walk *walk_create(unsigned ahead)
+{
+    struct walk *w = calloc(1, sizeof(*w));
+
+    if (!w)
+        return NULL;
+    w->ahead = ahead;
+    pthread_mutex_init(&w->lock, NULL);
+    list_init(&w->routes);
+    return w;
+}
+
+void walk_destroy(struct walk *w)
+{
+    struct list *link;
+
+    if (!w)
+        return;
+    while ((link = list_take_first(&w->routes)))
+        free(list_entry(link, struct route, link));
+    pthread_mutex_destroy(&w->lock);
+    free(w);
+}
+
+static struct route *route_create(const struct repo_name *repo, const uint64_t *jobs, size_t count)
+{
+    struct route *r = calloc(1, sizeof(*r) + count * sizeof(r->jobs[0]));
+
+    if (!r)
+        return NULL;
+    r->repo = *repo;
+    r->count = count;
+    memcpy(r->jobs, jobs, count * sizeof(r->jobs[0]));
+    return r;
+}
+
+static bool is_same_route(const struct route *a, const struct route *b)
+{
+    return a->count == b->count && name_is_same(&a->repo, &b->repo) &&
+           !memcmp(a->jobs, b->jobs, a->count * sizeof(a->jobs[0]));
+}
+
+/* Lock held. Whether whoever lists now has just gone through another listing of the repository, as
+ * one does who walks from run to run: then the first log opened here is enough of a sign. */
+static bool goes_on(const struct walk *w, const struct repo_name *repo)
+{
+    const struct route *latest;
+
+    if (list_is_empty(&w->routes))
+        return false;
+    latest = list_entry(w->routes.next, struct route, link);
+    return name_is_same(&latest->repo, repo) && latest->last + 1 == latest->count &&
+           latest->opens >= OPENS_MIN - 1;
+}
+
+void walk_note_listing(struct walk *w, const struct repo_name *repo, const uint64_t *jobs,
+                       size_t count)
+{
+    struct route *r = w->ahead && count > 1 ? route_create(repo, jobs, count) : NULL;
+    struct route *dropped = NULL;
+
+    if (!r)
+        return;
+    pthread_mutex_lock(&w->lock);
+    list_each(link, &w->routes) {
+        struct route *known = list_entry(link, struct route, link);
+        if (is_same_route(known, r)) {
+            dropped = r;
+            break;
+        }
+    }
+    if (!dropped) {
+        r->opens = goes_on(w, repo) ? OPENS_MIN - 1 : 0;
+        list_push_front(&w->routes, &r->link);
+        if (++w->count > ROUTES_MAX) {
+            dropped = list_entry(w->routes.prev, struct route, link);
+            list_remove(&dropped->link);
+            w->count--;
+        }
+    }
+    pthread_mutex_unlock(&w->lock);
+    free(dropped);
+}
+
+static size_t find_job(const struct route *r, const struct repo_name *repo, uint64_t job)
+{
+    size_t i = 0;
+
+    if (!name_is_same(&r->repo, repo))
+        return r->count;
+    while (i < r->count && r->jobs[i] != job)
+        i++;
+    return i;
+}
+
+/* Lock held. What is worth fetching once index `at` was opened. */
+static size_t advance(struct walk *w, struct route *r, size_t at, uint64_t *ret_jobs, size_t cap)
+{
+    size_t distance = at > r->last ? at - r->last : r->last - at;
+    size_t end = at + 1 + w->ahead < r->count ? at + 1 + w->ahead : r->count;
+    size_t n = 0;
+
+    if (r->fetched && at == r->last)
+        return 0; /* the same log once more */
+    r->opens = r->opens && (distance <= STEP_MAX || r->fetched == 0) ? r->opens + 1 : 1;
+    r->last = at;
+    if (r->fetched < at + 1)
+        r->fetched = at + 1;
+    if (r->opens < OPENS_MIN)
+        return 0;
+    while (r->fetched < end && n < cap)
+        ret_jobs[n++] = r->jobs[r->fetched++];
+    return n;
+}
+
+size_t walk_note_open(struct walk *w, const struct repo_name *repo, uint64_t job,
+                      uint64_t *ret_jobs, size_t cap)
+{
+    size_t n = 0;
+
+    if (!w->ahead)
+        return 0;
+    pthread_mutex_lock(&w->lock);
+    list_each(link, &w->routes) {
+        struct route *r = list_entry(link, struct route, link);
+        size_t at = find_job(r, repo, job);
+        if (at == r->count)
+            continue;
+        list_remove(&r->link);
+        list_push_front(&w->routes, &r->link);
+        n = advance(w, r, at, ret_jobs, cap);
+        break;
+    }
+    pthread_mutex_unlock(&w->lock);
+    return n;
+}

@@ -1,0 +1,28 @@
+/*
+ * walk.h - inside the views: recognises a reader who goes through the jobs of a listing (grep -r), and
+ * fetches the logs ahead of it. Nothing is looked up for one who only lists (S3).
+ */
+#ifndef GHLOGFS_VIEWS_WALK_H
+#define GHLOGFS_VIEWS_WALK_H
+
+#include "name.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct walk;
+struct views;
+
+/* ahead: logs to be fetched ahead, 0: none. NULL: no memory. */
+struct walk *walk_create(unsigned ahead);
+void walk_destroy(struct walk *w);
+
+/* The jobs of a listing in the order in which they were shown. */
+void walk_note_listing(struct walk *w, const struct repo_name *repo, const uint64_t *jobs,
+                       size_t count);
+
+/* A job's log was opened: fills in the jobs whose logs are worth fetching now; how many. */
+size_t walk_note_open(struct walk *w, const struct repo_name *repo, uint64_t job,
+                      uint64_t *ret_jobs, size_t cap);
+
+#endif
