@@ -323,6 +323,8 @@ void house_destroy(struct house *h)
         return;
     if (h->session)
         session_stop(h->session);
+    if (h->has_hall)
+        pending_hall_fail_all(&h->hall, -ECONNABORTED); /* the text thread waits there too */
     if (h->api)
         api_close(h->api);
     if (h->net)

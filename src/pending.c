@@ -5,6 +5,7 @@
 int pending_hall_init(struct pending_hall *hall)
 {
     list_init(&hall->busy);
+    hall->closed = 0;
     return -pthread_mutex_init(&hall->lock, NULL);
 }
 
@@ -20,7 +21,6 @@ void pending_init(struct pending *p, struct pending_hall *hall)
     list_init(&p->waiters);
     atomic_init(&p->turn, 1);
     p->progress_ms = 0;
-    p->reason = 0;
 }
 
 void pending_finish(struct pending *p)
@@ -54,9 +54,11 @@ bool pending_park(struct pending *p, struct waiter *w, uint64_t turn, uint64_t f
 {
     struct pending_hall *hall = p->hall;
     bool parked;
+    int closed;
 
     pthread_mutex_lock(&hall->lock);
-    parked = atomic_load(&p->turn) == turn;
+    closed = hall->closed;
+    parked = !closed && atomic_load(&p->turn) == turn;
     if (parked) {
         w->on = p;
         w->first = first;
@@ -67,7 +69,9 @@ bool pending_park(struct pending *p, struct waiter *w, uint64_t turn, uint64_t f
         list_push_back(&p->waiters, &w->link);
     }
     pthread_mutex_unlock(&hall->lock);
-    return parked;
+    if (closed)
+        w->wake(w, closed);
+    return parked || closed;
 }
 
 void pending_wake(struct pending *p, uint64_t first, uint64_t last, int err)
@@ -93,14 +97,6 @@ void pending_touch(struct pending *p, int64_t now_ms)
 {
     pthread_mutex_lock(&p->hall->lock);
     p->progress_ms = now_ms;
-    p->reason = 0;
-    pthread_mutex_unlock(&p->hall->lock);
-}
-
-void pending_set_reason(struct pending *p, int err)
-{
-    pthread_mutex_lock(&p->hall->lock);
-    p->reason = err;
     pthread_mutex_unlock(&p->hall->lock);
 }
 
@@ -128,8 +124,7 @@ static bool is_overdue(struct waiter *w, int64_t now_ms, int64_t deadline_ms)
 }
 
 /* Hall lock held. Unlinks one waiter that has waited too long; NULL: there is none. */
-static struct waiter *take_overdue(struct pending_hall *hall, int64_t now_ms, int64_t deadline_ms,
-                                   int *ret_err)
+static struct waiter *take_overdue(struct pending_hall *hall, int64_t now_ms, int64_t deadline_ms)
 {
     list_each(busy, &hall->busy) {
         struct pending *p = list_entry(busy, struct pending, in_hall);
@@ -137,7 +132,6 @@ static struct waiter *take_overdue(struct pending_hall *hall, int64_t now_ms, in
             struct waiter *w = list_entry(link, struct waiter, link);
             if (!is_overdue(w, now_ms, deadline_ms))
                 continue;
-            *ret_err = p->reason ? p->reason : -ETIMEDOUT;
             unlink_waiter(w);
             return w;
         }
@@ -148,14 +142,13 @@ static struct waiter *take_overdue(struct pending_hall *hall, int64_t now_ms, in
 void pending_hall_expire(struct pending_hall *hall, int64_t now_ms, int64_t deadline_ms)
 {
     struct waiter *w;
-    int err = 0;
 
     do {
         pthread_mutex_lock(&hall->lock);
-        w = take_overdue(hall, now_ms, deadline_ms, &err);
+        w = take_overdue(hall, now_ms, deadline_ms);
         pthread_mutex_unlock(&hall->lock);
         if (w)
-            w->wake(w, err);
+            w->wake(w, -ETIMEDOUT);
     } while (w);
 }
 
@@ -165,6 +158,7 @@ void pending_hall_fail_all(struct pending_hall *hall, int err)
 
     list_init(&woken);
     pthread_mutex_lock(&hall->lock);
+    hall->closed = err;
     while (!list_is_empty(&hall->busy)) {
         struct pending *p = list_entry(hall->busy.next, struct pending, in_hall);
         while (!list_is_empty(&p->waiters)) {

@@ -28,7 +28,8 @@
 
 struct pending_hall {
     pthread_mutex_t lock;
-    struct list busy; /* pendings that have waiters */
+    struct list busy; /* lock; pendings that have waiters */
+    int closed;       /* lock; -errno for whoever parks, 0: open */
 };
 
 struct pending {
@@ -37,7 +38,6 @@ struct pending {
     struct list waiters;       /* hall lock */
     atomic_uint_fast64_t turn; /* counts announcements */
     int64_t progress_ms;       /* hall lock; when something last came in, 0 = never */
-    int reason;                /* hall lock; -errno of what last went wrong, 0 = nothing */
 };
 
 struct waiter {
@@ -58,10 +58,10 @@ struct waiter {
 int pending_hall_init(struct pending_hall *hall);
 void pending_hall_finish(struct pending_hall *hall);
 
-/* Wakes with -ETIMEDOUT, or with the pending's reason, each waiter for which nothing came in for `deadline_ms`. */
+/* Wakes with -ETIMEDOUT each waiter for which nothing came in for `deadline_ms` (more than 0). */
 void pending_hall_expire(struct pending_hall *hall, int64_t now_ms, int64_t deadline_ms);
 
-/* Wakes every waiter of the hall with `err` (unmounting). */
+/* Wakes every waiter of the hall with `err` (unmounting), and from now on whoever parks, at once. */
 void pending_hall_fail_all(struct pending_hall *hall, int err);
 
 /* Takes a waiter out, wherever it is parked. True: it was parked and is now the caller's to answer. */
@@ -77,17 +77,15 @@ static inline uint64_t pending_turn(struct pending *p)
     return atomic_load(&p->turn);
 }
 
-/* Parks `w` for the parts first..last. False: something was announced since `turn`; look again. */
+/* Parks `w` (zeroed but for `wake` before its first use) for the parts first..last. False: something
+ * was announced since `turn`; look again. After true it may be answered already: hands off. */
 bool pending_park(struct pending *p, struct waiter *w, uint64_t turn, uint64_t first,
                   uint64_t last);
 
 /* Wakes whoever waits for a part in first..last. err as in waiter.wake. */
 void pending_wake(struct pending *p, uint64_t first, uint64_t last, int err);
 
-/* Something came in: the deadline of all who wait here counts from now. Forgets the reason. */
+/* Something came in: the deadline of all who wait here counts from now. */
 void pending_touch(struct pending *p, int64_t now_ms);
-
-/* What to say should the deadline pass: -errno of the last failed try. */
-void pending_set_reason(struct pending *p, int err);
 
 #endif

@@ -1,7 +1,7 @@
 #include "views/cuts.h"
 
 #include "store/store.h"
-#include "views/runs.h"
+#include "views/steps.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -52,7 +52,7 @@ struct text_step *cuts_steps(const struct facts_job *job)
         const struct facts_step *s = &job->steps[i];
         steps[i] = (struct text_step){
             .number = (int)s->number,
-            .skipped = !runs_has_file(s),
+            .skipped = !steps_has_file(s),
             .started_ms = s->started_ms == FACTS_NO_TIME ? TEXT_TIME_UNKNOWN : s->started_ms,
             .completed_ms = s->completed_ms == FACTS_NO_TIME ? TEXT_TIME_UNKNOWN : s->completed_ms,
             .name = s->name};

@@ -3,6 +3,7 @@
  */
 #include "views/groups.h"
 #include "views/runs.h"
+#include "views/steps.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -377,16 +378,16 @@ static int list_steps(struct views *v, const struct place *dir, struct waiter *w
     if (rc)
         return rc;
     log = cache_hold(v->config.cache, dir->job);
-    width = runs_step_width(seen.job);
+    width = steps_get_width(seen.job);
     if (!log)
         rc = -ENOMEM;
     else if (seen.job->status == FACTS_COMPLETED && shows_log(v, dir, log)) {
-        if (runs_is_whole(seen.job))
+        if (steps_is_whole(seen.job))
             rc = listing_add(l, VIEWS_WHOLE_STEP, VIEW_FILE);
         for (size_t i = 0; i < seen.job->step_count && !rc; i++) {
-            if (!runs_has_file(&seen.job->steps[i]))
+            if (!steps_has_file(&seen.job->steps[i]))
                 continue;
-            runs_name_step(&seen.job->steps[i], width, name);
+            steps_make_name(&seen.job->steps[i], width, name);
             rc = listing_add(l, name, VIEW_FILE);
         }
     }

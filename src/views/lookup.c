@@ -2,6 +2,7 @@
  * What a name means inside a directory: by grammar, without asking anybody, wherever that is enough (S13).
  */
 #include "views/runs.h"
+#include "views/steps.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -169,16 +170,16 @@ static int lookup_step(struct views *v, const struct place *dir, const char *nam
     if (rc)
         return rc;
     rc = -ENOENT;
-    width = runs_step_width(seen.job);
+    width = steps_get_width(seen.job);
     place_below(dir, PLACE_STEP, ret_place);
-    if (runs_is_whole(seen.job) && !strcmp(name, VIEWS_WHOLE_STEP)) {
+    if (steps_is_whole(seen.job) && !strcmp(name, VIEWS_WHOLE_STEP)) {
         ret_place->step = 0;
         rc = 0;
     }
     for (size_t i = 0; rc && i < seen.job->step_count; i++) {
-        if (!runs_has_file(&seen.job->steps[i]))
+        if (!steps_has_file(&seen.job->steps[i]))
             continue;
-        runs_name_step(&seen.job->steps[i], width, step_name);
+        steps_make_name(&seen.job->steps[i], width, step_name);
         if (!strcmp(step_name, name)) {
             ret_place->step = seen.job->steps[i].number;
             rc = 0;

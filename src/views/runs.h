@@ -1,5 +1,5 @@
 /*
- * runs.h - inside the views: runs, their jobs, their steps, as the catalog has them, and their names.
+ * runs.h - inside the views: runs and their jobs, as the catalog has them, and their names.
  */
 #ifndef GHLOGFS_VIEWS_RUNS_H
 #define GHLOGFS_VIEWS_RUNS_H
@@ -31,16 +31,6 @@ int runs_get_jobs(struct views *v, const struct place *p, struct waiter *w,
 
 /* The names of the jobs' directories, in the order of the answer. -ENOMEM; the caller frees. */
 int runs_name_jobs(const struct catalog_answer *jobs, struct safe_name **ret_names);
-
-/* "03-Run tests.txt". `width`: runs_step_width of the job. */
-void runs_name_step(const struct facts_step *step, unsigned width, char ret_name[SAFE_NAME_LEN]);
-unsigned runs_step_width(const struct facts_job *job);
-
-/* Whether the step has a file. */
-bool runs_has_file(const struct facts_step *step);
-
-/* A job none of whose steps has a file: its text is one file. */
-bool runs_is_whole(const struct facts_job *job);
 
 /* A run in the list of recent runs as far as it is known at no cost. The answer is the caller's. */
 const struct facts_run *runs_peek(struct views *v, const struct repo_name *repo, uint64_t run,

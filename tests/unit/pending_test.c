@@ -224,21 +224,18 @@ static void test_clock_starts_anew_with_each_parking(void **state)
     assert_true(pending_cancel(&hall, &g.waiter));
 }
 
-static void test_expired_are_told_the_reason_until_something_comes_in(void **state)
+static void test_deadline_counts_from_what_came_in_last(void **state)
 {
-    struct guest told = new_guest(), untold = new_guest();
+    struct guest g = new_guest();
 
     (void)state;
-    park(&thing, &told, 0, 0);
+    park(&thing, &g, 0, 0);
     pending_hall_expire(&hall, 1000, 100);
-    pending_set_reason(&thing, -EHOSTUNREACH);
-    pending_hall_expire(&hall, 1100, 100);
-    assert_answered(&told, 1, -EHOSTUNREACH);
-    park(&thing, &untold, 0, 0);
-    pending_hall_expire(&hall, 2000, 100);
-    pending_touch(&thing, 2000);
-    pending_hall_expire(&hall, 2100, 100);
-    assert_answered(&untold, 1, -ETIMEDOUT);
+    pending_touch(&thing, 1050);
+    pending_hall_expire(&hall, 1149, 100);
+    assert_answered(&g, 0, 1);
+    pending_hall_expire(&hall, 1150, 100);
+    assert_answered(&g, 1, -ETIMEDOUT);
 }
 
 static void test_fail_all_answers_everybody(void **state)
@@ -255,6 +252,19 @@ static void test_fail_all_answers_everybody(void **state)
         assert_answered(&guests[i], 1, -ECONNABORTED);
     pending_hall_fail_all(&hall, -EIO);
     assert_answered(&guests[0], 1, -ECONNABORTED);
+}
+
+/* R6: who looked before everybody was sent away, and parks after, does not wait for a deadline. */
+static void test_after_fail_all_nobody_waits(void **state)
+{
+    struct guest late = new_guest();
+    uint64_t turn = pending_turn(&thing);
+
+    (void)state;
+    pending_hall_fail_all(&hall, -ECONNABORTED);
+    assert_true(pending_park(&thing, &late.waiter, turn, 0, 0));
+    assert_answered(&late, 1, -ECONNABORTED);
+    assert_false(pending_cancel(&hall, &late.waiter));
 }
 
 /* -- All at once ------------------------------------------------------------------------------ */
@@ -329,8 +339,6 @@ static void *expire_often(void *arg)
         pending_hall_expire(&hall, now_ms, 2);
         if (now_ms % 16 == 0)
             pending_touch(&thing, now_ms);
-        if (now_ms % 64 == 0)
-            pending_hall_fail_all(&hall, -ECONNABORTED);
         sched_yield();
     }
     return NULL;
@@ -435,8 +443,9 @@ int main(void)
         CASE(test_deadline_counts_from_the_first_look_and_from_progress),
         CASE(test_progress_before_it_came_is_not_its_own),
         CASE(test_clock_starts_anew_with_each_parking),
-        CASE(test_expired_are_told_the_reason_until_something_comes_in),
+        CASE(test_deadline_counts_from_what_came_in_last),
         CASE(test_fail_all_answers_everybody),
+        CASE(test_after_fail_all_nobody_waits),
         CASE(test_each_waiter_is_answered_once_whoever_comes_first),
         CASE(test_no_announcement_is_missed),
     };
