@@ -67,21 +67,6 @@ void name_fold(const struct repo_name *name, char ret_folded[NAME_FULL_LEN])
     *out = '\0';
 }
 
-bool name_parse_full(const char *full, struct repo_name *ret_name)
-{
-    struct repo_name name = {0};
-    const char *slash = strchr(full, '/');
-
-    if (!slash || slash - full > NAME_PART_MAX || strlen(slash + 1) > NAME_PART_MAX)
-        return false;
-    memcpy(name.owner, full, (size_t)(slash - full));
-    memcpy(name.repo, slash + 1, strlen(slash + 1));
-    if (!name_is_owner(name.owner) || !name_is_repo(name.repo))
-        return false;
-    *ret_name = name;
-    return true;
-}
-
 bool name_is_same(const struct repo_name *a, const struct repo_name *b)
 {
     return !strcasecmp(a->owner, b->owner) && !strcasecmp(a->repo, b->repo);

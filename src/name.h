@@ -31,9 +31,6 @@ bool name_parse_id(const char *s, uint64_t *ret_id);
 /* "owner/repo" in lower case: two names are the same repository's exactly if this is equal. */
 void name_fold(const struct repo_name *name, char ret_folded[NAME_FULL_LEN]);
 
-/* Splits "owner/repo"; false if either part is none. */
-bool name_parse_full(const char *full, struct repo_name *ret_name);
-
 bool name_is_same(const struct repo_name *a, const struct repo_name *b);
 
 #endif

@@ -127,7 +127,8 @@ static struct entry *new_entry(struct catalog *c, const struct catalog_question 
     return e;
 }
 
-struct entry *entry_get(struct catalog *c, const struct catalog_question *q)
+/* The entry of a question, counted. NULL: no memory. */
+static struct entry *get_entry(struct catalog *c, const struct catalog_question *q)
 {
     struct entry *e, *oldest = NULL, *spare;
     char key[ENTRY_KEY_LEN] = {0};
@@ -284,7 +285,7 @@ static void take_steps(struct entry *e, const struct steps *steps)
 int catalog_ask(struct catalog *c, const struct catalog_question *q, struct waiter *w,
                 const struct catalog_answer **ret_answer)
 {
-    struct entry *e = entry_get(c, q);
+    struct entry *e = get_entry(c, q);
     int rc;
 
     if (!e)
@@ -309,7 +310,7 @@ int catalog_ask(struct catalog *c, const struct catalog_question *q, struct wait
 
 void catalog_want(struct catalog *c, const struct catalog_question *q, struct waiter *w)
 {
-    struct entry *e = entry_get(c, q);
+    struct entry *e = get_entry(c, q);
     const struct catalog_answer *answer;
     struct steps steps;
 
@@ -364,7 +365,7 @@ int catalog_peek_fresh(struct catalog *c, const struct catalog_question *q,
 static int print_from(struct catalog *c, const struct catalog_question *q,
                       const struct catalog_question *from, char **ret_text, size_t *ret_len)
 {
-    struct entry *e = entry_get(c, from);
+    struct entry *e = get_entry(c, from);
     char key[ENTRY_RECORD_LEN], *body;
     int rc = -ENOENT;
     size_t len;
@@ -431,7 +432,7 @@ void catalog_job_learnt(void *catalog, const struct repo_name *repo, uint64_t jo
                         size_t len)
 {
     struct catalog_question q = {.what = SOURCE_JOB, .repo = *repo, .id = job};
-    struct entry *e = entry_get(catalog, &q);
+    struct entry *e = get_entry(catalog, &q);
 
     if (e)
         entry_adopt(e, body, len);

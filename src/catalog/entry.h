@@ -76,8 +76,6 @@ struct catalog {
 
 /* --- ask.c --- */
 
-/* The entry of a question, counted. NULL: no memory. */
-struct entry *entry_get(struct catalog *c, const struct catalog_question *q);
 void entry_put(struct entry *e);
 
 /* --- answer.c --- */

@@ -101,7 +101,8 @@ static int part_malus(const struct text_mark *mark)
     return malus + (mark->in_composite && !mark->outer ? MALUS_IN_COMPOSITE : 0);
 }
 
-int text_align_score(const struct text_part *part, const struct text_mark *mark)
+/* How well `mark` fits as the start of `part`; 0: not at all. */
+static int score_of(const struct text_part *part, const struct text_mark *mark)
 {
     int score = kind_score(part, mark);
 
@@ -171,7 +172,7 @@ static void row_fill(struct table *t, uint32_t index)
 
     window_of(t, part, &from, &to);
     for (size_t j = to; j-- > from;) {
-        int score = text_align_score(part, &t->marks[j]);
+        int score = score_of(part, &t->marks[j]);
         if (score <= 0 || t->best[j] + score <= t->best[j + 1])
             continue;
         t->cells[t->cell_count] = (struct cell){

@@ -43,9 +43,6 @@ struct text_part {
 /* `last`: nothing comes behind this step. */
 enum text_promise text_promise_of(const char *name, bool last);
 
-/* How well `mark` fits as the start of `part`; 0: not at all. */
-int text_align_score(const struct text_part *part, const struct text_mark *mark);
-
 #define TEXT_NO_MARK SIZE_MAX
 
 /* For each part but the first, which needs none: chosen[i] becomes an index into `marks`, or

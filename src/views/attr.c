@@ -11,7 +11,7 @@
 
 #define DIRECTORY_MS 60000 /* how long a directory's times may be remembered */
 
-enum view_type view_type_of(enum place_kind kind)
+static enum view_type type_of(enum place_kind kind)
 {
     switch (kind) {
     case PLACE_LOG:
@@ -161,9 +161,9 @@ int views_get_attr(struct views *v, const struct place *p, struct waiter *w,
 {
     if (p->log)
         return get_part_attr(v, p, w, ret_attr);
-    if (view_type_of(p->kind) == VIEW_FILE)
+    if (type_of(p->kind) == VIEW_FILE)
         return get_text_attr(v, p, w, ret_attr);
-    if (view_type_of(p->kind) == VIEW_LINK)
+    if (type_of(p->kind) == VIEW_LINK)
         return get_link_attr(v, p, ret_attr);
     *ret_attr = (struct view_attr){
         .type = VIEW_DIRECTORY, .mtime_ms = known_time(v, p), .valid_ms = DIRECTORY_MS};

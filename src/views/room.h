@@ -23,8 +23,6 @@ struct views {
 
 /* --- attr.c --- */
 
-enum view_type view_type_of(enum place_kind kind);
-
 /* What the catalog knows of a job, as a hint for the cache. */
 void view_job_hint(struct views *v, const struct place *p, struct log_hint *ret_hint);
 
