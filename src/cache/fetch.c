@@ -26,6 +26,13 @@ static void on_done(struct source_bytes *b, const struct source_failure *failure
     writer_end(f->log->cache->writer, f);
 }
 
+/* It will not come: as if the source had said so. */
+static void fail_fetch(struct fetch *f, int err)
+{
+    f->failure = (struct source_failure){.err = err, .reason = SOURCE_BROKEN};
+    writer_end(f->log->cache->writer, f);
+}
+
 static void run_request(struct writer_task *task)
 {
     struct fetch *f = list_entry(task, struct fetch, task);
@@ -33,7 +40,7 @@ static void run_request(struct writer_task *task)
     int rc = fill_reserve(f->log, f->b.from, f->b.to);
 
     if (rc)
-        fetch_fail(f, rc);
+        fail_fetch(f, rc);
     else
         source->ops->want_bytes(source->self, &f->b);
 }
@@ -112,9 +119,11 @@ void fetch_send(struct log *log, const struct repo_name *name, bool completed, s
 
     while ((link = list_take_first(planned))) {
         struct fetch *f = list_entry(link, struct fetch, task.link);
+        pthread_mutex_lock(&log->cache->lock);
         f->b.log = handle;
+        pthread_mutex_unlock(&log->cache->lock);
         if (!handle)
-            fetch_fail(f, -ENOMEM);
+            fail_fetch(f, -ENOMEM);
         else if (f->is_first) /* its size is not known: room is made when it is told */
             source->ops->want_bytes(source->self, &f->b);
         else
@@ -122,8 +131,34 @@ void fetch_send(struct log *log, const struct repo_name *name, bool completed, s
     }
 }
 
-void fetch_fail(struct fetch *f, int err)
+struct fetch *fetch_join(struct log *log)
 {
-    f->failure = (struct source_failure){.err = err, .reason = SOURCE_BROKEN};
-    writer_end(f->log->cache->writer, f);
+    list_each(link, &log->fetches) {
+        struct fetch *f = list_entry(link, struct fetch, in_log);
+        if (!f->is_first || f->is_promoted || f->b.class != SOURCE_PREFETCH)
+            continue;
+        f->is_promoted = true;
+        if (!f->b.log) { /* not sent yet */
+            f->b.class = SOURCE_DEMAND;
+            return NULL;
+        }
+        f->is_promoting = true;
+        return f;
+    }
+    return NULL;
+}
+
+void fetch_promote(struct fetch *f)
+{
+    struct cache *c = f->log->cache;
+    struct source *source = log_get_source(f->log);
+    bool has_ended;
+
+    source->ops->promote(source->self, &f->b);
+    pthread_mutex_lock(&c->lock);
+    f->is_promoting = false;
+    has_ended = f->has_ended;
+    pthread_mutex_unlock(&c->lock);
+    if (has_ended)
+        writer_end(c->writer, f);
 }

@@ -24,19 +24,42 @@ static bool page_is_here(struct log *log, uint64_t page)
     return here;
 }
 
-/* Whether the file holds bytes of this page that must not be lost: all, or those of a page that is
- * being filled. */
+/* Whether bytes that end at `end` leave this page half filled. */
+static bool ends_within(uint64_t end, uint64_t page)
+{
+    return end >> PAGE_SHIFT == page && (end & (PAGE_SIZE - 1)) != 0;
+}
+
+/* Whether the file holds bytes of this page that must not be lost: all, also where they are yet to be
+ * checked, or those of a page that is being filled. */
 static bool page_has_bytes(void *who, uint64_t page)
 {
     struct log *log = who;
     bool has;
 
     pthread_mutex_lock(&log->cache->lock);
-    has = pages_get(&log->pages, page) == PAGE_HERE || log->tail_to >> PAGE_SHIFT == page;
+    has = pages_get(&log->pages, page) != PAGE_ABSENT || ends_within(log->tail_to, page);
     list_each(link, &log->fetches)
-        has |= list_entry(link, struct fetch, in_log)->written_to >> PAGE_SHIFT == page;
+        has |= ends_within(list_entry(link, struct fetch, in_log)->written_to, page);
     pthread_mutex_unlock(&log->cache->lock);
     return has;
+}
+
+/* Where the bytes end that the file may hold. */
+static uint64_t bytes_end(struct log *log)
+{
+    uint64_t end = SOURCE_FIRST_RANGE;
+
+    pthread_mutex_lock(&log->cache->lock);
+    if (log->phase == LOG_KNOWN)
+        end = log->meta.size;
+    list_each(link, &log->fetches) {
+        uint64_t to = list_entry(link, struct fetch, in_log)->written_to;
+        if (to > end)
+            end = to;
+    }
+    pthread_mutex_unlock(&log->cache->lock);
+    return end;
 }
 
 /* The log goes on in memory: its disk is full, read-only or gone. Bytes that are here stay. */
@@ -55,14 +78,15 @@ static int move_to_memory(struct log *log)
     b->store = c->config.store;
     b->file = old->file;
     atomic_init(&b->refs, 1);
-    rc = store_backing_to_memory(c->config.store, &b->file,
-                                 log->meta.size ? log->meta.size : SOURCE_FIRST_RANGE,
-                                 page_has_bytes, log, &old_fd);
+    rc = store_backing_to_memory(c->config.store, &b->file, bytes_end(log), page_has_bytes, log,
+                                 &old_fd);
     if (rc) {
         free(b);
         return rc;
     }
-    old->file = (struct store_backing){.fd = old_fd}; /* its reservation went along */
+    /* Its reservation and its name went along; the fd stays, as replies may be using it. */
+    old->file.reserved = old->file.end = 0;
+    old->file.temp[0] = '\0';
     pthread_mutex_lock(&c->lock);
     log->backing = b;
     log->on_disk = false;
@@ -102,11 +126,12 @@ static int ensure_backing(struct log *log)
 int fill_reserve(struct log *log, uint64_t from, uint64_t to)
 {
     struct cache *c = log->cache;
-    int rc = ensure_backing(log);
+    int rc;
 
-    if (rc)
-        return rc;
-    do {
+    do { /* the one that is dropped may be this one */
+        rc = ensure_backing(log);
+        if (rc)
+            return rc;
         rc = store_backing_reserve(c->config.store, &log->backing->file, from, to);
     } while (rc && cache_drop_idlest(c));
     if (rc && !log->backing->file.in_memory)
@@ -208,6 +233,20 @@ static int write_elsewhere(struct fetch *f, uint64_t offset, const char *data, s
     return rc ? rc : write_missing(f, offset, data, len);
 }
 
+/* A stream whose length nobody has told needs room as it comes; else there is some, or will be. */
+static int make_room(struct log *log, uint64_t from, uint64_t to)
+{
+    int rc = ensure_backing(log);
+    bool is_known;
+
+    if (rc)
+        return rc;
+    pthread_mutex_lock(&log->cache->lock);
+    is_known = log->phase == LOG_KNOWN;
+    pthread_mutex_unlock(&log->cache->lock);
+    return is_known || to <= log->backing->file.end ? 0 : fill_reserve(log, from, to);
+}
+
 void fill_write(struct fetch *f, uint64_t offset, const char *data, size_t len)
 {
     struct log *log = f->log;
@@ -216,10 +255,11 @@ void fill_write(struct fetch *f, uint64_t offset, const char *data, size_t len)
 
     if (f->write_err)
         return;
-    f->write_err = ensure_backing(log);
-    if (!f->write_err)
-        f->write_err = write_missing(f, offset, data, len);
-    if (f->write_err && f->write_err != -ENOMEM && log->backing)
+    f->write_err = make_room(log, offset, offset + len);
+    if (f->write_err)
+        return;
+    f->write_err = write_missing(f, offset, data, len);
+    if (f->write_err && f->write_err != -ENOMEM)
         f->write_err = write_elsewhere(f, offset, data, len, f->write_err);
     if (f->write_err)
         return;
@@ -276,16 +316,14 @@ static void publish(struct log *log)
 static void keep_facts(struct log *log)
 {
     struct cache *c = log->cache;
-    struct store_meta meta;
     bool keep;
 
     pthread_mutex_lock(&c->lock);
-    meta = log->meta;
-    keep = log->phase == LOG_KNOWN && meta.final && !log->on_disk && !log->facts_kept;
+    keep = log->phase == LOG_KNOWN && log->meta.final && !log->on_disk && !log->facts_kept;
     log->facts_kept |= keep;
     pthread_mutex_unlock(&c->lock);
     if (keep)
-        store_save_meta(c->config.store, log->job, &meta);
+        log_save_meta(log);
 }
 
 /* Lock held. What an ended fetch leaves in the middle of a page. */
@@ -321,7 +359,8 @@ static void tidy(struct log *log)
 {
     struct cache *c = log->cache;
     struct backing *unused = NULL;
-    bool complete, over;
+    unsigned over;
+    bool complete;
 
     pthread_mutex_lock(&c->lock);
     complete = log_is_complete(log);
@@ -337,12 +376,12 @@ static void tidy(struct log *log)
     }
     if (list_is_empty(&log->fetches))
         log_file_idle(log);
-    over = c->idle_count > c->config.idle_max;
+    over = c->idle_count > c->config.idle_max ? c->idle_count - c->config.idle_max : 0;
     pthread_mutex_unlock(&c->lock);
     if (unused)
         backing_unref(unused);
-    if (over)
-        cache_drop_idlest(c);
+    while (over-- > 0 && cache_drop_idlest(c))
+        ;
     if (complete)
         log_release_source(log);
 }
@@ -393,7 +432,8 @@ static int unlink_fetch(struct fetch *f)
     /* A log that is known and is gone everywhere: not "no such file" but a broken one. */
     if (err == -ENOENT)
         err = -EIO;
-    if (err)
+    /* What was not even known was told to those who asked, and is no word on a later try. */
+    if (err && log->phase == LOG_KNOWN)
         log->fault = (struct log_fault){.first = f->written_to >> PAGE_SHIFT,
                                         .last = (f->to - 1) >> PAGE_SHIFT,
                                         .err = err,
@@ -410,6 +450,11 @@ void fill_end(struct fetch *f)
     int err;
 
     pthread_mutex_lock(&c->lock);
+    if (f->is_promoting) {
+        f->has_ended = true;
+        pthread_mutex_unlock(&c->lock);
+        return;
+    }
     err = unlink_fetch(f);
     untold = f->is_first && log->phase == LOG_ASKING;
     first = f->b.from >> PAGE_SHIFT;
@@ -419,11 +464,14 @@ void fill_end(struct fetch *f)
         if (f->write_err || !f->failure.err)
             f->failure = (struct source_failure){.err = f->write_err ? f->write_err : -EPROTO,
                                                  .reason = SOURCE_BROKEN};
+        /* Before anybody can begin anew: who asks next may do so under another name, and must not be
+         * answered by way of this one (S14). */
+        log_release_source(log);
         pending_wake(&log->wait, LOG_PART_FACTS, LOG_PART_FACTS,
                      log_first_failed(log, f->b.class, &f->failure));
-        log_release_source(log);
+    } else { /* nobody waits for a page of a log that is not known; who does by now waits for the next */
+        pending_wake(&log->wait, first, last, err);
     }
-    pending_wake(&log->wait, first, last, err);
     tidy(log);
     log_unuse(log);
     free(f);

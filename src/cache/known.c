@@ -29,7 +29,8 @@ static void gone_key(char key[GONE_KEY_LEN], const struct repo_name *name, uint6
     snprintf(key, GONE_KEY_LEN, "gone/%s/%llu", folded, (unsigned long long)job);
 }
 
-bool log_name_is_proven(const struct log *log, const struct repo_name *name)
+/* Lock held. */
+static bool is_proven(const struct log *log, const struct repo_name *name)
 {
     char folded[NAME_FULL_LEN];
 
@@ -40,12 +41,13 @@ bool log_name_is_proven(const struct log *log, const struct repo_name *name)
     return false;
 }
 
-void log_add_name(struct log *log, const struct repo_name *name)
+/* Lock held. */
+static void add_name(struct log *log, const struct repo_name *name)
 {
     struct store_meta *m = &log->meta;
     char folded[NAME_FULL_LEN];
 
-    if (log_name_is_proven(log, name))
+    if (is_proven(log, name))
         return;
     name_fold(name, folded);
     if (m->name_count == STORE_NAMES_MAX) {
@@ -102,7 +104,7 @@ static void load_log(struct log *log, const struct repo_name *name)
 
     pthread_mutex_lock(&c->lock);
     log->phase = LOG_UNKNOWN;
-    if (!rc && meta.final && !adopt_meta(log, &meta))
+    if (!rc && meta.final && meta.size <= LOG_SIZE_MAX && !adopt_meta(log, &meta))
         log->phase = LOG_KNOWN;
     if (gone) {
         struct source_failure expired = {
@@ -121,10 +123,8 @@ struct meta_task {
     struct log *log;
 };
 
-static void run_save_meta(struct writer_task *task)
+void log_save_meta(struct log *log)
 {
-    struct meta_task *t = list_entry(task, struct meta_task, task);
-    struct log *log = t->log;
     struct cache *c = log->cache;
     struct store_meta on_disk = {0};
     struct store_meta now;
@@ -132,12 +132,26 @@ static void run_save_meta(struct writer_task *task)
     pthread_mutex_lock(&c->lock);
     now = log->meta;
     pthread_mutex_unlock(&c->lock);
-    /* The checksums are the file's, not what happens to be in memory. */
-    if (!store_load_meta(c->config.store, log->job, &on_disk) && on_disk.size == now.size)
+    /* The checksums are the file's, not what happens to be in memory; another mount may have published
+     * it, and proven names of its own. */
+    if (!store_load_meta(c->config.store, log->job, &on_disk) && on_disk.final &&
+        on_disk.size == now.size) {
+        for (unsigned i = 0; i < now.name_count; i++)
+            store_meta_add_name(&on_disk, now.names[i]);
+        now.name_count = on_disk.name_count;
+        memcpy(now.names, on_disk.names, sizeof(now.names));
         now.checksums = on_disk.checksums;
+    }
     store_save_meta(c->config.store, log->job, &now);
     store_meta_finish(&on_disk);
-    log_unuse(log);
+}
+
+static void run_save_meta(struct writer_task *task)
+{
+    struct meta_task *t = list_entry(task, struct meta_task, task);
+
+    log_save_meta(t->log);
+    log_unuse(t->log);
     free(t);
 }
 
@@ -178,7 +192,7 @@ static void on_proof_done(struct source_facts *facts, const struct source_answer
     pthread_mutex_lock(&c->lock);
     list_remove(&p->in_log);
     if (!answer->failure)
-        log_add_name(log, &facts->repo);
+        add_name(log, &facts->repo);
     else if (!note_failure(log, &facts->repo, answer->failure))
         err = answer->failure->err;
     keep = !answer->failure && (log->on_disk || log->facts_kept);
@@ -248,6 +262,8 @@ static int learn_told(struct log *log, const struct source_told *told)
         return told->size == log->meta.size ? 0 : -EIO;
     if (log->phase == LOG_KNOWN && told->size < log->meta.size)
         return -EIO;
+    if (told->size > LOG_SIZE_MAX)
+        return -EFBIG;
     if (pages_grow(&log->pages, pages_for(told->size)))
         return -ENOMEM;
     learn_time(log, told);
@@ -256,7 +272,7 @@ static int learn_told(struct log *log, const struct source_told *told)
     snprintf(log->meta.etag, sizeof(log->meta.etag), "%s", told->etag);
     log->whole = told->whole;
     log->phase = LOG_KNOWN;
-    log_add_name(log, &log->asked_name);
+    add_name(log, &log->asked_name);
     cut_first_fetch(log, told);
     return 0;
 }
@@ -404,6 +420,7 @@ static bool is_check_due(struct log *log)
 /* What the caller must do once the lock is released. */
 struct next_step {
     bool load, check, prove_new;
+    struct fetch *promote;
     struct proof *proof;
     struct list planned;
 };
@@ -415,7 +432,7 @@ static int look(struct log *log, const struct repo_name *name, const struct log_
     struct cache *c = log->cache;
     const struct source_failure *failure;
 
-    if (log->phase == LOG_KNOWN && log_name_is_proven(log, name)) {
+    if (log->phase == LOG_KNOWN && is_proven(log, name)) {
         step->check = is_check_due(log);
         *ret_stat = (struct log_stat){
             .size = log->meta.size, .mtime_ms = log->meta.mtime_ms, .final = log->meta.final};
@@ -431,12 +448,17 @@ static int look(struct log *log, const struct repo_name *name, const struct log_
     failure = absent_find(&c->absent, name, log->job, c->config.now_ms());
     if (failure)
         return failure->err;
-    if (log->phase == LOG_ASKING)
+    if (log->phase == LOG_ASKING) {
+        if (class == SOURCE_DEMAND)
+            step->promote = fetch_join(log);
         return PENDING_PARKED;
+    }
     if (log->phase == LOG_UNKNOWN) {
         int rc = start_asking(log, name, hint, class, &step->planned);
         return rc ? rc : PENDING_PARKED;
     }
+    if (class == SOURCE_PREFETCH)
+        return -EAGAIN; /* there is nothing to be fetched ahead */
     step->proof = find_proof(log, name, &step->prove_new);
     return step->proof ? PENDING_PARKED : -ENOMEM;
 }
@@ -451,6 +473,8 @@ static void take_step(struct log *log, const struct repo_name *name, const struc
         load_log(log, name);
     if (step->check)
         log_get_source(log)->ops->log_check(log->source, on_checked);
+    if (step->promote)
+        fetch_promote(step->promote);
     if (step->prove_new)
         source->ops->want_facts(source->self, &step->proof->facts);
     if (!list_is_empty(&step->planned))
@@ -508,7 +532,7 @@ int log_peek_stat(struct log *log, const struct repo_name *name, struct log_stat
     int rc = -EAGAIN;
 
     pthread_mutex_lock(&c->lock);
-    if (log->phase == LOG_KNOWN && log_name_is_proven(log, name)) {
+    if (log->phase == LOG_KNOWN && is_proven(log, name)) {
         *ret_stat = (struct log_stat){
             .size = log->meta.size, .mtime_ms = log->meta.mtime_ms, .final = log->meta.final};
         rc = 0;
@@ -542,7 +566,7 @@ void log_get_known(struct log *log, const struct repo_name *name, struct log_kno
 
     memset(ret_known, 0, sizeof(*ret_known));
     pthread_mutex_lock(&c->lock);
-    if (log->phase == LOG_KNOWN && log_name_is_proven(log, name)) {
+    if (log->phase == LOG_KNOWN && is_proven(log, name)) {
         ret_known->available = true;
         ret_known->live = !log->meta.final;
     }

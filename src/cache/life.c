@@ -52,10 +52,52 @@ struct source *log_get_source(struct log *log)
     return log->job & CACHE_DERIVED ? &c->maker : &c->config.source;
 }
 
+/* Lock held. The handle at the source, if it is there and idle; the caller's to release. */
+static struct source_log *take_source(struct log *log)
+{
+    struct source_log *source = log->source;
+
+    if (!list_is_empty(&log->fetches) || log->checking)
+        return NULL;
+    log->source = NULL;
+    return source;
+}
+
+/* Lock held. A log of this bucket that has a handle at its source, which is taken; NULL: none. */
+static struct log *find_sourced(struct list *bucket, struct source_log **ret_source)
+{
+    list_each(link, bucket) {
+        struct log *log = list_entry(link, struct log, in_bucket);
+        *ret_source = take_source(log);
+        if (*ret_source)
+            return log;
+    }
+    return NULL;
+}
+
+/* The source has nothing more to say: its handles are given back, and the logs are taken down with
+ * the cache, not by its word. */
+static void release_sources(struct cache *c, struct list *bucket)
+{
+    struct source_log *source;
+    struct log *log;
+
+    do {
+        pthread_mutex_lock(&c->lock);
+        log = find_sourced(bucket, &source);
+        pthread_mutex_unlock(&c->lock);
+        if (log)
+            log_get_source(log)->ops->log_release(source, NULL);
+    } while (log);
+}
+
 void cache_stop(struct cache *c)
 {
-    if (c)
-        writer_stop(c->writer);
+    if (!c)
+        return;
+    writer_stop(c->writer);
+    for (unsigned i = 0; i < LOG_BUCKETS; i++)
+        release_sources(c, &c->buckets[i]);
 }
 
 static void destroy_log(struct log *log)
@@ -136,13 +178,10 @@ void log_source_released(void *who)
 void log_release_source(struct log *log)
 {
     struct cache *c = log->cache;
-    struct source_log *source = NULL;
+    struct source_log *source;
 
     pthread_mutex_lock(&c->lock);
-    if (list_is_empty(&log->fetches) && !log->checking) {
-        source = log->source;
-        log->source = NULL;
-    }
+    source = take_source(log);
     pthread_mutex_unlock(&c->lock);
     if (source)
         log_get_source(log)->ops->log_release(source, log_source_released);
@@ -151,13 +190,19 @@ void log_release_source(struct log *log)
 void log_unuse(struct log *log)
 {
     struct cache *c = log->cache;
-    bool is_last, is_held_by_source;
+    struct source_log *source = NULL;
+    bool is_last;
 
     pthread_mutex_lock(&c->lock);
     log->users--;
     is_last = log->users == 0;
-    /* The source's handle counts as a user, but must not keep a log that nobody else wants. */
-    is_held_by_source = log->users == 1 && log->source;
+    /* The source's handle counts as a user, but must not keep a log that nobody else wants. Once the
+     * lock is released the log may be gone: others let go of it, too. */
+    if (log->users == 1)
+        source = take_source(log);
+    /* Without its handle nobody would tell that a running job's log has grown. */
+    if (source && log->phase == LOG_KNOWN && !log->meta.final)
+        log->phase = LOG_UNKNOWN;
     if (is_last) {
         list_remove(&log->in_bucket);
         c->stats.logs--;
@@ -165,8 +210,8 @@ void log_unuse(struct log *log)
     pthread_mutex_unlock(&c->lock);
     if (is_last)
         destroy_log(log);
-    else if (is_held_by_source)
-        log_release_source(log);
+    else if (source)
+        log_get_source(log)->ops->log_release(source, log_source_released);
 }
 
 bool log_is_complete(const struct log *log)
@@ -175,22 +220,28 @@ bool log_is_complete(const struct log *log)
            log->pages.here == pages_for(log->meta.size);
 }
 
-void log_file_idle(struct log *log)
-{
-    struct cache *c = log->cache;
-
-    if (list_is_linked(&log->in_idle) || log->readers || log->on_disk || !log->backing)
-        return;
-    list_push_back(&c->idle, &log->in_idle);
-    c->idle_count++;
-    log_use(log);
-}
-
 /* Lock held. */
 static void leave_idle(struct log *log)
 {
     list_remove(&log->in_idle);
     log->cache->idle_count--;
+}
+
+void log_file_idle(struct log *log)
+{
+    struct cache *c = log->cache;
+
+    if (list_is_linked(&log->in_idle)) {
+        if (!log->on_disk)
+            return;
+        leave_idle(log);
+        log->users--; /* never the last: whoever calls holds the log */
+    }
+    if (log->readers || log->on_disk || !log->backing)
+        return;
+    list_push_back(&c->idle, &log->in_idle);
+    c->idle_count++;
+    log_use(log);
 }
 
 void log_forget_bytes(struct log *log)

@@ -17,7 +17,8 @@
 #include <stdatomic.h>
 
 #define LOG_BUCKETS 1024
-#define LOG_FETCHES_MAX 16 /* ranges of one log under way */
+#define LOG_FETCHES_MAX 16 /* ranges of one log ahead of its readers; who waits always gets one */
+#define LOG_SIZE_MAX (UINT64_C(1) << 36) /* no log is as large; the page table is made for it */
 
 /* What a waiter on a log waits for: a page by its number, or one of these. */
 #define LOG_PART_FACTS UINT64_MAX
@@ -89,6 +90,9 @@ struct fetch {
     uint64_t to;             /* lock; what it covers: b.to, or all that comes of a whole log */
     uint64_t written_to;     /* lock; changed by the writer */
     bool is_first;
+    bool is_promoted;  /* lock */
+    bool is_promoting; /* lock; somebody uses b: it must not end */
+    bool has_ended;    /* lock; to be ended by whoever promotes it */
     /* writer */
     struct store_hasher hasher; /* of the page that written_to is in */
     int write_err;
@@ -135,7 +139,8 @@ void log_source_released(void *who);
 void log_release_source(struct log *log);
 /* Lock held. Whether every byte is here and the log is final. */
 bool log_is_complete(const struct log *log);
-/* Lock held. Files the log among the idle ones if its bytes are nowhere else and nobody reads it. */
+/* Lock held. Files the log among the idle ones if its bytes are nowhere else and nobody reads it; takes
+ * it out once they are on disk. */
 void log_file_idle(struct log *log);
 /* Lock held. Its file is gone: nothing is here any more. */
 void log_forget_bytes(struct log *log);
@@ -151,10 +156,10 @@ struct backing *backing_adopt(struct store *store, int fd, int *ret_err);
 
 /* --- known.c: size, names, finality --- */
 
-/* Lock held. */
-bool log_name_is_proven(const struct log *log, const struct repo_name *name);
-void log_add_name(struct log *log, const struct repo_name *name);
+/* The source's word (source.h). Network thread, or the maker's. */
 int log_told(void *who, const struct source_told *told);
+/* Lock not held; may wait for the disk. What is known is kept there; a complete log's checksums stay. */
+void log_save_meta(struct log *log);
 /* Writer thread, lock not held. The first range failed before anything was told: 0 where whoever
  * waits finds out by asking again, else the errno to hand to them. */
 int log_first_failed(struct log *log, enum source_class class,
@@ -169,8 +174,11 @@ struct fetch *fetch_covering(struct log *log, uint64_t page, bool soon);
 /* Lock not held. Sends the planned fetches in the list (linked by task.link). */
 void fetch_send(struct log *log, const struct repo_name *name, bool completed,
                 struct list *planned);
-/* Lock not held. It will not come: as if the source had said so. */
-void fetch_fail(struct fetch *f, int err);
+/* Lock held. The first range, if it was asked for as prefetch and a reader now waits for it: to be
+ * promoted by fetch_promote once the lock is released. NULL: it needs no promotion. */
+struct fetch *fetch_join(struct log *log);
+/* Lock not held. */
+void fetch_promote(struct fetch *f);
 
 /* --- writer.c --- */
 

@@ -80,7 +80,7 @@ static void check_page(struct log *log, const struct backing *b, uint64_t page)
         return;
     holds = page_holds(b, page, len, sum);
     pthread_mutex_lock(&c->lock);
-    if (pages_get(&log->pages, page) == PAGE_UNCHECKED) {
+    if (pages_get(&log->pages, page) == PAGE_UNCHECKED && log->backing == b) {
         if (holds)
             pages_set_here(&log->pages, page, sum);
         else
@@ -103,9 +103,21 @@ static bool is_here(const struct log *log, uint64_t page, uint64_t end)
 
 /* --- what to fetch --- */
 
+/* Lock held. A range that has just failed is not asked for again at once. */
+static int recent_fault(const struct log *log, uint64_t page)
+{
+    const struct log_fault *fault = &log->fault;
+
+    if (!fault->err || page < fault->first || page > fault->last)
+        return 0;
+    return log->cache->config.now_ms() < fault->until_ms ? fault->err : 0;
+}
+
 /* Lock held. A page for which nothing needs to be fetched by someone who can or cannot wait. */
 static bool is_provided(struct log *log, uint64_t page, bool soon)
 {
+    if (!soon && recent_fault(log, page))
+        return true; /* looking ahead is not worth another failure */
     return pages_get(&log->pages, page) != PAGE_ABSENT || is_here(log, page, log->meta.size) ||
            fetch_covering(log, page, soon);
 }
@@ -135,7 +147,7 @@ static int plan_gaps(struct log *log, uint64_t from, uint64_t to, uint64_t range
         (void)link;
         running++;
     }
-    for (uint64_t p = page_of(from); p < end && running < LOG_FETCHES_MAX; p++) {
+    for (uint64_t p = page_of(from); p < end && (soon || running < LOG_FETCHES_MAX); p++) {
         uint64_t stop;
         struct fetch *f;
         if (is_provided(log, p, soon))
@@ -157,23 +169,16 @@ static int plan_read(struct log_reader *r, uint64_t offset, size_t len, struct l
 {
     struct log *log = r->log;
     struct plan_wish wish;
+    uint64_t need;
     int rc;
 
     plan_note_read(&r->plan, offset, len, log->meta.size, &wish);
-    rc = plan_gaps(log, offset, wish.need_to, wish.range, true, planned);
+    need = (pages_for(wish.need_to) - page_of(offset))
+           << PAGE_SHIFT; /* in one range, if it can be */
+    rc = plan_gaps(log, offset, wish.need_to, need > wish.range ? need : wish.range, true, planned);
     if (!rc && wish.range >= PLAN_RANGE)
         rc = plan_gaps(log, wish.need_to, wish.want_to, wish.range, false, planned);
     return rc;
-}
-
-/* Lock held. A range that has just failed is not asked for again at once. */
-static int recent_fault(const struct log *log, uint64_t page)
-{
-    const struct log_fault *fault = &log->fault;
-
-    if (!fault->err || page < fault->first || page > fault->last)
-        return 0;
-    return log->cache->config.now_ms() < fault->until_ms ? fault->err : 0;
 }
 
 /* Lock held. Which page to wait for so as to be woken once for each range; plans what is missing. */
@@ -193,6 +198,10 @@ static int plan_all(struct log *log, struct list *planned, uint64_t *ret_page)
     if (!rc)
         rc = plan_gaps(log, from, to, PLAN_RANGE_LARGE, false, planned);
     f = rc ? NULL : fetch_covering(log, page, false);
+    if (!rc && !f) { /* as many as may be are under way elsewhere in the log */
+        rc = plan_gaps(log, from, from + 1, PLAN_RANGE_LARGE, true, planned);
+        f = rc ? NULL : fetch_covering(log, page, false);
+    }
     *ret_page = f ? page_of(f->to - 1) : page;
     return rc ? rc : PENDING_PARKED;
 }

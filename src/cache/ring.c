@@ -61,10 +61,10 @@ bool ring_put(struct ring *r, void *owner, uint64_t offset, const void *data, si
     size_t first = len;
 
     if (head + footprint(len) + 2 * ALIGN - atomic_load(&r->tail) > RING_SIZE) {
+        /* Left standing where there is room by now: another producer may have been refused, too. */
         atomic_store(&r->refused, true);
         if (head + footprint(len) + 2 * ALIGN - atomic_load(&r->tail) > RING_SIZE)
             return false;
-        atomic_store(&r->refused, false);
     }
     if (footprint(len) > to_edge)
         first = to_edge - ALIGN;

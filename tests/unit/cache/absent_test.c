@@ -1,0 +1,132 @@
+/* What is known not to be had, under which name and until when (S14, the table of errors). */
+#include "cache/absent.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+
+#include <cmocka.h>
+
+static const struct repo_name name = {"octo", "repo"}, spelled = {"OCTO", "Repo"},
+                              other = {"octo", "repo2"};
+static struct absent table;
+
+static int open_table(void **state)
+{
+    (void)state;
+    return absent_init(&table);
+}
+
+static int close_table(void **state)
+{
+    (void)state;
+    absent_finish(&table);
+    return 0;
+}
+
+static struct source_failure failure(int err, enum source_reason reason, int64_t until_ms)
+{
+    return (struct source_failure){
+        .err = err, .reason = reason, .until_ms = until_ms, .completed_s = -1};
+}
+
+static void failure_holds_until_its_time(void **state)
+{
+    struct source_failure f = failure(-EACCES, SOURCE_FORBIDDEN, 1000);
+
+    (void)state;
+    assert_null(absent_find(&table, &name, 7, 0));
+    absent_note(&table, &name, 7, &f, 0);
+    assert_int_equal(absent_find(&table, &name, 7, 999)->err, -EACCES);
+    assert_null(absent_find(&table, &name, 7, 1000));
+}
+
+static void other_names_and_jobs_are_not_meant(void **state)
+{
+    struct source_failure f = failure(-ENOENT, SOURCE_NOT_FOUND, 1000);
+
+    (void)state;
+    absent_note(&table, &name, 7, &f, 0);
+    assert_null(absent_find(&table, &other, 7, 0));
+    assert_null(absent_find(&table, &name, 8, 0));
+    assert_non_null(absent_find(&table, &spelled, 7, 0));
+}
+
+static void for_good_is_for_good(void **state)
+{
+    struct source_failure f = failure(-ENOENT, SOURCE_EXPIRED, INT64_MAX);
+
+    (void)state;
+    absent_note(&table, &name, 7, &f, 0);
+    assert_int_equal(absent_find(&table, &name, 7, INT64_MAX - 1)->reason, SOURCE_EXPIRED);
+    absent_forget(&table, &spelled, 7);
+    assert_null(absent_find(&table, &name, 7, 0));
+}
+
+static void not_yet_doubles_from_3_s_to_30_s(void **state)
+{
+    const int64_t holds_ms[] = {3000, 6000, 12000, 24000, 30000, 30000};
+    int64_t now = 5000;
+
+    (void)state;
+    for (unsigned i = 0; i < 6; i++) {
+        struct source_failure f = failure(-ENOENT, SOURCE_PENDING, now + 3000);
+        absent_note(&table, &name, 7, &f, now);
+        assert_non_null(absent_find(&table, &name, 7, now + holds_ms[i] - 1));
+        now += holds_ms[i];
+        assert_null(absent_find(&table, &name, 7, now));
+    }
+}
+
+static void not_yet_begins_anew_after_something_else(void **state)
+{
+    struct source_failure f = failure(-ENOENT, SOURCE_PENDING, 3000);
+    struct source_failure gone = failure(-ENOENT, SOURCE_NOT_FOUND, 100);
+
+    (void)state;
+    absent_note(&table, &name, 7, &f, 0);
+    absent_note(&table, &name, 7, &f, 0);
+    absent_note(&table, &name, 7, &gone, 0);
+    absent_note(&table, &name, 7, &f, 0);
+    assert_null(absent_find(&table, &name, 7, 3000));
+    absent_forget(&table, &name, 7);
+    absent_note(&table, &name, 7, &f, 0);
+    assert_null(absent_find(&table, &name, 7, 3000));
+}
+
+/* Law 7: however many are noted, the table does not grow; what is found is never another's. */
+static void table_is_bounded(void **state)
+{
+    unsigned kept = 0;
+
+    (void)state;
+    for (uint64_t job = 1; job <= 4 * ABSENT_SLOTS; job++) {
+        struct source_failure f = failure(-(int)job, SOURCE_NOT_FOUND, 1000);
+        absent_note(&table, &name, job, &f, 0);
+        assert_int_equal(absent_find(&table, &name, job, 0)->err, -(int)job);
+    }
+    for (uint64_t job = 1; job <= 4 * ABSENT_SLOTS; job++) {
+        const struct source_failure *f = absent_find(&table, &name, job, 0);
+        if (!f)
+            continue;
+        assert_int_equal(f->err, -(int)job);
+        kept++;
+    }
+    assert_in_range(kept, ABSENT_SLOTS / 2, ABSENT_SLOTS);
+}
+
+#define WITH_TABLE(test) cmocka_unit_test_setup_teardown(test, open_table, close_table)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        WITH_TABLE(failure_holds_until_its_time),
+        WITH_TABLE(other_names_and_jobs_are_not_meant),
+        WITH_TABLE(for_good_is_for_good),
+        WITH_TABLE(not_yet_doubles_from_3_s_to_30_s),
+        WITH_TABLE(not_yet_begins_anew_after_something_else),
+        WITH_TABLE(table_is_bounded),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,260 @@
+#include "cache/cache_bench.h"
+
+#include "cache/log.h"
+
+#include <errno.h>
+#include <semaphore.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+const struct repo_name bench_name = {"octo", "repo"}, bench_other = {"other", "Repo"};
+const struct log_hint bench_no_hint = {.completed = false};
+
+void cache_bench_mount(struct cache_bench *b)
+{
+    struct cache_config config = {.hall = &b->hall,
+                                  .source = b->fake.source,
+                                  .now_ms = guest_now_ms,
+                                  .idle_max = b->idle_max};
+
+    assert_int_equal(store_create(&b->store_config, &b->store), 0);
+    config.store = b->store;
+    assert_int_equal(cache_create(&config, &b->cache), 0);
+}
+
+void cache_bench_unmount(struct cache_bench *b)
+{
+    fake_close(&b->fake);
+    cache_stop(b->cache);
+    fake_turn(&b->fake);
+    assert_true(list_is_empty(&b->hall.busy));
+    cache_destroy(b->cache);
+    store_destroy(b->store);
+    fake_close(&b->fake);
+    b->cache = NULL;
+    b->store = NULL;
+}
+
+void cache_bench_remount(struct cache_bench *b)
+{
+    cache_bench_unmount(b);
+    cache_bench_mount(b);
+}
+
+int cache_bench_setup(void **state)
+{
+    struct cache_bench *b = calloc(1, sizeof(*b));
+    void *scratch;
+
+    if (!b || scratch_setup(&scratch))
+        return -1;
+    b->scratch = scratch;
+    b->idle_max = 16;
+    b->store_config = (struct store_config){
+        .dir = b->scratch->dir, .host = "api.test", .cache_size = GIB, .memory = 64 * MIB};
+    assert_int_equal(pending_hall_init(&b->hall), 0);
+    fake_source_init(&b->fake);
+    cache_bench_mount(b);
+    *state = b;
+    return 0;
+}
+
+int cache_bench_teardown(void **state)
+{
+    struct cache_bench *b = *state;
+    void *scratch = b->scratch;
+
+    cache_bench_unmount(b);
+    fake_source_finish(&b->fake);
+    pending_hall_finish(&b->hall);
+    free(b);
+    return scratch_teardown(&scratch);
+}
+
+void cache_bench_forget_disk(struct cache_bench *b, uint64_t memory)
+{
+    cache_bench_unmount(b);
+    b->store_config.dir = NULL;
+    b->store_config.memory = memory;
+    cache_bench_mount(b);
+}
+
+/* --- stat --- */
+
+int bench_try_stat(struct log *log, struct guest *g, struct log_stat *ret_stat)
+{
+    return log_get_stat(log, &bench_name, &bench_no_hint, &g->waiter, ret_stat);
+}
+
+int bench_stat_as(struct log *log, const struct repo_name *name, const struct log_hint *hint,
+                  struct log_stat *ret_stat)
+{
+    struct guest g;
+    int rc;
+
+    guest_init(&g);
+    for (;;) {
+        rc = log_get_stat(log, name, hint, &g.waiter, ret_stat);
+        if (rc != PENDING_PARKED)
+            break;
+        rc = guest_wait(&g);
+        if (rc)
+            break;
+    }
+    guest_finish(&g);
+    return rc;
+}
+
+int bench_stat(struct log *log, struct log_stat *ret_stat)
+{
+    return bench_stat_as(log, &bench_name, &bench_no_hint, ret_stat);
+}
+
+struct fake_want *bench_begin(struct cache_bench *b, struct log *log, struct guest *g)
+{
+    struct log_stat stat;
+
+    assert_int_equal(bench_try_stat(log, g, &stat), PENDING_PARKED);
+    return fake_take_want(&b->fake);
+}
+
+struct log *bench_know(struct cache_bench *b, uint64_t job)
+{
+    struct log *log = cache_hold(b->cache, job);
+    struct log_stat stat;
+    struct guest g;
+
+    assert_non_null(log);
+    guest_init(&g);
+    fake_serve(bench_begin(b, log, &g));
+    assert_int_equal(guest_wait(&g), 0);
+    assert_int_equal(bench_try_stat(log, &g, &stat), 0);
+    assert_true(stat.size == fake_job(&b->fake, job)->size);
+    guest_finish(&g);
+    bench_settle(b, 0);
+    return log;
+}
+
+/* --- read --- */
+
+/* Each byte is looked at: none is short, none is wrong (S6). */
+static void check_slice(const struct log_slice *s, uint64_t job)
+{
+    char data[64 * 1024];
+
+    for (size_t done = 0; done < s->len;) {
+        size_t part = s->len - done < sizeof(data) ? s->len - done : sizeof(data);
+        ssize_t n = pread(s->fd, data, part, (off_t)(s->offset + done));
+        assert_true(n > 0);
+        assert_true(fake_holds(job, s->offset + done, data, (size_t)n));
+        done += (size_t)n;
+    }
+}
+
+int bench_try_read(struct log_reader *r, uint64_t job, uint64_t offset, size_t len, struct guest *g,
+                   size_t *ret_len)
+{
+    struct log_slice slice;
+    int rc = log_read(r, &bench_name, offset, len, &g->waiter, &slice);
+
+    if (rc)
+        return rc;
+    check_slice(&slice, job);
+    *ret_len = slice.len;
+    log_slice_done(&slice);
+    return 0;
+}
+
+int bench_read(struct log_reader *r, uint64_t job, uint64_t offset, size_t len)
+{
+    struct guest g;
+    size_t got = 0;
+    int rc;
+
+    guest_init(&g);
+    for (;;) {
+        rc = bench_try_read(r, job, offset, len, &g, &got);
+        if (rc != PENDING_PARKED)
+            break;
+        rc = guest_wait(&g);
+        if (rc)
+            break;
+    }
+    if (!rc)
+        assert_int_equal(got, len);
+    guest_finish(&g);
+    return rc;
+}
+
+void bench_serve_until(struct cache_bench *b, struct guest *g)
+{
+    while (!guest_is_answered(g)) {
+        struct fake_want *w = fake_try_want(&b->fake);
+        if (w) {
+            fake_serve(w);
+            continue;
+        }
+        pthread_mutex_lock(&b->fake.lock);
+        if (list_is_empty(&b->fake.wants))
+            fake_wait_a_while(&b->fake);
+        pthread_mutex_unlock(&b->fake.lock);
+    }
+}
+
+int bench_read_served(struct cache_bench *b, struct log_reader *r, uint64_t job, uint64_t offset,
+                      size_t len)
+{
+    struct guest g;
+    size_t got = 0;
+    int rc;
+
+    guest_init(&g);
+    while ((rc = bench_try_read(r, job, offset, len, &g, &got)) == PENDING_PARKED) {
+        bench_serve_until(b, &g);
+        rc = guest_wait(&g);
+        if (rc)
+            break;
+    }
+    if (!rc)
+        assert_int_equal(got, len);
+    guest_finish(&g);
+    return rc;
+}
+
+/* --- the writer --- */
+
+struct errand {
+    struct writer_task task;
+    sem_t run;
+};
+
+static void run_errand(struct writer_task *task)
+{
+    sem_post(&list_entry(task, struct errand, task)->run);
+}
+
+static void pass_writer(struct cache_bench *b)
+{
+    struct errand errand = {.task.run = run_errand};
+
+    sem_init(&errand.run, 0, 0);
+    writer_post(b->cache->writer, &errand.task);
+    sem_wait(&errand.run);
+    sem_destroy(&errand.run);
+}
+
+void bench_settle(struct cache_bench *b, unsigned wants)
+{
+    struct cache_stats stats;
+
+    do {
+        pass_writer(b);
+        cache_get_stats(b->cache, &stats);
+    } while (stats.fetches_running != wants || fake_count_wants(&b->fake) != wants);
+    pass_writer(b);
+}

@@ -1,0 +1,145 @@
+/* What to fetch next: S3 (few ranges), S5 (the end of a log without its front). */
+#include "cache/plan.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#define KIB (UINT64_C(1) << 10)
+#define MIB (UINT64_C(1) << 20)
+#define GIB (UINT64_C(1) << 30)
+
+static struct plan_wish note(struct plan_reader *r, uint64_t offset, uint64_t len, uint64_t size)
+{
+    struct plan_wish wish;
+
+    plan_note_read(r, offset, len, size, &wish);
+    assert_true(wish.need_to == (offset + len < size ? offset + len : size));
+    assert_true(wish.want_to >= wish.need_to);
+    assert_true(wish.want_to <= size);
+    return wish;
+}
+
+static void first_reads_want_little(void **state)
+{
+    struct plan_reader r = {0};
+    struct plan_wish wish = note(&r, 0, 4 * KIB, GIB);
+
+    (void)state;
+    assert_true(wish.want_to <= PLAN_JUMP);
+    assert_true(wish.range < PLAN_RANGE);
+}
+
+static void half_a_mib_in_a_row_opens_a_window(void **state)
+{
+    struct plan_reader r = {0};
+    struct plan_wish wish = {0};
+    uint64_t at = 0;
+
+    (void)state;
+    for (; at < 512 * KIB; at += 128 * KIB)
+        wish = note(&r, at, 128 * KIB, GIB);
+    assert_true(wish.want_to >= at - 128 * KIB + 2 * MIB);
+    assert_true(wish.range >= PLAN_RANGE);
+}
+
+static void window_grows_to_its_bound_and_ranges_with_it(void **state)
+{
+    struct plan_reader r = {0};
+    struct plan_wish wish = {0};
+
+    (void)state;
+    for (uint64_t at = 0; at < 100 * MIB; at += 128 * KIB) {
+        wish = note(&r, at, 128 * KIB, GIB);
+        assert_true(wish.want_to - at <= PLAN_WINDOW_MAX);
+    }
+    assert_true(wish.want_to == 100 * MIB - 128 * KIB + PLAN_WINDOW_MAX);
+    assert_true(wish.range == PLAN_RANGE_LARGE);
+}
+
+static void jump_starts_anew(void **state)
+{
+    struct plan_reader r = {0};
+    struct plan_wish wish;
+
+    (void)state;
+    for (uint64_t at = 0; at < 10 * MIB; at += MIB)
+        note(&r, at, MIB, GIB);
+    wish = note(&r, GIB - 4 * KIB, 4 * KIB, GIB);
+    assert_true(wish.range < PLAN_RANGE);
+    wish = note(&r, 300 * MIB, 4 * KIB, GIB);
+    assert_true(wish.range < PLAN_RANGE);
+    assert_true(wish.want_to <= 300 * MIB + PLAN_JUMP);
+}
+
+static void readahead_out_of_order_is_in_a_row(void **state)
+{
+    struct plan_reader r = {0};
+    struct plan_wish wish = {0};
+
+    (void)state;
+    for (uint64_t at = 0; at < 4 * MIB; at += 256 * KIB) {
+        note(&r, at + 128 * KIB, 128 * KIB, GIB);
+        wish = note(&r, at, 128 * KIB, GIB);
+    }
+    assert_true(wish.range >= PLAN_RANGE);
+}
+
+static void reading_again_what_was_read_is_no_progress(void **state)
+{
+    struct plan_reader r = {0};
+    struct plan_wish wish = {0};
+
+    (void)state;
+    for (unsigned i = 0; i < 1000; i++)
+        wish = note(&r, 0, 64 * KIB, GIB);
+    assert_true(wish.range < PLAN_RANGE);
+}
+
+static void small_log_comes_in_one_range(void **state)
+{
+    struct plan_reader r = {0};
+    struct plan_wish wish = note(&r, 0, 4 * KIB, MIB);
+
+    (void)state;
+    assert_true(wish.range >= MIB);
+}
+
+static void nothing_is_wanted_beyond_the_end(void **state)
+{
+    struct plan_reader r = {0};
+
+    (void)state;
+    for (uint64_t at = 0; at < 3 * MIB; at += 100 * KIB)
+        note(&r, at, 100 * KIB, 3 * MIB);
+    note(&r, 3 * MIB - 1, 128 * KIB, 3 * MIB);
+    note(&r, 3 * MIB - 1, 1, 3 * MIB);
+}
+
+static void far_is_more_than_a_range_ahead(void **state)
+{
+    (void)state;
+    assert_false(plan_is_far(0, 0));
+    assert_false(plan_is_far(MIB, 0));
+    assert_false(plan_is_far(0, PLAN_RANGE));
+    assert_true(plan_is_far(0, PLAN_RANGE + 1));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(first_reads_want_little),
+        cmocka_unit_test(half_a_mib_in_a_row_opens_a_window),
+        cmocka_unit_test(window_grows_to_its_bound_and_ranges_with_it),
+        cmocka_unit_test(jump_starts_anew),
+        cmocka_unit_test(readahead_out_of_order_is_in_a_row),
+        cmocka_unit_test(reading_again_what_was_read_is_no_progress),
+        cmocka_unit_test(small_log_comes_in_one_range),
+        cmocka_unit_test(nothing_is_wanted_beyond_the_end),
+        cmocka_unit_test(far_is_more_than_a_range_ahead),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

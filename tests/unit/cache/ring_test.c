@@ -1,0 +1,168 @@
+/* The way of the bytes from the network thread to the writer. */
+#include "cache/ring.h"
+#include "fake_source.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static struct ring ring;
+
+static int open_ring(void **state)
+{
+    (void)state;
+    return ring_init(&ring);
+}
+
+static int close_ring(void **state)
+{
+    (void)state;
+    ring_finish(&ring);
+    return 0;
+}
+
+static void piece_comes_out_as_it_went_in(void **state)
+{
+    struct ring_piece piece;
+    int owner;
+
+    (void)state;
+    assert_false(ring_peek(&ring, &piece));
+    assert_true(ring_put(&ring, &owner, 12345, "hello", 5));
+    assert_true(ring_peek(&ring, &piece));
+    assert_ptr_equal(piece.owner, &owner);
+    assert_int_equal(piece.offset, 12345);
+    assert_int_equal(piece.len, 5);
+    assert_memory_equal(piece.data, "hello", 5);
+    assert_true(ring_consumed(&ring) < ring_position(&ring));
+    assert_false(ring_release(&ring));
+    assert_false(ring_peek(&ring, &piece));
+    assert_true(ring_consumed(&ring) == ring_position(&ring));
+}
+
+static void full_ring_refuses_and_says_when_there_is_room(void **state)
+{
+    static char data[64 * 1024];
+    struct ring_piece piece;
+    unsigned put = 0, released = 0;
+
+    (void)state;
+    while (ring_put(&ring, NULL, put, data, sizeof(data)))
+        put++;
+    assert_true(put >= 60 && put <= RING_SIZE / sizeof(data));
+    while (ring_peek(&ring, &piece)) {
+        assert_int_equal(piece.offset, released);
+        released++;
+        if (ring_release(&ring))
+            break;
+    }
+    /* Not for each piece, but long before it is empty for good. */
+    assert_true(released > 1 && released <= put / 2 + 2);
+    assert_true(ring_put(&ring, NULL, 0, data, sizeof(data)));
+    while (ring_peek(&ring, &piece))
+        assert_false(ring_release(&ring)); /* nobody was refused since */
+}
+
+/* Each length at each place of the edge: nothing is lost, also where a header ends the ring. */
+static void bytes_survive_the_edge(void **state)
+{
+    static unsigned char data[5000];
+    struct ring_piece piece;
+    uint64_t offset = 0;
+
+    (void)state;
+    for (unsigned turn = 0; offset < 12 * RING_SIZE; turn++) {
+        size_t len = turn * 37 % sizeof(data) + 1, got = 0;
+        fake_fill(1, offset, data, len);
+        assert_true(ring_put(&ring, &offset, offset, data, len));
+        while (ring_peek(&ring, &piece)) {
+            assert_true(piece.offset == offset + got);
+            assert_true(fake_holds(1, piece.offset, piece.data, piece.len));
+            got += piece.len;
+            ring_release(&ring);
+        }
+        assert_int_equal(got, len);
+        offset += len;
+    }
+}
+
+#define STREAM (UINT64_C(40) << 20)
+
+struct stream {
+    pthread_mutex_t lock;
+    pthread_cond_t room;
+    unsigned rooms; /* lock */
+};
+
+/* Sleeps until there is room, as the network thread does: a lost word would be a hang. */
+static void *produce(void *arg)
+{
+    struct stream *s = arg;
+    static unsigned char data[70000];
+
+    for (uint64_t at = 0, turn = 0; at < STREAM; turn++) {
+        size_t len = turn * 7919 % sizeof(data) + 1;
+        unsigned rooms;
+        if (len > STREAM - at)
+            len = (size_t)(STREAM - at);
+        fake_fill(2, at, data, len);
+        pthread_mutex_lock(&s->lock);
+        rooms = s->rooms;
+        pthread_mutex_unlock(&s->lock);
+        if (ring_put(&ring, NULL, at, data, len)) {
+            at += len;
+            continue;
+        }
+        pthread_mutex_lock(&s->lock);
+        while (s->rooms == rooms)
+            pthread_cond_wait(&s->room, &s->lock);
+        pthread_mutex_unlock(&s->lock);
+    }
+    return NULL;
+}
+
+static void two_threads_lose_no_byte_and_no_word(void **state)
+{
+    struct stream s = {.lock = PTHREAD_MUTEX_INITIALIZER, .room = PTHREAD_COND_INITIALIZER};
+    struct ring_piece piece;
+    pthread_t thread;
+    uint64_t at = 0;
+
+    (void)state;
+    assert_int_equal(pthread_create(&thread, NULL, produce, &s), 0);
+    while (at < STREAM) {
+        if (!ring_peek(&ring, &piece)) {
+            sched_yield();
+            continue;
+        }
+        assert_true(piece.offset == at);
+        assert_true(fake_holds(2, at, piece.data, piece.len));
+        at += piece.len;
+        if (ring_release(&ring)) {
+            pthread_mutex_lock(&s.lock);
+            s.rooms++;
+            pthread_cond_signal(&s.room);
+            pthread_mutex_unlock(&s.lock);
+        }
+    }
+    pthread_join(thread, NULL);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(piece_comes_out_as_it_went_in, open_ring, close_ring),
+        cmocka_unit_test_setup_teardown(full_ring_refuses_and_says_when_there_is_room, open_ring,
+                                        close_ring),
+        cmocka_unit_test_setup_teardown(bytes_survive_the_edge, open_ring, close_ring),
+        cmocka_unit_test_setup_teardown(two_threads_lose_no_byte_and_no_word, open_ring,
+                                        close_ring),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
