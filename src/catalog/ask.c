@@ -385,12 +385,35 @@ static int print_from(struct catalog *c, const struct catalog_question *q,
     return rc;
 }
 
+/* A listing of one, so that it looks the same whichever way it came. What cannot be printed so is
+ * given as it came. */
+static int print_alone(const struct catalog_question *q, const struct page *p, char **ret_text,
+                       size_t *ret_len)
+{
+    bool is_job = q->what == SOURCE_JOB;
+    char *body = NULL;
+    int rc = -ENOMEM, len;
+
+    if (!p->body)
+        return -ENOMEM;
+    len = asprintf(&body, "{\"%s\":[%s]}", is_job ? "jobs" : "workflow_runs", p->body);
+    if (len >= 0) {
+        rc = is_job ? parse_print_job(body, (size_t)len, q->id, ret_text, ret_len)
+                    : parse_print_run(body, (size_t)len, q->id, ret_text, ret_len);
+        free(body);
+    }
+    if (!rc)
+        return 0;
+    *ret_text = strdup(p->body);
+    *ret_len = p->len;
+    return *ret_text ? 0 : -ENOMEM;
+}
+
 int catalog_get_json(struct catalog *c, const struct catalog_question *q,
                      const struct catalog_question *from, struct waiter *w, char **ret_text,
                      size_t *ret_len)
 {
     const struct catalog_answer *view;
-    const struct page *p;
     int rc;
 
     if (from && !print_from(c, q, from, ret_text, ret_len))
@@ -398,11 +421,10 @@ int catalog_get_json(struct catalog *c, const struct catalog_question *q,
     rc = catalog_ask(c, q, w, &view);
     if (rc)
         return rc;
-    p = list_entry((void *)(uintptr_t)view, struct answer, view)->pages[0];
-    *ret_text = p->body ? strndup(p->body, p->len) : NULL;
-    *ret_len = p->len;
+    rc = print_alone(q, list_entry((void *)(uintptr_t)view, struct answer, view)->pages[0],
+                     ret_text, ret_len);
     catalog_answer_release(view);
-    return *ret_text ? 0 : -ENOMEM;
+    return rc;
 }
 
 /* --- jobs seen, names used --- */

@@ -39,7 +39,7 @@ struct catalog_question {
     struct repo_name repo;
     uint64_t id;
     unsigned attempt;
-    char filter[256]; /* as in source.h */
+    char filter[512]; /* as in source.h */
     unsigned limit;   /* entries wanted of a listing; 0: all, up to CATALOG_ENTRIES_MAX */
     bool may_settle; /* the caller knows that what is asked about has ended (a completed attempt) */
 };
@@ -79,8 +79,9 @@ int catalog_peek_fresh(struct catalog *c, const struct catalog_question *q,
 void catalog_answer_release(const struct catalog_answer *a);
 
 /*
- * The JSON of one job or run (q->what SOURCE_JOB, SOURCE_RUN, SOURCE_RUN_ATTEMPT): as it came where it was asked by
- * itself; out of the listing `from` it was last seen in where that is on disk (`from` may be NULL). malloc'd.
+ * The JSON of one job or run (q->what SOURCE_JOB, SOURCE_RUN, SOURCE_RUN_ATTEMPT), indented: out of
+ * the listing `from` it was last seen in where that is on disk (`from` may be NULL), else asked by
+ * itself. malloc'd.
  */
 int catalog_get_json(struct catalog *c, const struct catalog_question *q,
                      const struct catalog_question *from, struct waiter *w, char **ret_text,

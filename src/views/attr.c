@@ -10,6 +10,7 @@
 #include <strings.h>
 
 #define DIRECTORY_MS 60000 /* how long a directory's times may be remembered */
+#define UNTIMED_MS 1000    /* the same before its own time is known */
 
 static enum view_type type_of(enum place_kind kind)
 {
@@ -58,16 +59,28 @@ static int64_t job_time(struct views *v, const struct place *p)
     return ms;
 }
 
+static int64_t time_of_run(const struct facts_run *run)
+{
+    return run->updated_ms > 0 ? run->updated_ms : run->created_ms;
+}
+
+/* Out of the recent runs or of what was asked about this one, whichever is later. */
 static int64_t run_time(struct views *v, const struct place *p)
 {
+    const struct catalog_question q = {.what = SOURCE_RUN, .repo = p->repo, .id = p->run};
     const struct catalog_answer *answer;
     const struct facts_run *run = runs_peek(v, &p->repo, p->run, &answer);
-    int64_t ms;
+    int64_t ms = 0;
 
-    if (!run)
-        return 0;
-    ms = run->updated_ms > 0 ? run->updated_ms : run->created_ms;
-    catalog_answer_release(answer);
+    if (run) {
+        ms = time_of_run(run);
+        catalog_answer_release(answer);
+    }
+    if (!catalog_peek(v->config.catalog, &q, &answer)) {
+        if (time_of_run(answer->runs[0]) > ms)
+            ms = time_of_run(answer->runs[0]);
+        catalog_answer_release(answer);
+    }
     return ms;
 }
 
@@ -92,16 +105,20 @@ static int64_t repo_time(struct views *v, const struct place *p)
     return ms;
 }
 
+/* 0: not known yet. */
+static int64_t own_time(struct views *v, const struct place *p)
+{
+    if (p->job)
+        return job_time(v, p);
+    if (p->run)
+        return run_time(v, p);
+    return p->repo.repo[0] ? repo_time(v, p) : 0;
+}
+
 static int64_t known_time(struct views *v, const struct place *p)
 {
-    int64_t ms = 0;
+    int64_t ms = own_time(v, p);
 
-    if (p->job)
-        ms = job_time(v, p);
-    else if (p->run)
-        ms = run_time(v, p);
-    else if (p->repo.repo[0])
-        ms = repo_time(v, p);
     return ms > 0 ? ms : v->config.mounted_ms;
 }
 
@@ -126,19 +143,15 @@ static int get_part_attr(struct views *v, const struct place *p, struct waiter *
 static int get_text_attr(struct views *v, const struct place *p, struct waiter *w,
                          struct view_attr *ret_attr)
 {
-    bool final;
     char *text;
     size_t len;
-    int rc = view_text(v, p, w, &text, &len, &final);
+    int rc = view_text(v, p, w, &text, &len);
 
     if (rc)
         return rc;
     free(text);
-    *ret_attr = (struct view_attr){.type = VIEW_FILE,
-                                   .size = len,
-                                   .mtime_ms = known_time(v, p),
-                                   .valid_ms = final ? VIEWS_FINAL_MS : 0,
-                                   .growing = !final};
+    *ret_attr = (struct view_attr){
+        .type = VIEW_FILE, .size = len, .mtime_ms = known_time(v, p), .growing = true};
     return 0;
 }
 
@@ -156,6 +169,17 @@ static int get_link_attr(struct views *v, const struct place *p, struct view_att
     return 0;
 }
 
+/* A time that is not known yet may be a moment later: by the listing that is being read just now. */
+static void get_directory_attr(struct views *v, const struct place *p, struct view_attr *ret_attr)
+{
+    bool has_time = p->repo.repo[0] && p->kind != PLACE_CONTROL;
+    int64_t ms = own_time(v, p);
+
+    *ret_attr = (struct view_attr){.type = VIEW_DIRECTORY,
+                                   .mtime_ms = ms > 0 ? ms : v->config.mounted_ms,
+                                   .valid_ms = ms > 0 || !has_time ? DIRECTORY_MS : UNTIMED_MS};
+}
+
 int views_get_attr(struct views *v, const struct place *p, struct waiter *w,
                    struct view_attr *ret_attr)
 {
@@ -165,7 +189,6 @@ int views_get_attr(struct views *v, const struct place *p, struct waiter *w,
         return get_text_attr(v, p, w, ret_attr);
     if (type_of(p->kind) == VIEW_LINK)
         return get_link_attr(v, p, ret_attr);
-    *ret_attr = (struct view_attr){
-        .type = VIEW_DIRECTORY, .mtime_ms = known_time(v, p), .valid_ms = DIRECTORY_MS};
+    get_directory_attr(v, p, ret_attr);
     return 0;
 }

@@ -56,14 +56,8 @@ static int open_log(struct views *v, const struct place *p, struct waiter *w, st
 static int open_text(struct views *v, const struct place *p, struct waiter *w, struct view_file *f,
                      struct view_opened *ret_opened)
 {
-    bool final;
-    int rc = view_text(v, p, w, &f->text, &f->len, &final);
-
-    if (rc)
-        return rc;
-    ret_opened->direct = !final;
-    ret_opened->keep_cache = final;
-    return 0;
+    ret_opened->direct = true;
+    return view_text(v, p, w, &f->text, &f->len);
 }
 
 int views_open(struct views *v, const struct place *p, struct waiter *w,

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <strings.h>
 
-#define FILTER_LEN 256
+#define FILTER_LEN sizeof(((struct catalog_question *)0)->filter)
 #define BRANCH_LEN 1024 /* a branch's name with its fork's owner; GitHub's are shorter */
 
 static int add_run_link(struct view_listing *l, uint64_t run)
@@ -103,27 +103,38 @@ int groups_list_failed(struct views *v, const struct place *dir, struct waiter *
 
 /* --- branches --- */
 
+/* What cannot be a part's name; one of digits only would be taken for a run. */
+static bool is_no_part(const char *part)
+{
+    uint64_t id;
+
+    return !*part || !strcmp(part, ".") || !strcmp(part, "..") || name_parse_id(part, &id);
+}
+
 /* How a run's branch is spelled under branches/: a fork's with its owner in front. Parts are made
- * safe one by one; a part of digits only would be taken for a run. */
+ * safe one by one. */
 static void spell_branch(const struct facts_run *run, const struct repo_name *repo,
                          char ret_path[BRANCH_LEN])
 {
     char part[SAFE_NAME_LEN];
     const char *from = run->head_branch;
-    size_t used = 0;
-    uint64_t id;
+    size_t used = 0, prefix;
 
     ret_path[0] = '\0';
-    if (run->head_repo_owner[0] && strcasecmp(run->head_repo_owner, repo->owner) != 0)
-        used = (size_t)snprintf(ret_path, BRANCH_LEN, "%.100s:", run->head_repo_owner);
+    if (run->head_repo_owner[0] && strcasecmp(run->head_repo_owner, repo->owner) != 0) {
+        safe_name_clean(run->head_repo_owner, NAME_PART_MAX, part);
+        used = (size_t)snprintf(ret_path, BRANCH_LEN, "%s:", part);
+    }
+    prefix = used;
     while (*from && used + SAFE_NAME_LEN + 16 < BRANCH_LEN) {
         size_t len = strcspn(from, "/");
         char raw[SAFE_NAME_LEN];
         snprintf(raw, sizeof(raw), "%.*s", (int)len, from);
-        safe_name_clean(raw, SAFE_NAME_LEN - 16, part);
+        safe_name_clean(raw, SAFE_NAME_LEN - 16 - prefix, part);
         used += (size_t)snprintf(ret_path + used, BRANCH_LEN - used, "%s%s", part,
-                                 name_parse_id(part, &id) ? " (branch)" : "");
+                                 is_no_part(part) ? " (branch)" : "");
         from += len;
+        prefix = 0;
         if (*from == '/') {
             ret_path[used++] = '/';
             ret_path[used] = '\0';

@@ -28,10 +28,10 @@ void view_job_hint(struct views *v, const struct place *p, struct log_hint *ret_
 
 /* --- text.c --- */
 
-/* The text of a file that is text in memory (job.json, stats, ...), malloc'd; may park. `final`:
- * it will not change. */
+/* The text of a file that is text in memory (job.json, stats, ...), malloc'd; may park. The same
+ * may look different a moment later: as a listing has it, or as it was asked by itself. */
 int view_text(struct views *v, const struct place *p, struct waiter *w, char **ret_text,
-              size_t *ret_len, bool *ret_final);
+              size_t *ret_len);
 
 /* --- part.c: files that are parts of logs --- */
 

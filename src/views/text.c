@@ -20,12 +20,11 @@ static int copy_text(const char *text, char **ret_text, size_t *ret_len)
 
 /* A job that has ended is shown as the list of its run had it; that costs no request. */
 static int get_job_json(struct views *v, const struct place *p, struct waiter *w, char **ret_text,
-                        size_t *ret_len, bool *ret_final)
+                        size_t *ret_len)
 {
     struct catalog_question q = {.what = SOURCE_JOB, .repo = p->repo, .id = p->job};
     struct catalog_question from, *seen_in = NULL;
     struct catalog_seen seen;
-    struct log_hint hint;
     int rc;
 
     if (catalog_find_job(v->config.catalog, &p->repo, p->job, &seen)) {
@@ -36,12 +35,9 @@ static int get_job_json(struct views *v, const struct place *p, struct waiter *w
         catalog_seen_release(&seen);
     }
     rc = catalog_get_json(v->config.catalog, &q, seen_in, w, ret_text, ret_len);
-    if (rc)
-        return rc;
-    view_job_hint(v, p, &hint);
-    *ret_final = hint.completed;
-    catalog_note_used(v->config.catalog, &p->repo, p->job);
-    return 0;
+    if (!rc)
+        catalog_note_used(v->config.catalog, &p->repo, p->job);
+    return rc;
 }
 
 static int get_run_json(struct views *v, const struct place *p, struct waiter *w, char **ret_text,
@@ -65,11 +61,10 @@ static int get_run_json(struct views *v, const struct place *p, struct waiter *w
 }
 
 int view_text(struct views *v, const struct place *p, struct waiter *w, char **ret_text,
-              size_t *ret_len, bool *ret_final)
+              size_t *ret_len)
 {
-    *ret_final = false;
     switch (p->kind) {
-    case PLACE_JOB_JSON: return get_job_json(v, p, w, ret_text, ret_len, ret_final);
+    case PLACE_JOB_JSON: return get_job_json(v, p, w, ret_text, ret_len);
     case PLACE_RUN_JSON: return get_run_json(v, p, w, ret_text, ret_len);
     case PLACE_OPTIONS: return copy_text(v->config.options, ret_text, ret_len);
     case PLACE_VERSION: return copy_text(v->config.version, ret_text, ret_len);
