@@ -383,6 +383,19 @@ static void r1_trouble_of_the_api_is_not_noticed(void **state)
     assert_told(&asker, "{\"a\":1}");
 }
 
+/* What a refusal says of itself is not what was asked for: the pauses grow, the deadline holds. */
+static void r1_body_of_a_refusal_is_no_progress(void **state)
+{
+    unsigned tries = 0;
+
+    (void)state;
+    ask_repo(&asker);
+    while (!asker.ends && tries++ < 100)
+        fake_answer(fake_next_within(20000), 502, "", "<html>Unicorn!</html>");
+    assert_refused(&asker, -EIO, SOURCE_BROKEN, 1000);
+    assert_true(tries < 40);
+}
+
 static void r1_name_server_that_never_answers_is_timed_out(void **state)
 {
     int64_t start_ms = fake.now_ms;
@@ -484,6 +497,7 @@ int main(void)
         TEST(s15_moves_without_end_are_garbage),
         TEST(r7_token_does_not_follow_to_another_host),
         TEST(r1_trouble_of_the_api_is_not_noticed),
+        TEST(r1_body_of_a_refusal_is_no_progress),
         TEST(r1_name_server_that_never_answers_is_timed_out),
         TEST(body_over_the_bound_is_garbage),
         TEST(offline_asks_nothing),

@@ -511,7 +511,7 @@ static void redirect_without_location_is_asked_for_again_three_times(void **stat
     want_first();
     for (int i = 0; i < 4; i++)
         fake_answer(fake_next_within(20000), 302, "", "");
-    assert_failed(&r, -EIO, SOURCE_BROKEN, 1000);
+    assert_failed(&r, -EPROTO, SOURCE_PROTOCOL, 5000);
 }
 
 static void r7_forbidden_redirect_is_not_followed(void **state)
