@@ -117,6 +117,15 @@ static int build_ground(struct house *h)
     return store_create(&store, &h->store);
 }
 
+/* The source gives up a little before its readers' time is over, so that they hear what was wrong
+ * rather than that it took too long. */
+static int64_t source_deadline_ms(const struct options *o)
+{
+    int64_t deadline_ms = o->deadline * INT64_C(1000);
+
+    return deadline_ms - (deadline_ms / 4 < 2000 ? deadline_ms / 4 : 2000);
+}
+
 static int build_source(struct house *h)
 {
     const struct options *o = h->options;
@@ -134,7 +143,7 @@ static int build_source(struct house *h)
                              .listener = {.who = h, .job_learnt = on_job_learnt},
                              .reread_token = o->token_file ? on_token_wanted : NULL,
                              .who = h,
-                             .deadline_ms = o->deadline * INT64_C(1000),
+                             .deadline_ms = source_deadline_ms(o),
                              .wait_ms = o->wait * INT64_C(1000),
                              .reserve = o->reserve,
                              .connections = o->connections,
