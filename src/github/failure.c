@@ -48,9 +48,11 @@ static const struct meaning of_storage[] = {
     {412, -EIO, SOURCE_BROKEN, 1 * SECOND, RETRY_RENEWED},
     {416, -EIO, SOURCE_BROKEN, 1 * SECOND, RETRY_LATER},
     {429, -EIO, SOURCE_BROKEN, 1 * SECOND, RETRY_LATER},
-    {0, -EPROTO, SOURCE_PROTOCOL, 5 * SECOND, RETRY_NOT},
+    {0, -EIO, SOURCE_BROKEN, 1 * SECOND, RETRY_RENEWED},
 };
 
+/* Neither a log nor a refusal: a redirect where the log should be, say. */
+static const struct meaning not_storage = {300, -EPROTO, SOURCE_PROTOCOL, 5 * SECOND, RETRY_NOT};
 static const struct meaning server_trouble = {500, -EIO, SOURCE_BROKEN, 1 * SECOND, RETRY_LATER};
 static const struct meaning limit = {403, -EDQUOT, SOURCE_LIMITED, 60 * SECOND, RETRY_NOT};
 
@@ -69,7 +71,7 @@ static const struct meaning *meaning_of(const struct failure_event *event)
     if (event->status >= 500)
         return &server_trouble;
     if (event->hop == FAILURE_STORAGE)
-        return look_up(of_storage, event->status);
+        return event->status < 400 ? &not_storage : look_up(of_storage, event->status);
     return event->limited ? &limit : look_up(of_api, event->status);
 }
 
