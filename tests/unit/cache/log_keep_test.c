@@ -1,0 +1,320 @@
+/* What is on disk: published once, found again, checked, fetched again where it is damaged or gone
+ * (S2, S8, R2, R3, R4). */
+#include "cache/cache_bench.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#define SIZE (20 * PAGE + 1234)
+
+/* A log of SIZE bytes that is published, and a cache that has not looked at it yet. */
+static void publish_and_remount(struct cache_bench *b, uint64_t job)
+{
+    struct cache_stats stats;
+    struct log_reader r;
+    struct log *log;
+
+    fake_add(&b->fake, job, SIZE);
+    log = bench_know(b, job);
+    log_open(log, &r);
+    assert_int_equal(bench_read_served(b, &r, job, 0, SIZE), 0);
+    bench_settle(b, 0);
+    cache_get_stats(b->cache, &stats);
+    assert_int_equal(stats.published, 1);
+    log_close(&r);
+    log_release(log);
+    cache_bench_remount(b);
+    b->fake.bytes_wanted = 0;
+}
+
+static void published_log_costs_a_new_mount_nothing_S2(void **state)
+{
+    struct cache_bench *b = *state;
+    struct log_reader r;
+    struct log_stat stat;
+    struct log *log;
+
+    publish_and_remount(b, 1);
+    log = cache_hold(b->cache, 1);
+    assert_int_equal(bench_stat(log, &stat), 0);
+    assert_true(stat.size == SIZE && stat.final && stat.mtime_ms == 1700000000000);
+    log_open(log, &r);
+    assert_false(r.direct);
+    assert_int_equal(bench_read(&r, 1, 0, SIZE), 0);
+    log_close(&r);
+    /* Opened again, when its file was closed. */
+    log_open(log, &r);
+    assert_int_equal(bench_read(&r, 1, 7, 100000), 0);
+    log_close(&r);
+    log_release(log);
+    assert_int_equal(b->fake.bytes_wanted, 0);
+    assert_int_equal(b->fake.facts_wanted, 0);
+}
+
+static void damage(struct cache_bench *b, uint64_t job, uint64_t offset)
+{
+    int fd = open(scratch_log(b->scratch, job, ""), O_RDWR);
+    char byte;
+
+    assert_true(fd >= 0);
+    assert_int_equal(pread(fd, &byte, 1, (off_t)offset), 1);
+    byte ^= 1;
+    assert_int_equal(pwrite(fd, &byte, 1, (off_t)offset), 1);
+    close(fd);
+}
+
+static void damaged_byte_costs_exactly_its_page_R2(void **state)
+{
+    struct cache_bench *b = *state;
+    struct log_reader r;
+    struct log_stat stat;
+    struct fake_want *w;
+    struct guest g;
+    struct log *log;
+    size_t len;
+
+    guest_init(&g);
+    publish_and_remount(b, 1);
+    damage(b, 1, 7 * PAGE + 99);
+    damage(b, 1, 20 * PAGE + 1233);
+    log = cache_hold(b->cache, 1);
+    assert_int_equal(bench_stat(log, &stat), 0);
+    log_open(log, &r);
+    assert_int_equal(bench_read(&r, 1, 0, 7 * PAGE), 0);
+    assert_int_equal(bench_try_read(&r, 1, 5 * PAGE, 5 * PAGE, &g, &len), PENDING_PARKED);
+    w = fake_take_want(&b->fake);
+    assert_true(w->b->from == 7 * PAGE && w->b->to == 8 * PAGE);
+    fake_serve(w);
+    assert_int_equal(guest_wait(&g), 0);
+    assert_int_equal(bench_read(&r, 1, 0, 20 * PAGE), 0);
+    assert_int_equal(bench_try_read(&r, 1, 20 * PAGE, 1234, &g, &len), PENDING_PARKED);
+    w = fake_take_want(&b->fake);
+    assert_true(w->b->from == 20 * PAGE && w->b->to == SIZE);
+    fake_serve(w);
+    assert_int_equal(guest_wait(&g), 0);
+    assert_int_equal(bench_read(&r, 1, 0, SIZE), 0);
+    assert_int_equal(b->fake.bytes_wanted, 2);
+    log_close(&r);
+    log_release(log);
+
+    /* And it is mended on disk. */
+    cache_bench_remount(b);
+    log = cache_hold(b->cache, 1);
+    assert_int_equal(bench_stat(log, &stat), 0);
+    log_open(log, &r);
+    assert_int_equal(bench_read(&r, 1, 0, SIZE), 0);
+    assert_int_equal(b->fake.bytes_wanted, 2);
+    log_close(&r);
+    guest_finish(&g);
+    log_release(log);
+}
+
+static void truncated_log_is_fetched_again_R2(void **state)
+{
+    struct cache_bench *b = *state;
+    struct log_reader r;
+    struct log_stat stat;
+    struct log *log;
+
+    publish_and_remount(b, 1);
+    assert_int_equal(truncate(scratch_log(b->scratch, 1, ""), SIZE - 1), 0);
+    log = cache_hold(b->cache, 1);
+    assert_int_equal(bench_stat(log, &stat), 0);
+    assert_true(stat.size == SIZE);
+    log_open(log, &r);
+    assert_int_equal(bench_read_served(b, &r, 1, 0, SIZE), 0);
+    log_close(&r);
+    log_release(log);
+}
+
+static void size_of_a_half_fetched_log_is_kept_S4(void **state)
+{
+    struct cache_bench *b = *state;
+    struct log_stat stat;
+    struct log_reader r;
+    struct log *log;
+
+    fake_add(&b->fake, 1, 50 * MIB);
+    log = bench_know(b, 1);
+    log_release(log);
+    cache_bench_remount(b);
+    b->fake.bytes_wanted = 0;
+    log = cache_hold(b->cache, 1);
+    assert_int_equal(bench_stat(log, &stat), 0);
+    assert_true(stat.size == 50 * MIB && stat.mtime_ms == 1700000000000);
+    assert_int_equal(b->fake.bytes_wanted, 0);
+    log_open(log, &r);
+    assert_int_equal(bench_read_served(b, &r, 1, 30 * MIB, 4096),
+                     0); /* what was half fetched starts again */
+    assert_int_equal(b->fake.bytes_wanted, 1);
+    assert_int_equal(bench_read_served(b, &r, 1, 0, 4096), 0);
+    log_close(&r);
+    log_release(log);
+}
+
+static void log_evicted_while_it_is_read_stays_readable_R4(void **state)
+{
+    struct cache_bench *b = *state;
+    struct log_reader r;
+    struct log_stat stat;
+    struct log *log;
+
+    publish_and_remount(b, 1);
+    log = cache_hold(b->cache, 1);
+    assert_int_equal(bench_stat(log, &stat), 0);
+    log_open(log, &r);
+    assert_int_equal(bench_read(&r, 1, 0, 4096), 0);
+    assert_int_equal(unlink(scratch_log(b->scratch, 1, "")), 0); /* as another process does */
+    assert_int_equal(bench_read(&r, 1, 0, SIZE), 0);
+    assert_int_equal(b->fake.bytes_wanted, 0);
+    log_close(&r);
+    log_open(log, &r);
+    assert_int_equal(bench_read_served(b, &r, 1, 0, SIZE),
+                     0); /* closed once, it is fetched again */
+    assert_true(b->fake.bytes_wanted >= 1);
+    log_close(&r);
+    log_release(log);
+    bench_settle(b, 0);
+    assert_int_equal(access(scratch_log(b->scratch, 1, ""), F_OK), 0);
+}
+
+static void log_evicted_before_it_is_opened_is_fetched_again_R4(void **state)
+{
+    struct cache_bench *b = *state;
+    struct log_reader r;
+    struct log_stat stat;
+    struct log *log;
+
+    publish_and_remount(b, 1);
+    log = cache_hold(b->cache, 1);
+    assert_int_equal(bench_stat(log, &stat), 0);
+    assert_int_equal(unlink(scratch_log(b->scratch, 1, "")), 0);
+    log_open(log, &r);
+    assert_int_equal(bench_read_served(b, &r, 1, PAGE, 2 * PAGE), 0);
+    assert_int_equal(bench_read_served(b, &r, 1, 0, SIZE), 0);
+    log_close(&r);
+    log_release(log);
+}
+
+/* Another mount has published the log meanwhile: it must not lose it by what this one knows. */
+static void half_known_log_does_not_undo_what_another_published_R4(void **state)
+{
+    struct cache_bench *b = *state;
+    struct cache_bench other = {
+        .scratch = b->scratch, .store_config = b->store_config, .idle_max = 4};
+    struct log *mine = cache_hold(b->cache, 1), *its;
+    struct log_reader r;
+    struct log_stat stat;
+    struct fake_want *w;
+    struct guest g;
+
+    guest_init(&g);
+    assert_int_equal(pending_hall_init(&other.hall), 0);
+    fake_source_init(&other.fake);
+    cache_bench_mount(&other);
+    fake_add(&b->fake, 1, 3 * MIB);
+    fake_add(&other.fake, 1, 3 * MIB);
+    w = bench_begin(b, mine, &g); /* this one has looked at the disk: nothing */
+    its = bench_know(&other, 1);
+    log_open(its, &r);
+    assert_int_equal(bench_read_served(&other, &r, 1, 0, 3 * MIB), 0);
+    bench_settle(&other, 0);
+    log_close(&r);
+    log_release(its);
+    fake_serve(w);
+    assert_int_equal(guest_wait(&g), 0);
+    bench_settle(b, 0); /* and this one has kept what it knows */
+    cache_bench_remount(&other);
+    other.fake.bytes_wanted = 0;
+    its = cache_hold(other.cache, 1);
+    assert_int_equal(bench_stat(its, &stat), 0);
+    log_open(its, &r);
+    assert_int_equal(bench_read_served(&other, &r, 1, 0, 3 * MIB), 0);
+    assert_int_equal(other.fake.bytes_wanted, 0);
+    log_close(&r);
+    log_release(its);
+    cache_bench_unmount(&other);
+    fake_source_finish(&other.fake);
+    pending_hall_finish(&other.hall);
+    guest_finish(&g);
+    log_release(mine);
+}
+
+/* Closed while its first MiB was still coming, the log was filed as idle; then it was published. */
+static void published_log_is_not_dropped_as_idle_S2(void **state)
+{
+    struct cache_bench *b = *state;
+    struct log *log = cache_hold(b->cache, 1);
+    struct cache_stats stats;
+    struct log_reader r;
+    struct fake_want *w;
+    struct guest g;
+
+    guest_init(&g);
+    fake_add(&b->fake, 1, 10 * PAGE);
+    w = bench_begin(b, log, &g);
+    assert_int_equal(fake_tell(w), 0);
+    assert_int_equal(guest_wait(&g), 0);
+    fake_give(w, PAGE);
+    log_open(log, &r);
+    assert_int_equal(bench_read(&r, 1, 0, 4096), 0);
+    log_close(&r);
+    fake_serve(w);
+    bench_settle(b, 0);
+    cache_get_stats(b->cache, &stats);
+    assert_int_equal(stats.published, 1);
+    for (uint64_t job = 2; job < 40; job++) { /* others that are idle, more than are kept */
+        fake_add(&b->fake, job, 2 * MIB);
+        log_release(bench_know(b, job));
+    }
+    b->fake.bytes_wanted = 0;
+    log_open(log, &r);
+    assert_int_equal(bench_read(&r, 1, 0, 10 * PAGE), 0);
+    assert_int_equal(b->fake.bytes_wanted, 0);
+    log_close(&r);
+    guest_finish(&g);
+    log_release(log);
+}
+
+static void cache_without_a_directory_goes_on_in_memory_R3(void **state)
+{
+    struct cache_bench *b = *state;
+    struct log_reader r;
+    struct log *log;
+
+    fake_add(&b->fake, 1, SIZE);
+    scratch_remove(b->scratch->dir);
+    log = bench_know(b, 1);
+    log_open(log, &r);
+    assert_int_equal(bench_read_served(b, &r, 1, 0, SIZE), 0);
+    log_close(&r);
+    log_release(log);
+}
+
+#define WITH_BENCH(test)                                                                           \
+    cmocka_unit_test_setup_teardown(test, cache_bench_setup, cache_bench_teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        WITH_BENCH(published_log_costs_a_new_mount_nothing_S2),
+        WITH_BENCH(damaged_byte_costs_exactly_its_page_R2),
+        WITH_BENCH(truncated_log_is_fetched_again_R2),
+        WITH_BENCH(size_of_a_half_fetched_log_is_kept_S4),
+        WITH_BENCH(log_evicted_while_it_is_read_stays_readable_R4),
+        WITH_BENCH(log_evicted_before_it_is_opened_is_fetched_again_R4),
+        WITH_BENCH(half_known_log_does_not_undo_what_another_published_R4),
+        WITH_BENCH(published_log_is_not_dropped_as_idle_S2),
+        WITH_BENCH(cache_without_a_directory_goes_on_in_memory_R3),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

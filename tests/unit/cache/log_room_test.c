@@ -1,0 +1,220 @@
+/* Where room is short: memory, a full disk, logs that nobody reads (R3, EFBIG). */
+#include "cache/cache_bench.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+
+#include <cmocka.h>
+
+static void log_larger_than_memory_is_too_big(void **state)
+{
+    struct cache_bench *b = *state;
+    struct log_reader r;
+    struct log_stat stat;
+    struct fake_want *w;
+    struct guest g;
+    struct log *log;
+
+    cache_bench_forget_disk(b, 2 * MIB);
+    guest_init(&g);
+    fake_add(&b->fake, 1, 50 * MIB);
+    log = bench_know(b, 1);
+    assert_int_equal(bench_stat(log, &stat), 0);
+    assert_true(stat.size == 50 * MIB);
+    log_open(log, &r);
+    assert_int_equal(bench_read(&r, 1, 0, 4096), 0);
+    assert_int_equal(bench_read_served(b, &r, 1, 20 * MIB, 4096), 0);
+    /* In a row to the end: at some place there is no room. */
+    for (uint64_t at = 0; at < 50 * MIB; at += 128 * KIB) {
+        int rc = bench_read_served(b, &r, 1, at, 128 * KIB);
+        if (rc) {
+            assert_int_equal(rc, -EFBIG);
+            assert_true(at > 512 * KIB);
+            break;
+        }
+        assert_true(at < 3 * MIB);
+    }
+    assert_int_equal(bench_read(&r, 1, 0, 4096), 0);
+    log_close(&r);
+    log_release(log);
+
+    log = cache_hold(b->cache, 2); /* and where no length is told */
+    fake_add(&b->fake, 2, 50 * MIB)->has_no_range = true;
+    w = bench_begin(b, log, &g);
+    fake_give(w, UINT64_MAX);
+    fake_serve(w);
+    guest_wait(&g);
+    bench_settle(b, 0);
+    {
+        uint64_t used, limit;
+        store_usage(b->store, &used, &limit);
+        assert_true(used <= 2 * MIB);
+    }
+    log_open(log, &r);
+    guest_pass(1000);
+    assert_int_equal(bench_read_served(b, &r, 2, 30 * MIB, 4096), -EFBIG);
+    log_close(&r);
+    guest_finish(&g);
+    log_release(log);
+}
+
+static void logs_nobody_reads_make_room_in_memory(void **state)
+{
+    struct cache_bench *b = *state;
+    struct log *logs[12];
+    struct log_reader r;
+    uint64_t used, limit;
+
+    cache_bench_forget_disk(b, 4 * MIB);
+    for (unsigned i = 0; i < 12; i++) {
+        fake_add(&b->fake, i + 1, MIB);
+        logs[i] = bench_know(b, i + 1);
+        log_open(logs[i], &r);
+        assert_int_equal(bench_read_served(b, &r, i + 1, 0, MIB), 0);
+        log_close(&r);
+        store_usage(b->store, &used, &limit);
+        assert_true(used <= 4 * MIB);
+    }
+    assert_int_equal(b->fake.bytes_wanted, 12);
+    /* The last are still there, the first is not, and is fetched again. */
+    log_open(logs[11], &r);
+    assert_int_equal(bench_read(&r, 12, 0, MIB), 0);
+    log_close(&r);
+    assert_int_equal(b->fake.bytes_wanted, 12);
+    log_open(logs[0], &r);
+    assert_int_equal(bench_read_served(b, &r, 1, 0, MIB), 0);
+    log_close(&r);
+    assert_int_equal(b->fake.bytes_wanted, 13);
+    for (unsigned i = 0; i < 12; i++)
+        log_release(logs[i]);
+}
+
+static void only_so_many_idle_logs_are_kept(void **state)
+{
+    struct cache_bench *b = *state;
+    struct cache_stats stats;
+
+    cache_bench_unmount(b);
+    b->idle_max = 3;
+    cache_bench_mount(b);
+    for (uint64_t job = 1; job <= 10; job++) {
+        fake_add(&b->fake, job, 2 * MIB); /* a half each: kept nowhere else */
+        log_release(bench_know(b, job));
+        bench_settle(b, 0);
+        fake_turn(&b->fake);
+    }
+    cache_get_stats(b->cache, &stats);
+    assert_int_equal(stats.logs, 3);
+}
+
+/* A cache on a file system of its own, of this many bytes. */
+static bool mount_small(struct cache_bench *b, const char *size)
+{
+    if (!scratch_may_mount())
+        return false;
+    cache_bench_unmount(b);
+    scratch_remove(b->scratch->dir);
+    assert_int_equal(mkdir(b->scratch->dir, 0700), 0);
+    assert_int_equal(mount("none", b->scratch->dir, "tmpfs", 0, size), 0);
+    cache_bench_mount(b);
+    return true;
+}
+
+static void unmount_small(struct cache_bench *b)
+{
+    cache_bench_unmount(b);
+    assert_int_equal(umount2(b->scratch->dir, MNT_DETACH), 0);
+    cache_bench_mount(b);
+}
+
+static void full_disk_is_no_obstacle_R3(void **state)
+{
+    struct cache_bench *b = *state;
+    struct log_reader r;
+    struct log *log;
+
+    if (!mount_small(b, "size=2m,mode=700")) {
+        print_message("only root may mount a small file system\n");
+        skip();
+    }
+    fake_add(&b->fake, 1, 20 * MIB);
+    log = bench_know(b, 1);
+    log_open(log, &r);
+    for (uint64_t at = 0; at < 20 * MIB; at += 256 * KIB)
+        assert_int_equal(bench_read_served(b, &r, 1, at, 256 * KIB), 0);
+    for (uint64_t at = 0; at < 20 * MIB; at += MIB)
+        assert_int_equal(bench_read(&r, 1, at, MIB), 0);
+    log_close(&r);
+    log_release(log);
+    unmount_small(b);
+}
+
+static void disk_that_fills_under_a_stream_without_length_R3(void **state)
+{
+    struct cache_bench *b = *state;
+    struct log *log;
+    struct log_reader r;
+    struct log_stat stat;
+    struct fake_want *w;
+    struct guest g;
+
+    if (!mount_small(b, "size=4m,mode=700")) {
+        print_message("only root may mount a small file system\n");
+        skip();
+    }
+    guest_init(&g);
+    log = cache_hold(b->cache, 1);
+    fake_add(&b->fake, 1, 20 * MIB + 77)->has_no_range = true;
+    w = bench_begin(b, log, &g);
+    fake_give(w, UINT64_MAX);
+    fake_serve(w);
+    assert_int_equal(guest_wait(&g), 0);
+    assert_int_equal(bench_try_stat(log, &g, &stat), 0);
+    log_open(log, &r);
+    assert_int_equal(bench_read(&r, 1, 0, 20 * MIB + 77), 0);
+    assert_int_equal(b->fake.bytes_wanted, 1);
+    log_close(&r);
+    guest_finish(&g);
+    log_release(log);
+    unmount_small(b);
+}
+
+static void disk_that_is_full_from_the_start_R3(void **state)
+{
+    struct cache_bench *b = *state;
+    struct log_reader r;
+    struct log *log;
+
+    if (!mount_small(b, "size=128k,mode=700")) {
+        print_message("only root may mount a small file system\n");
+        skip();
+    }
+    fake_add(&b->fake, 1, 3 * MIB + 5);
+    log = bench_know(b, 1);
+    log_open(log, &r);
+    assert_int_equal(bench_read_served(b, &r, 1, 0, 3 * MIB + 5), 0);
+    log_close(&r);
+    log_release(log);
+    unmount_small(b);
+}
+
+#define WITH_BENCH(test)                                                                           \
+    cmocka_unit_test_setup_teardown(test, cache_bench_setup, cache_bench_teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        WITH_BENCH(log_larger_than_memory_is_too_big),
+        WITH_BENCH(logs_nobody_reads_make_room_in_memory),
+        WITH_BENCH(only_so_many_idle_logs_are_kept),
+        WITH_BENCH(full_disk_is_no_obstacle_R3),
+        WITH_BENCH(disk_that_fills_under_a_stream_without_length_R3),
+        WITH_BENCH(disk_that_is_full_from_the_start_R3),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
