@@ -168,12 +168,13 @@ class Mount:
         self.env = clean_environment(self.home, **more)
 
     def start(self):
+        dead = mounted(self.path)       # what a killed one left behind, to be replaced
         with open(self.errors, "wb") as err, open(self.output, "wb") as out:
             self.process = subprocess.Popen(self.words, env=self.env, cwd=self.home,
                                             stdin=subprocess.DEVNULL, stdout=out, stderr=err)
         self.pid = self.process.pid
         end = time.monotonic() + 10 * SLOW
-        while not mounted(self.path):
+        while not mounted(self.path) or (dead and not there(self.path)):
             if self.process.poll() is not None:
                 self.ended = True
                 raise MountFailed(self.process.returncode, self.stdout, self.stderr)
@@ -450,6 +451,15 @@ def _fork(index, work, ready, go):
         status = work(index) or 0
     finally:
         os._exit(status)
+
+
+def there(path):
+    """Whether a look at it succeeds; any error is a no."""
+    try:
+        os.stat(path)
+        return True
+    except OSError:
+        return False
 
 
 def read_at(path, offset, length):

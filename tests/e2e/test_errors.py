@@ -1,14 +1,18 @@
 """Each row of the error table: the errno, how long it is remembered, and the line that explains."""
 
+import contextlib
 import os
+import socket
+import ssl
+import threading
 import time
 
 import pytest
 
 import fake.content
 from fake.asking import one_job
-from mounting import (MIB, REPO, SLOW, ended, fails, forget, run, spawn, traffic, wait_active,
-                      wait_for)
+from mounting import (MIB, REPO, SLOW, ended, fails, forget, run, spawn, there, traffic,
+                      wait_active, wait_for)
 
 
 def made(job, size):
@@ -72,7 +76,7 @@ def test_no_log_yet(github, mount):
     assert seen.api <= 2 and seen.storage == 1
     started = time.monotonic()
     github.complete_job(job, size=4000)
-    wait_for(m.log(job).exists, 20, 0.2)
+    wait_for(lambda: there(m.log(job)), 20, 0.2)
     assert time.monotonic() - started < 6 * SLOW
     assert m.log(job).read_bytes() == made(job, 4000)
 
@@ -281,7 +285,7 @@ def test_refused_by_the_api(github, mount):
         m.log(job).read_bytes()
     said(m, "api", "127.0.0.1")
     github.accept(hop="api")
-    wait_for(lambda: m.log(job).exists(), 15, 0.3)
+    wait_for(lambda: there(m.log(job)), 15, 0.3)
     assert m.log(job).read_bytes() == made(job, 1000)
 
 
@@ -293,7 +297,7 @@ def test_refused_by_storage(github, mount):
         m.log(job).read_bytes()
     said(m, "storage", "127.0.0.2")
     github.accept(hop="storage")
-    wait_for(lambda: m.log(job).exists(), 15, 0.3)
+    wait_for(lambda: there(m.log(job)), 15, 0.3)
     assert m.log(job).read_bytes() == made(job, 1000)
 
 
@@ -327,10 +331,60 @@ def test_silence_in_the_middle(github, mount):
 
 # --- answers that make no sense ------------------------------------------------------------------
 
-def test_tls_that_is_none(github, mounts):
-    m = mounts(github=github, api_url=github.api.replace("http:", "https:"), deadline=3)
-    with fails("EPROTO"):
-        m.log(1).read_bytes()
+@contextlib.contextmanager
+def listener(talk):
+    """A server on 127.0.0.1 that does talk(connection) for each; gives its port."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        def serve():
+            with contextlib.suppress(OSError):
+                while True:
+                    connection = server.accept()[0]
+                    with contextlib.suppress(OSError), connection:
+                        talk(connection)
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield server.getsockname()[1]
+        server.shutdown(socket.SHUT_RDWR)
+        thread.join(10)
+
+
+def test_tls_with_one_who_speaks_none(mounts):
+    def talk(connection):
+        connection.recv(10)
+        connection.sendall(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
+
+    with listener(talk) as port:
+        m = mounts(github=None, api_url="https://127.0.0.1:%d" % port, token="ghp_x", deadline=3)
+        with fails("EPROTO"):
+            m.log(1).read_bytes()
+        said(m, "api", "127.0.0.1", "tls")
+
+
+def test_tls_with_a_certificate_of_nobodys(mounts, folder):
+    run("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj",
+        "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", folder / "key",
+        "-out", folder / "cert")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "cert", folder / "key")
+    asked = []
+
+    def talk(connection):
+        with context.wrap_socket(connection, server_side=True) as wrapped:
+            asked.append(wrapped.recv(10000))
+            wrapped.sendall(b"HTTP/1.1 404 Not Found\r\nContent-Length: 2\r\n\r\n{}")
+
+    with listener(talk) as port:
+        url = "https://127.0.0.1:%d" % port
+        m = mounts(github=None, api_url=url, token="ghp_x", deadline=3)
+        with fails("EPROTO"):
+            m.log(1).read_bytes()
+        assert not asked, "the token went to whoever it was"
+        trusting = mounts(github=None, api_url=url, token="ghp_x", deadline=3,
+                          ca_file=folder / "cert")
+        with fails("ENOENT"):
+            trusting.log(1).read_bytes()
+        assert asked
 
 
 @pytest.mark.parametrize("location", (
@@ -355,7 +409,8 @@ def test_json_that_is_none(github, mount, form):
     with fails("EPROTO"):
         m.json(job).read_bytes()
     github.clear_faults()
-    assert wait_for(lambda: m.json(job).exists() and m.json(job).read_bytes(), 12, 0.3)
+    wait_for(lambda: there(m.json(job)), 12, 0.3)
+    assert m.json(job).read_bytes()
 
 
 def test_a_success_that_is_no_redirect(github, mount):
@@ -363,6 +418,16 @@ def test_a_success_that_is_no_redirect(github, mount):
     github.fault("status", hop="api", status=200, times=-1, body={"hello": 1})
     with fails("EPROTO"):
         mount(deadline=3).log(job).read_bytes()
+
+
+@pytest.mark.parametrize("hop", ("api", "storage"))
+def test_a_status_that_nobody_knows(github, mount, hop):
+    job = one_job(github)
+    github.fault("status", hop=hop, status=418, times=-1, body="no")
+    m = mount(deadline=3)
+    with fails("EPROTO"):
+        m.log(job).read_bytes()
+    said(m, hop, 418)
 
 
 # --- too large, failing, offline -----------------------------------------------------------------
@@ -377,7 +442,7 @@ def test_too_large_for_memory(github, mount):
 
 
 @pytest.mark.parametrize("hop,status", (("api", 500), ("api", 502), ("storage", 500),
-                                        ("storage", 503), ("storage", 403), ("storage", 418)))
+                                        ("storage", 503), ("storage", 403)))
 def test_anything_else(github, mount, hop, status):
     job = one_job(github, size=1000)
     github.fault("status", hop=hop, status=status, times=-1, body="no")
@@ -387,7 +452,7 @@ def test_anything_else(github, mount, hop, status):
     said(m, hop, status, "127.0.0." + ("1" if hop == "api" else "2"))
     assert traffic(github).api < 30, "it was tried too often"
     github.clear_faults()
-    wait_for(lambda: m.log(job).exists(), 12, 0.3)
+    wait_for(lambda: there(m.log(job)), 12, 0.3)
     assert m.log(job).read_bytes() == made(job, 1000)
 
 

@@ -122,7 +122,7 @@ def test_s3_nothing_is_looked_up_that_nobody_asked_for(github, mount):
     m = mount()
     for path in (m.path, m.path / "octo", m.repo(), m.repo() / "jobs", m.folder(job)):
         assert path.is_dir()
-    run("df", m.path)
+    os.statvfs(m.path)
     time.sleep(0.3)
     assert traffic(github).requests == (0, 0)
 
@@ -361,9 +361,10 @@ def test_s13_owners_and_repositories(github, mount):
     assert traffic(github).requests == (0, 0)
 
 
-def test_s13_the_largest_id(github, mount):
-    job = one_job(github, size=None, id=9007199254740991, text=b"the last one\n")
-    assert mount().log(job).read_bytes() == b"the last one\n"
+def test_s13_the_largest_id(make_github, mounts):
+    server = make_github()
+    job = one_job(server, size=None, id=9007199254740991, text=b"the last one\n")
+    assert mounts(github=server).log(job).read_bytes() == b"the last one\n"
 
 
 def test_s13_names_of_every_allowed_kind(github, mount):
@@ -505,7 +506,7 @@ def test_s16_nothing_can_be_changed(github, mount):
         lambda: os.rmdir(folder), lambda: os.rename(log, folder / "new"),
         lambda: os.chmod(log, 0o777), lambda: os.utime(log), lambda: os.link(log, folder / "new"),
         lambda: os.symlink("x", folder / "new"), lambda: os.mkfifo(folder / "new"),
-        lambda: os.setxattr(log, "user.x", b"1"), lambda: os.mkdir(m.path / "new"),
+        lambda: os.setxattr(log, "user.x", b"1"), lambda: os.mkdir(m.path / "a new one"),
         lambda: os.chown(log, 1, 1))
     for attempt in attempts:
         with fails("EROFS"):
@@ -547,6 +548,13 @@ def test_s16_statfs_and_cached_answers_need_no_network(github, mount):
     assert again.log(job).stat().st_size == 300_000
     assert again.log(job).read_bytes() == made(job, 300_000)
     assert time.monotonic() - started < 5
+
+
+def test_s16_df_of_the_mountpoint_needs_none_either(github, mount):
+    """df opens what it is given, as no listing would."""
+    m = mount()
+    run("df", m.path)
+    assert traffic(github).requests == (0, 0)
 
 
 def test_s16_one_file_has_one_number(github, mount):

@@ -200,7 +200,7 @@ def test_r6_a_folder_in_use_keeps_the_mount(github, mount):
     """A busy mount is not unmounted, and works on."""
     job = one_job(github, size=1000)
     m = mount()
-    with ended([spawn("sh", "-c", "cd '%s' && sleep 60" % m.folder(job))]):
+    with ended([spawn("sh", "-c", "cd '%s' && exec sleep 60" % m.folder(job))]):
         time.sleep(0.2)
         assert run("fusermount3", "-u", m.path, check=False).returncode != 0
         assert m.log(job).read_bytes() == made(job, 1000)
