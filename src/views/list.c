@@ -291,6 +291,8 @@ static int list_job(struct views *v, const struct place *dir, struct waiter *w,
         rc = listing_add(l, "log", VIEW_FILE);
     if (!rc)
         rc = listing_add(l, "job.json", VIEW_FILE);
+    if (!rc)
+        walk_note_enter(v->walk, &dir->repo, dir->job);
     log_release(log);
     return rc;
 }
@@ -391,6 +393,8 @@ static int list_steps(struct views *v, const struct place *dir, struct waiter *w
             rc = listing_add(l, name, VIEW_FILE);
         }
     }
+    if (!rc)
+        walk_note_enter(v->walk, &dir->repo, dir->job);
     log_release(log);
     catalog_seen_release(&seen);
     return rc;

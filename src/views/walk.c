@@ -8,7 +8,8 @@
 
 #define ROUTES_MAX 64 /* listings remembered; the least recently walked go */
 #define STEP_MAX 8    /* how far apart two opens in a row may be: readers in parallel overtake */
-#define OPENS_MIN 3   /* in a row before it is a walk */
+#define SIGNS_MIN                                                                                  \
+    4 /* before it is a walk: an open is one, two if its directory was listed before */
 
 /* A listing and how far somebody has got in it. */
 struct route {
@@ -17,7 +18,8 @@ struct route {
     size_t count;
     size_t last;    /* index of the last open */
     size_t fetched; /* everything before this index was opened or fetched */
-    unsigned opens; /* in a row */
+    size_t entered; /* index + 1 of the job whose directory was listed last; 0: none */
+    unsigned signs; /* of a walk, in a row */
     uint64_t jobs[];
 };
 
@@ -80,7 +82,7 @@ static bool goes_on(const struct walk *w, const struct repo_name *repo)
         return false;
     latest = list_entry(w->routes.next, struct route, link);
     return name_is_same(&latest->repo, repo) && latest->last + 1 == latest->count &&
-           latest->opens >= OPENS_MIN - 1;
+           latest->signs >= SIGNS_MIN - 1;
 }
 
 void walk_note_listing(struct walk *w, const struct repo_name *repo, const uint64_t *jobs,
@@ -100,7 +102,7 @@ void walk_note_listing(struct walk *w, const struct repo_name *repo, const uint6
         }
     }
     if (!dropped) {
-        r->opens = goes_on(w, repo) ? OPENS_MIN - 1 : 0;
+        r->signs = goes_on(w, repo) ? SIGNS_MIN - 1 : 0;
         list_push_front(&w->routes, &r->link);
         if (++w->count > ROUTES_MAX) {
             dropped = list_entry(w->routes.prev, struct route, link);
@@ -132,34 +134,58 @@ static size_t advance(struct walk *w, struct route *r, size_t at, uint64_t *ret_
 
     if (r->fetched && at == r->last)
         return 0; /* the same log once more */
-    r->opens = r->opens && (distance <= STEP_MAX || r->fetched == 0) ? r->opens + 1 : 1;
+    if (distance > STEP_MAX && r->fetched)
+        r->signs = 0;
+    r->signs += r->entered == at + 1 ? 2 : 1;
     r->last = at;
     if (r->fetched < at + 1)
         r->fetched = at + 1;
-    if (r->opens < OPENS_MIN)
+    if (r->signs < SIGNS_MIN)
         return 0;
     while (r->fetched < end && n < cap)
         ret_jobs[n++] = r->jobs[r->fetched++];
     return n;
 }
 
+/* Lock held. The route that the job is on, latest walked first; NULL: none. */
+static struct route *find_route(struct walk *w, const struct repo_name *repo, uint64_t job,
+                                size_t *ret_at)
+{
+    list_each(link, &w->routes) {
+        struct route *r = list_entry(link, struct route, link);
+        *ret_at = find_job(r, repo, job);
+        if (*ret_at < r->count)
+            return r;
+    }
+    return NULL;
+}
+
+void walk_note_enter(struct walk *w, const struct repo_name *repo, uint64_t job)
+{
+    struct route *r;
+    size_t at;
+
+    pthread_mutex_lock(&w->lock);
+    r = find_route(w, repo, job, &at);
+    if (r)
+        r->entered = at + 1;
+    pthread_mutex_unlock(&w->lock);
+}
+
 size_t walk_note_open(struct walk *w, const struct repo_name *repo, uint64_t job,
                       uint64_t *ret_jobs, size_t cap)
 {
-    size_t n = 0;
+    struct route *r;
+    size_t n = 0, at;
 
     if (!w->ahead)
         return 0;
     pthread_mutex_lock(&w->lock);
-    list_each(link, &w->routes) {
-        struct route *r = list_entry(link, struct route, link);
-        size_t at = find_job(r, repo, job);
-        if (at == r->count)
-            continue;
+    r = find_route(w, repo, job, &at);
+    if (r) {
         list_remove(&r->link);
         list_push_front(&w->routes, &r->link);
         n = advance(w, r, at, ret_jobs, cap);
-        break;
     }
     pthread_mutex_unlock(&w->lock);
     return n;

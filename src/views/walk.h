@@ -21,6 +21,9 @@ void walk_destroy(struct walk *w);
 void walk_note_listing(struct walk *w, const struct repo_name *repo, const uint64_t *jobs,
                        size_t count);
 
+/* A job's own directory was listed: whoever opens its log next goes from directory to directory. */
+void walk_note_enter(struct walk *w, const struct repo_name *repo, uint64_t job);
+
 /* A job's log was opened: fills in the jobs whose logs are worth fetching now; how many. */
 size_t walk_note_open(struct walk *w, const struct repo_name *repo, uint64_t job,
                       uint64_t *ret_jobs, size_t cap);
