@@ -15,6 +15,30 @@
 const struct repo_name bench_name = {"octo", "repo"}, bench_other = {"other", "Repo"};
 const struct log_hint bench_no_hint = {.completed = false};
 
+/* --- the writer --- */
+
+struct errand {
+    struct writer_task task;
+    sem_t run;
+};
+
+static void run_errand(struct writer_task *task)
+{
+    sem_post(&list_entry(task, struct errand, task)->run);
+}
+
+static void pass_writer(struct cache_bench *b)
+{
+    struct errand errand = {.task.run = run_errand};
+
+    sem_init(&errand.run, 0, 0);
+    writer_post(b->cache->writer, &errand.task);
+    sem_wait(&errand.run);
+    sem_destroy(&errand.run);
+}
+
+/* --- mounts --- */
+
 void cache_bench_mount(struct cache_bench *b)
 {
     struct cache_config config = {.hall = &b->hall,
@@ -29,7 +53,13 @@ void cache_bench_mount(struct cache_bench *b)
 
 void cache_bench_unmount(struct cache_bench *b)
 {
-    fake_close(&b->fake);
+    struct cache_stats stats;
+
+    do { /* also what is planned is asked for, and refused */
+        fake_close(&b->fake);
+        pass_writer(b);
+        cache_get_stats(b->cache, &stats);
+    } while (stats.fetches_running);
     cache_stop(b->cache);
     fake_turn(&b->fake);
     assert_true(list_is_empty(&b->hall.busy));
@@ -224,28 +254,6 @@ int bench_read_served(struct cache_bench *b, struct log_reader *r, uint64_t job,
         assert_int_equal(got, len);
     guest_finish(&g);
     return rc;
-}
-
-/* --- the writer --- */
-
-struct errand {
-    struct writer_task task;
-    sem_t run;
-};
-
-static void run_errand(struct writer_task *task)
-{
-    sem_post(&list_entry(task, struct errand, task)->run);
-}
-
-static void pass_writer(struct cache_bench *b)
-{
-    struct errand errand = {.task.run = run_errand};
-
-    sem_init(&errand.run, 0, 0);
-    writer_post(b->cache->writer, &errand.task);
-    sem_wait(&errand.run);
-    sem_destroy(&errand.run);
 }
 
 void bench_settle(struct cache_bench *b, unsigned wants)
