@@ -334,14 +334,14 @@ void house_destroy(struct house *h)
         session_stop(h->session);
     if (h->has_hall)
         pending_hall_fail_all(&h->hall, -ECONNABORTED); /* the text thread waits there too */
+    views_stop(h->views);
+    session_destroy(h->session);
     if (h->api)
         api_close(h->api);
     if (h->net)
         net_stop(h->net);
-    views_stop(h->views);
     cache_stop(h->cache);
     catalog_stop(h->catalog);
-    session_destroy(h->session);
     views_destroy(h->views);
     catalog_destroy(h->catalog);
     cache_destroy(h->cache);

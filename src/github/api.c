@@ -321,6 +321,8 @@ static int init_core(struct core *core, const struct api_config *config)
     core->proxied = config->proxied;
     core->offline = config->offline;
     list_init(&core->errands);
+    list_init(&core->logs);
+    pthread_mutex_init(&core->logs_lock, NULL);
     core->chance = ((uint64_t)net_now_ms() << 20) ^ (uint64_t)(uintptr_t)core ^ 1;
     atomic_init(&core->limit, -1);
     atomic_init(&core->remaining, -1);
@@ -366,6 +368,10 @@ void api_destroy(struct api *api)
 {
     if (!api)
         return;
+    /* Those whose release came too late for the network thread. */
+    while (!list_is_empty(&api->core.logs))
+        end_log(list_entry(api->core.logs.next, struct source_log, in_core), NULL);
+    pthread_mutex_destroy(&api->core.logs_lock);
     token_finish(&api->core.token);
     free(api->core.base);
     free(api);

@@ -57,7 +57,7 @@ int api_create(const struct api_config *config, struct api **ret_api);
 /* Every want under way, and every later one, fails with SOURCE_CLOSING. Once, before net_stop. */
 void api_close(struct api *api);
 
-/* After net_stop, and after every log was released. */
+/* After net_stop. Logs that were not released go without a word. */
 void api_destroy(struct api *api);
 
 struct source api_source(struct api *api);

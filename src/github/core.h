@@ -13,6 +13,7 @@
 #include "net/url.h"
 #include "source.h"
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -37,6 +38,8 @@ struct core {
     bool peer_private; /* the API answered from a loopback or private address */
 
     struct list errands; /* core_errand */
+    pthread_mutex_t logs_lock;
+    struct list logs; /* logs_lock; every source_log there is */
     struct token token;
     struct turns turns;
     struct hosts hosts;

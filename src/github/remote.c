@@ -142,11 +142,17 @@ struct source_log *remote_make(struct core *core, const struct repo_name *repo, 
     list_init(&log->for_url);
     list_init(&log->for_inquiry);
     list_init(&log->checks);
+    pthread_mutex_lock(&core->logs_lock);
+    list_push_back(&core->logs, &log->in_core);
+    pthread_mutex_unlock(&core->logs_lock);
     return log;
 }
 
 void remote_free(struct source_log *log)
 {
+    pthread_mutex_lock(&log->core->logs_lock);
+    list_remove(&log->in_core);
+    pthread_mutex_unlock(&log->core->logs_lock);
     call_cancel(&log->mint);
     call_finish(&log->mint);
     remote_url_unref(log->url);

@@ -41,6 +41,7 @@ enum remote_job { REMOTE_JOB_UNKNOWN, REMOTE_JOB_RUNNING, REMOTE_JOB_COMPLETED }
 
 struct source_log {
     struct core *core;
+    struct list in_core; /* core's logs_lock */
     struct repo_name repo;
     uint64_t job;
     const struct source_log_ops *ops;

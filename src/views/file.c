@@ -4,10 +4,18 @@
 #include "views/room.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define AHEAD_MAX 128 /* logs fetched ahead at one open */
+
+/* A text in memory. A reply may still be on its way to the kernel when the file is closed. */
+struct shared_text {
+    atomic_uint refs;
+    char *bytes;
+    size_t len;
+};
 
 struct view_file {
     struct views *views;
@@ -15,8 +23,7 @@ struct view_file {
     bool is_log;
     struct log_reader reader; /* is_log */
     struct view_part part;    /* is_log: of the reader's log */
-    char *text;               /* else: the content when it was opened */
-    size_t len;
+    struct shared_text *text; /* else: the content when it was opened */
 };
 
 /* Somebody goes through a listing: the logs that come next are fetched. */
@@ -53,11 +60,28 @@ static int open_log(struct views *v, const struct place *p, struct waiter *w, st
     return 0;
 }
 
+static void text_unref(struct shared_text *t)
+{
+    if (!t || atomic_fetch_sub(&t->refs, 1) != 1)
+        return;
+    free(t->bytes);
+    free(t);
+}
+
 static int open_text(struct views *v, const struct place *p, struct waiter *w, struct view_file *f,
                      struct view_opened *ret_opened)
 {
+    struct shared_text *t = calloc(1, sizeof(*t));
+    int rc = t ? view_text(v, p, w, &t->bytes, &t->len) : -ENOMEM;
+
+    if (rc) {
+        free(t);
+        return rc;
+    }
+    atomic_init(&t->refs, 1);
+    f->text = t;
     ret_opened->direct = true;
-    return view_text(v, p, w, &f->text, &f->len);
+    return 0;
 }
 
 int views_open(struct views *v, const struct place *p, struct waiter *w,
@@ -87,7 +111,7 @@ void views_close(struct view_file *f)
         return;
     if (f->is_log)
         log_close(&f->reader);
-    free(f->text);
+    text_unref(f->text);
     free(f);
 }
 
@@ -117,12 +141,13 @@ int views_read(struct view_file *f, uint64_t offset, size_t len, struct waiter *
 {
     if (f->is_log)
         return read_log(f, offset, len, w, ret_bytes);
-    if (offset > f->len)
-        offset = f->len;
-    if (len > f->len - offset)
-        len = f->len - offset;
+    if (offset > f->text->len)
+        offset = f->text->len;
+    if (len > f->text->len - offset)
+        len = f->text->len - offset;
+    atomic_fetch_add(&f->text->refs, 1);
     *ret_bytes = (struct view_bytes){
-        .fd = -1, .offset = offset, .data = f->text + offset, .len = len};
+        .fd = -1, .offset = offset, .data = f->text->bytes + offset, .len = len, .held = f->text};
     return 0;
 }
 
@@ -130,6 +155,9 @@ void views_bytes_done(struct view_bytes *b)
 {
     struct log_slice slice = {.held = b->held};
 
-    log_slice_done(&slice);
+    if (b->data)
+        text_unref(b->held);
+    else
+        log_slice_done(&slice);
     b->held = NULL;
 }
