@@ -213,6 +213,7 @@ static void wake_slow(struct task *task)
 
 struct steps {
     bool load, ask, post_slow;
+    int64_t slow_ms; /* from now */
 };
 
 /* Lock held. */
@@ -224,11 +225,26 @@ static void start_asking(struct entry *e, int64_t now, struct steps *steps)
                           e->q.what == SOURCE_RUN_ATTEMPT;
     e->users++; /* the round */
     steps->ask = true;
-    if (e->answer && !e->slow_posted) {
-        e->slow_posted = true;
-        e->users++; /* the task */
-        steps->post_slow = true;
-    }
+}
+
+/* Lock held. How much longer this waiter waits for something newer: what is made of several
+ * listings waits for all of them together no longer than for one. */
+static int64_t patience_ms(const struct entry *e, const struct waiter *w, int64_t now)
+{
+    int64_t since = w->began_ms < e->started_ms ? w->began_ms : e->started_ms;
+
+    return since + SHOW_OLD_AFTER_MS - now;
+}
+
+/* Lock held. Somebody is about to wait for something newer than the answer there is. */
+static void post_slow(struct entry *e, int64_t after_ms, struct steps *steps)
+{
+    if (e->slow_posted)
+        return;
+    e->slow_posted = true;
+    e->users++; /* the task */
+    steps->post_slow = true;
+    steps->slow_ms = after_ms;
 }
 
 /* Lock held. One look; PENDING_PARKED: take the steps, then park. */
@@ -263,11 +279,14 @@ static int look(struct entry *e, struct waiter *w, struct steps *steps,
     }
     if (e->phase == ENTRY_IDLE)
         start_asking(e, now, steps);
-    if (e->answer && now - e->started_ms >= SHOW_OLD_AFTER_MS) {
-        *ret_answer = take_answer(e);
-        return 0;
+    if (!e->answer)
+        return PENDING_PARKED;
+    if (patience_ms(e, w, now) > 0) {
+        post_slow(e, patience_ms(e, w, now), steps);
+        return PENDING_PARKED;
     }
-    return PENDING_PARKED;
+    *ret_answer = take_answer(e);
+    return 0;
 }
 
 static void take_steps(struct entry *e, const struct steps *steps)
@@ -276,7 +295,7 @@ static void take_steps(struct entry *e, const struct steps *steps)
         entry_load(e);
     if (steps->post_slow) {
         e->slow.run = wake_slow;
-        tasks_post_after(e->catalog->clerk, &e->slow, SHOW_OLD_AFTER_MS);
+        tasks_post_after(e->catalog->clerk, &e->slow, steps->slow_ms);
     }
     if (steps->ask)
         round_start(e);
