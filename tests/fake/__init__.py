@@ -5,6 +5,11 @@ Start it:
     tests/fake/server.py                          the same
     with fake.FakeGitHub() as github: ...         from a test; a process of its own
 
+Over TLS: --tls CERT KEY, or FakeGitHub(tls=(cert, key)), both PEM files; `certificates` makes them:
+    authority = Authority(folder)       # its own certificate is authority.ca
+    with fake.FakeGitHub(tls=authority.issue("good")) as github: ...
+API and storage are then https, control stays http, and bodies go out without sendfile.
+
 It prints one JSON line: {"api", "storage", "root", "control", "token", "pid"}, and ends when its
 stdin closes (not with --stay) or at SIGTERM. The API listens on 127.0.0.1, storage on 127.0.0.2,
 control on a further port of the API's address (and under /_control of the API itself).
@@ -12,12 +17,14 @@ control on a further port of the API's address (and under /_control of the API i
     curl -LH "Authorization: Bearer fake-token" $api/repos/octo/hello/actions/jobs/30000000001/logs
 
 Modules:
-    server    sockets, HTTP/1.1, the access log        message   requests, answers, sending plans
+    server    HTTP/1.1, the access log                 message   requests, answers, sending plans
+    connection  an accepted socket                     tls       the same, spoken over TLS
     api       REST routes, rights, limits, ETags       shapes    JSON bodies by the OpenAPI schemas
     limits    primary and secondary rate limits        storage   signed URLs, ranges, zip of a run
     world     repositories, runs, jobs, logs           content   made-up logs, any byte checkable
     faults    what can go wrong, and when              control   the operations a test can ask for
     client    FakeGitHub                               asking    how tests ask; schema: a validator
+    certificates  an authority, and what it certifies (needs the openssl command)
 
 Control operations, {"op": NAME, ...} (the table is in control.py, the arguments in world.py):
     token value login sees logs         add_repo repo private renamed_from archived pushed_at ...
@@ -31,6 +38,7 @@ Control operations, {"op": NAME, ...} (the table is in control.py, the arguments
     rate_limit limit remaining reset status token      secondary per_minute concurrent retry_after
     lifetime seconds, expire_urls       clock skew, auth_status status
     fault kind ... (see faults.py), clear_faults
+    certificate hop cert key (for new connections, over TLS only)
     refuse hop seconds drop, accept hop, drop hop      clear_log, now
 
 A log is {"size": N} (made up, see content.py), {"file": PATH}, {"text": BASE64}, or "none",
@@ -39,7 +47,8 @@ append-sealed, legacy or legacy-close (no length, no ranges).
 
 The access log has for each request: t, t_end (CLOCK_MONOTONIC), hop, method, path, query (names),
 target, range, status, bytes (of body, sent), aborted, had_authorization, authorization_known,
-user_agent, if_none_match, connection, charged, job, fault (its id), headers.
+user_agent, if_none_match, connection, charged, job, fault (its id), headers. The counters have for
+each hop also what a client can do without a request: handshakes good, bad and resumed.
 
 `gh` works with GH_HOST=github.localhost GH_TOKEN=fake-token HTTP_PROXY=$root: it then asks for
 http://api.github.localhost/..., which the server takes in the form that proxies get.

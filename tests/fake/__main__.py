@@ -27,6 +27,8 @@ def _parse(arguments):
     parser.add_argument("--ghes", action="store_true", help="API under /api/v3, storage beside it")
     parser.add_argument("--lifetime", type=float, default=60.0, metavar="SEC",
                         help="how long a signed URL is good")
+    parser.add_argument("--tls", nargs=2, metavar=("CERT", "KEY"),
+                        help="API and storage over https, with this certificate (PEM)")
     parser.add_argument("--control", metavar="FILE", help="a JSON list of control operations")
     parser.add_argument("--bulk", metavar="REPO,RUNS,JOBS,SIZE", help="that many made-up logs")
     parser.add_argument("--api-ms", type=float, default=0, help="latency of each API answer")
@@ -64,7 +66,8 @@ async def _serve(options):
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    server = Server(options.api, options.storage, options.token, options.ghes, options.lifetime)
+    server = Server(options.api, options.storage, options.token, options.ghes, options.lifetime,
+                    options.tls)
     _prepare(server, options)
     print(json.dumps(server.start()), flush=True)
     if not options.stay:

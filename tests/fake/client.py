@@ -25,12 +25,13 @@ class FakeGitHub:
     """
 
     def __init__(self, *arguments, token="fake-token", ghes=False, lifetime=None, logs=None,
-                 port=0, storage_port=0):
+                 port=0, storage_port=0, tls=None):
         self.command = [sys.executable, "-m", "fake", "--token", token,
                         "--api", "127.0.0.1:%d" % port, "--storage", "127.0.0.2:%d" % storage_port]
         self.command += ["--ghes"] if ghes else []
         self.command += ["--lifetime", str(lifetime)] if lifetime is not None else []
         self.command += ["--logs", str(logs)] if logs else []
+        self.command += ["--tls", *map(str, tls)] if tls else []
         self.command += arguments
         self.process = None
         self.connection = None

@@ -125,6 +125,12 @@ def _auth_status(server, status):
     server.storage.auth_status = status
 
 
+def _certificate(server, cert, key, hop="storage"):
+    if not server.hops[hop].tls:
+        raise ValueError("%s is not served over TLS" % hop)
+    server.set_certificate(hop, cert, key)
+
+
 def _clock(server, skew):
     server.api.clock_skew = skew
 
@@ -153,6 +159,7 @@ OPS = {
     "lifetime": _lifetime,
     "expire_urls": lambda server: server.storage.expire_all(),
     "auth_status": _auth_status,
+    "certificate": _certificate,
     "fault": lambda server, **spec: server.faults.add(spec),
     "clear_faults": lambda server: server.faults.clear(),
     "refuse": lambda server, hop, seconds=None, drop=False: server.refuse(hop, seconds, drop),

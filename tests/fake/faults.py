@@ -8,7 +8,8 @@ What it does, `kind` and its arguments:
     xml             status, code, message: an error body as storage writes it
     expired         the signed URL counts as expired
     reset           after: RST once that many body bytes have gone (-1: before the header)
-    close           after: likewise, but an orderly end
+    close           after: likewise, but an orderly end; over TLS without a close_notify,
+                    unless notify is true
     stall           after, seconds (none: for ever): silence, then the rest
     drip            bytes, every: that many body bytes each so many seconds
     overlong        extra: junk bytes after the promised length
@@ -129,8 +130,9 @@ def _expired(answer):
 
 
 def _cut(how):
-    def do(answer, after=0, seconds=None):
-        answer.plan.cut_at, answer.plan.cut_how, answer.plan.seconds = after, how, seconds
+    def do(answer, after=0, seconds=None, notify=False):
+        plan = answer.plan
+        plan.cut_at, plan.cut_how, plan.seconds, plan.notify = after, how, seconds, notify
     return do
 
 

@@ -30,7 +30,7 @@ def http_date(seconds=None):
 class Request:
     """One request. `path` is decoded and without query; header names are in lower case."""
 
-    def __init__(self, head):
+    def __init__(self, head, scheme="http"):
         lines = head.decode("latin-1").split("\r\n")
         try:
             self.method, self.target, self.version = lines[0].split(" ")
@@ -41,14 +41,14 @@ class Request:
         self.body = b""
         self.hop = None
         self.started = time.monotonic()
-        self._split_target()
+        self._split_target(scheme)
         self.charged = False
         self.job_id = self._job_id()
 
-    def _split_target(self):
+    def _split_target(self, scheme):
         """The origin form, and the absolute form that clients send to a proxy."""
         parts = urllib.parse.urlsplit(self.target)
-        self.base = "%s://%s" % (parts.scheme or "http",
+        self.base = "%s://%s" % (parts.scheme or scheme,
                                  parts.netloc or self.headers.get("host", ""))
         self.raw_path = parts.path or "/"
         self.path = urllib.parse.unquote(self.raw_path)
@@ -78,6 +78,7 @@ class Plan:
 
     cut_at: int = None          # body bytes before the cut; -1: before the header
     cut_how: str = None         # reset, close, stall
+    notify: bool = False        # a close over TLS says that it is one
     seconds: float = None       # of a stall; None: for ever
     drip: tuple = None          # (bytes, seconds)
     extra: bytes = b""          # after the promised body

@@ -1,17 +1,14 @@
 #!/usr/bin/python3
-"""HTTP/1.1 over plain sockets: listeners, connections, sending well and badly, the access log.
+"""HTTP/1.1 over plain sockets or TLS: listeners, exchanges, sending well and badly, the access log.
 
 One asyncio loop, one task per connection. Bodies are sent straight from memoryviews or files, so
 that what the log calls sent is what the kernel took.
 """
 
 import asyncio
-import fcntl
 import os
 import socket
-import struct
 import sys
-import termios
 import time
 import traceback
 
@@ -20,20 +17,16 @@ if __name__ == "__main__":      # started as a script: make the package importab
 
 from fake import control
 from fake.api import Api
+from fake.connection import Connection, Gone
 from fake.faults import Faults, apply
-from fake.message import Answer, BadRequest, Request
+from fake.message import Answer, BadRequest
 from fake.storage import Storage
-from fake.world import FilePiece, World
+from fake.tls import SecureConnection, make_context
+from fake.world import World
 
-HEAD_MAX = 64 << 10
 SMALL_BODY = 64 << 10
 BACKLOG = 4096
 SHORT_TOKEN = 8                 # up to here a token is too like other text to be searched for
-PACE = 0.02                     # seconds of bandwidth sent at once
-
-
-class Gone(Exception):
-    """The connection is over, by the client or by a fault."""
 
 
 class Hop:
@@ -43,6 +36,8 @@ class Hop:
         self.name = name
         self.address = address
         self.socket = None
+        self.tls = None                 # the certificate as an SSLContext, where it speaks TLS
+        self.handshakes = {"good": 0, "bad": 0, "resumed": 0}
         self.latency = 0.0
         self.bandwidth = None
         self.active = self.most_active = self.requests = 0
@@ -58,129 +53,20 @@ class Hop:
 
     @property
     def url(self):
+        scheme, usual = ("https", 443) if self.tls else ("http", 80)
         port = self.address[1]
-        return "http://%s%s" % (self.address[0], "" if port == 80 else ":%d" % port)
+        return "%s://%s%s" % (scheme, self.address[0], "" if port == usual else ":%d" % port)
 
-
-class Connection:
-    """One accepted socket: whole requests in, counted bytes out."""
-
-    def __init__(self, sock, hop, number):
-        self.sock, self.hop, self.number = sock, hop, number
-        self.loop = asyncio.get_running_loop()
-        self.input = bytearray()
-        self.body_sent = 0
-        self.pace_until = 0.0
-        sock.setblocking(False)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-
-    # --- reading ---
-
-    async def _more(self):
-        data = await self.loop.sock_recv(self.sock, 256 << 10)
-        if not data:
-            raise Gone
-        self.input += data
-
-    async def read_request(self):
-        while (end := self.input.find(b"\r\n\r\n")) < 0:
-            if len(self.input) > HEAD_MAX:
-                raise BadRequest("request head too large")
-            await self._more()
-        request = Request(bytes(self.input[:end]))
-        del self.input[:end + 4]
-        length = request.content_length
-        if length and "100-continue" in request.headers.get("expect", "").lower():
-            await self.send(b"HTTP/1.1 100 Continue\r\n\r\n")
-        while len(self.input) < length:
-            await self._more()
-        request.body = bytes(self.input[:length])
-        del self.input[:length]
-        return request
-
-    # --- writing ---
-
-    async def _ready(self, add, remove, timeout=None):
-        future = self.loop.create_future()
-        fd = self.sock.fileno()
-        add(fd, lambda: future.done() or future.set_result(None))
-        try:
-            await asyncio.wait_for(future, timeout) if timeout else await future
-        finally:
-            remove(fd)
-
-    async def _writable(self):
-        await self._ready(self.loop.add_writer, self.loop.remove_writer)
-
-    async def send(self, data, flags=0):
-        view = memoryview(data)
-        while len(view):
-            try:
-                view = view[self.sock.send(view, flags):]
-            except BlockingIOError:
-                await self._writable()
-
-    async def _send_file(self, piece):
-        while piece.length:
-            try:
-                sent = os.sendfile(self.sock.fileno(), piece.fd, piece.offset, piece.length)
-                if sent == 0:
-                    raise Gone
-                piece = piece[sent:]
-            except BlockingIOError:
-                await self._writable()
-
-    async def send_piece(self, piece):
-        """Part of a body, as fast as it goes."""
-        await (self._send_file(piece) if isinstance(piece, FilePiece) else self.send(piece))
-        self.body_sent += len(piece)
-        await asyncio.sleep(0)
-
-    async def send_paced(self, piece, rate):
-        step = max(1, int(rate * PACE))
-        for at in range(0, len(piece), step):
-            part = piece[at:at + step]
-            await self.send_piece(part)
-            self.pace_until = max(self.pace_until, self.loop.time()) + len(part) / rate
-            await asyncio.sleep(self.pace_until - self.loop.time())
-
-    async def send_drip(self, piece, count, every):
-        for at in range(0, len(piece), count):
-            await self.send_piece(piece[at:at + count])
-            await asyncio.sleep(every)
-
-    # --- ending ---
-
-    async def stall(self, seconds):
-        """Silence for so long; Gone once the client gives up."""
-        end = None if seconds is None else self.loop.time() + seconds
-        while end is None or self.loop.time() < end:
-            left = None if end is None else max(0.001, end - self.loop.time())
-            try:
-                await self._ready(self.loop.add_reader, self.loop.remove_reader, left)
-            except asyncio.TimeoutError:
-                return
-            if not self.sock.recv(1, socket.MSG_PEEK):
-                raise Gone
-            await asyncio.sleep(0.05)
-
-    async def reset(self):
-        """RST, after what was sent has been taken by the other side."""
-        for _ in range(200):
-            waiting = fcntl.ioctl(self.sock, termios.TIOCOUTQ, b"\0\0\0\0")
-            if struct.unpack("i", waiting)[0] == 0:
-                break
-            await asyncio.sleep(0.005)
-        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self.sock.close()
-
-    def close(self):
-        self.sock.close()
+    def take(self, sock, number):
+        """What has just been accepted, as a connection."""
+        if self.tls:
+            return SecureConnection(sock, self, number, self.tls)
+        return Connection(sock, self, number)
 
 
 class Server:
     def __init__(self, api=("127.0.0.1", 0), storage=("127.0.0.2", 0), token="fake-token",
-                 ghes=False, lifetime=60.0):
+                 ghes=False, lifetime=60.0, tls=None):
         self.token = token
         self.world = World()
         self.storage = Storage(self.world, lifetime, ghes)
@@ -188,6 +74,9 @@ class Server:
         self.faults = Faults()
         self.hops = {"api": Hop("api", api), "storage": Hop("storage", storage),
                      "control": Hop("control", (api[0], 0))}
+        if tls:
+            self.set_certificate("api", *tls)
+            self.set_certificate("storage", *tls)
         self.api.at_once = lambda: self.hops["api"].active
         self.world.set_token(token)
         self.tasks = set()
@@ -195,6 +84,10 @@ class Server:
         self.timers = {}                # name of a hop -> when it accepts again
         self.connection_count = 0
         self.clear_log()
+
+    def set_certificate(self, name, cert, key):
+        """What new connections to this hop are shown. A session begun before is not resumed."""
+        self.hops[name].tls = make_context(cert, key)
 
     # --- listening ---
 
@@ -249,7 +142,7 @@ class Server:
                 await asyncio.sleep(0.05)
                 continue
             self.connection_count += 1
-            connection = Connection(sock, hop, self.connection_count)
+            connection = hop.take(sock, self.connection_count)
             connection.task = asyncio.ensure_future(self._serve(connection))
             self.tasks.add(connection.task)
             connection.task.add_done_callback(self.tasks.discard)
@@ -266,8 +159,10 @@ class Server:
     async def _serve(self, connection):
         connection.hop.connections.add(connection)
         try:
+            await connection.open()
             while await self._exchange(connection, await connection.read_request()):
                 pass
+            await connection.finish()
         except BadRequest as error:
             await connection.send(Answer.text(400, str(error)).head(False))
         except (Gone, OSError, asyncio.CancelledError):
@@ -387,6 +282,8 @@ class Server:
             return
         if plan.cut_how == "reset":
             await connection.reset()
+        if plan.notify:
+            await connection.finish()
         raise Gone
 
     # --- the access log ---
@@ -422,6 +319,7 @@ class Server:
         self.token_leaks = 0
         for hop in self.hops.values():
             hop.requests = 0
+            hop.handshakes = dict.fromkeys(hop.handshakes, 0)
             hop.most_active = hop.active
 
     def counters(self):
@@ -431,6 +329,7 @@ class Server:
             hop = self.hops[name]
             shown[name] = {"requests": hop.requests, "active": hop.active,
                            "max_concurrent": hop.most_active, "open": len(hop.connections),
+                           "handshakes": hop.handshakes,
                            "bytes": sum(e["bytes"] for e in self.log if e["hop"] == name)}
         return shown
 

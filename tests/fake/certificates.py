@@ -1,0 +1,48 @@
+"""A certificate authority of one's own, for tests over TLS; made by the `openssl` command."""
+
+import pathlib
+import subprocess
+
+CONFIG = "[req]\ndistinguished_name = name\n[name]\n"
+LOOPBACK = ("127.0.0.1", "127.0.0.2", "localhost")
+
+
+def _openssl(folder, *words):
+    subprocess.run(["openssl", *words], cwd=folder, check=True, stdin=subprocess.DEVNULL,
+                   stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+
+
+def _new_key(folder, name, *words):
+    """A key, and what `openssl req` makes of it with these words."""
+    _openssl(folder, "req", "-config", "openssl.cnf", "-newkey", "ec", "-pkeyopt",
+             "ec_paramgen_curve:P-256", "-nodes", "-keyout", name + ".key", *words)
+
+
+def _alternative(name):
+    return ("IP:" if name.replace(".", "").isdigit() else "DNS:") + name
+
+
+class Authority:
+    """Everything lies in the folder: `ca` is the path of the authority's own certificate."""
+
+    def __init__(self, folder, name="Authority of the loopback"):
+        self.folder = pathlib.Path(folder)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        (self.folder / "openssl.cnf").write_text(CONFIG)
+        self.ca = self.folder / "ca.pem"
+        self.made = 0
+        _new_key(self.folder, "ca", "-x509", "-out", "ca.pem", "-subj", "/CN=" + name, "-days",
+                 "30", "-addext", "basicConstraints = critical,CA:TRUE", "-addext",
+                 "keyUsage = critical,keyCertSign,cRLSign")
+
+    def issue(self, title, names=LOOPBACK, days=30):
+        """(certificate, key) for these host names and addresses; days=-1 has expired."""
+        self.made += 1
+        (self.folder / (title + ".ext")).write_text(
+            "subjectAltName = %s\nextendedKeyUsage = serverAuth\nbasicConstraints = CA:FALSE\n"
+            % ",".join(map(_alternative, names)))
+        _new_key(self.folder, title, "-new", "-out", title + ".csr", "-subj", "/CN=" + title)
+        _openssl(self.folder, "x509", "-req", "-in", title + ".csr", "-CA", "ca.pem", "-CAkey",
+                 "ca.key", "-set_serial", str(self.made), "-days", str(days), "-extfile",
+                 title + ".ext", "-out", title + ".pem")
+        return self.folder / (title + ".pem"), self.folder / (title + ".key")
