@@ -384,9 +384,10 @@ static int list_steps(struct views *v, const struct place *dir, struct waiter *w
     if (!log)
         rc = -ENOMEM;
     else if (seen.job->status == FACTS_COMPLETED && shows_log(v, dir, log)) {
-        if (steps_is_whole(seen.job))
+        bool whole = steps_is_whole(seen.job);
+        if (whole)
             rc = listing_add(l, VIEWS_WHOLE_STEP, VIEW_FILE);
-        for (size_t i = 0; i < seen.job->step_count && !rc; i++) {
+        for (size_t i = 0; !whole && i < seen.job->step_count && !rc; i++) {
             if (!steps_has_file(&seen.job->steps[i]))
                 continue;
             steps_make_name(&seen.job->steps[i], width, name);

@@ -61,9 +61,16 @@ static int lookup_owner(const struct place *dir, const char *name, struct place 
     return 0;
 }
 
+/* Every rg looks for these wherever it goes; a repository of such a name would be asked for each
+ * time. Nobody has one. */
+static bool is_ignore_file(const char *name)
+{
+    return !strcmp(name, ".gitignore") || !strcmp(name, ".ignore") || !strcmp(name, ".rgignore");
+}
+
 static int lookup_repo(const struct place *dir, const char *name, struct place *ret_place)
 {
-    if (!name_is_repo(name))
+    if (!name_is_repo(name) || is_ignore_file(name))
         return -ENOENT;
     place_below(dir, PLACE_REPO, ret_place);
     memcpy(ret_place->repo.repo, name, strlen(name) + 1);
@@ -165,18 +172,20 @@ static int lookup_step(struct views *v, const struct place *dir, const char *nam
     char step_name[SAFE_NAME_LEN];
     struct catalog_seen seen;
     unsigned width;
+    bool whole;
     int rc = view_find_job(v, dir, w, &seen);
 
     if (rc)
         return rc;
     rc = -ENOENT;
+    whole = steps_is_whole(seen.job);
     width = steps_get_width(seen.job);
     place_below(dir, PLACE_STEP, ret_place);
-    if (steps_is_whole(seen.job) && !strcmp(name, VIEWS_WHOLE_STEP)) {
+    if (whole && !strcmp(name, VIEWS_WHOLE_STEP)) {
         ret_place->step = 0;
         rc = 0;
     }
-    for (size_t i = 0; rc && i < seen.job->step_count; i++) {
+    for (size_t i = 0; rc && !whole && i < seen.job->step_count; i++) {
         if (!steps_has_file(&seen.job->steps[i]))
             continue;
         steps_make_name(&seen.job->steps[i], width, step_name);

@@ -10,7 +10,8 @@
 /* Whether the step has a file. */
 bool steps_has_file(const struct facts_step *step);
 
-/* A job none of whose steps has a file: its text is one file. */
+/* A job whose text is one file: none of its steps has one, or they are too many or not told apart by
+ * their numbers, as GitHub's are. */
 bool steps_is_whole(const struct facts_job *job);
 
 /* Digits of the steps' numbers: those of the largest, at least two. */

@@ -24,7 +24,7 @@ def stamped(parts, start=NOON):
     lines = []
     for index, (_, texts) in enumerate(parts):
         at = start + STEP_SECONDS * index
-        lines += ["%s.%07dZ %s\n" % (iso(at)[:-1], 1000 * i, text) for i, text in enumerate(texts)]
+        lines += ["%s.%07dZ %s\n" % (iso(at)[:-1], 100 * i, text) for i, text in enumerate(texts)]
     return ("\ufeff" + "".join(lines)).encode()
 
 
