@@ -30,6 +30,11 @@ uint64_t cuts_digest(const struct facts_job *job)
     return store_hasher_digest(&h);
 }
 
+size_t cuts_count(const struct facts_job *job)
+{
+    return job->step_count < TEXT_STEPS_MAX ? job->step_count : TEXT_STEPS_MAX;
+}
+
 struct cuts_table *cuts_create(uint64_t text, uint64_t digest, size_t count)
 {
     struct cuts_table *t = calloc(1, sizeof(*t) + count * sizeof(t->ranges[0]));

@@ -26,6 +26,9 @@ struct cuts_table {
 /* What decides about the cut: numbers, names, times, which are skipped. */
 uint64_t cuts_digest(const struct facts_job *job);
 
+/* How many of the job's steps are cut: all, but for a job with more than anybody has. */
+size_t cuts_count(const struct facts_job *job);
+
 struct cuts_table *cuts_create(uint64_t text, uint64_t digest, size_t count);
 
 /* The steps in the cutter's terms; malloc'd. NULL: no memory. */

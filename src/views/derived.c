@@ -414,8 +414,8 @@ static struct cutting *new_cutting(struct derived *d, const struct repo_name *re
     c->derived = d;
     c->repo = *repo;
     c->log = cache_hold(d->config.cache, job->id);
-    c->table = cuts_create(derived_id(d, job->id), digest, job->step_count);
-    if (!c->log || !c->table || text_cutter_create(steps, job->step_count, &c->cutter))
+    c->table = cuts_create(derived_id(d, job->id), digest, cuts_count(job));
+    if (!c->log || !c->table || text_cutter_create(steps, c->table->count, &c->cutter))
         goto fail;
     free(steps);
     return c;
@@ -507,7 +507,7 @@ static int find_step(struct derived *d, const struct facts_job *job, uint64_t di
     if (t)
         rc = take_range(t, job, step, ret_range);
     pthread_mutex_unlock(&d->lock);
-    if (rc != -EAGAIN || cuts_load(d->config.store, text, digest, job->step_count, size, &t))
+    if (rc != -EAGAIN || cuts_load(d->config.store, text, digest, cuts_count(job), size, &t))
         return rc;
     rc = take_range(t, job, step, ret_range);
     keep_table(d, t);

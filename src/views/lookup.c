@@ -103,12 +103,22 @@ static int lookup_attempt(const struct place *dir, const char *name, struct plac
     return 0;
 }
 
+/* What no part of a git branch's name can be. */
+static bool is_no_branch(const char *name)
+{
+    size_t len = strlen(name);
+
+    return name[0] == '.' || (len >= 5 && !strcmp(name + len - 5, ".lock"));
+}
+
 /* A part of a branch's name, or a workflow. */
 static int lookup_text(const struct place *dir, const char *name, enum place_kind kind,
                        struct place *ret_place)
 {
     struct place place;
 
+    if (kind == PLACE_BRANCH ? is_no_branch(name) : is_ignore_file(name))
+        return -ENOENT;
     place_below(dir, kind, &place);
     if (asprintf(&place.text, "%s%s%s", dir->text ? dir->text : "", dir->text ? "/" : "", name) < 0)
         return -ENOMEM;
