@@ -143,6 +143,7 @@ SHIM = r"""
 #include <fcntl.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -155,10 +156,13 @@ static const char *rule(const char *key)
     size_t len = strlen(key);
     return said && !strncmp(said, key, len) && said[len] == ':' ? said + len + 1 : NULL;
 }
-static int is_file(int fd)
+static int is_file(int fd) /* on a disk: not in memory, no pipe */
 {
+    char link[40], name[64] = "";
     struct stat st;
-    return !fstat(fd, &st) && S_ISREG(st.st_mode);
+    snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+    return !fstat(fd, &st) && S_ISREG(st.st_mode) && readlink(link, name, sizeof(name) - 1) > 0 &&
+           strncmp(name, "/memfd:", 7) != 0;
 }
 static int fails(const char *name, int is_change)
 {
@@ -170,21 +174,23 @@ static int fails(const char *name, int is_change)
     return err != NULL;
 }
 #define NEXT(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
-#define WRAP(type, name, params, args, fd, change) \
+#define WRAP_AS(type, name, word, params, args, change) \
     type name params { \
-        if (is_file(fd) && fails(#name, change)) return -1; \
+        if (is_file(fd) && fails(word, change)) return -1; \
         return NEXT(name) args; }
+#define WRAP(type, name, params, args, change) WRAP_AS(type, name, #name, params, args, change)
+#define WRAP64(type, name, params, args, change) \
+    WRAP(type, name, params, args, change) WRAP_AS(type, name##64, #name, params, args, change)
 #define WRAP_AT(name, params, args) \
     int name params { if (fails(#name, 1)) return -1; return NEXT(name) args; }
-WRAP(ssize_t, pwrite64, (int fd, const void *b, size_t n, off64_t o), (fd, b, n, o), fd, 1)
-WRAP(ssize_t, pwrite, (int fd, const void *b, size_t n, off_t o), (fd, b, n, o), fd, 1)
-WRAP(ssize_t, write, (int fd, const void *b, size_t n), (fd, b, n), fd, 1)
-WRAP(ssize_t, pread64, (int fd, void *b, size_t n, off64_t o), (fd, b, n, o), fd, 0)
-WRAP(ssize_t, pread, (int fd, void *b, size_t n, off_t o), (fd, b, n, o), fd, 0)
-WRAP(int, ftruncate64, (int fd, off64_t n), (fd, n), fd, 1)
-WRAP(int, ftruncate, (int fd, off_t n), (fd, n), fd, 1)
-WRAP(int, fallocate64, (int fd, int m, off64_t o, off64_t n), (fd, m, o, n), fd, 1)
-WRAP(int, fallocate, (int fd, int m, off_t o, off_t n), (fd, m, o, n), fd, 1)
+WRAP(ssize_t, write, (int fd, const void *b, size_t n), (fd, b, n), 1)
+WRAP64(ssize_t, pwrite, (int fd, const void *b, size_t n, off_t o), (fd, b, n, o), 1)
+WRAP64(ssize_t, pread, (int fd, void *b, size_t n, off_t o), (fd, b, n, o), 0)
+ssize_t __pread64_chk(int fd, void *b, size_t n, off_t o, size_t most);
+WRAP_AS(ssize_t, __pread64_chk, "pread", (int fd, void *b, size_t n, off_t o, size_t most),
+        (fd, b, n, o, most), 0)
+WRAP64(int, ftruncate, (int fd, off_t n), (fd, n), 1)
+WRAP64(int, fallocate, (int fd, int m, off_t o, off_t n), (fd, m, o, n), 1)
 WRAP_AT(linkat, (int a, const char *o, int b, const char *n, int f), (a, o, b, n, f))
 WRAP_AT(renameat, (int a, const char *o, int b, const char *n), (a, o, b, n))
 WRAP_AT(unlinkat, (int a, const char *n, int f), (a, n, f))
