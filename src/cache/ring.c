@@ -1,20 +1,11 @@
 #include "cache/ring.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
-/* Lies before each piece's bytes. All positions are multiples of its size, so it never wraps. */
-struct header {
-    void *owner;
-    uint64_t offset;
-    uint64_t len;
-    uint64_t unused;
-};
-
-#define ALIGN sizeof(struct header)
-
-_Static_assert(RING_SIZE % ALIGN == 0, "a header must not wrap");
+_Static_assert((RING_PIECES & (RING_PIECES - 1)) == 0, "counts of entries wrap");
 
 int ring_init(struct ring *r)
 {
@@ -23,11 +14,11 @@ int ring_init(struct ring *r)
 
     if (memory == MAP_FAILED)
         return -errno;
-    r->memory = memory;
-    atomic_init(&r->head, 0);
-    atomic_init(&r->tail, 0);
-    atomic_init(&r->refused, false);
-    return 0;
+    *r = (struct ring){.memory = memory, .entries = calloc(RING_PIECES, sizeof(*r->entries))};
+    if (r->entries)
+        return 0;
+    ring_finish(r);
+    return -ENOMEM;
 }
 
 void ring_finish(struct ring *r)
@@ -35,44 +26,44 @@ void ring_finish(struct ring *r)
     if (r->memory)
         munmap(r->memory, RING_SIZE);
     r->memory = NULL;
+    free(r->entries);
+    r->entries = NULL;
 }
 
-static uint64_t footprint(uint64_t len)
+/* There is always room for both parts of a piece that lies over the edge. */
+static bool has_room(struct ring *r, size_t len)
 {
-    return ALIGN + (len + ALIGN - 1) / ALIGN * ALIGN;
+    return atomic_load(&r->head) + len - atomic_load(&r->tail) <= RING_SIZE &&
+           atomic_load(&r->put) + 2 - atomic_load(&r->taken) <= RING_PIECES;
 }
 
-/* One unbroken piece; returns the new head. */
-static uint64_t put_unbroken(struct ring *r, uint64_t head, void *owner, uint64_t offset,
-                             const void *data, size_t len)
+/* One unbroken piece. */
+static void put_unbroken(struct ring *r, void *owner, uint64_t offset, const void *data, size_t len)
 {
-    char *at = r->memory + head % RING_SIZE;
-    struct header h = {.owner = owner, .offset = offset, .len = len};
+    uint64_t head = atomic_load(&r->head), put = atomic_load(&r->put);
 
-    memcpy(at, &h, sizeof(h));
-    memcpy(at + ALIGN, data, len);
-    return head + footprint(len);
+    memcpy(r->memory + head % RING_SIZE, data, len);
+    r->entries[put % RING_PIECES] = (struct ring_entry){
+        .owner = owner, .offset = offset, .len = len};
+    atomic_store(&r->head, head + len);
+    atomic_store(&r->put, put + 1);
 }
 
 bool ring_put(struct ring *r, void *owner, uint64_t offset, const void *data, size_t len)
 {
-    uint64_t head = atomic_load(&r->head);
-    uint64_t to_edge = RING_SIZE - head % RING_SIZE;
-    size_t first = len;
+    uint64_t to_edge = RING_SIZE - atomic_load(&r->head) % RING_SIZE;
+    size_t first = len < to_edge ? len : to_edge;
 
-    if (head + footprint(len) + 2 * ALIGN - atomic_load(&r->tail) > RING_SIZE) {
+    if (!has_room(r, len)) {
         /* Left standing where there is room by now: another producer may have been refused, too. */
         atomic_store(&r->refused, true);
-        if (head + footprint(len) + 2 * ALIGN - atomic_load(&r->tail) > RING_SIZE)
+        if (!has_room(r, len))
             return false;
     }
-    if (footprint(len) > to_edge)
-        first = to_edge - ALIGN;
-    head = put_unbroken(r, head, owner, offset, data, first);
+    if (first)
+        put_unbroken(r, owner, offset, data, first);
     if (first < len)
-        head = put_unbroken(r, head, owner, offset + first, (const char *)data + first,
-                            len - first);
-    atomic_store(&r->head, head);
+        put_unbroken(r, owner, offset + first, (const char *)data + first, len - first);
     return true;
 }
 
@@ -86,28 +77,47 @@ uint64_t ring_consumed(const struct ring *r)
     return atomic_load(&r->tail);
 }
 
+/* Whether `e` goes on where the piece ends, in the log and in memory. */
+static bool continues(const struct ring *r, const struct ring_entry *e,
+                      const struct ring_piece *piece)
+{
+    return e->owner == piece->owner && e->offset == piece->offset + piece->len &&
+           piece->len + e->len <= RING_PIECE_MAX &&
+           piece->data + piece->len < r->memory + RING_SIZE;
+}
+
 bool ring_peek(struct ring *r, struct ring_piece *ret_piece)
 {
-    uint64_t tail = atomic_load(&r->tail);
-    const char *at = r->memory + tail % RING_SIZE;
-    struct header h;
+    uint64_t at = atomic_load(&r->taken), put = atomic_load(&r->put);
+    const struct ring_entry *e = &r->entries[at % RING_PIECES];
+    struct ring_piece piece;
 
-    if (tail == atomic_load(&r->head))
+    if (at == put)
         return false;
-    memcpy(&h, at, sizeof(h));
-    *ret_piece = (struct ring_piece){
-        .owner = h.owner, .offset = h.offset, .data = at + ALIGN, .len = h.len};
+    piece = (struct ring_piece){.owner = e->owner,
+                                .offset = e->offset,
+                                .data = r->memory + atomic_load(&r->tail) % RING_SIZE,
+                                .len = e->len};
+    for (r->peeked = 1; at + r->peeked < put; r->peeked++) {
+        e = &r->entries[(at + r->peeked) % RING_PIECES];
+        if (!continues(r, e, &piece))
+            break;
+        piece.len += e->len;
+    }
+    r->peeked_len = piece.len;
+    *ret_piece = piece;
     return true;
 }
 
 bool ring_release(struct ring *r)
 {
-    uint64_t tail = atomic_load(&r->tail);
-    struct header h;
+    uint64_t tail = atomic_load(&r->tail) + r->peeked_len;
+    uint64_t taken = atomic_load(&r->taken) + r->peeked;
 
-    memcpy(&h, r->memory + tail % RING_SIZE, sizeof(h));
-    atomic_store(&r->tail, tail + footprint(h.len));
-    if (atomic_load(&r->head) - tail - footprint(h.len) > RING_SIZE / 2)
+    atomic_store(&r->tail, tail);
+    atomic_store(&r->taken, taken);
+    if (atomic_load(&r->head) - tail > RING_SIZE / 2 ||
+        atomic_load(&r->put) - taken > RING_PIECES / 2)
         return false;
     return atomic_exchange(&r->refused, false);
 }

@@ -4,6 +4,9 @@
  * One producer (the network thread), one consumer (the writer thread). The producer never waits: a
  * piece that does not fit is refused whole, and the producer is told by the consumer's return value
  * of ring_release when there is room again.
+ *
+ * What comes in small pieces (curl hands over 16 KiB at most) goes out in large ones: the bytes lie
+ * in the ring without anything between them, and pieces that continue each other are seen as one.
  */
 #ifndef GHLOGFS_CACHE_RING_H
 #define GHLOGFS_CACHE_RING_H
@@ -14,12 +17,27 @@
 #include <stdint.h>
 
 #define RING_SIZE (UINT64_C(4) << 20)
+#define RING_PIECES 1024u                    /* at once; a power of two */
+#define RING_PIECE_MAX (UINT64_C(256) << 10) /* pieces are not joined beyond this */
+
+/* What was put, as it was put; a piece over the ring's edge is two. */
+struct ring_entry {
+    void *owner;
+    uint64_t offset;
+    uint64_t len;
+};
 
 struct ring {
     char *memory;
-    atomic_uint_fast64_t head; /* bytes ever put; producer's */
-    atomic_uint_fast64_t tail; /* bytes ever released; consumer's */
-    atomic_bool refused;       /* the producer waits for room */
+    struct ring_entry *entries; /* at [count % RING_PIECES] */
+    atomic_uint_fast64_t head;  /* bytes ever put; producer's */
+    atomic_uint_fast64_t tail;  /* bytes ever released; consumer's */
+    atomic_uint_fast64_t put;   /* entries; producer's, the last that it changes */
+    atomic_uint_fast64_t taken; /* entries; consumer's */
+    atomic_bool refused;        /* the producer waits for room */
+    /* consumer's own: what was peeked */
+    uint64_t peeked_len;
+    unsigned peeked;
 };
 
 /* A piece as the consumer sees it. */
@@ -39,10 +57,11 @@ bool ring_put(struct ring *r, void *owner, uint64_t offset, const void *data, si
 /* Producer: a position, for "everything put before now". */
 uint64_t ring_position(const struct ring *r);
 
-/* Consumer: the oldest piece, if any; its position is that of ring_consumed. */
+/* Consumer: the oldest piece, if any, with what follows it; its position is that of ring_consumed.
+ * Peeked again it may have grown. */
 bool ring_peek(struct ring *r, struct ring_piece *ret_piece);
 
-/* Consumer: done with the piece peeked. True: the producer was refused and may now try again. */
+/* Consumer: done with the piece last peeked. True: the producer was refused and may now try again. */
 bool ring_release(struct ring *r);
 
 /* Consumer: everything put before this position has been released. */

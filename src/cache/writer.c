@@ -6,9 +6,13 @@
 #include "cache/ring.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 
 #define PIECES_A_TURN 16 /* before tasks and ends are looked at again */
+/* While bytes stream in, the writer sleeps by the clock and finds many together; woken for each piece
+ * it would take them as small as they come, and the network thread's processor with them. */
+#define NAP_NS (250 * 1000)
 
 struct writer {
     struct cache *cache;
@@ -21,14 +25,18 @@ struct writer {
     /* lock */
     struct list tasks; /* of struct writer_task */
     struct list ended; /* of struct fetch, in the order of ended_at */
-    bool asleep, stopping;
+    bool stopping;
+    atomic_bool asleep; /* changed under the lock */
 };
 
-/* Wakes the thread if it sleeps; the ring itself needs no lock. */
+/* Wakes the thread if it sleeps. It says so before it looks at the ring for the last time, and this
+ * looks after the piece was put: one of them sees. */
 static void kick(struct writer *w)
 {
+    if (!atomic_load(&w->asleep))
+        return;
     pthread_mutex_lock(&w->lock);
-    if (w->asleep)
+    if (atomic_load(&w->asleep))
         pthread_cond_signal(&w->work);
     pthread_mutex_unlock(&w->lock);
 }
@@ -37,7 +45,7 @@ void writer_post(struct writer *w, struct writer_task *task)
 {
     pthread_mutex_lock(&w->lock);
     list_push_back(&w->tasks, &task->link);
-    if (w->asleep)
+    if (atomic_load(&w->asleep))
         pthread_cond_signal(&w->work);
     pthread_mutex_unlock(&w->lock);
 }
@@ -58,7 +66,7 @@ void writer_end(struct writer *w, struct fetch *f)
     f->ended_at = ring_position(&w->ring);
     pthread_mutex_lock(&w->lock);
     list_push_back(&w->ended, &f->in_ended);
-    if (w->asleep)
+    if (atomic_load(&w->asleep))
         pthread_cond_signal(&w->work);
     pthread_mutex_unlock(&w->lock);
 }
@@ -112,28 +120,39 @@ static bool wait_for_work(struct writer *w)
     bool idle, stop;
 
     pthread_mutex_lock(&w->lock);
-    w->asleep = true;
+    atomic_store(&w->asleep, true);
     while ((idle = list_is_empty(&w->tasks) && list_is_empty(&w->ended) &&
                    !ring_peek(&w->ring, &piece)) &&
            !w->stopping)
         pthread_cond_wait(&w->work, &w->lock);
-    w->asleep = false;
+    atomic_store(&w->asleep, false);
     stop = idle && w->stopping;
     pthread_mutex_unlock(&w->lock);
     return !stop;
 }
 
+/* All that is at hand; whether there was anything. */
+static bool do_all(struct writer *w)
+{
+    bool worked = false, busy;
+
+    do {
+        busy = write_pieces(w);
+        while (do_one(w))
+            busy = true;
+        worked |= busy;
+    } while (busy);
+    return worked;
+}
+
 static void *run_writer(void *arg)
 {
+    const struct timespec nap = {.tv_nsec = NAP_NS};
     struct writer *w = arg;
 
     while (wait_for_work(w)) {
-        bool busy;
-        do {
-            busy = write_pieces(w);
-            while (do_one(w))
-                busy = true;
-        } while (busy);
+        while (do_all(w))
+            ppoll(NULL, 0, &nap, NULL);
     }
     return NULL;
 }
@@ -148,6 +167,7 @@ int writer_create(struct cache *c, struct writer **ret_writer)
     w->cache = c;
     list_init(&w->tasks);
     list_init(&w->ended);
+    atomic_init(&w->asleep, false);
     rc = ring_init(&w->ring);
     if (rc)
         goto out_free;

@@ -68,6 +68,70 @@ static void full_ring_refuses_and_says_when_there_is_room(void **state)
         assert_false(ring_release(&ring)); /* nobody was refused since */
 }
 
+/* What comes in pieces is written as one: but of one owner, without a gap, up to a bound. */
+static void pieces_that_continue_each_other_are_joined(void **state)
+{
+    static unsigned char data[RING_PIECE_MAX / 4];
+    struct ring_piece piece;
+    int one, other;
+
+    (void)state;
+    for (uint64_t at = 0; at < 6; at++) {
+        fake_fill(3, at * sizeof(data), data, sizeof(data));
+        assert_true(ring_put(&ring, &one, at * sizeof(data), data, sizeof(data)));
+    }
+    assert_true(ring_put(&ring, &other, 6 * sizeof(data), data, sizeof(data)));
+    assert_true(ring_put(&ring, &other, 8 * sizeof(data), data, sizeof(data)));
+    for (unsigned i = 0; i < 4; i++) {
+        static const uint64_t offset[] = {0, 4, 6, 8}, len[] = {4, 2, 1, 1};
+        assert_true(ring_peek(&ring, &piece));
+        assert_ptr_equal(piece.owner, i < 2 ? &one : &other);
+        assert_true(piece.offset == offset[i] * sizeof(data));
+        assert_true(piece.len == len[i] * sizeof(data));
+        assert_true(i >= 2 || fake_holds(3, piece.offset, piece.data, piece.len));
+        ring_release(&ring);
+    }
+    assert_false(ring_peek(&ring, &piece));
+}
+
+/* Peeked again a piece may have grown; what is released is what was seen last. */
+static void piece_grows_until_it_is_released(void **state)
+{
+    struct ring_piece piece;
+
+    (void)state;
+    assert_true(ring_put(&ring, NULL, 0, "abc", 3));
+    assert_true(ring_peek(&ring, &piece));
+    assert_true(ring_put(&ring, NULL, 3, "de", 2));
+    ring_release(&ring);
+    assert_true(ring_peek(&ring, &piece));
+    assert_int_equal(piece.offset, 3);
+    assert_true(ring_put(&ring, NULL, 5, "f", 1));
+    assert_true(ring_peek(&ring, &piece));
+    assert_int_equal(piece.len, 3);
+    assert_memory_equal(piece.data, "def", 3);
+    ring_release(&ring);
+    assert_true(ring_consumed(&ring) == ring_position(&ring));
+}
+
+/* A server that drips byte by byte finds a full ring, too, and hears when there is room. */
+static void many_small_pieces_are_refused_as_well(void **state)
+{
+    struct ring_piece piece;
+    unsigned put = 0, released = 0;
+
+    (void)state;
+    while (ring_put(&ring, NULL, 2 * put, "x", 1))
+        assert_true(++put < RING_PIECES);
+    do {
+        assert_true(ring_peek(&ring, &piece));
+        assert_int_equal(piece.offset, 2 * released);
+        released++;
+    } while (!ring_release(&ring));
+    assert_true(released < put);
+    assert_true(ring_put(&ring, NULL, 0, "x", 1));
+}
+
 /* Each length at each place of the edge: nothing is lost, also where a header ends the ring. */
 static void bytes_survive_the_edge(void **state)
 {
@@ -158,6 +222,11 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(piece_comes_out_as_it_went_in, open_ring, close_ring),
         cmocka_unit_test_setup_teardown(full_ring_refuses_and_says_when_there_is_room, open_ring,
+                                        close_ring),
+        cmocka_unit_test_setup_teardown(pieces_that_continue_each_other_are_joined, open_ring,
+                                        close_ring),
+        cmocka_unit_test_setup_teardown(piece_grows_until_it_is_released, open_ring, close_ring),
+        cmocka_unit_test_setup_teardown(many_small_pieces_are_refused_as_well, open_ring,
                                         close_ring),
         cmocka_unit_test_setup_teardown(bytes_survive_the_edge, open_ring, close_ring),
         cmocka_unit_test_setup_teardown(two_threads_lose_no_byte_and_no_word, open_ring,
