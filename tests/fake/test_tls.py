@@ -104,7 +104,7 @@ def test_links_and_ghes_are_https_too(authority):
 
 
 @pytest.mark.parametrize("kind, notify, error", [
-    ("reset", False, (ConnectionResetError, ssl.SSLEOFError)), ("close", False, ssl.SSLEOFError),
+    ("reset", False, (ConnectionResetError, ssl.SSLEOFError)), ("close", False, ssl.SSLError),
     ("close", True, http.client.IncompleteRead)])
 def test_three_ways_to_cut_a_body(github, ask, kind, notify, error):
     ask.context.options &= ~ssl.OP_IGNORE_UNEXPECTED_EOF
