@@ -67,7 +67,8 @@ static void add_page(struct answer *a, const struct page *p, size_t limit, struc
         if (ids_add(ids, p->workflows.items[i].id))
             v->workflows[v->count++] = &p->workflows.items[i];
     for (size_t i = 0; i < p->repos.count && v->count < limit; i++)
-        v->repos[v->count++] = &p->repos.items[i];
+        if (!p->repos.items[i].id || ids_add(ids, p->repos.items[i].id))
+            v->repos[v->count++] = &p->repos.items[i];
 }
 
 static size_t count_entries(const struct answer *a)

@@ -34,6 +34,8 @@ struct answer {
 struct round {
     unsigned page_count, outstanding;
     struct page *pages[ENTRY_PAGES_MAX];
+    char *bodies[ENTRY_PAGES_MAX]; /* of those that are new, to be saved; else NULL */
+    size_t lens[ENTRY_PAGES_MAX];
     struct source_failure failure; /* the first; reason FINE: none */
 };
 

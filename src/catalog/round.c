@@ -4,12 +4,15 @@
  */
 #include "catalog/entry.h"
 
+#include "store/store.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define PROTOCOL_HOLD_MS 5000 /* garbage is not asked for again before */
+#define FAILURE_HOLD_MS 1000  /* nor what has failed for a while when this was told */
 
 /* One page under way. */
 struct page_ask {
@@ -37,7 +40,9 @@ static void handle_page(struct task *task);
 static void on_page(struct source_facts *facts, const struct source_answer *answer)
 {
     struct page_ask *ask = list_entry(facts, struct page_ask, facts);
+    struct catalog *c = ask->entry->catalog;
 
+    pending_touch(&ask->entry->wait, c->config.now_ms());
     if (answer->failure) {
         ask->failure = *answer->failure;
     } else {
@@ -52,7 +57,7 @@ static void on_page(struct source_facts *facts, const struct source_answer *answ
         }
     }
     ask->task.run = handle_page;
-    tasks_post(ask->entry->catalog->clerk, &ask->task);
+    tasks_post(c->clerk, &ask->task);
 }
 
 /* The page of the answer before, if there is one; lock not held. Counted. */
@@ -112,7 +117,6 @@ static struct page *take_page(struct page_ask *ask)
     struct source_failure garbage = {.err = -EPROTO, .reason = SOURCE_PROTOCOL};
     struct entry *e = ask->entry;
     struct page *p = NULL;
-    char key[ENTRY_RECORD_LEN];
     int rc;
 
     if (ask->failure.reason != SOURCE_FINE) {
@@ -132,48 +136,60 @@ static struct page *take_page(struct page_ask *ask)
         fail_round(e->round, &garbage);
         return NULL;
     }
-    if (!ask->not_modified) {
-        entry_page_key(e, ask->page, key);
-        page_save(e->catalog->config.store, key, p, ask->body, ask->len, false);
-    }
+    e->round->bodies[ask->page] = ask->body;
+    e->round->lens[ask->page] = ask->len;
+    ask->body = NULL;
     return p;
 }
 
-/* How many pages the listing has, by its first; at least one. */
+/* How many pages the listing has, by its first; at least one. What says nothing of its length is
+ * followed from page to page. */
 static unsigned count_pages(const struct entry *e, const struct page *first)
 {
     uint64_t want = e->q.limit ? e->q.limit : CATALOG_ENTRIES_MAX;
     uint64_t size = page_size(e);
 
-    if (!first->next_page)
+    if (!first->next_page || first->total < 0)
         return 1;
-    if (first->total >= 0 && (uint64_t)first->total < want)
+    if ((uint64_t)first->total < want)
         want = (uint64_t)first->total;
     want = (want + size - 1) / size;
     return want < 1 ? 1 : want > ENTRY_PAGES_MAX ? ENTRY_PAGES_MAX : (unsigned)want;
 }
 
 /* A listing that goes on beyond what its first page promised is followed. */
-static bool goes_on(const struct entry *e, const struct round *r)
+static bool goes_on(const struct entry *e, const struct page *last, unsigned page_count)
 {
-    const struct page *last = r->pages[r->page_count - 1];
-
-    if (!last || !last->next_page || r->page_count >= ENTRY_PAGES_MAX)
+    if (!last || !last->next_page || page_count >= ENTRY_PAGES_MAX)
         return false;
-    return !e->q.limit || r->page_count * page_size(e) < e->q.limit;
+    return !e->q.limit || page_count * page_size(e) < e->q.limit;
 }
 
-/* Once more, with the word that this will never change. */
-static void save_settled(struct entry *e, const struct answer *a)
+/*
+ * Once the round is through: pages of different rounds make no listing. The first page leads to the
+ * others, so it goes before they change and comes when they have.
+ */
+static void save_pages(struct entry *e, struct round *r, const struct answer *a)
 {
-    char key[ENTRY_RECORD_LEN], *body;
-    size_t len;
+    struct store *s = e->catalog->config.store;
+    char key[ENTRY_RECORD_LEN];
+    bool changed = a->view.settled;
 
-    entry_page_key(e, 0, key);
-    if (page_load_body(e->catalog->config.store, key, &body, &len))
+    for (unsigned i = 0; i < a->page_count; i++)
+        changed |= r->bodies[i] != NULL;
+    if (!changed)
         return;
-    page_save(e->catalog->config.store, key, a->pages[0], body, len, true);
-    free(body);
+    entry_page_key(e, 0, key);
+    if (!r->bodies[0] && page_load_body(s, key, &r->bodies[0], &r->lens[0]))
+        r->bodies[0] = NULL;
+    if (a->page_count > 1)
+        store_drop_record(s, key);
+    for (unsigned i = a->page_count; i-- > 0;) {
+        if (!r->bodies[i])
+            continue;
+        entry_page_key(e, i, key);
+        page_save(s, key, a->pages[i], r->bodies[i], r->lens[i], i == 0 && a->view.settled);
+    }
 }
 
 static struct answer *make_answer(struct entry *e, struct round *r, bool may_settle)
@@ -186,8 +202,7 @@ static struct answer *make_answer(struct entry *e, struct round *r, bool may_set
         return NULL;
     }
     a->view.settled = may_settle && answer_has_ended(e->q.what, &a->view);
-    if (a->view.settled)
-        save_settled(e, a);
+    save_pages(e, r, a);
     return a;
 }
 
@@ -221,15 +236,20 @@ static void finish_round(struct entry *e)
         old = e->answer;
         adopt_answer(e, a);
     } else {
+        int64_t now = c->config.now_ms();
         e->failure = r->failure;
-        if (r->failure.until_ms <= c->config.now_ms() && !e->answer)
+        if (r->failure.until_ms <= now && e->answer)
+            e->failure.until_ms = now + FAILURE_HOLD_MS; /* those who wait see it when they ask */
+        else if (r->failure.until_ms <= now)
             err = r->failure.err;
     }
     e->phase = ENTRY_IDLE;
     e->round = NULL;
     pthread_mutex_unlock(&c->lock);
-    for (unsigned i = 0; i < r->page_count; i++)
+    for (unsigned i = 0; i < r->page_count; i++) {
         page_unref(r->pages[i]);
+        free(r->bodies[i]);
+    }
     free(r);
     answer_unref(old);
     pending_wake(&e->wait, PENDING_ALL_FIRST, PENDING_ALL_LAST, err);
@@ -244,7 +264,8 @@ static void go_on(struct entry *e, unsigned page)
 
     if (!failed && page == 0)
         r->page_count = count_pages(e, r->pages[0]);
-    else if (!failed && r->outstanding == 0 && goes_on(e, r))
+    if (!failed && r->outstanding == 0 && r->page_count == known &&
+        goes_on(e, r->pages[known - 1], known))
         r->page_count++;
     for (unsigned i = known; i < r->page_count; i++)
         ask_page(e, i);
@@ -308,6 +329,8 @@ static unsigned load_pages(struct entry *e, struct page *pages[ENTRY_PAGES_MAX],
             break;
         if (count++ == 0)
             want = count_pages(e, pages[0]);
+        if (count == want && goes_on(e, pages[count - 1], count))
+            want++;
     }
     if (count == want)
         return count;
@@ -327,12 +350,14 @@ void entry_load(struct entry *e)
     if (count)
         a = answer_create(pages, count, e->q.limit, settled);
     pthread_mutex_lock(&c->lock);
-    if (a) {
+    if (a && !e->answer) { /* else it was learnt beside the way meanwhile */
         adopt_answer(e, a);
         e->answered_ms = 0;
+        a = NULL;
     }
     e->phase = ENTRY_IDLE;
     pthread_mutex_unlock(&c->lock);
+    answer_unref(a);
     pending_wake(&e->wait, PENDING_ALL_FIRST, PENDING_ALL_LAST, 0);
 }
 

@@ -45,10 +45,20 @@ static struct seen_job *slot_of(struct seen *s, uint64_t job)
 
 _Static_assert(SEEN_SLOTS == 1u << 16, "slot_of takes the top sixteen bits");
 
+/* What comes from disk may be older than what is known: a job that has ended does not run again. */
+static bool is_older(const struct seen_job *slot, const struct repo_name *repo,
+                     const struct facts_job *job)
+{
+    return slot->id == job->id && slot->job->status == FACTS_COMPLETED &&
+           job->status != FACTS_COMPLETED && name_is_same(&slot->repo, repo);
+}
+
 void seen_add_page(struct seen *s, const struct repo_name *repo, struct page *p)
 {
     for (size_t i = 0; i < p->jobs.count; i++) {
         struct seen_job *slot = slot_of(s, p->jobs.items[i].id);
+        if (is_older(slot, repo, &p->jobs.items[i]))
+            continue;
         page_unref(slot->page);
         *slot = (struct seen_job){.id = p->jobs.items[i].id,
                                   .page = page_ref(p),
@@ -123,9 +133,13 @@ void seen_note_used(struct seen *s, const struct repo_name *repo, uint64_t job)
 
     if (!u || !job)
         return;
-    for (unsigned i = 0; i < u->job_count; i++)
-        if (u->jobs[i] == job)
-            return;
+    for (unsigned i = u->job_count; i-- > 0;) {
+        if (u->jobs[i] != job)
+            continue;
+        u->job_count--;
+        memmove(u->jobs + i, u->jobs + i + 1, (u->job_count - i) * sizeof(*u->jobs));
+        break;
+    }
     if (make_room(u))
         u->jobs[u->job_count++] = job;
 }

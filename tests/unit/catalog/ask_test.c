@@ -1,0 +1,413 @@
+/* Questions and their answers: asked once, shown while fresh, asked again with their ETag, kept (S18). */
+#include "catalog/catalog_bench.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static void fifty_who_ask_share_one_question(void **state)
+{
+    struct catalog_bench *b = *state;
+    struct catalog_question q = bench_runs(30);
+    const struct catalog_answer *a = NULL;
+    struct guest guests[50];
+
+    for (unsigned i = 0; i < 50; i++) {
+        guest_init(&guests[i]);
+        assert_int_equal(bench_ask(b, &q, &guests[i], &a), PENDING_PARKED);
+    }
+    fake_answer(&b->fake, fake_take_facts(&b->fake), bench_runs_body(b, 100, 3, 3), "\"e\"", 0);
+    for (unsigned i = 0; i < 50; i++) {
+        assert_int_equal(bench_wait(b, &q, &guests[i], &a), 0);
+        assert_int_equal(bench_count(a), 3);
+        guest_finish(&guests[i]);
+    }
+    assert_int_equal(b->fake.facts_wanted, 1);
+}
+
+static void question_says_what_is_wanted(void **state)
+{
+    struct catalog_bench *b = *state;
+    struct catalog_question q = bench_runs(30);
+    const struct catalog_answer *a = NULL;
+    struct fake_facts *asked;
+    struct guest g;
+
+    guest_init(&g);
+    snprintf(q.filter, sizeof(q.filter), "branch=a%%2Fb");
+    assert_int_equal(bench_ask(b, &q, &g, &a), PENDING_PARKED);
+    asked = fake_take_facts(&b->fake);
+    assert_int_equal(asked->f->question, SOURCE_RUNS);
+    assert_string_equal(asked->f->repo.owner, "octo");
+    assert_string_equal(asked->f->filter, "branch=a%2Fb");
+    assert_string_equal(asked->f->etag, "");
+    assert_int_equal(asked->f->page, 1);
+    assert_int_equal(asked->f->per_page, 30);
+    fake_answer(&b->fake, asked, bench_runs_body(b, 1, 1, 1), "", 0);
+    assert_int_equal(guest_wait(&g), 0);
+    guest_finish(&g);
+}
+
+static void answer_is_shown_while_it_is_fresh(void **state)
+{
+    struct catalog_bench *b = *state;
+    struct catalog_question q = bench_runs(30);
+    const struct catalog_answer *a = NULL;
+    struct guest g;
+
+    guest_init(&g);
+    catalog_answer_release(bench_learn(b, &q, bench_runs_body(b, 100, 3, 3), "\"e1\""));
+    guest_pass(FRESH_MS - 1);
+    assert_int_equal(bench_ask(b, &q, &g, &a), 0);
+    assert_int_equal(bench_count(a), 3);
+    assert_int_equal(b->fake.facts_wanted, 1);
+    guest_pass(1);
+    assert_int_equal(bench_ask(b, &q, &g, &a), PENDING_PARKED);
+    assert_int_equal(bench_count((catalog_peek(b->catalog, &q, &a), a)), 3);
+    fake_answer(&b->fake, fake_take_facts(&b->fake), bench_runs_body(b, 104, 5, 5), "\"e2\"", 0);
+    assert_int_equal(bench_wait(b, &q, &g, &a), 0);
+    assert_int_equal(bench_count(a), 5);
+    guest_finish(&g);
+}
+
+static void old_answer_is_asked_with_its_etag_and_304_confirms_it(void **state)
+{
+    struct catalog_bench *b = *state;
+    struct catalog_question q = bench_runs(30);
+    const struct catalog_answer *a = NULL;
+    struct fake_facts *asked;
+    struct guest g;
+
+    guest_init(&g);
+    catalog_answer_release(bench_learn(b, &q, bench_runs_body(b, 100, 3, 3), "\"e1\""));
+    for (unsigned i = 0; i < 3; i++) {
+        guest_pass(FRESH_MS);
+        assert_int_equal(bench_ask(b, &q, &g, &a), PENDING_PARKED);
+        asked = fake_take_facts(&b->fake);
+        assert_string_equal(asked->f->etag, "\"e1\"");
+        fake_answer(&b->fake, asked, NULL, "\"e1\"", 0);
+        assert_int_equal(bench_wait(b, &q, &g, &a), 0);
+        assert_int_equal(a->count, 3);
+        assert_true(a->runs[2]->id == 102);
+        catalog_answer_release(a);
+        guest_pass(FRESH_MS - 1); /* and it is fresh again */
+        assert_int_equal(bench_ask(b, &q, &g, &a), 0);
+        catalog_answer_release(a);
+    }
+    guest_finish(&g);
+}
+
+static void snapshot_stays_as_it_is_while_it_is_held_S18(void **state)
+{
+    struct catalog_bench *b = *state;
+    struct catalog_question q = bench_runs(30);
+    const struct catalog_answer *old = bench_learn(b, &q, bench_runs_body(b, 100, 3, 3), "");
+
+    guest_pass(FRESH_MS);
+    catalog_answer_release(bench_learn(b, &q, bench_runs_body(b, 200, 4, 4), ""));
+    assert_int_equal(old->count, 3);
+    assert_true(old->runs[0]->id == 100);
+    catalog_answer_release(old);
+}
+
+static void old_answer_is_shown_after_a_second_of_waiting_S18(void **state)
+{
+    struct catalog_bench *b = *state;
+    struct catalog_question q = bench_runs(30);
+    const struct catalog_answer *a = NULL;
+    struct guest first, second;
+
+    guest_init(&first);
+    guest_init(&second);
+    catalog_answer_release(bench_learn(b, &q, bench_runs_body(b, 100, 3, 3), ""));
+    guest_pass(FRESH_MS);
+    assert_int_equal(bench_ask(b, &q, &first, &a), PENDING_PARKED);
+    guest_pass(999);
+    bench_pass_clerk(b);
+    assert_false(guest_is_answered(&first));
+    guest_pass(1);
+    bench_pass_clerk(b);
+    assert_int_equal(bench_wait(b, &q, &first, &a), 0);
+    assert_int_equal(bench_count(a), 3);
+    assert_int_equal(bench_ask(b, &q, &second, &a), 0); /* nor does the next wait */
+    assert_int_equal(bench_count(a), 3);
+    fake_answer(&b->fake, fake_take_facts(&b->fake), bench_runs_body(b, 100, 5, 5), "", 0);
+    bench_pass_clerk(b);
+    assert_int_equal(bench_ask(b, &q, &first, &a), 0);
+    assert_int_equal(bench_count(a), 5); /* the answer is used later */
+    assert_int_equal(b->fake.facts_wanted, 2);
+    guest_finish(&first);
+    guest_finish(&second);
+}
+
+/* The second round begins while the clock of the first still runs: it has its own second. */
+static void each_round_has_its_own_second_S18(void **state)
+{
+    struct catalog_bench *b = *state;
+    struct catalog_question q = bench_jobs(9);
+    const struct catalog_answer *a = NULL;
+    struct guest g;
+
+    guest_init(&g);
+    catalog_answer_release(bench_learn(b, &q, bench_jobs_body(b, 1, 2, 2, "completed"), ""));
+    guest_pass(FRESH_MS);
+    assert_int_equal(bench_ask(b, &q, &g, &a), PENDING_PARKED);
+    guest_pass(600);
+    fake_answer(&b->fake, fake_take_facts(&b->fake), bench_jobs_body(b, 1, 2, 2, "completed"), "",
+                0);
+    assert_int_equal(guest_wait(&g), 0);
+    q.may_settle = true; /* now it is known that the run has ended: asked once more */
+    assert_int_equal(bench_ask(b, &q, &g, &a), PENDING_PARKED);
+    guest_pass(400);
+    bench_pass_clerk(b);
+    if (guest_is_answered(&g)) {
+        assert_int_equal(guest_wait(&g), 0);
+        assert_int_equal(bench_ask_again(b, &q, &g, &a), PENDING_PARKED);
+    }
+    guest_pass(600);
+    bench_pass_clerk(b);
+    assert_int_equal(bench_wait(b, &q, &g, &a), 0);
+    assert_int_equal(bench_count(a), 2);
+    guest_finish(&g);
+}
+
+struct way {
+    int err;
+    enum source_reason reason;
+    bool shows_old;
+};
+
+static void failure_shows_what_is_known_or_its_errno_S18(void **state)
+{
+    static const struct way ways[] = {{-EHOSTUNREACH, SOURCE_UNREACHABLE, true},
+                                      {-EDQUOT, SOURCE_LIMITED, true},
+                                      {-EIO, SOURCE_BROKEN, true},
+                                      {-EPROTO, SOURCE_PROTOCOL, true},
+                                      {-EHOSTUNREACH, SOURCE_OFFLINE, true},
+                                      {-ENOENT, SOURCE_NOT_FOUND, false},
+                                      {-EACCES, SOURCE_FORBIDDEN, false}};
+    struct catalog_bench *b = *state;
+    const struct catalog_answer *a = NULL;
+    struct guest g;
+
+    guest_init(&g);
+    for (unsigned i = 0; i < sizeof(ways) / sizeof(ways[0]); i++) {
+        struct catalog_question known = bench_jobs(2 * i + 1), unknown = bench_jobs(2 * i + 2);
+        unsigned wanted;
+        catalog_answer_release(
+            bench_learn(b, &known, bench_jobs_body(b, 1, 2, 2, "in_progress"), ""));
+        guest_pass(FRESH_MS);
+        for (unsigned k = 0; k < 2; k++) {
+            const struct catalog_question *q = k ? &known : &unknown;
+            int want = k && ways[i].shows_old ? 0 : ways[i].err;
+            assert_int_equal(bench_ask(b, q, &g, &a), PENDING_PARKED);
+            fake_refuse(&b->fake, fake_take_facts(&b->fake), ways[i].err, ways[i].reason,
+                        guest_now_ms() + 5000);
+            assert_int_equal(bench_wait(b, q, &g, &a), want);
+            if (!want)
+                assert_int_equal(bench_count(a), 2);
+            /* And it is not asked again before its time. */
+            wanted = b->fake.facts_wanted;
+            guest_pass(4999);
+            assert_int_equal(bench_ask(b, q, &g, &a), want);
+            if (!want)
+                catalog_answer_release(a);
+            assert_int_equal(b->fake.facts_wanted, wanted);
+        }
+    }
+    guest_finish(&g);
+}
+
+static void failure_without_a_time_is_handed_over_and_asked_again(void **state)
+{
+    struct catalog_bench *b = *state;
+    struct catalog_question q = bench_runs(30);
+    const struct catalog_answer *a = NULL;
+    struct guest g;
+
+    guest_init(&g);
+    assert_int_equal(bench_ask(b, &q, &g, &a), PENDING_PARKED);
+    fake_refuse(&b->fake, fake_take_facts(&b->fake), -ENOMEM, SOURCE_BROKEN, 0);
+    assert_int_equal(guest_wait(&g), -ENOMEM);
+    a = bench_learn(b, &q, bench_runs_body(b, 1, 1, 1), "");
+    assert_int_equal(bench_count(a), 1);
+    guest_finish(&g);
+}
+
+static void failure_without_a_time_does_not_ask_in_a_circle(void **state)
+{
+    struct catalog_bench *b = *state;
+    struct catalog_question q = bench_runs(30);
+    const struct catalog_answer *a = NULL;
+    struct guest g;
+
+    guest_init(&g);
+    catalog_answer_release(bench_learn(b, &q, bench_runs_body(b, 1, 4, 4), ""));
+    guest_pass(FRESH_MS);
+    assert_int_equal(bench_ask(b, &q, &g, &a), PENDING_PARKED);
+    fake_refuse(&b->fake, fake_take_facts(&b->fake), -EIO, SOURCE_BROKEN, guest_now_ms());
+    assert_int_equal(bench_wait(b, &q, &g, &a), 0);
+    assert_int_equal(bench_count(a), 4);
+    assert_int_equal(b->fake.facts_wanted, 2);
+    guest_finish(&g);
+}
+
+static void garbage_is_an_error_and_not_asked_for_at_once(void **state)
+{
+    static const char *const bodies[] = {"",
+                                         "null",
+                                         "[]",
+                                         "{\"jobs\":7}",
+                                         "{\"jobs\":[{}]}",
+                                         "{\"total_count\":1,\"jobs\":[{\"id\":1}"};
+    struct catalog_bench *b = *state;
+    const struct catalog_answer *a = NULL;
+    struct guest g;
+
+    guest_init(&g);
+    for (unsigned i = 0; i < sizeof(bodies) / sizeof(bodies[0]); i++) {
+        struct catalog_question q = bench_jobs(i + 1);
+        assert_int_equal(bench_ask(b, &q, &g, &a), PENDING_PARKED);
+        fake_answer(&b->fake, fake_take_facts(&b->fake), bodies[i], "", 0);
+        assert_int_equal(bench_wait(b, &q, &g, &a), -EPROTO);
+        guest_pass(4999);
+        assert_int_equal(bench_ask(b, &q, &g, &a), -EPROTO);
+    }
+    assert_int_equal(b->fake.facts_wanted, sizeof(bodies) / sizeof(bodies[0]));
+    guest_finish(&g);
+}
+
+static void confirmation_of_what_was_never_seen_is_garbage(void **state)
+{
+    struct catalog_bench *b = *state;
+    struct catalog_question q = bench_runs(30);
+    const struct catalog_answer *a = NULL;
+    struct guest g;
+
+    guest_init(&g);
+    assert_int_equal(bench_ask(b, &q, &g, &a), PENDING_PARKED);
+    fake_answer(&b->fake, fake_take_facts(&b->fake), NULL, "", 0);
+    assert_int_equal(bench_wait(b, &q, &g, &a), -EPROTO);
+    guest_finish(&g);
+}
+
+static void what_has_ended_is_never_asked_again_also_after_a_restart(void **state)
+{
+    struct catalog_bench *b = *state;
+    struct catalog_question q = bench_job(7), jobs = bench_jobs(9);
+    const struct catalog_answer *a;
+
+    jobs.may_settle = true;
+    a = bench_learn(b, &q, bench_job_body(b, 7, "completed"), "\"e\"");
+    assert_true(a->settled);
+    catalog_answer_release(a);
+    a = bench_learn(b, &jobs, bench_jobs_body(b, 20, 4, 4, "completed"), "\"e\"");
+    assert_true(a->settled);
+    catalog_answer_release(a);
+    for (unsigned i = 0; i < 2; i++) {
+        guest_pass(INT64_C(1000) * 86400 * 400);
+        assert_int_equal(bench_get(b, &q, &a), 0);
+        assert_true(a->settled && a->jobs[0]->id == 7);
+        catalog_answer_release(a);
+        assert_int_equal(bench_get(b, &jobs, &a), 0);
+        assert_true(a->settled && a->count == 4);
+        catalog_answer_release(a);
+        catalog_bench_remount(b);
+    }
+    assert_int_equal(b->fake.facts_wanted, 2);
+}
+
+static void what_has_not_ended_does_not_settle(void **state)
+{
+    struct catalog_bench *b = *state;
+    struct catalog_question running = bench_job(7), jobs = bench_jobs(9), none = bench_jobs(10);
+    const struct catalog_answer *a;
+
+    a = bench_learn(b, &running, bench_job_body(b, 7, "in_progress"), "");
+    assert_false(a->settled);
+    catalog_answer_release(a);
+    /* A re-run may follow for all that the asker knows. */
+    a = bench_learn(b, &jobs, bench_jobs_body(b, 20, 4, 4, "completed"), "");
+    assert_false(a->settled);
+    catalog_answer_release(a);
+    none.may_settle = true;
+    a = bench_learn(b, &none, bench_jobs_body(b, 20, 0, 0, "completed"), "");
+    assert_false(a->settled);
+    catalog_answer_release(a);
+}
+
+static void record_survives_a_restart_and_is_asked_with_its_etag(void **state)
+{
+    struct catalog_bench *b = *state;
+    struct catalog_question q = bench_runs(30);
+    const struct catalog_answer *a = NULL;
+    struct fake_facts *asked;
+    struct guest g;
+
+    guest_init(&g);
+    catalog_answer_release(bench_learn(b, &q, bench_runs_body(b, 100, 3, 3), "\"e1\""));
+    catalog_bench_remount(b);
+    assert_int_equal(catalog_peek(b->catalog, &q, &a), -EAGAIN);
+    assert_int_equal(bench_ask(b, &q, &g, &a), PENDING_PARKED);
+    asked = fake_take_facts(&b->fake);
+    assert_string_equal(asked->f->etag, "\"e1\"");
+    guest_pass(1000); /* what is known is shown if that takes long */
+    bench_pass_clerk(b);
+    assert_int_equal(bench_wait(b, &q, &g, &a), 0);
+    assert_int_equal(bench_count(a), 3);
+    fake_answer(&b->fake, asked, NULL, "\"e1\"", 0);
+    bench_pass_clerk(b);
+    assert_int_equal(bench_ask(b, &q, &g, &a), 0);
+    assert_int_equal(bench_count(a), 3);
+    guest_finish(&g);
+}
+
+static void spelling_of_a_name_makes_no_other_question(void **state)
+{
+    struct catalog_bench *b = *state;
+    struct catalog_question q = bench_runs(30), spelled = bench_runs(30), longer = bench_runs(60);
+    const struct catalog_answer *a = NULL;
+    struct guest g;
+
+    guest_init(&g);
+    memcpy(spelled.repo.owner, "OCTO", 5);
+    catalog_answer_release(bench_learn(b, &q, bench_runs_body(b, 100, 3, 3), ""));
+    assert_int_equal(bench_ask(b, &spelled, &g, &a), 0);
+    catalog_answer_release(a);
+    assert_int_equal(bench_ask(b, &longer, &g, &a), PENDING_PARKED);
+    fake_answer(&b->fake, fake_take_facts(&b->fake), bench_runs_body(b, 100, 3, 3), "", 0);
+    assert_int_equal(guest_wait(&g), 0);
+    guest_finish(&g);
+}
+
+#define WITH_BENCH(test)                                                                           \
+    cmocka_unit_test_setup_teardown(test, catalog_bench_setup, catalog_bench_teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        WITH_BENCH(fifty_who_ask_share_one_question),
+        WITH_BENCH(question_says_what_is_wanted),
+        WITH_BENCH(answer_is_shown_while_it_is_fresh),
+        WITH_BENCH(old_answer_is_asked_with_its_etag_and_304_confirms_it),
+        WITH_BENCH(snapshot_stays_as_it_is_while_it_is_held_S18),
+        WITH_BENCH(old_answer_is_shown_after_a_second_of_waiting_S18),
+        WITH_BENCH(each_round_has_its_own_second_S18),
+        WITH_BENCH(failure_shows_what_is_known_or_its_errno_S18),
+        WITH_BENCH(failure_without_a_time_is_handed_over_and_asked_again),
+        WITH_BENCH(failure_without_a_time_does_not_ask_in_a_circle),
+        WITH_BENCH(garbage_is_an_error_and_not_asked_for_at_once),
+        WITH_BENCH(confirmation_of_what_was_never_seen_is_garbage),
+        WITH_BENCH(what_has_ended_is_never_asked_again_also_after_a_restart),
+        WITH_BENCH(what_has_not_ended_does_not_settle),
+        WITH_BENCH(record_survives_a_restart_and_is_asked_with_its_etag),
+        WITH_BENCH(spelling_of_a_name_makes_no_other_question),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,267 @@
+#include "catalog/catalog_bench.h"
+
+#include "catalog/entry.h"
+
+#include <errno.h>
+#include <semaphore.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+const struct repo_name bench_repo = {"octo", "repo"};
+
+static void mount(struct catalog_bench *b)
+{
+    struct catalog_config config = {
+        .hall = &b->hall, .source = b->fake.source, .now_ms = guest_now_ms, .fresh_ms = FRESH_MS};
+
+    config.store = b->store = scratch_store(b->scratch, 1 << 30);
+    assert_int_equal(catalog_create(&config, &b->catalog), 0);
+}
+
+static void unmount(struct catalog_bench *b)
+{
+    do {
+        fake_close(&b->fake);
+        bench_pass_clerk(b);
+    } while (fake_count_facts(&b->fake));
+    catalog_stop(b->catalog);
+    assert_true(list_is_empty(&b->hall.busy));
+    catalog_destroy(b->catalog);
+    store_destroy(b->store);
+}
+
+void catalog_bench_remount(struct catalog_bench *b)
+{
+    unmount(b);
+    mount(b);
+}
+
+int catalog_bench_setup(void **state)
+{
+    struct catalog_bench *b = calloc(1, sizeof(*b));
+    void *scratch;
+
+    if (!b || scratch_setup(&scratch))
+        return -1;
+    b->scratch = scratch;
+    assert_int_equal(pending_hall_init(&b->hall), 0);
+    fake_source_init(&b->fake);
+    mount(b);
+    *state = b;
+    return 0;
+}
+
+int catalog_bench_teardown(void **state)
+{
+    struct catalog_bench *b = *state;
+    void *scratch = b->scratch;
+
+    unmount(b);
+    fake_source_finish(&b->fake);
+    pending_hall_finish(&b->hall);
+    free(b->body);
+    free(b);
+    return scratch_teardown(&scratch);
+}
+
+/* --- questions and bodies --- */
+
+struct catalog_question bench_runs(unsigned limit)
+{
+    return (struct catalog_question){.what = SOURCE_RUNS, .repo = bench_repo, .limit = limit};
+}
+
+struct catalog_question bench_jobs(uint64_t run)
+{
+    return (struct catalog_question){.what = SOURCE_RUN_JOBS, .repo = bench_repo, .id = run};
+}
+
+struct catalog_question bench_job(uint64_t job)
+{
+    return (struct catalog_question){.what = SOURCE_JOB, .repo = bench_repo, .id = job};
+}
+
+static FILE *open_body(struct catalog_bench *b, size_t *len)
+{
+    FILE *f;
+
+    free(b->body);
+    b->body = NULL;
+    f = open_memstream(&b->body, len);
+    assert_non_null(f);
+    return f;
+}
+
+static void write_head(FILE *f, int total, const char *items)
+{
+    fputc('{', f);
+    if (total >= 0)
+        fprintf(f, "\"total_count\":%d,", total);
+    fprintf(f, "\"%s\":[", items);
+}
+
+const char *bench_runs_body(struct catalog_bench *b, uint64_t first, unsigned count, int total)
+{
+    size_t len;
+    FILE *f = open_body(b, &len);
+
+    write_head(f, total, "workflow_runs");
+    for (unsigned i = 0; i < count; i++)
+        fprintf(
+            f,
+            "%s{\"id\":%llu,\"name\":\"CI\",\"status\":\"completed\",\"conclusion\":\"success\","
+            "\"run_attempt\":1,\"workflow_id\":5,\"head_branch\":\"main\","
+            "\"created_at\":\"2024-01-01T00:00:00Z\"}",
+            i ? "," : "", (unsigned long long)(first + i));
+    fputs("]}", f);
+    fclose(f);
+    return b->body;
+}
+
+static void write_job(FILE *f, uint64_t job, const char *status)
+{
+    bool is_done = !strcmp(status, "completed");
+
+    fprintf(f,
+            "{\"id\":%llu,\"run_id\":9,\"run_attempt\":1,\"name\":\"build\",\"status\":\"%s\","
+            "\"conclusion\":%s,\"completed_at\":%s,\"steps\":[]}",
+            (unsigned long long)job, status, is_done ? "\"success\"" : "null",
+            is_done ? "\"2024-01-01T00:00:00Z\"" : "null");
+}
+
+const char *bench_jobs_body(struct catalog_bench *b, uint64_t first, unsigned count, int total,
+                            const char *status)
+{
+    size_t len;
+    FILE *f = open_body(b, &len);
+
+    write_head(f, total, "jobs");
+    for (unsigned i = 0; i < count; i++) {
+        if (i)
+            fputc(',', f);
+        write_job(f, first + i, status);
+    }
+    fputs("]}", f);
+    fclose(f);
+    return b->body;
+}
+
+const char *bench_repos_body(struct catalog_bench *b, uint64_t first, unsigned count)
+{
+    size_t len;
+    FILE *f = open_body(b, &len);
+
+    fputc('[', f);
+    for (unsigned i = 0; i < count; i++)
+        fprintf(f,
+                "%s{\"id\":%llu,\"name\":\"r%llu\",\"full_name\":\"octo/r%llu\","
+                "\"owner\":{\"login\":\"octo\"},\"pushed_at\":\"2024-01-01T00:00:00Z\"}",
+                i ? "," : "", (unsigned long long)(first + i), (unsigned long long)(first + i),
+                (unsigned long long)(first + i));
+    fputc(']', f);
+    fclose(f);
+    return b->body;
+}
+
+const char *bench_job_body(struct catalog_bench *b, uint64_t job, const char *status)
+{
+    size_t len;
+    FILE *f = open_body(b, &len);
+
+    write_job(f, job, status);
+    fclose(f);
+    return b->body;
+}
+
+/* --- asking --- */
+
+int bench_ask_again(struct catalog_bench *b, const struct catalog_question *q, struct guest *g,
+                    const struct catalog_answer **ret_answer)
+{
+    return catalog_ask(b->catalog, q, &g->waiter, ret_answer);
+}
+
+int bench_ask(struct catalog_bench *b, const struct catalog_question *q, struct guest *g,
+              const struct catalog_answer **ret_answer)
+{
+    g->waiter.began_ms = 0;
+    return bench_ask_again(b, q, g, ret_answer);
+}
+
+int bench_wait(struct catalog_bench *b, const struct catalog_question *q, struct guest *g,
+               const struct catalog_answer **ret_answer)
+{
+    int rc;
+
+    do {
+        rc = guest_wait(g);
+        if (!rc)
+            rc = bench_ask_again(b, q, g, ret_answer);
+    } while (rc == PENDING_PARKED);
+    return rc;
+}
+
+int bench_get(struct catalog_bench *b, const struct catalog_question *q,
+              const struct catalog_answer **ret_answer)
+{
+    struct guest g;
+    int rc;
+
+    guest_init(&g);
+    rc = bench_ask(b, q, &g, ret_answer);
+    if (rc == PENDING_PARKED)
+        rc = bench_wait(b, q, &g, ret_answer);
+    guest_finish(&g);
+    return rc;
+}
+
+const struct catalog_answer *bench_learn(struct catalog_bench *b, const struct catalog_question *q,
+                                         const char *body, const char *etag)
+{
+    const struct catalog_answer *a = NULL;
+    struct guest g;
+
+    guest_init(&g);
+    assert_int_equal(bench_ask(b, q, &g, &a), PENDING_PARKED);
+    fake_answer(&b->fake, fake_take_facts(&b->fake), body, etag, 0);
+    assert_int_equal(bench_wait(b, q, &g, &a), 0);
+    guest_finish(&g);
+    return a;
+}
+
+size_t bench_count(const struct catalog_answer *a)
+{
+    size_t count = a->count;
+
+    catalog_answer_release(a);
+    return count;
+}
+
+/* --- its thread --- */
+
+struct errand {
+    struct task task;
+    sem_t run;
+};
+
+static void run_errand(struct task *task)
+{
+    sem_post(&list_entry(task, struct errand, task)->run);
+}
+
+void bench_pass_clerk(struct catalog_bench *b)
+{
+    /* Twice: what is due lines up behind the first. */
+    for (unsigned i = 0; i < 2; i++) {
+        struct errand errand = {.task.run = run_errand};
+        sem_init(&errand.run, 0, 0);
+        tasks_post(b->catalog->clerk, &errand.task);
+        sem_wait(&errand.run);
+        sem_destroy(&errand.run);
+    }
+}

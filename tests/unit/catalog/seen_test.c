@@ -1,0 +1,286 @@
+/* What is known of jobs whatever was asked, and what this mount has used. */
+#include "catalog/catalog_bench.h"
+#include "catalog/seen.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static const struct repo_name other = {"octo", "other"}, shouted = {"OCTO", "REPO"};
+
+/* The job's status as it was last seen; FACTS_STATUS_UNKNOWN: never. */
+static enum facts_status status_of(struct catalog_bench *b, const struct repo_name *repo,
+                                   uint64_t job)
+{
+    enum facts_status status = FACTS_STATUS_UNKNOWN;
+    struct catalog_seen seen;
+
+    if (catalog_find_job(b->catalog, repo, job, &seen)) {
+        assert_true(seen.job->id == job);
+        status = seen.job->status;
+        catalog_seen_release(&seen);
+    }
+    return status;
+}
+
+static void learn(struct catalog_bench *b, const char *body, uint64_t job)
+{
+    catalog_job_learnt(b->catalog, &bench_repo, job, body, strlen(body));
+    bench_pass_clerk(b);
+}
+
+static void jobs_of_any_listing_are_found(void **state)
+{
+    struct catalog_bench *b = *state;
+    struct catalog_question q = bench_jobs(9);
+
+    assert_int_equal(status_of(b, &bench_repo, 21), FACTS_STATUS_UNKNOWN);
+    catalog_answer_release(bench_learn(b, &q, bench_jobs_body(b, 20, 3, 3, "in_progress"), ""));
+    assert_int_equal(status_of(b, &bench_repo, 21), FACTS_IN_PROGRESS);
+    assert_int_equal(status_of(b, &shouted, 22), FACTS_IN_PROGRESS);
+    assert_int_equal(status_of(b, &other, 21), FACTS_STATUS_UNKNOWN);
+    assert_int_equal(status_of(b, &bench_repo, 23), FACTS_STATUS_UNKNOWN);
+}
+
+static void job_learnt_beside_the_way_is_not_asked(void **state)
+{
+    struct catalog_bench *b = *state;
+    struct catalog_question q = bench_job(7);
+    const struct catalog_answer *a;
+    struct guest g;
+    char *text;
+    size_t len;
+
+    guest_init(&g);
+    learn(b, bench_job_body(b, 7, "completed"), 7);
+    assert_int_equal(status_of(b, &bench_repo, 7), FACTS_COMPLETED);
+    for (unsigned i = 0; i < 2; i++) {
+        assert_int_equal(bench_get(b, &q, &a), 0);
+        assert_true(a->settled && a->jobs[0]->id == 7);
+        catalog_answer_release(a);
+        assert_int_equal(catalog_get_json(b->catalog, &q, NULL, &g.waiter, &text, &len), 0);
+        assert_int_equal(len, strlen(text));
+        assert_non_null(strstr(text, "\"id\": 7,"));
+        free(text);
+        catalog_bench_remount(b); /* it was kept */
+    }
+    assert_int_equal(b->fake.facts_wanted, 0);
+    guest_finish(&g);
+}
+
+/* Out of the listing it was seen in, at no cost, and in the same words as by itself. */
+static void json_of_a_job_is_the_same_whichever_way_it_came(void **state)
+{
+    struct catalog_bench *b = *state;
+    struct catalog_question jobs = bench_jobs(9), q = bench_job(21), far = bench_job(99);
+    char *listed, *alone;
+    size_t len;
+    struct guest g;
+
+    guest_init(&g);
+    catalog_answer_release(bench_learn(b, &jobs, bench_jobs_body(b, 20, 3, 3, "completed"), ""));
+    assert_int_equal(catalog_get_json(b->catalog, &q, &jobs, &g.waiter, &listed, &len), 0);
+    assert_int_equal(b->fake.facts_wanted, 1);
+    learn(b, bench_job_body(b, 21, "completed"), 21);
+    assert_int_equal(catalog_get_json(b->catalog, &q, NULL, &g.waiter, &alone, &len), 0);
+    assert_string_equal(listed, alone);
+    assert_int_equal(b->fake.facts_wanted, 1);
+    free(listed);
+    free(alone);
+    g.waiter.began_ms = 0; /* one that is not in the listing is asked for */
+    assert_int_equal(catalog_get_json(b->catalog, &far, &jobs, &g.waiter, &alone, &len),
+                     PENDING_PARKED);
+    fake_refuse(&b->fake, fake_take_facts(&b->fake), -ENOENT, SOURCE_NOT_FOUND,
+                guest_now_ms() + 30000);
+    assert_int_equal(guest_wait(&g), 0);
+    assert_int_equal(catalog_get_json(b->catalog, &far, &jobs, &g.waiter, &alone, &len), -ENOENT);
+    guest_finish(&g);
+}
+
+static void garbage_beside_the_way_is_ignored(void **state)
+{
+    struct catalog_bench *b = *state;
+
+    learn(b, "garbage", 7);
+    learn(b, "", 7);
+    assert_int_equal(status_of(b, &bench_repo, 7), FACTS_STATUS_UNKNOWN);
+}
+
+static void running_job_learnt_is_asked_again_when_it_is_old(void **state)
+{
+    struct catalog_bench *b = *state;
+    struct catalog_question q = bench_job(7);
+    const struct catalog_answer *a = NULL;
+    struct guest g;
+
+    guest_init(&g);
+    learn(b, bench_job_body(b, 7, "in_progress"), 7);
+    assert_int_equal(bench_ask(b, &q, &g, &a), 0);
+    assert_false(a->settled);
+    catalog_answer_release(a);
+    guest_pass(FRESH_MS);
+    assert_int_equal(bench_ask(b, &q, &g, &a), PENDING_PARKED);
+    fake_answer(&b->fake, fake_take_facts(&b->fake), bench_job_body(b, 7, "completed"), "", 0);
+    assert_int_equal(bench_wait(b, &q, &g, &a), 0);
+    assert_true(a->settled);
+    catalog_answer_release(a);
+    guest_finish(&g);
+}
+
+/* A job is learnt while it is asked: neither of the two answers is lost or freed twice. */
+static void job_learnt_while_it_is_asked(void **state)
+{
+    struct catalog_bench *b = *state;
+    struct catalog_question q = bench_job(7);
+    const struct catalog_answer *a = NULL;
+    struct guest g;
+
+    guest_init(&g);
+    assert_int_equal(bench_ask(b, &q, &g, &a), PENDING_PARKED);
+    learn(b, bench_job_body(b, 7, "completed"), 7);
+    fake_answer(&b->fake, fake_take_facts(&b->fake), bench_job_body(b, 7, "completed"), "\"e\"", 0);
+    assert_int_equal(bench_wait(b, &q, &g, &a), 0);
+    assert_true(a->settled);
+    catalog_answer_release(a);
+    guest_finish(&g);
+}
+
+/* The old record of a listing does not make a job run again that is known to have ended. */
+static void what_comes_from_disk_is_no_news(void **state)
+{
+    struct catalog_bench *b = *state;
+    struct catalog_question jobs = bench_jobs(9);
+    const struct catalog_answer *a = NULL;
+    struct guest g;
+
+    guest_init(&g);
+    catalog_answer_release(bench_learn(b, &jobs, bench_jobs_body(b, 20, 3, 3, "in_progress"), ""));
+    catalog_bench_remount(b);
+    learn(b, bench_job_body(b, 21, "completed"), 21);
+    assert_int_equal(bench_ask(b, &jobs, &g, &a), PENDING_PARKED); /* reads the record */
+    assert_int_equal(status_of(b, &bench_repo, 20), FACTS_IN_PROGRESS);
+    assert_int_equal(status_of(b, &bench_repo, 21), FACTS_COMPLETED);
+    fake_answer(&b->fake, fake_take_facts(&b->fake), bench_jobs_body(b, 20, 3, 3, "completed"), "",
+                0);
+    assert_int_equal(bench_wait(b, &jobs, &g, &a), 0);
+    catalog_answer_release(a);
+    assert_int_equal(status_of(b, &bench_repo, 20), FACTS_COMPLETED);
+    guest_finish(&g);
+}
+
+static void facts_that_are_held_stay(void **state)
+{
+    struct catalog_bench *b = *state;
+    struct catalog_seen seen;
+
+    learn(b, bench_job_body(b, 7, "in_progress"), 7);
+    assert_true(catalog_find_job(b->catalog, &bench_repo, 7, &seen));
+    learn(b, bench_job_body(b, 7, "completed"), 7);
+    assert_int_equal(seen.job->status, FACTS_IN_PROGRESS);
+    assert_string_equal(seen.job->name, "build");
+    catalog_seen_release(&seen);
+    assert_int_equal(status_of(b, &bench_repo, 7), FACTS_COMPLETED);
+}
+
+/* --- names used --- */
+
+struct list_of_ids {
+    uint64_t ids[5000];
+    unsigned count;
+};
+
+static void add_id(void *who, uint64_t id)
+{
+    struct list_of_ids *l = who;
+
+    l->ids[l->count++] = id;
+}
+
+static void add_repo(void *who, const struct repo_name *repo)
+{
+    struct list_of_ids *l = who;
+
+    (void)repo;
+    l->count++;
+}
+
+static void used_jobs_are_told_latest_last(void **state)
+{
+    struct catalog_bench *b = *state;
+    struct list_of_ids list = {.count = 0};
+
+    catalog_note_used(b->catalog, &bench_repo, 1);
+    catalog_note_used(b->catalog, &bench_repo, 2);
+    catalog_note_used(b->catalog, &shouted, 3);
+    catalog_note_used(b->catalog, &other, 4);
+    catalog_note_used(b->catalog, &bench_repo, 1);
+    catalog_note_used(b->catalog, &bench_repo, 0);
+    catalog_each_used_job(b->catalog, &bench_repo, add_id, &list);
+    assert_int_equal(list.count, 3);
+    assert_true(list.ids[0] == 2 && list.ids[1] == 3 && list.ids[2] == 1);
+}
+
+static void used_repositories_are_told_by_owner(void **state)
+{
+    const struct repo_name elsewhere = {"hub", "repo"};
+    struct catalog_bench *b = *state;
+    struct list_of_ids all = {.count = 0}, octo = {.count = 0}, none = {.count = 0};
+
+    catalog_note_used(b->catalog, &bench_repo, 0);
+    catalog_note_used(b->catalog, &shouted, 0);
+    catalog_note_used(b->catalog, &other, 0);
+    catalog_note_used(b->catalog, &elsewhere, 0);
+    catalog_each_used_repo(b->catalog, NULL, add_repo, &all);
+    catalog_each_used_repo(b->catalog, "Octo", add_repo, &octo);
+    catalog_each_used_repo(b->catalog, "oct", add_repo, &none);
+    assert_int_equal(all.count, 3);
+    assert_int_equal(octo.count, 2);
+    assert_int_equal(none.count, 0);
+}
+
+/* Law 7. */
+static void what_is_used_is_bounded(void **state)
+{
+    struct catalog_bench *b = *state;
+    struct list_of_ids jobs = {.count = 0}, repos = {.count = 0};
+    struct repo_name name = {"octo", ""};
+
+    for (uint64_t job = 1; job <= 4500; job++)
+        catalog_note_used(b->catalog, &bench_repo, job);
+    catalog_each_used_job(b->catalog, &bench_repo, add_id, &jobs);
+    assert_int_equal(jobs.count, USED_JOBS_MAX);
+    assert_true(jobs.ids[USED_JOBS_MAX - 1] == 4500);
+    for (unsigned i = 0; i < 1500; i++) {
+        snprintf(name.repo, sizeof(name.repo), "r%u", i);
+        catalog_note_used(b->catalog, &name, 1);
+    }
+    catalog_each_used_repo(b->catalog, NULL, add_repo, &repos);
+    assert_int_equal(repos.count, USED_REPOS_MAX);
+}
+
+#define WITH_BENCH(test)                                                                           \
+    cmocka_unit_test_setup_teardown(test, catalog_bench_setup, catalog_bench_teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        WITH_BENCH(jobs_of_any_listing_are_found),
+        WITH_BENCH(job_learnt_beside_the_way_is_not_asked),
+        WITH_BENCH(json_of_a_job_is_the_same_whichever_way_it_came),
+        WITH_BENCH(garbage_beside_the_way_is_ignored),
+        WITH_BENCH(running_job_learnt_is_asked_again_when_it_is_old),
+        WITH_BENCH(job_learnt_while_it_is_asked),
+        WITH_BENCH(what_comes_from_disk_is_no_news),
+        WITH_BENCH(facts_that_are_held_stay),
+        WITH_BENCH(used_jobs_are_told_latest_last),
+        WITH_BENCH(used_repositories_are_told_by_owner),
+        WITH_BENCH(what_is_used_is_bounded),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
