@@ -11,18 +11,9 @@
 #include <unistd.h>
 
 #define FAULT_MS 1000 /* a failed page is not asked for again before */
+#define MARK_MAX 8    /* pages marked at once */
 
 /* --- room --- */
-
-static bool page_is_here(struct log *log, uint64_t page)
-{
-    bool here;
-
-    pthread_mutex_lock(&log->cache->lock);
-    here = pages_get(&log->pages, page) == PAGE_HERE;
-    pthread_mutex_unlock(&log->cache->lock);
-    return here;
-}
 
 /* Whether bytes that end at `end` leave this page half filled. */
 static bool ends_within(uint64_t end, uint64_t page)
@@ -156,23 +147,30 @@ static int write_all(int fd, const char *data, size_t len, uint64_t offset)
     return 0;
 }
 
+/* How much of [offset, offset + len) lies in pages that are like its first, here or not here. */
+static size_t like_the_first(struct log *log, uint64_t offset, size_t len, bool *ret_here)
+{
+    uint64_t page = offset >> PAGE_SHIFT, end = pages_for(offset + len);
+    bool here;
+
+    pthread_mutex_lock(&log->cache->lock);
+    here = pages_get(&log->pages, page) == PAGE_HERE;
+    while (++page < end && (pages_get(&log->pages, page) == PAGE_HERE) == here)
+        ;
+    pthread_mutex_unlock(&log->cache->lock);
+    *ret_here = here;
+    return page < end ? (size_t)((page << PAGE_SHIFT) - offset) : len;
+}
+
 /* Writes what is not here yet: a range fetched twice must not touch pages that readers see. */
 static int write_missing(struct fetch *f, uint64_t offset, const char *data, size_t len)
 {
     struct log *log = f->log;
 
     while (len > 0) {
-        uint64_t page = offset >> PAGE_SHIFT;
-        size_t part = (size_t)(PAGE_SIZE - (offset & (PAGE_SIZE - 1)));
-        int rc = 0;
-        while (part < len && page_is_here(log, page) == page_is_here(log, page + 1)) {
-            page++;
-            part += PAGE_SIZE;
-        }
-        if (part > len)
-            part = len;
-        if (!page_is_here(log, page))
-            rc = write_all(log->backing->file.fd, data, part, offset);
+        bool here;
+        size_t part = like_the_first(log, offset, len, &here);
+        int rc = here ? 0 : write_all(log->backing->file.fd, data, part, offset);
         if (rc)
             return rc;
         data += part;
@@ -191,31 +189,50 @@ static void finish_page(struct log *log, uint64_t page, uint64_t sum)
         pages_set_here(&log->pages, page, sum);
 }
 
-/* Takes the bytes into the checksums; pages that they complete are here. */
+/* Takes bytes into the checksums, up to MARK_MAX ended pages; how many bytes. */
+static size_t hash_pages(struct fetch *f, uint64_t offset, const char *data, size_t len,
+                         uint64_t sums[MARK_MAX], unsigned *ret_count)
+{
+    size_t done = 0;
+    unsigned n = 0;
+
+    while (done < len && n < MARK_MAX) {
+        size_t part = (size_t)(PAGE_SIZE - ((offset + done) & (PAGE_SIZE - 1)));
+        if (part > len - done)
+            part = len - done;
+        store_hasher_update(&f->hasher, data + done, part);
+        done += part;
+        if (((offset + done) & (PAGE_SIZE - 1)) == 0) {
+            sums[n++] = store_hasher_digest(&f->hasher);
+            store_hasher_init(&f->hasher);
+        }
+    }
+    *ret_count = n;
+    return done;
+}
+
+/* Takes the written bytes into the checksums; pages that they complete are here. */
 static void mark_pages(struct fetch *f, uint64_t offset, const char *data, size_t len)
 {
     struct log *log = f->log;
     struct cache *c = log->cache;
 
     while (len > 0) {
-        uint64_t page = offset >> PAGE_SHIFT;
-        size_t part = (size_t)(PAGE_SIZE - (offset & (PAGE_SIZE - 1)));
-        bool ends;
-        if (part > len)
-            part = len;
-        store_hasher_update(&f->hasher, data, part);
+        uint64_t sums[MARK_MAX], page = offset >> PAGE_SHIFT;
+        unsigned count;
+        size_t part = hash_pages(f, offset, data, len, sums, &count);
         data += part;
         offset += part;
         len -= part;
         pthread_mutex_lock(&c->lock);
         f->written_to = offset;
-        ends = (offset & (PAGE_SIZE - 1)) == 0 ||
-               (log->phase == LOG_KNOWN && log->meta.final && offset == log->meta.size);
-        if (ends)
-            finish_page(log, page, store_hasher_digest(&f->hasher));
+        c->stats.bytes_received += part;
+        for (unsigned i = 0; i < count; i++)
+            finish_page(log, page + i, sums[i]);
+        if ((offset & (PAGE_SIZE - 1)) != 0 && log->phase == LOG_KNOWN && log->meta.final &&
+            offset == log->meta.size)
+            finish_page(log, offset >> PAGE_SHIFT, store_hasher_digest(&f->hasher));
         pthread_mutex_unlock(&c->lock);
-        if (ends)
-            store_hasher_init(&f->hasher);
     }
 }
 
@@ -236,21 +253,23 @@ static int write_elsewhere(struct fetch *f, uint64_t offset, const char *data, s
 /* A stream whose length nobody has told needs room as it comes; else there is some, or will be. */
 static int make_room(struct log *log, uint64_t from, uint64_t to)
 {
-    int rc = ensure_backing(log);
-    bool is_known;
+    bool is_known, has_backing;
+    int rc = 0;
 
-    if (rc)
-        return rc;
     pthread_mutex_lock(&log->cache->lock);
     is_known = log->phase == LOG_KNOWN;
+    has_backing = log->backing != NULL;
     pthread_mutex_unlock(&log->cache->lock);
+    if (!has_backing)
+        rc = ensure_backing(log);
+    if (rc)
+        return rc;
     return is_known || to <= log->backing->file.end ? 0 : fill_reserve(log, from, to);
 }
 
 void fill_write(struct fetch *f, uint64_t offset, const char *data, size_t len)
 {
     struct log *log = f->log;
-    struct cache *c = log->cache;
     uint64_t before = f->written_to;
 
     if (f->write_err)
@@ -264,9 +283,6 @@ void fill_write(struct fetch *f, uint64_t offset, const char *data, size_t len)
     if (f->write_err)
         return;
     mark_pages(f, offset, data, len);
-    pthread_mutex_lock(&c->lock);
-    c->stats.bytes_received += len;
-    pthread_mutex_unlock(&c->lock);
     pending_wake(&log->wait, before >> PAGE_SHIFT, (f->written_to - 1) >> PAGE_SHIFT, 0);
 }
 
