@@ -10,10 +10,14 @@ static int on_bytes(struct source_bytes *b, uint64_t offset, const void *data, s
 {
     struct fetch *f = list_entry(b, struct fetch, b);
     struct cache *c = f->log->cache;
+    int64_t now_ms;
 
     if (!writer_put(c->writer, f, offset, data, len))
         return SOURCE_FULL;
-    pending_touch(&f->log->wait, c->config.now_ms());
+    now_ms = c->config.now_ms();
+    if (now_ms != f->touched_ms) /* pieces come by the dozen in a millisecond */
+        pending_touch(&f->log->wait, now_ms);
+    f->touched_ms = now_ms;
     return SOURCE_TAKEN;
 }
 

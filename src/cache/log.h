@@ -96,6 +96,7 @@ struct fetch {
     /* writer */
     struct store_hasher hasher; /* of the page that written_to is in */
     int write_err;
+    int64_t touched_ms; /* net; when bytes last came */
     /* net, then writer */
     struct list in_ended;
     uint64_t ended_at; /* the ring's position when the last byte had been put */
