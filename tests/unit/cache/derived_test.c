@@ -1,0 +1,91 @@
+/* Logs made of logs: kept and read like any other, but they come from their maker. */
+#include "cache/cache_bench.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#define JOB UINT64_C(5)
+#define DERIVED (CACHE_DERIVED | JOB)
+
+static void derived_log_comes_from_its_maker_and_is_kept(void **state)
+{
+    struct cache_bench *b = *state;
+    struct fake_source maker;
+    struct log_reader r;
+    struct log_stat stat;
+    struct guest g;
+    struct log *log;
+
+    guest_init(&g);
+    fake_source_init(&maker);
+    fake_add(&maker, DERIVED, 300001)->has_no_range = true;
+    cache_set_maker(b->cache, &maker.source);
+    log = cache_hold(b->cache, DERIVED);
+    assert_int_equal(bench_try_stat(log, &g, &stat), PENDING_PARKED);
+    fake_serve(fake_take_want(&maker));
+    assert_int_equal(guest_wait(&g), 0);
+    bench_settle(b, 0);
+    assert_int_equal(bench_try_stat(log, &g, &stat), 0);
+    assert_int_equal(stat.size, 300001);
+    log_open(log, &r);
+    assert_int_equal(bench_read(&r, DERIVED, 0, 300001), 0);
+    log_close(&r);
+    log_release(log);
+    bench_settle(b, 0);
+    fake_turn(&maker);
+    assert_int_equal(b->fake.logs_created, 0);
+
+    cache_bench_remount(b);
+    log = cache_hold(b->cache, DERIVED);
+    assert_int_equal(bench_stat(log, &stat), 0);
+    log_open(log, &r);
+    assert_int_equal(bench_read(&r, DERIVED, 0, 300001), 0);
+    log_close(&r);
+    assert_int_equal(maker.bytes_wanted, 1);
+    fake_source_finish(&maker);
+
+    /* Another name is proven by the job itself (S14). */
+    assert_int_equal(log_get_stat(log, &bench_other, &bench_no_hint, &g.waiter, &stat),
+                     PENDING_PARKED);
+    {
+        struct fake_facts *q = fake_take_facts(&b->fake);
+        assert_true(q->f->id == JOB);
+        fake_answer(&b->fake, q, "{}", "", 0);
+    }
+    assert_int_equal(guest_wait(&g), 0);
+    guest_finish(&g);
+    log_release(log);
+}
+
+static void job_and_its_derived_log_are_two(void **state)
+{
+    struct cache_bench *b = *state;
+    struct log *log;
+    struct log *derived = cache_hold(b->cache, DERIVED);
+    struct log_stat stat;
+
+    fake_add(&b->fake, JOB, 77);
+    log = bench_know(b, JOB);
+    assert_ptr_not_equal(log, derived);
+    assert_int_equal(log_find_stat(derived, &bench_name, NULL, &stat), -EAGAIN);
+    assert_int_equal(log_find_stat(log, &bench_name, NULL, &stat), 0);
+    log_release(log);
+    log_release(derived);
+}
+
+#define WITH_BENCH(test)                                                                           \
+    cmocka_unit_test_setup_teardown(test, cache_bench_setup, cache_bench_teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        WITH_BENCH(derived_log_comes_from_its_maker_and_is_kept),
+        WITH_BENCH(job_and_its_derived_log_are_two),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
