@@ -122,7 +122,8 @@ def test_r7_redirects_that_are_not_followed(github, mount):
            "http://{host}:0{path}", "http://{host}\\@127.0.0.1{path}", "http:///x",
            "http://127.0.0.2:%s:%s{path}" % (port, port), "http://[::1%25lo]/x",
            "http://" + "a" * 300 + "/x", "http://127.0.0.2:%s/" % port + "x" * 40_000,
-           "http://a\tb/", "HTTP//{host}{path}", "data:text/plain,hello", "//{host}{path}", "unix:///tmp/x")
+           "http://a\tb/", "HTTP//{host}{path}", "data:text/plain,hello", "//{host}{path}",
+           "unix:///tmp/x")
     faults = {value[:60]: {"hop": "api", "kind": "location", "value": value, "times": -1}
               for value in bad}
     jobs = faulty_jobs(github, faults, SIZE)
