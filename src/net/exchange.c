@@ -149,9 +149,15 @@ static void fill_slots(struct net *net)
 static void explain(struct net *net, struct net_transfer *t, CURLcode result, int err)
 {
     const char *words = t->error[0] ? t->error : curl_easy_strerror(result);
+    long refused = net_transfer_refused_tunnel(t);
     struct net_url url;
 
-    if (result != CURLE_OK && t->verdict == 0 && net_url_parse(t->request->url, &url) == 0)
+    if (result == CURLE_OK || t->verdict < 0 || net_url_parse(t->request->url, &url) < 0)
+        return;
+    if (refused)
+        diag_say(net->config.diag, DIAG_WARNING, "%s: the proxy refused a tunnel to it: status %ld",
+                 url.host, refused);
+    else
         diag_say(net->config.diag, err == -EPROTO ? DIAG_WARNING : DIAG_DEBUG, "%s: %s", url.host,
                  words);
 }

@@ -363,8 +363,19 @@ static int errno_of_connect(CURL *easy)
     }
 }
 
+long net_transfer_refused_tunnel(const struct net_transfer *t)
+{
+    long status = 0;
+
+    curl_easy_getinfo(t->easy, CURLINFO_HTTP_CONNECTCODE, &status);
+    return status >= 300 ? status : 0;
+}
+
 static int errno_of_curl(const struct net_transfer *t, CURLcode result)
 {
+    /* To curl it is an answer that cannot be read, to the reader a host that cannot be reached. */
+    if (result != CURLE_OK && net_transfer_refused_tunnel(t))
+        return -ECONNREFUSED;
     switch (result) {
     case CURLE_OK: return 0;
     case CURLE_COULDNT_RESOLVE_HOST:

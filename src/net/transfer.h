@@ -39,6 +39,9 @@ int net_transfer_prepare(struct net_transfer *t, const struct net_config *config
 /* The request's error, 0 for success, now that curl says it is over. */
 int net_transfer_outcome(struct net_transfer *t, CURLcode result);
 
+/* The status with which a proxy refused to open a tunnel; 0: none did. */
+long net_transfer_refused_tunnel(const struct net_transfer *t);
+
 /* Forgets the exchange; the handle can be prepared again. Not while curl has it. */
 void net_transfer_clear(struct net_transfer *t);
 
