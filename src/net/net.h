@@ -39,7 +39,7 @@ struct net_config {
     unsigned connections; /* transfers at once, 1..100 */
     unsigned timeout_s;   /* for connecting, and for moving less than 1 KiB/s; at least 1 */
     const char *user_agent;
-    const char *ca_file;  /* NULL: curl's own */
+    const char *ca_file;  /* the only authorities that are trusted; NULL: curl's own */
     const char *proxy;    /* NULL: none. The environment is never read by this room */
     const char *no_proxy; /* NULL: none. Names (with all below them), addresses, networks or "*" */
     bool allow_http;      /* plain http besides https */
