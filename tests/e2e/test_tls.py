@@ -8,7 +8,7 @@ from conftest import Github
 from fake.asking import one_job
 from fake.certificates import Authority
 from faulting import made, outcomes, right
-from mounting import MIB, REPO, fails, out, read_at, traffic, wait_for
+from mounting import BINARY, MIB, REPO, fails, out, read_at, traffic, wait_for
 from proxying import Proxy
 
 API, STORAGE = "127.0.0.1", "127.0.0.2"
@@ -166,6 +166,23 @@ def test_a_ca_file_that_is_not_there(github, mount, folder):
         m.log(one_job(github)).read_bytes()
     assert "nothing.pem" in m.stderr
     assert traffic(github).requests == (0, 0)
+
+
+def test_authorities_are_read_once_and_not_for_each_connection(github, mount, authority, stranger,
+                                                               folder):
+    """The usual ones are 140: read anew each time they cost more than the logs."""
+    file = folder / "ca.pem"
+    file.write_bytes(authority.ca.read_bytes())
+    m = mount(ca_file=file)
+    m.log(one_job(github)).read_bytes()
+    if "OpenSSL" not in out(BINARY, "-V", text=True):
+        pytest.skip("only with OpenSSL does curl keep them")
+    file.write_bytes(stranger.ca.read_bytes())
+    github.drop(hop="api")
+    github.drop(hop="storage")
+    job = one_job(github)
+    assert m.log(job).read_bytes() == made(job, 5050)
+    assert handshakes(github, "api")["good"] == handshakes(github, "storage")["good"] == 2
 
 
 def test_an_unknown_authority_is_told_and_remembered_for_five_seconds(github, mount, stranger,
@@ -347,6 +364,18 @@ def test_a_proxy_that_refuses(github, mount, status):
     said = [line for line in m.stderr.splitlines() if API in line]
     assert any("proxy" in line.lower() and str(status) in line for line in said), m.stderr
     assert traffic(github).requests == (0, 0)
+
+
+def test_ca_file_is_for_an_https_proxy_too(github, mount, stranger):
+    """The server stands in for one; it has no tunnels to offer."""
+    m = mount(proxy=github.root)
+    with fails("ECONNREFUSED"):
+        m.log(one_job(github)).read_bytes()
+    assert "tunnel" in m.stderr
+    m = mount(proxy=github.root, ca_file=stranger.ca)
+    with fails("EPROTO"):
+        m.log(one_job(github)).read_bytes()
+    assert "certificate" in m.stderr
 
 
 def test_a_proxy_that_is_not_there(github, mount):
