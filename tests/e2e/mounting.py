@@ -86,6 +86,15 @@ def unmount(path, lazy=False):
     return subprocess.run(words, capture_output=True, text=True, timeout=30)
 
 
+def answers(path):
+    """Whether somebody is behind this mount; the kernel cannot answer this from memory."""
+    try:
+        os.statvfs(path)
+        return True
+    except OSError:
+        return False
+
+
 def abort_connection(path):
     """Let the kernel end everything that waits for this mount."""
     found = mounted(path)
@@ -174,7 +183,7 @@ class Mount:
                                             stdin=subprocess.DEVNULL, stdout=out, stderr=err)
         self.pid = self.process.pid
         end = time.monotonic() + 10 * SLOW
-        while not mounted(self.path) or (dead and not there(self.path)):
+        while not mounted(self.path) or (dead and not answers(self.path)):
             if self.process.poll() is not None:
                 self.ended = True
                 raise MountFailed(self.process.returncode, self.stdout, self.stderr)
@@ -182,7 +191,12 @@ class Mount:
                 self.kill()
                 raise MountFailed("none: not mounted in time", self.stdout, self.stderr)
             time.sleep(0.005)
-        subprocess.run(["stat", str(self.path)], check=True, capture_output=True, timeout=10 * SLOW)
+        # In a process of its own, because what does not answer would hang this one.
+        done = subprocess.run(["stat", "-f", str(self.path)], capture_output=True,
+                              timeout=10 * SLOW)
+        if done.returncode:
+            self.kill()
+            raise MountFailed("none: mounted and gone", self.stdout, self.stderr)
         return self
 
     # --- paths ---

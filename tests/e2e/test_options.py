@@ -20,13 +20,21 @@ def made(job, size):
     return fake.content.content(job, 0, size)
 
 
-def call(folder, *arguments, **env):
-    """The binary, run until it ends (or goes to the background)."""
+def call(folder, *arguments, pipes=False, **env):
+    """The binary, run until it ends (or goes to the background). Its output goes to files, which
+    nobody waits for, unless told otherwise."""
     home = folder / "home"
     home.mkdir(exist_ok=True)
-    return subprocess.run(command(*arguments), env=clean_environment(home, **env), text=True,
-                          cwd=folder, stdin=subprocess.DEVNULL, capture_output=True,
-                          timeout=20 * SLOW)
+    how = {"env": clean_environment(home, **env), "cwd": folder, "stdin": subprocess.DEVNULL,
+           "timeout": 20 * SLOW, "text": True}
+    if pipes:
+        return subprocess.run(command(*arguments), capture_output=True, **how)
+    with open(folder / "said", "w+") as said, open(folder / "errors", "w+") as errors:
+        done = subprocess.run(command(*arguments), stdout=said, stderr=errors, **how)
+        said.seek(0)
+        errors.seek(0)
+        done.stdout, done.stderr = said.read(), errors.read()
+    return done
 
 
 def refused(done, *words):
@@ -160,9 +168,9 @@ def test_a_dead_mount_of_ours_is_replaced(github, mount, folder, waiting):
 
 # --- background ----------------------------------------------------------------------------------
 
-def background(github, folder, point, *arguments, **options):
-    options = {"api_url": github.api, "cache_dir": folder / "cache", **options}
-    return call(folder, *option_words(options), *arguments, point, GH_ENTERPRISE_TOKEN=github.token)
+def background(github, folder, point, pipes=False):
+    words = option_words({"api_url": github.api, "cache_dir": folder / "cache"})
+    return call(folder, *words, point, pipes=pipes, GH_ENTERPRISE_TOKEN=github.token)
 
 
 def finish(point):
@@ -182,7 +190,8 @@ def test_background(github, folder, fuse, point):
     for fd in (0, 1, 2):
         assert os.readlink("/proc/%d/fd/%d" % (pid, fd)) == "/dev/null"
     assert os.getsid(pid) == pid or os.getpgid(pid) != os.getpgid(0)
-    assert github.token.encode() not in pathlib.Path("/proc/%d/environ" % pid).read_bytes()
+    if not WRAP:                    # of valgrind's own start nothing can be erased
+        assert github.token.encode() not in pathlib.Path("/proc/%d/environ" % pid).read_bytes()
     finish(point)
     assert github.counters()["token_leaks"] == 0
 
@@ -229,10 +238,11 @@ def test_background_ended_by_sigterm(github, folder, fuse, point):
     assert not mounted(point)
 
 
+@pytest.mark.skipif(bool(WRAP), reason="valgrind holds them")
 def test_background_does_not_hold_the_callers_pipes(github, folder, fuse, point):
     """A script that reads the command's output to its end is not kept waiting."""
     started = time.monotonic()
-    assert background(github, folder, point).returncode == 0
+    assert background(github, folder, point, pipes=True).returncode == 0
     assert time.monotonic() - started < 5 * SLOW
     finish(point)
 

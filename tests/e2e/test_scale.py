@@ -43,6 +43,7 @@ def test_a_hundred_processes_open_the_same_cold_log_at_once(github, mount):
         assert status_of(m.pid, "Threads") <= THREADS
 
 
+@pytest.mark.slow
 def test_fifty_processes_read_a_cold_log_of_20_mib_at_once(github, mount):
     job = one_job(github, size=20 * MIB)
     m = mount()
@@ -85,6 +86,7 @@ def threads_all(count, work):
     return all_of_them, results
 
 
+@pytest.mark.slow
 @pytest.mark.limit(120)
 def test_eight_hundred_readers_of_eight_hundred_cold_logs(github, mount):
     jobs = bulk(github, 40, 20_000)
@@ -103,6 +105,7 @@ def test_eight_hundred_readers_of_eight_hundred_cold_logs(github, mount):
     check_memory(m)
 
 
+@pytest.mark.slow
 @pytest.mark.limit(120)
 def test_a_cached_read_while_eight_hundred_others_wait(github, mount):
     job = one_job(github, size=2 * MIB)
@@ -160,6 +163,7 @@ def giant(github):
     return one_job(github, size=GIB)
 
 
+@pytest.mark.slow
 @pytest.mark.limit(180)
 def test_a_log_of_1_gib(github, mount, giant):
     """The first byte long before the last, all bytes right, and little memory."""
@@ -242,6 +246,7 @@ def test_two_readers_at_both_ends(github, mount, giant):
         assert reader.poll() is None
 
 
+@pytest.mark.slow
 @pytest.mark.limit(120)
 def test_sixty_four_readers_of_cold_logs_of_4_mib(github, mount):
     jobs = [one_job(github, size=4 * MIB) for _ in range(64)]

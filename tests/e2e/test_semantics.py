@@ -109,6 +109,20 @@ def test_s3_further_ranges(github, mount, size):
     assert seen.bytes == size, "bytes were fetched twice"
 
 
+def test_s3_further_ranges_of_a_log_read_backwards(github, mount):
+    """As tac and some copies of mapped memory do."""
+    size = 12 * MIB
+    job = one_job(github, size=size)
+    log = mount().log(job)
+    with open(log, "rb", buffering=0) as file:
+        for at in range(size - 64 * 1024, -1, -64 * 1024):
+            assert os.pread(file.fileno(), 64 * 1024, at) == \
+                fake.content.content(job, at, 64 * 1024)
+    seen = traffic(github)
+    assert seen.storage <= 1 + -(-(size - MIB) // (4 * MIB))
+    assert seen.bytes == size
+
+
 @pytest.mark.parametrize("form,asked", (("block", 1), ("append-sealed", 1), ("append", 2),
                                         ("legacy", 2)))
 def test_s3_the_status_is_asked_only_where_storage_does_not_tell(github, mount, form, asked):
