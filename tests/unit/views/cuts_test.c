@@ -1,0 +1,189 @@
+/* Tables of where steps begin: what they are keyed by, and what of the store's is believed. */
+#include "views/cuts.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "store/scratch.h"
+
+#define TEXT 4711
+#define DIGEST 99
+#define KEY "cuts/0000000000001267/0000000000000063"
+
+static struct facts_step steps[3];
+static const struct facts_job job = {.id = 7, .steps = steps, .step_count = 3};
+
+static int setup(void **state)
+{
+    for (uint32_t i = 0; i < 3; i++)
+        steps[i] = (struct facts_step){.number = i + 1,
+                                       .name = (char *)(uintptr_t) "name",
+                                       .conclusion = FACTS_SUCCESS,
+                                       .started_ms = 1000 * i,
+                                       .completed_ms = 1000 * i + 999};
+    return scratch_setup(state);
+}
+
+/* Each thing that decides about the cut decides about the digest. */
+static void the_digest_is_of_what_decides(void **state)
+{
+    uint64_t before = cuts_digest(&job);
+    struct facts_job shorter = job;
+
+    (void)state;
+    assert_true(cuts_digest(&job) == before);
+    steps[1].number = 9;
+    assert_false(cuts_digest(&job) == before);
+    steps[1].number = 2;
+    steps[1].name = (char *)(uintptr_t) "other";
+    assert_false(cuts_digest(&job) == before);
+    steps[1].name = (char *)(uintptr_t) "name";
+    steps[1].conclusion = FACTS_SKIPPED;
+    assert_false(cuts_digest(&job) == before);
+    steps[1].conclusion = FACTS_SUCCESS;
+    steps[2].started_ms++;
+    assert_false(cuts_digest(&job) == before);
+    steps[2].started_ms--;
+    steps[2].completed_ms = FACTS_NO_TIME;
+    assert_false(cuts_digest(&job) == before);
+    steps[2].completed_ms = 2999;
+    shorter.step_count = 2;
+    assert_false(cuts_digest(&shorter) == before);
+    assert_true(cuts_digest(&job) == before);
+}
+
+/* "ab" + "c" is not "a" + "bc". */
+static void names_do_not_run_into_each_other(void **state)
+{
+    uint64_t before;
+
+    (void)state;
+    steps[1].started_ms = steps[0].started_ms = 0;
+    steps[0].name = (char *)(uintptr_t) "ab";
+    steps[1].name = (char *)(uintptr_t) "c";
+    before = cuts_digest(&job);
+    steps[0].name = (char *)(uintptr_t) "a";
+    steps[1].name = (char *)(uintptr_t) "bc";
+    assert_false(cuts_digest(&job) == before);
+}
+
+static void steps_in_the_cutter_s_terms(void **state)
+{
+    struct text_step *told;
+
+    (void)state;
+    steps[1].conclusion = FACTS_SKIPPED;
+    steps[2].started_ms = steps[2].completed_ms = FACTS_NO_TIME;
+    told = cuts_steps(&job);
+    assert_int_equal(told[0].number, 1);
+    assert_false(told[0].skipped);
+    assert_int_equal(told[0].completed_ms, 999);
+    assert_string_equal(told[0].name, "name");
+    assert_true(told[1].skipped);
+    assert_true(told[2].started_ms == TEXT_TIME_UNKNOWN);
+    assert_true(told[2].completed_ms == TEXT_TIME_UNKNOWN);
+    free(told);
+}
+
+static struct cuts_table *table(void)
+{
+    struct cuts_table *t = cuts_create(TEXT, DIGEST, 3);
+
+    t->ranges[0] = (struct text_range){true, 0, 10};
+    t->ranges[2] = (struct text_range){true, 10, 30};
+    return t;
+}
+
+static void what_is_saved_is_loaded(void **state)
+{
+    struct store *s = scratch_store(*state, 1 << 20);
+    struct cuts_table *t = table(), *back = NULL;
+
+    assert_int_equal(cuts_load(s, TEXT, DIGEST, 3, 30, &back), -ENOENT);
+    assert_int_equal(cuts_save(s, t), 0);
+    assert_int_equal(cuts_load(s, TEXT, DIGEST, 3, 30, &back), 0);
+    assert_int_equal(back->count, 3);
+    assert_int_equal(back->text, TEXT);
+    assert_int_equal(back->digest, DIGEST);
+    assert_memory_equal(back->ranges, t->ranges, 3 * sizeof(t->ranges[0]));
+    free(back);
+    back = NULL;
+    assert_int_equal(cuts_load(s, TEXT + 1, DIGEST, 3, 30, &back), -ENOENT);
+    assert_int_equal(cuts_load(s, TEXT, DIGEST + 1, 3, 30, &back), -ENOENT);
+    assert_int_equal(cuts_load(s, TEXT, DIGEST, 2, 30, &back), -ENOENT);
+    assert_null(back);
+    free(t);
+    store_destroy(s);
+}
+
+static void refused(struct store *s, uint64_t size)
+{
+    struct cuts_table *back = NULL;
+
+    assert_int_equal(cuts_load(s, TEXT, DIGEST, 3, size, &back), -ENOENT);
+    assert_null(back);
+}
+
+/* A text of another size, ranges that end before they begin. */
+static void ranges_that_are_not_of_this_text_are_not_believed(void **state)
+{
+    struct store *s = scratch_store(*state, 1 << 20);
+    struct cuts_table *t = table();
+
+    assert_int_equal(cuts_save(s, t), 0);
+    refused(s, 29);
+    t->ranges[2] = (struct text_range){true, 20, 10};
+    assert_int_equal(cuts_save(s, t), 0);
+    refused(s, 30);
+    free(t);
+    store_destroy(s);
+}
+
+static void damaged_records_are_not_believed(void **state)
+{
+    struct store *s = scratch_store(*state, 1 << 20);
+    struct cuts_table *t = table();
+    unsigned char *data;
+    void *got;
+    size_t len;
+
+    assert_int_equal(cuts_save(s, t), 0);
+    assert_int_equal(store_get_record(s, KEY, &got, &len), 0);
+    data = got;
+    for (size_t at = 0; at < 32; at++) {
+        data[at] ^= 1;
+        assert_int_equal(store_put_record(s, KEY, data, len), 0);
+        refused(s, 30);
+        data[at] ^= 1;
+    }
+    for (size_t cut = 0; cut < len; cut += 7) {
+        assert_int_equal(store_put_record(s, KEY, data, cut), 0);
+        refused(s, 30);
+    }
+    free(got);
+    free(t);
+    store_destroy(s);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, scratch_teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(the_digest_is_of_what_decides),
+        TEST(names_do_not_run_into_each_other),
+        TEST(steps_in_the_cutter_s_terms),
+        TEST(what_is_saved_is_loaded),
+        TEST(ranges_that_are_not_of_this_text_are_not_believed),
+        TEST(damaged_records_are_not_believed),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
