@@ -4,7 +4,7 @@
         job = one_job(github, size=5050)
         m = mount(deadline=5, offline=True)     # options: names of -o, True for those without value
         m.log(job).read_bytes()                 # m.path, m.log(job), m.json(job), m.folder(job)
-        m.stop()                                # unmount, end, checks; otherwise done after the test
+        m.stop()                                # unmount, end, checks; else after the test
         mount(cache=m.cache)                    # another mount over the same cache directory
 
 Environment: GHLOGFS_BIN (the binary), GHLOGFS_WRAP (words before it, such as "valgrind -q"),

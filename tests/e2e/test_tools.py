@@ -42,9 +42,9 @@ class Cold:
         self.data = self.plain.read_bytes()
 
     def check_requests(self):
-        """S3: two requests up to 1 MiB; beyond, at most one for each further 4 MiB. The refusal that
-        tells an empty log does not show that it is final: the job's status is asked, and the end
-        of the log once more (S8)."""
+        """S3: two requests up to 1 MiB; beyond, at most one for each further 4 MiB. The refusal
+        that tells an empty log does not show that it is final: the job's status is asked, and the
+        end of the log once more (S8)."""
         seen = traffic(self.github)
         if not self.size:
             assert seen.api <= 2 and seen.storage <= 2
@@ -325,7 +325,8 @@ def test_recursive_grep_of_job_folders(github, four, words):
     only = ["--include=log"] if words[0] == "grep" else ["-g", "log"]
     done = run(*words, *only, *[base / str(job) for job in jobs])
     assert done.stderr == b""
-    assert _relative(base, done.stdout) == _relative(tree, out(*words, *[tree / str(j) for j in jobs]))
+    plain = out(*words, *[tree / str(job) for job in jobs])
+    assert _relative(base, done.stdout) == _relative(tree, plain)
     seen = traffic(github)
     assert seen.storage <= 6, "a log was fetched twice"
     assert seen.api <= 2 * len(jobs), "more than the log and the listing of each job"

@@ -232,7 +232,7 @@ def test_r6_neither_do_folders_names_and_df(github, mount):
     job, cache = cached(github, mount)
     m = mount(cache=cache)
     with many_waiting(github, m):
-        timed(2, lambda: run("df", m.path))
+        timed(2, lambda: run("df", m.path, timeout=5))
         timed(2, lambda: os.statvfs(m.log(job)))
         timed(2, m.folder(job).stat)
         timed(2, lambda: (m.repo("a/b") / "jobs" / "17").stat())
@@ -248,7 +248,7 @@ def test_r6_nor_while_the_api_says_nothing(github, mount):
     with ended([spawn("cat", m.log(other)) for other in others]):
         wait_active(github, 30, "api")
         assert timed(2, m.log(job).read_bytes) == made(job, 300_000)
-        timed(2, lambda: run("df", m.path))
+        timed(2, lambda: run("df", m.path, timeout=5))
 
 
 def test_r6_what_is_here_of_a_log_is_read_while_the_rest_is_waited_for(github, mount):
