@@ -51,7 +51,7 @@ static void on_page(struct source_facts *facts, const struct source_answer *answ
         snprintf(ask->etag, sizeof(ask->etag), "%s", answer->etag ? answer->etag : "");
         if (!answer->not_modified) {
             ask->body = malloc(answer->len + 1);
-            if (ask->body)
+            if (ask->body && answer->len)
                 memcpy(ask->body, answer->body, answer->len);
             ask->len = answer->len;
         }
