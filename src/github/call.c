@@ -189,6 +189,18 @@ static int64_t retry_after_ms(const struct call *c)
     return after_s * 1000;
 }
 
+/* The server's own words, but for those that say the token back (R7). */
+static void quote(const struct call *c, struct parse_error *ret_said)
+{
+    const struct token_line *line = c->core->token.line;
+    const char *body = c->body ? c->body : "";
+
+    parse_error_message(body, c->len, ret_said);
+    if (token_is_in(line, body, c->len) ||
+        token_is_in(line, ret_said->message, strlen(ret_said->message)))
+        ret_said->message[0] = '\0';
+}
+
 /* Says what the errno cannot. */
 static void complain(struct call *c, const struct failure_event *event,
                      const struct source_failure *failure)
@@ -203,7 +215,7 @@ static void complain(struct call *c, const struct failure_event *event,
         core_say(c->core, "API", &c->core->base_at, failure_word(event->err));
         return;
     }
-    parse_error_message(c->body ? c->body : "", c->len, &said);
+    quote(c, &said);
     if (failure->reason == SOURCE_FORBIDDEN)
         hint = c->core->token.line
                    ? " (the token needs to be valid and to have the right to read Actions)"

@@ -54,6 +54,13 @@ void token_line_unref(struct token_line *line)
     free(line);
 }
 
+bool token_is_in(const struct token_line *line, const char *text, size_t len)
+{
+    size_t at = sizeof(prefix) - 1;
+
+    return line && memmem(text, len, line->text + at, line->size - 1 - at);
+}
+
 static void tell_all(struct token *t, bool renewed)
 {
     struct list waiters;

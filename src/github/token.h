@@ -40,6 +40,9 @@ int token_make_line(const char *token, struct token_line **ret_line);
 struct token_line *token_line_ref(struct token_line *line);
 void token_line_unref(struct token_line *line);
 
+/* Whether the text repeats the token; never without one. */
+bool token_is_in(const struct token_line *line, const char *text, size_t len);
+
 void token_init(struct token *t, struct net *net, struct token_line *line,
                 void (*reread)(void *who), void *who);
 void token_finish(struct token *t);
