@@ -103,12 +103,21 @@ int groups_list_failed(struct views *v, const struct place *dir, struct waiter *
 
 /* --- branches --- */
 
-/* What cannot be a part's name; one of digits only would be taken for a run. */
+/* Makes safe what stands in front of a part or is one: none begins with a dot, as git's do not. */
+static void clean_part(const char *given, size_t max, char part[SAFE_NAME_LEN])
+{
+    safe_name_clean(given, max, part);
+    if (part[0] == '.')
+        part[0] = '_';
+}
+
+/* What cannot be a part's name, as none is in git; one of digits only would be taken for a run. */
 static bool is_no_part(const char *part)
 {
+    size_t len = strlen(part);
     uint64_t id;
 
-    return !*part || !strcmp(part, ".") || !strcmp(part, "..") || name_parse_id(part, &id);
+    return !len || name_parse_id(part, &id) || (len >= 5 && !strcmp(part + len - 5, ".lock"));
 }
 
 /* How a run's branch is spelled under branches/: a fork's with its owner in front. Parts are made
@@ -122,7 +131,7 @@ static void spell_branch(const struct facts_run *run, const struct repo_name *re
 
     ret_path[0] = '\0';
     if (run->head_repo_owner[0] && strcasecmp(run->head_repo_owner, repo->owner) != 0) {
-        safe_name_clean(run->head_repo_owner, NAME_PART_MAX, part);
+        clean_part(run->head_repo_owner, NAME_PART_MAX, part);
         used = (size_t)snprintf(ret_path, BRANCH_LEN, "%s:", part);
     }
     prefix = used;
@@ -130,7 +139,7 @@ static void spell_branch(const struct facts_run *run, const struct repo_name *re
         size_t len = strcspn(from, "/");
         char raw[SAFE_NAME_LEN];
         snprintf(raw, sizeof(raw), "%.*s", (int)len, from);
-        safe_name_clean(raw, SAFE_NAME_LEN - 16 - prefix, part);
+        clean_part(raw, SAFE_NAME_LEN - 16 - prefix, part);
         used += (size_t)snprintf(ret_path + used, BRANCH_LEN - used, "%s%s", part,
                                  is_no_part(part) ? " (branch)" : "");
         from += len;

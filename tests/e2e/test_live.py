@@ -135,7 +135,7 @@ def test_p12_a_job_that_says_nothing(github, mount, folder):
     live = Live(github, mount())
     with Follower(folder, "-s", "0.1", "-c", "+1", "-f", live.log) as tail:
         tail.has(made(live.job, 3 * MIB))
-        time.sleep(11)
+        time.sleep(8)
         seen = traffic(github)
     assert seen.charged <= 3, [entry["path"][-30:] for entry in seen.of("api")]
 
@@ -210,7 +210,7 @@ def test_s8_final_once_and_not_too_early(github, mount):
 def test_readers_of_a_growing_log_see_no_torn_line(github, mount):
     """Whatever moment somebody looks at: a piece of the log from its start, and nothing else."""
     live = Live(github, mount(), size=500_000)
-    end = time.monotonic() + 6
+    end = time.monotonic() + 4
     while time.monotonic() < end:
         live.grow(70_001)
         data = live.log.read_bytes()

@@ -93,7 +93,8 @@ def test_s12_names_of_steps(github, mount, kind):
 
 
 @pytest.mark.parametrize("branch,shown", (
-    ("../x", [".. (branch)", "x"]), ("a/./b", ["a", ". (branch)", "b"]), ("..", [".. (branch)"]),
+    ("../x", ["_.", "x"]), ("a/./b", ["a", "_", "b"]), ("..", ["_."]), (".git", ["_git"]),
+    ("x.lock", ["x.lock (branch)"]),
     ("a\nb", ["a_b"]), ("\x1b]0;x\x07", ["_]0;x_"]), ("5/6", ["5 (branch)", "6 (branch)"]),
     ("x" * 300, ["x" * 240]), ("a//b", ["a", " (branch)", "b"])), ids=repr)
 def test_s12_branches(github, mount, branch, shown):
@@ -112,8 +113,8 @@ def test_s12_owners_of_forks(github, mount):
     rewrite(github, "/actions/runs", lambda body: body["workflow_runs"][0]["head_repository"][
         "owner"].update(login="../../up"))
     top = mount().repo() / "branches"
-    assert listing(top) == ["..∕..∕up:main"]
-    assert listing(top / "..∕..∕up:main") == [str(one)]
+    assert listing(top) == ["_.∕..∕up:main"]
+    assert listing(top / "_.∕..∕up:main") == [str(one)]
 
 
 @pytest.mark.parametrize("path,shown", (("..", ".. (%d)"), ("x/..", ".. (%d)"), ("a\nb", "a_b"),
@@ -315,10 +316,10 @@ def test_repositories_of_impossible_names(github, mount):
     """What could not be looked up is not listed."""
     body = Asker(github)("/user/repos").json
     names = ["..", ".", "a/b", "x.git", "a\nb", "ok", "x" * 101]
-    github.fault("status", hop="api", path="/user/repos", times=-1, status=200,
-                 body=[dict(body[0], name=name, full_name="octo/" + name) for name in names])
-    github.fault("status", hop="api", path="/octo/repos", times=-1, status=200,
-                 body=[dict(body[0], name=name, full_name="octo/" + name) for name in names])
+    for path in ("/user/repos", "/octo/repos"):
+        github.fault("status", hop="api", path=path, times=-1, status=200, body=[
+            dict(body[0], id=5000 + n, name=name, full_name="octo/" + name)
+            for n, name in enumerate(names)])
     m = mount()
     assert listing(m.path) == ["octo"]
     assert listing(m.path / "octo") == ["ok"]

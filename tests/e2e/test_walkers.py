@@ -26,9 +26,7 @@ def five(github):
 # What a command costs on a repository of 5 runs of 2 jobs that nobody has looked at: requests to the
 # API and to storage. RUN is one of the runs, JOB one of its jobs.
 #   1 for the list of runs, 1 for the jobs of each run, 1 for a run that is named itself,
-#   1 API and 1 storage for each log whose size or bytes are needed,
-#   3 for the filters of failed; rg opens .gitignore, .ignore and .rgignore of the owner's directory,
-#   where these would be repositories.
+#   1 API and 1 storage for each log whose size or bytes are needed, 3 for the filters of failed.
 COSTS = {
     "ls .": (1, 0),
     "ls jobs": (6, 0),
@@ -74,8 +72,8 @@ COSTS = {
     "grep -rc NEEDLE runs": (16, 10),
     "grep -rc NEEDLE runs/RUN": (4, 2),
     "grep -rc NEEDLE .": (22, 10),
-    "rg -c NEEDLE jobs": (19, 10),
-    "rg -c NEEDLE runs": (19, 10),
+    "rg -c NEEDLE jobs": (16, 10),
+    "rg -c NEEDLE runs": (16, 10),
     "tar -cf /dev/null jobs": (16, 10),
     "tar -cf - runs/RUN": (4, 2),
     "diff -rq runs/RUN latest/": (7, 4),
