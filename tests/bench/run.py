@@ -8,8 +8,10 @@ files. Ours and the peer take turns (ours, peer, ours, peer, ...), so that noise
 told is the median of each. The cache directory, curl's output and the plain local file lie in one
 folder (--dir, by default under /var/tmp), so on the same file system. Between two rounds, outside
 of what is timed, the files of the round before are deleted (many small ones: put aside) and the
-file system is synced: its dirty pages would slow down the next. Nothing here is asserted: a busy machine makes numbers worse, not
-the program wrong. Environment: GHLOGFS_BIN, the binary (build/release/ghlogfs).
+file system is synced: its dirty pages would slow down the next. Nothing here is asserted: a busy
+machine makes numbers worse, not the program wrong.
+
+Environment: GHLOGFS_BIN, the binary (build/release/ghlogfs).
 """
 import argparse
 import contextlib
@@ -311,8 +313,8 @@ class Bench:
             github.add_repo(REPO)
             github.made = [REPO]
         ids = [github.add_run(REPO, **fields) for _ in range(runs)]
-        return github.ops([{"op": "add_job", "run": run, "name": "job %d" % n,
-                            "log": {"file": str(path)}, "form": "block"} for run in ids for n in range(jobs)])
+        return github.ops([{"op": "add_job", "run": run, "name": "job %d" % n, "form": "block",
+                            "log": {"file": str(path)}} for run in ids for n in range(jobs)])
 
     def turns(self, ours, peer, rounds=None):
         """Medians of ours and peer, taken by turns."""
@@ -619,15 +621,18 @@ def first_line(*words):
         return "not installed"
 
 
+def load():
+    return ", ".join("%.1f" % n for n in os.getloadavg())
+
+
 def facts(folder):
     """What the numbers depend on."""
     model = re.search(r"model name\s*: (.*)", pathlib.Path("/proc/cpuinfo").read_text())
     system = first_line("findmnt", "-n", "-o", "FSTYPE", "-T", str(folder)) or "unknown"
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / GIB
-    load = ", ".join("%.1f" % n for n in os.getloadavg())
     versions = subprocess.run([BINARY, "-V"], capture_output=True, text=True).stdout
     return [("processors", "%d x %s" % (os.cpu_count(), model.group(1) if model else "unknown")),
-            ("memory", "%.0f GiB" % memory), ("load at start", load),
+            ("memory", "%.0f GiB" % memory), ("load at start", load()),
             ("kernel", platform.release()), ("file system", system),
             *(("ghlogfs -V", line) for line in versions.strip().split("\n") if line),
             ("curl", " ".join(first_line("curl", "--version").split()[:2])),
@@ -638,9 +643,9 @@ HEAD = ["", "what", "ours", "peer", "measured", "at least", "aim", "reached"]
 
 
 def markdown(bench, known):
-    words = sys.modules[__name__].__doc__.split("\n\n", 2)[2].strip()
+    words = __doc__.split("\n\n")[2]
     lines = ["# Benchmarks", "", "Written by `tests/bench/run.py`, %d rounds." % bench.rounds, "",
-             words.replace("\n", "\n"), "", "## The machine", "", "| | |", "| --- | --- |"]
+             words, "", "## The machine", "", "| | |", "| --- | --- |"]
     lines += ["| %s | %s |" % (name, value.replace("|", "\\|")) for name, value in known]
     lines += ["", "## Measured", "", "\"measured\" is the ratio ours / peer where there is a peer; "
               "lower is better.", "", "| " + " | ".join(HEAD) + " |",
@@ -678,6 +683,7 @@ def main():
         bench = Bench(options, folder)
         for number in options.measures:
             getattr(bench, number)()
+        known.append(("load at end", load()))
         if options.markdown:
             options.markdown.write_text(markdown(bench, known))
     finally:
