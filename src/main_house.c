@@ -336,6 +336,7 @@ void house_destroy(struct house *h)
         pending_hall_fail_all(&h->hall, -ECONNABORTED); /* the text thread waits there too */
     views_stop(h->views);
     session_destroy(h->session);
+    cache_close(h->cache);
     if (h->api)
         api_close(h->api);
     if (h->net)

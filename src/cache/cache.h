@@ -79,6 +79,9 @@ int cache_create(const struct cache_config *config, struct cache **ret_cache);
 /* Who makes derived logs; before any is held. Its bytes() may be called on one other thread. */
 void cache_set_maker(struct cache *c, const struct source *maker);
 
+/* From now on nothing more is wanted from the source; before the source is closed. */
+void cache_close(struct cache *c);
+
 /* Ends the writer thread after what it has; call once the source is silent. */
 void cache_stop(struct cache *c);
 void cache_destroy(struct cache *c);

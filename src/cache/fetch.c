@@ -41,7 +41,8 @@ static void run_request(struct writer_task *task)
 {
     struct fetch *f = list_entry(task, struct fetch, task);
     struct source *source = log_get_source(f->log);
-    int rc = fill_reserve(f->log, f->b.from, f->b.to);
+    bool closing = atomic_load(&f->log->cache->closing);
+    int rc = closing ? -ECONNABORTED : fill_reserve(f->log, f->b.from, f->b.to);
 
     if (rc)
         fail_fetch(f, rc);

@@ -10,6 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* A completed job's log that is empty may be one that GitHub has lost for a moment: the one final log
+ * that is asked for again. */
+#define EMPTY_MS (10 * 60 * 1000)
 #define LIVE_CHECK_MS 5000 /* how often storage is asked whether a watched live log has grown */
 
 /* A log that is gone for good is remembered on disk under the name that was told so (410). */
@@ -274,6 +277,7 @@ static int learn_told(struct log *log, const struct source_told *told)
     log->phase = LOG_KNOWN;
     add_name(log, &log->asked_name);
     cut_first_fetch(log, told);
+    log->empty_until_ms = log->cache->config.now_ms() + EMPTY_MS;
     return 0;
 }
 
@@ -425,6 +429,17 @@ struct next_step {
     struct list planned;
 };
 
+/* Lock held. */
+static void doubt_empty(struct log *log)
+{
+    if (log->phase == LOG_KNOWN && log->meta.final && !log->meta.size && !log->readers &&
+        !log->source && !(log->job & CACHE_DERIVED) &&
+        log->cache->config.now_ms() >= log->empty_until_ms) {
+        log->phase = LOG_UNKNOWN;
+        log->has_time = false;
+    }
+}
+
 /* Lock held. One look: 0, PENDING_PARKED (do the steps, then park), or -errno. */
 static int look(struct log *log, const struct repo_name *name, const struct log_hint *hint,
                 enum source_class class, struct next_step *step, struct log_stat *ret_stat)
@@ -432,6 +447,7 @@ static int look(struct log *log, const struct repo_name *name, const struct log_
     struct cache *c = log->cache;
     const struct source_failure *failure;
 
+    doubt_empty(log);
     if (log->phase == LOG_KNOWN && is_proven(log, name)) {
         step->check = is_check_due(log);
         *ret_stat = (struct log_stat){

@@ -91,6 +91,12 @@ static void release_sources(struct cache *c, struct list *bucket)
     } while (log);
 }
 
+void cache_close(struct cache *c)
+{
+    if (c)
+        atomic_store(&c->closing, true);
+}
+
 void cache_stop(struct cache *c)
 {
     if (!c)

@@ -61,6 +61,7 @@ struct log {
     int64_t hint_ms;             /* the job's completed_at as hinted by who asked first */
     struct store_meta meta;      /* size, mtime, final, etag, names; checksums stay NULL */
     bool has_time;               /* meta.mtime_ms was told */
+    int64_t empty_until_ms;      /* a final log without a byte is asked for again then */
     bool whole;                  /* the server has no ranges */
     bool on_disk;                /* published: complete under its name */
     bool facts_kept;             /* the disk knows size and time, if not the bytes */
@@ -115,6 +116,7 @@ struct writer;
 struct cache {
     struct cache_config config;
     struct source maker; /* of derived logs */
+    atomic_bool closing;
     struct writer *writer;
     pthread_mutex_t lock;
     /* lock */

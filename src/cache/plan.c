@@ -15,15 +15,37 @@ static bool is_in_a_row(const struct plan_reader *r, uint64_t offset)
     return offset <= r->next + PLAN_NEAR && offset + PLAN_NEAR >= r->next;
 }
 
+/* Right below what was read before: tac, or less going up. */
+static bool goes_back(const struct plan_reader *r, uint64_t offset, uint64_t end)
+{
+    return r->next && offset < r->low && end < r->next && end + PLAN_JUMP >= r->low;
+}
+
+static void wish_back(struct plan_reader *r, uint64_t offset, uint64_t end,
+                      struct plan_wish *ret_wish)
+{
+    r->low = offset;
+    r->next = end;
+    r->run = 0;
+    *ret_wish = (struct plan_wish){.from = end > PLAN_RANGE ? end - PLAN_RANGE : 0,
+                                   .need_to = end,
+                                   .want_to = end,
+                                   .range = PLAN_RANGE};
+}
+
 void plan_note_read(struct plan_reader *r, uint64_t offset, uint64_t len, uint64_t size,
                     struct plan_wish *ret_wish)
 {
     uint64_t end = smaller(offset + len, size);
     uint64_t window;
 
+    if (goes_back(r, offset, end)) {
+        wish_back(r, offset, end, ret_wish);
+        return;
+    }
     if (!is_in_a_row(r, offset)) {
         r->run = 0;
-        r->next = offset;
+        r->next = r->low = offset;
     }
     if (end > r->next) {
         r->run += end - larger(r->next, offset);
@@ -36,6 +58,7 @@ void plan_note_read(struct plan_reader *r, uint64_t offset, uint64_t len, uint64
         window = smaller(4 * r->run, PLAN_WINDOW_MAX);
         ret_wish->range = window == PLAN_WINDOW_MAX ? PLAN_RANGE_LARGE : PLAN_RANGE;
     }
+    ret_wish->from = offset;
     ret_wish->need_to = end;
     ret_wish->want_to = smaller(larger(end, offset + window), size);
 }

@@ -4,7 +4,8 @@
  * A log that is only looked at brings its first MiB (S5). Once a reader has gone through half of
  * that, the window ahead of it is four times what it has read in a row, up to 64 MiB, fetched in
  * ranges of at least 4 MiB (S3: at most one request for each 4 MiB). A reader who jumps (tail, less
- * G, mmap) gets what it asks for and a little more, and starts anew.
+ * G, mmap) gets what it asks for and a little more, and starts anew; one who then goes backwards gets
+ * the 4 MiB that end there.
  */
 #ifndef GHLOGFS_CACHE_PLAN_H
 #define GHLOGFS_CACHE_PLAN_H
@@ -25,9 +26,11 @@
 struct plan_reader {
     uint64_t next; /* end of the furthest read of this row */
     uint64_t run;  /* bytes read in a row */
+    uint64_t low;  /* start of the lowest read of this row */
 };
 
 struct plan_wish {
+    uint64_t from;    /* where to begin; before the offset for one who reads backwards */
     uint64_t need_to; /* [offset, need_to) must come */
     uint64_t want_to; /* [offset, want_to) is worth having; >= need_to */
     uint64_t range;   /* bytes of one range */

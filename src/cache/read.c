@@ -173,9 +173,10 @@ static int plan_read(struct log_reader *r, uint64_t offset, size_t len, struct l
     int rc;
 
     plan_note_read(&r->plan, offset, len, log->meta.size, &wish);
-    need = (pages_for(wish.need_to) - page_of(offset))
+    need = (pages_for(wish.need_to) - page_of(wish.from))
            << PAGE_SHIFT; /* in one range, if it can be */
-    rc = plan_gaps(log, offset, wish.need_to, need > wish.range ? need : wish.range, true, planned);
+    rc = plan_gaps(log, wish.from, wish.need_to, need > wish.range ? need : wish.range, true,
+                   planned);
     if (!rc && wish.range >= PLAN_RANGE)
         rc = plan_gaps(log, wish.need_to, wish.want_to, wish.range, false, planned);
     return rc;

@@ -166,13 +166,6 @@ void entry_put(struct entry *e)
 
 /* --- asking --- */
 
-/* Whether an old answer is better than this failure: GitHub could not be asked, rather than having
- * said that there is nothing for us. */
-static bool may_show_old(enum source_reason reason)
-{
-    return reason != SOURCE_NOT_FOUND && reason != SOURCE_FORBIDDEN && reason != SOURCE_EXPIRED;
-}
-
 /* Lock held. */
 static bool is_fresh(const struct entry *e, int64_t now, int64_t began)
 {
@@ -251,6 +244,7 @@ static void post_slow(struct entry *e, int64_t after_ms, struct steps *steps)
 static int look(struct entry *e, struct waiter *w, struct steps *steps,
                 const struct catalog_answer **ret_answer)
 {
+    bool has_old = e->answer && !e->refused;
     int64_t now = e->catalog->config.now_ms();
 
     if (!w->began_ms)
@@ -268,18 +262,18 @@ static int look(struct entry *e, struct waiter *w, struct steps *steps,
         return 0;
     }
     if (e->phase == ENTRY_IDLE && e->failure.reason != SOURCE_FINE && now < e->failure.until_ms) {
-        if (!e->answer || !may_show_old(e->failure.reason))
+        if (!has_old)
             return e->failure.err;
         *ret_answer = take_answer(e);
         return 0;
     }
-    if (e->phase == ENTRY_IDLE && e->answer && e->failure.reason == SOURCE_OFFLINE) {
+    if (e->phase == ENTRY_IDLE && has_old && e->failure.reason == SOURCE_OFFLINE) {
         *ret_answer = take_answer(e);
         return 0;
     }
     if (e->phase == ENTRY_IDLE)
         start_asking(e, now, steps);
-    if (!e->answer)
+    if (!has_old)
         return PENDING_PARKED;
     if (patience_ms(e, w, now) > 0) {
         post_slow(e, patience_ms(e, w, now), steps);

@@ -56,6 +56,7 @@ struct entry {
     int64_t answered_ms;   /* 0: of unknown age */
     int64_t started_ms;    /* of the round under way */
     struct source_failure failure;
+    bool refused; /* GitHub's last word was that there is nothing for us: the answer is not shown */
     struct task slow; /* wakes who waited a second */
     bool slow_posted;
     bool

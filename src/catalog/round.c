@@ -214,8 +214,16 @@ static void adopt_answer(struct entry *e, struct answer *a)
     e->answer = a;
     e->answered_ms = c->config.now_ms();
     e->failure = (struct source_failure){0};
+    e->refused = false;
     for (unsigned i = 0; i < a->page_count; i++)
         seen_add_page(&c->seen, &e->q.repo, a->pages[i]);
+}
+
+/* Whether GitHub has said that there is nothing for us, rather than could not be asked: then what it
+ * said before is shown no more, also if it cannot be asked next time. */
+static bool is_refusal(enum source_reason reason)
+{
+    return reason == SOURCE_NOT_FOUND || reason == SOURCE_FORBIDDEN || reason == SOURCE_EXPIRED;
 }
 
 static void finish_round(struct entry *e)
@@ -238,6 +246,7 @@ static void finish_round(struct entry *e)
     } else {
         int64_t now = c->config.now_ms();
         e->failure = r->failure;
+        e->refused |= is_refusal(r->failure.reason);
         if (r->failure.until_ms <= now && e->answer)
             e->failure.until_ms = now + FAILURE_HOLD_MS; /* those who wait see it when they ask */
         else if (r->failure.until_ms <= now)

@@ -59,3 +59,29 @@ void handles_close(struct handles *all, uint64_t number)
     pthread_mutex_unlock(&all->lock);
     handle_destroy(h);
 }
+
+const struct view_listing *handles_get_listing(struct handles *all, struct handle *h)
+{
+    const struct view_listing *listing;
+
+    pthread_mutex_lock(&all->lock);
+    listing = h->listing;
+    pthread_mutex_unlock(&all->lock);
+    return listing;
+}
+
+const struct view_listing *handles_set_listing(struct handles *all, struct handle *h,
+                                               struct view_listing *listing)
+{
+    struct view_listing *spare = listing;
+
+    pthread_mutex_lock(&all->lock);
+    if (!h->listing) {
+        h->listing = listing;
+        spare = NULL;
+    }
+    listing = h->listing;
+    pthread_mutex_unlock(&all->lock);
+    end(NULL, spare);
+    return listing;
+}

@@ -20,11 +20,11 @@ struct handles {
     struct list open; /* lock */
 };
 
-/* Has a file or a listing, and owns it. */
+/* Has a file or a listing, and owns it. Neither: a directory that was opened, but not to be read. */
 struct handle {
     struct list in_open; /* lock of the table */
     struct view_file *file;
-    struct view_listing *listing;
+    struct view_listing *listing; /* lock of the table, until it is set */
 };
 
 int handles_init(struct handles *all);
@@ -36,6 +36,13 @@ void handles_finish(struct handles *all);
 int handles_open(struct handles *all, struct view_file *file, struct view_listing *listing,
                  uint64_t *ret_number);
 void handles_close(struct handles *all, uint64_t number);
+
+/* NULL: it has none yet. */
+const struct view_listing *handles_get_listing(struct handles *all, struct handle *h);
+
+/* Takes the listing; the one that the handle has from now on, if another was first. */
+const struct view_listing *handles_set_listing(struct handles *all, struct handle *h,
+                                               struct view_listing *listing);
 
 static inline struct handle *handles_get(uint64_t number)
 {

@@ -221,26 +221,67 @@ static int step_open_dir(struct request *r)
     return rc ? rc : reply_handle(r, NULL, listing, &fi);
 }
 
-static void op_opendir(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *fi)
-{
-    (void)fi;
-    ask_and_start(req, id, step_open_dir, NULL);
-}
-
-static void op_readdir(fuse_req_t req, fuse_ino_t id, size_t size, off_t offset,
-                       struct fuse_file_info *fi)
+/* Who opens without O_DIRECTORY (df, stat -f) asks about the file system and must not wait (S16); who
+ * then reads after all is given the listing at the first READDIR. */
+static void open_dir_unread(fuse_req_t req, struct fuse_file_info *fi)
 {
     struct ops *o = fuse_req_userdata(req);
-    const struct view_listing *listing = handles_get(fi->fh)->listing;
-    const struct node *dir = tree_get_node(o->tree, id);
+    int rc = handles_open(o->handles, NULL, NULL, &fi->fh);
+
+    if (rc)
+        fuse_reply_err(req, -rc);
+    else if (fuse_reply_open(req, fi) < 0)
+        handles_close(o->handles, fi->fh);
+}
+
+static void op_opendir(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *fi)
+{
+    if (fi->flags & O_DIRECTORY)
+        ask_and_start(req, id, step_open_dir, NULL);
+    else
+        open_dir_unread(req, fi);
+}
+
+static void reply_entries(fuse_req_t req, const struct node *dir,
+                          const struct view_listing *listing, uint64_t offset, size_t size)
+{
     char *buf = malloc(size);
 
     if (!buf) {
         fuse_reply_err(req, ENOMEM);
         return;
     }
-    fuse_reply_buf(req, buf, reply_fill_entries(req, dir, listing, (uint64_t)offset, buf, size));
+    fuse_reply_buf(req, buf, reply_fill_entries(req, dir, listing, offset, buf, size));
     free(buf);
+}
+
+static int step_read_dir(struct request *r)
+{
+    struct handles *all = ops_of(r)->handles;
+    const struct view_listing *listing = handles_get_listing(all, r->handle);
+    struct view_listing *fresh;
+
+    if (!listing) {
+        int rc = views_list(ops_of(r)->views, &r->node->place, &r->waiter, &fresh);
+        if (rc)
+            return rc;
+        listing = handles_set_listing(all, r->handle, fresh);
+    }
+    reply_entries(request_take(r), r->node, listing, r->offset, r->size);
+    return 0;
+}
+
+static void op_readdir(fuse_req_t req, fuse_ino_t id, size_t size, off_t offset,
+                       struct fuse_file_info *fi)
+{
+    struct request *r = ask(req, id, step_read_dir, NULL);
+
+    if (!r)
+        return;
+    r->handle = handles_get(fi->fh);
+    r->offset = (uint64_t)offset;
+    r->size = size;
+    request_start(r);
 }
 
 /* RELEASE and RELEASEDIR */

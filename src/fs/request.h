@@ -34,6 +34,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct handle;
 struct node;
 struct request;
 
@@ -60,6 +61,7 @@ struct request {
     /* Arguments, constant from request_start. */
     struct node *node;
     struct view_file *file; /* of a READ */
+    struct handle *handle;  /* of a READDIR */
     uint64_t offset;
     size_t size;
 

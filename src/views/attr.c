@@ -124,6 +124,14 @@ static int64_t known_time(struct views *v, const struct place *p)
 
 /* --- by type --- */
 
+/* What is empty may be asked for again (errors table). */
+static int64_t how_long(const struct view_part *part)
+{
+    if (!part->final)
+        return 0;
+    return part->size ? VIEWS_FINAL_MS : DIRECTORY_MS;
+}
+
 static int get_part_attr(struct views *v, const struct place *p, struct waiter *w,
                          struct view_attr *ret_attr)
 {
@@ -135,7 +143,7 @@ static int get_part_attr(struct views *v, const struct place *p, struct waiter *
     *ret_attr = (struct view_attr){.type = VIEW_FILE,
                                    .size = part.size,
                                    .mtime_ms = part.mtime_ms,
-                                   .valid_ms = part.final ? VIEWS_FINAL_MS : 0,
+                                   .valid_ms = how_long(&part),
                                    .growing = !part.final};
     return 0;
 }
