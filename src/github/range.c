@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #define PENDING_MS 3000
+#define ENDINGS_MAX 10
 
 static void ask(struct range *r);
 
@@ -121,10 +122,31 @@ static void trouble(struct range *r, const struct failure_event *event)
 
 /* -- What came of it --------------------------------------------------------------------------- */
 
+/*
+ * Neither a length nor a last chunk: the end of the connection is the end of the body, or a cut that
+ * nothing else tells from it. It is believed when two answers in a row end at the same place.
+ */
+static bool is_end_doubtful(struct range *r)
+{
+    bool is_same = r->endings > 0 && r->ended_at == r->at;
+
+    if (r->end != UINT64_MAX || is_same || net_header(&r->request, "Transfer-Encoding"))
+        return false;
+    r->ended_at = r->at;
+    return true;
+}
+
 static void stream_ended(struct range *r, int err)
 {
     struct failure_event event = {.hop = FAILURE_STORAGE, .err = err == -ECANCELED ? -EIO : err};
 
+    if (!err && is_end_doubtful(r)) {
+        if (++r->endings < ENDINGS_MAX)
+            ask(r);
+        else
+            finish_with(r, -EIO, SOURCE_BROKEN, net_now_ms() + 1000);
+        return;
+    }
     if (!err && r->end == UINT64_MAX && range_take_length(r) < 0) {
         event.err = r->err;
         if (r->found == FOUND_UNWANTED) {

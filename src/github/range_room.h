@@ -39,6 +39,8 @@ struct range {
     struct net_timer timer;
     struct remote_waiter waiter;
     bool has_inquired; /* once is enough */
+    uint64_t ended_at; /* where the last body ended of which only the end of its connection told */
+    unsigned endings;  /* how many of those there were */
     struct core_errand errand;
 
     /* The try under way. */

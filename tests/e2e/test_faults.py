@@ -263,6 +263,19 @@ def test_r1_no_framing_at_all_and_cut_by_a_reset_or_silence(github, mount):
     unnoticed(github, mount, faults, SMALL)
 
 
+@pytest.mark.parametrize("times", (1, 3))
+@pytest.mark.parametrize("after", (0, 100_001))
+def test_r1_no_framing_at_all_and_cut_by_an_end_in_good_order(github, mount, after, times):
+    """The job was seen completed, and nothing in the answer tells the cut from the end. Cuts at
+    different places do not agree with each other, nor with the end."""
+    job = one_job(github, size=SMALL, form="legacy-close")
+    m = mount()
+    assert m.json(job).read_bytes()
+    for number in range(times):
+        github.fault("close", hop="storage", job=job, after=after + number)
+    assert outcome(m.log(job), made(job, SMALL)) == "right"
+
+
 def test_r1_no_framing_at_all_and_whole(github, mount):
     job = one_job(github, size=LARGE, form="legacy-close")
     assert outcome(mount().log(job), made(job, LARGE)) == "right"

@@ -367,11 +367,41 @@ static void s8_whole_log_of_unknown_state_is_taken_after_the_job_was_asked_about
     fake_answer(fake_next(), 200, "Content-Type: text/plain\n", "abc");
     assert_int_equal(r.len, 0);
     give_job(fake_next(), "completed", "null");
-    fake_answer(at_storage(fake_next(), FIRST), 200, "Content-Type: text/plain\n", "abcdef");
+    fake_answer(at_storage(fake_next(), FIRST), 200, "Transfer-Encoding: chunked\n", "abcdef");
     assert_read(&r, "abcdef");
     assert_true(r.told.final);
     assert_true(r.told.whole);
     assert_int_equal(r.told.size, 6);
+}
+
+/* Such an end may be a cut. The bytes go on where the last body ended. */
+static void r1_end_told_by_nothing_is_believed_when_two_agree(void **state)
+{
+    (void)state;
+    want_first();
+    give_url(fake_next());
+    fake_answer(fake_next(), 200, "", "abc");
+    give_job(fake_next(), "completed", "null");
+    fake_answer(fake_next(), 200, "", "abcd");
+    fake_answer(fake_next(), 200, "", "abcdef");
+    assert_int_equal(r.told.size, 0);
+    fake_answer(fake_next(), 200, "", "abcdef");
+    assert_read(&r, "abcdef");
+    assert_int_equal(r.told.size, 6);
+}
+
+static void r1_ends_that_never_agree_are_given_up(void **state)
+{
+    static const char body[] = "abcdefghijklmnop";
+
+    (void)state;
+    want_first();
+    give_url(fake_next());
+    fake_answer(fake_next(), 200, "", "abc");
+    give_job(fake_next(), "completed", "null");
+    for (size_t len = 1; len <= 10; len++)
+        fake_answer(fake_next(), 200, "", body + sizeof(body) - 1 - len);
+    assert_failed(&r, -EIO, SOURCE_BROKEN, 1000);
 }
 
 static void whole_log_with_a_length_is_told_before_its_bytes(void **state)
@@ -693,6 +723,8 @@ int main(void)
         TEST(log_that_came_while_the_job_was_asked_about_is_read),
         TEST(statuses_of_the_api_become_reasons),
         TEST(s8_whole_log_of_unknown_state_is_taken_after_the_job_was_asked_about),
+        TEST(r1_end_told_by_nothing_is_believed_when_two_agree),
+        TEST(r1_ends_that_never_agree_are_given_up),
         TEST(whole_log_with_a_length_is_told_before_its_bytes),
         TEST(whole_log_where_a_later_range_was_asked_for_is_cut_to_it),
         TEST(r1_expired_url_is_minted_anew),
