@@ -28,6 +28,8 @@ struct facts_call {
     bool is_user; /* asked as for a user's repositories */
 };
 
+#define OTHER_JOB_MS 5000 /* an answer about something else is not asked for again before */
+
 static void fail_facts(struct source_facts *f, int err)
 {
     struct source_failure failure = failure_make(err, SOURCE_BROKEN, 0);
@@ -35,16 +37,24 @@ static void fail_facts(struct source_facts *f, int err)
     f->done(f, &(struct source_answer){.failure = &failure, .etag = ""});
 }
 
-/* That a job is completed spares its log a question. */
-static void note_job(struct core *core, const struct call_answer *answer)
+/* Whether it is this job that GitHub speaks of: it proves a name (S14). That it is completed spares
+ * its log a question. */
+static int note_job(struct core *core, uint64_t id, const struct call_answer *answer)
 {
     struct facts_job job;
+    int err = 0;
 
-    if (answer->status != 200 || parse_job(answer->body, answer->len, &job) < 0)
-        return;
-    if (job.status == FACTS_COMPLETED)
+    if (answer->status != 200)
+        return 0;
+    err = parse_job(answer->body, answer->len, &job);
+    if (err < 0)
+        return err;
+    if (job.id != id)
+        err = -EPROTO;
+    else if (job.status == FACTS_COMPLETED)
         core_note_completed(core, job.id);
     facts_job_finish(&job);
+    return err;
 }
 
 /* The owner turned out to be no organization: asked again. False: it was, or that has been tried. */
@@ -67,6 +77,7 @@ static void facts_told(struct call *c, const struct call_answer *told)
     struct facts_call *fc = list_entry(c, struct facts_call, call);
     struct source_facts *f = fc->facts;
     struct source_answer answer = {.failure = told->failure, .etag = ""};
+    struct source_failure other = failure_make(-EPROTO, SOURCE_PROTOCOL, 0);
     const char *etag;
     uint32_t next_page = 0;
 
@@ -80,8 +91,10 @@ static void facts_told(struct call *c, const struct call_answer *told)
         answer.len = told->len;
         answer.etag = etag && strlen(etag) < SOURCE_ETAG_LEN ? etag : "";
         answer.next_page = next_page;
-        if (f->question == SOURCE_JOB)
-            note_job(&fc->api->core, told);
+        if (f->question == SOURCE_JOB && note_job(&fc->api->core, f->id, told) < 0) {
+            other.until_ms = net_now_ms() + OTHER_JOB_MS;
+            answer.failure = &other;
+        }
         if (fc->is_user)
             core_note_user(&fc->api->core, f->repo.owner);
     }

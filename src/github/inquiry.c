@@ -86,6 +86,10 @@ static int learn_job(struct source_log *log, const struct call_answer *answer)
 
     if (err < 0)
         return err;
+    if (job.id != log->job) {
+        facts_job_finish(&job);
+        return -EPROTO;
+    }
     log->job_state = job.status == FACTS_COMPLETED ? REMOTE_JOB_COMPLETED : REMOTE_JOB_RUNNING;
     log->completed_ms = job.status == FACTS_COMPLETED ? job.completed_ms : -1;
     facts_job_finish(&job);
