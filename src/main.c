@@ -26,12 +26,13 @@
 
 #define ATTEND_MS 1000
 
-/* A small daemon: few arenas, and large buffers go back to the system when they are freed (P9). */
+/* A small daemon: few arenas, and what is free goes back to the system (P9); but not the buffers of
+ * transfers, each of which would be mapped and faulted in anew (P1). */
 static void tune_memory(void)
 {
     mallopt(M_ARENA_MAX, 2);
-    mallopt(M_MMAP_THRESHOLD, 128 * 1024);
-    mallopt(M_TRIM_THRESHOLD, 256 * 1024);
+    mallopt(M_MMAP_THRESHOLD, 512 * 1024);
+    mallopt(M_TRIM_THRESHOLD, 1024 * 1024);
 }
 
 /* SIGTERM, SIGINT and SIGHUP end the mount; they are read from an fd, by main alone. */

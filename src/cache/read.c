@@ -173,6 +173,8 @@ static int plan_read(struct log_reader *r, uint64_t offset, size_t len, struct l
     int rc;
 
     plan_note_read(&r->plan, offset, len, log->meta.size, &wish);
+    if (is_provided(log, page_of(offset), true))
+        wish.from = offset; /* who reads backwards is given a block when he leaves the last */
     need = (pages_for(wish.need_to) - page_of(wish.from))
            << PAGE_SHIFT; /* in one range, if it can be */
     rc = plan_gaps(log, wish.from, wish.need_to, need > wish.range ? need : wish.range, true,

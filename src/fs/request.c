@@ -82,7 +82,7 @@ static void finish(struct request *r, int err)
         views_place_finish(&r->place);
     pthread_mutex_lock(&all->lock);
     list_remove(&r->in_live);
-    if (list_is_empty(&all->live))
+    if (list_is_empty(&all->live) && atomic_load(&all->stopping))
         pthread_cond_broadcast(&all->changed);
     pthread_mutex_unlock(&all->lock);
     release(r);

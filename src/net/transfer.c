@@ -11,7 +11,7 @@
 
 #define HEADERS_MAX (64 * 1024)
 /* 16 KiB costs half the speed of a large body; an API's answers are small. */
-#define BUFFER_EXPRESS (256 * 1024L)
+#define BUFFER_EXPRESS (128 * 1024L)
 #define BUFFER_ORDINARY (32 * 1024L)
 #define SLOW_BYTES 1024L
 /* A file of authorities that has changed is read again after so long. */
