@@ -261,18 +261,23 @@ def test_s18_never_seen_and_offline(github, mount):
     assert traffic(github).requests == (0, 0)
 
 
-def test_s18_one_snapshot(github, mount):
-    """What is read from an open directory does not change; a rewound one neither."""
-    made = [r["run"] for r in github.bulk(REPO, 20, 1, 100)]
+@pytest.mark.parametrize("flags,new", ((os.O_DIRECTORY, 0), (0, 1)), ids=("opendir", "open"))
+def test_s18_one_snapshot(github, mount, flags, new):
+    """What is read from an open directory does not change, nor does a rewound one. It is that of
+    opening; of the first look, where it was opened as if it were a file."""
+    made = [str(r["run"]) for r in github.bulk(REPO, 20, 1, 100)]
     m = mount(fresh=1)
-    fd = os.open(m.repo() / "runs", os.O_RDONLY)
+    fd = os.open(m.repo() / "runs", os.O_RDONLY | flags)
     try:
+        made.append(str(github.add_run(REPO)))
+        time.sleep(1.1)
+        shown = made[::-1][1 - new:]
+        assert os.listdir(fd) == shown
         github.add_run(REPO)
         time.sleep(1.1)
-        assert os.listdir(fd) == [str(r) for r in reversed(made)]
-        assert len(listing(m.repo() / "runs")) == 21
+        assert len(listing(m.repo() / "runs")) == 22
         os.lseek(fd, 0, os.SEEK_SET)
-        assert os.listdir(fd) == [str(r) for r in reversed(made)]
+        assert os.listdir(fd) == shown
     finally:
         os.close(fd)
 
@@ -297,7 +302,6 @@ def test_repositories_pushed_to_last_come_first_and_are_a_hundred(github, mount)
 
 def test_repositories_in_use_are_listed(github, mount):
     github.add_repo("else/where")
-    github.token_sees = None
     job = github.add_job(github.add_run("else/where"), size=100)
     m = mount(token=None)
     assert listing(m.path) == []

@@ -53,8 +53,8 @@ class Follower:
                                             stderr=err_file, env={"PATH": "/usr/bin:/bin"})
 
     def has(self, expected, seconds=SOON):
-        wait_for(lambda: self.path.stat().st_size >= len(expected), seconds, 0.1, "tail: %d of %d" % (
-            self.path.stat().st_size, len(expected)))
+        wait_for(lambda: self.path.stat().st_size >= len(expected), seconds, 0.1,
+                 "tail has not said %d bytes" % len(expected))
         assert self.path.read_bytes() == expected
 
     def __enter__(self):
