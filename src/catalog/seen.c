@@ -5,7 +5,7 @@
 #include <string.h>
 
 struct seen_job {
-    uint64_t id; /* 0: free */
+    uint64_t id;
     struct page *page;
     const struct facts_job *job;
     struct repo_name repo;
@@ -27,10 +27,18 @@ static void drop_used(struct seen *s, struct used_repo *u)
     free(u);
 }
 
+static void drop_job(struct seen_job *j)
+{
+    if (!j)
+        return;
+    page_unref(j->page);
+    free(j);
+}
+
 void seen_finish(struct seen *s)
 {
     for (unsigned i = 0; s->slots && i < SEEN_SLOTS; i++)
-        page_unref(s->slots[i].page);
+        drop_job(s->slots[i]);
     free(s->slots);
     s->slots = NULL;
     while (!list_is_empty(&s->repos))
@@ -38,7 +46,7 @@ void seen_finish(struct seen *s)
 }
 
 /* A job has one place: two repositories cannot have the same job, but two names can. */
-static struct seen_job *slot_of(struct seen *s, uint64_t job)
+static struct seen_job **slot_of(struct seen *s, uint64_t job)
 {
     return &s->slots[(job * UINT64_C(0x9E3779B97F4A7C15)) >> 48];
 }
@@ -46,36 +54,41 @@ static struct seen_job *slot_of(struct seen *s, uint64_t job)
 _Static_assert(SEEN_SLOTS == 1u << 16, "slot_of takes the top sixteen bits");
 
 /* What comes from disk may be older than what is known: a job that has ended does not run again. */
-static bool is_older(const struct seen_job *slot, const struct repo_name *repo,
+static bool is_older(const struct seen_job *known, const struct repo_name *repo,
                      const struct facts_job *job)
 {
-    return slot->id == job->id && slot->job->status == FACTS_COMPLETED &&
-           job->status != FACTS_COMPLETED && name_is_same(&slot->repo, repo);
+    return known && known->id == job->id && known->job->status == FACTS_COMPLETED &&
+           job->status != FACTS_COMPLETED && name_is_same(&known->repo, repo);
 }
 
 void seen_add_page(struct seen *s, const struct repo_name *repo, struct page *p)
 {
     for (size_t i = 0; i < p->jobs.count; i++) {
-        struct seen_job *slot = slot_of(s, p->jobs.items[i].id);
-        if (is_older(slot, repo, &p->jobs.items[i]))
+        struct seen_job **slot = slot_of(s, p->jobs.items[i].id);
+        struct seen_job *job;
+        if (is_older(*slot, repo, &p->jobs.items[i]))
             continue;
-        page_unref(slot->page);
-        *slot = (struct seen_job){.id = p->jobs.items[i].id,
-                                  .page = page_ref(p),
-                                  .job = &p->jobs.items[i],
-                                  .repo = *repo};
+        job = malloc(sizeof(*job));
+        if (!job)
+            return; /* it is asked for again when it is wanted */
+        *job = (struct seen_job){.id = p->jobs.items[i].id,
+                                 .page = page_ref(p),
+                                 .job = &p->jobs.items[i],
+                                 .repo = *repo};
+        drop_job(*slot);
+        *slot = job;
     }
 }
 
 const struct facts_job *seen_find(struct seen *s, const struct repo_name *repo, uint64_t job,
                                   struct page **ret_page)
 {
-    struct seen_job *slot = slot_of(s, job);
+    const struct seen_job *known = *slot_of(s, job);
 
-    if (slot->id != job || !name_is_same(&slot->repo, repo))
+    if (!known || known->id != job || !name_is_same(&known->repo, repo))
         return NULL;
-    *ret_page = page_ref(slot->page);
-    return slot->job;
+    *ret_page = page_ref(known->page);
+    return known->job;
 }
 
 struct used_repo *seen_find_used(struct seen *s, const struct repo_name *repo)

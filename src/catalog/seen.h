@@ -15,8 +15,8 @@
 struct seen_job;
 
 struct seen {
-    struct seen_job *slots;
-    struct list repos; /* of struct used_repo, latest use last */
+    struct seen_job **slots; /* SEEN_SLOTS; NULL: free */
+    struct list repos;       /* of struct used_repo, latest use last */
     unsigned repo_count;
 };
 

@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 #define OUR_TYPE "fuse.ghlogfs"
-#define READ_AHEAD_KB "512"
+#define READ_AHEAD_KB "2048"
 #define UNMOUNT_TRIES 16 /* dead mounts may lie on top of each other */
 
 struct mount_entry {

@@ -14,8 +14,7 @@
  * away; one that answers is -EBUSY. */
 int mountpoint_check(const char *path, char *message, size_t message_cap);
 
-/* Lets the kernel read ahead 512 KiB where it would 128 KiB: more than 1 MiB with its header
- * does not fit the pipe that splices it, and would be copied. Only root may; else nothing happens. */
+/* Lets the kernel read ahead 2 MiB where it would 128 KiB. Only root may; else nothing happens. */
 void mountpoint_raise_readahead(const char *path);
 
 #endif

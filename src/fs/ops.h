@@ -27,7 +27,7 @@
 /* The largest READ. libfuse splices a reply through a pipe, which holds a little less than 1 MiB
  * unless root enlarges it, and copies (ten times as slow) what does not fit. To be given as mount
  * option as well. */
-#define OPS_READ_MAX (256 * 1024)
+#define OPS_READ_MAX (512 * 1024)
 
 /* The userdata of the FUSE session. Constant but for `greeted`. */
 struct ops {
