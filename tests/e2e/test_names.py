@@ -63,7 +63,8 @@ def test_s12_of_equal_names_the_lowest_id_keeps_the_bare_one(github, mount):
     assert sorted(listing(folder)) == sorted([
         "run.json", "same", "same (31000000005)", "same (31000000004)",
         "same (31000000004) (%d)" % other])
-    where = {name: os.readlink(folder / name / "log").split("/")[-2] for name in listing(folder)[1:]}
+    where = {name: os.readlink(folder / name / "log").split("/")[-2]
+             for name in listing(folder)[1:]}
     assert where["same"] == "31000000003" and len(ids) == 3
     assert where["same (31000000004)"] == "31000000004"
 

@@ -23,8 +23,8 @@ def five(github):
     return made
 
 
-# What a command costs on a repository of 5 runs of 2 jobs that nobody has looked at: requests to the
-# API and to storage. RUN is one of the runs, JOB one of its jobs.
+# What a command costs on a repository of 5 runs of 2 jobs that nobody has looked at: requests to
+# the API and to storage. RUN is one of the runs, JOB one of its jobs.
 #   1 for the list of runs, 1 for the jobs of each run, 1 for a run that is named itself,
 #   1 API and 1 storage for each log whose size or bytes are needed, 3 for the filters of failed.
 COSTS = {
