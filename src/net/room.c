@@ -249,7 +249,7 @@ int net_create(const struct net_config *config, struct net **ret_net)
         goto no_lock;
     curl_multi_setopt(net->multi, CURLMOPT_PIPELINING, (long)CURLPIPE_NOTHING);
     curl_multi_setopt(net->multi, CURLMOPT_MAXCONNECTS,
-                      (long)config->connections + SPARE_CONNECTIONS);
+                      2 * (long)config->connections + SPARE_CONNECTIONS);
     if (!(curl_version_info(CURLVERSION_NOW)->features & CURL_VERSION_ASYNCHDNS))
         diag_say(config->diag, DIAG_WARNING, "this libcurl blocks while it looks names up");
     err = start_thread(net);
