@@ -14,6 +14,8 @@ machine makes numbers worse, not the program wrong.
 Environment: GHLOGFS_BIN, the binary (build/release/ghlogfs).
 """
 import argparse
+import functools
+import atexit
 import contextlib
 import dataclasses
 import json
@@ -123,34 +125,24 @@ class Sampler:
         self.thread.join()
 
 
+@functools.lru_cache(maxsize=1)
+def readers_program():
+    """readers.c, compiled for this run."""
+    folder = tempfile.mkdtemp(prefix="ghlogfs-bench-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    program = os.path.join(folder, "readers")
+    subprocess.run(["cc", "-O2", "-pthread", "-D_GNU_SOURCE", "-o", program,
+                    str(ROOT / "tests" / "bench" / "readers.c")], check=True)
+    return program
+
+
 def read_all(paths, threads):
     """A program of its own that reads these files with so many threads; started by a line on its
     stdin, it tells how long it took."""
-    code = ("import json,os,sys,threading,time,queue\n"
-            "threading.stack_size(256 << 10)\n"
-            "paths = queue.SimpleQueue()\n"
-            "[paths.put(p) for p in json.load(open(sys.argv[1]))]\n"
-            "go, bad = threading.Event(), []\n"
-            "def work():\n"
-            "    go.wait()\n"
-            "    while not paths.empty():\n"
-            "        try:\n"
-            "            fd = os.open(paths.get(), os.O_RDONLY)\n"
-            "            while os.read(fd, 1 << 17): pass\n"
-            "            os.close(fd)\n"
-            "        except OSError as error: bad.append(error)\n"
-            "all = [threading.Thread(target=work) for _ in range(int(sys.argv[2]))]\n"
-            "[t.start() for t in all]\n"
-            "print('ready', flush=True)\n"
-            "sys.stdin.readline()\n"
-            "start = time.monotonic()\n"
-            "go.set()\n"
-            "[t.join() for t in all]\n"
-            "print(time.monotonic() - start, len(bad), bad[:1], flush=True)\n")
-    listed = tempfile.NamedTemporaryFile("w", suffix=".json")
-    json.dump([str(p) for p in paths], listed)
+    listed = tempfile.NamedTemporaryFile("w", suffix=".list")
+    listed.write("".join("%s\n" % path for path in paths))
     listed.flush()
-    process = subprocess.Popen([sys.executable, "-c", code, listed.name, str(threads)], text=True,
+    process = subprocess.Popen([readers_program(), listed.name, str(threads)], text=True,
                                stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     process.stdout.readline()
     listed.close()
