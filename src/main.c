@@ -30,9 +30,9 @@
  * transfers, each of which would be mapped and faulted in anew (P1). */
 static void tune_memory(void)
 {
-    mallopt(M_ARENA_MAX, 2);
+    mallopt(M_ARENA_MAX, 1);
     mallopt(M_MMAP_THRESHOLD, 512 * 1024);
-    mallopt(M_TRIM_THRESHOLD, 1024 * 1024);
+    mallopt(M_TRIM_THRESHOLD, 8 * 1024 * 1024);
 }
 
 /* SIGTERM, SIGINT and SIGHUP end the mount; they are read from an fd, by main alone. */
