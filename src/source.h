@@ -145,8 +145,9 @@ struct source_ops {
      * at this moment on the network thread may still finish: `who` must be counted until `released`). */
     void (*log_release)(struct source_log *log, void (*released)(void *who));
     void (*want_bytes)(void *self, struct source_bytes *b);
-    /* Asks a live log for its state again: told() comes if anything changed, then checked(who, failure or NULL). */
-    void (*log_check)(struct source_log *log,
+    /* Asks a live log for its state again: told() comes if anything changed, then checked(who,
+     * failure or NULL). `completed`: its job was seen so in the meantime. */
+    void (*log_check)(struct source_log *log, bool completed,
                       void (*checked)(void *who, const struct source_failure *failure));
     /* Somebody waits for what was asked as prefetch. */
     void (*promote)(void *self, struct source_bytes *b);

@@ -14,6 +14,7 @@
  * that is asked for again. */
 #define EMPTY_MS (10 * 60 * 1000)
 #define LIVE_CHECK_MS 5000 /* how often storage is asked whether a watched live log has grown */
+#define LIVE_END_MS 1000   /* the same once its job is known to be completed */
 
 /* A log that is gone for good is remembered on disk under the name that was told so (410). */
 struct gone_record {
@@ -407,11 +408,12 @@ static void on_checked(void *who, const struct source_failure *failure)
 }
 
 /* Lock held. Whether the caller is to ask the source about a live log now. */
-static bool is_check_due(struct log *log)
+static bool is_check_due(struct log *log, bool completed)
 {
     int64_t now = log->cache->config.now_ms();
+    int64_t every_ms = completed ? LIVE_END_MS : LIVE_CHECK_MS;
 
-    if (log->meta.final || log->checking || now - log->checked_ms < LIVE_CHECK_MS)
+    if (log->meta.final || log->checking || now - log->checked_ms < every_ms)
         return false;
     log->checked_ms = now;
     if (!log->source)
@@ -449,7 +451,7 @@ static int look(struct log *log, const struct repo_name *name, const struct log_
 
     doubt_empty(log);
     if (log->phase == LOG_KNOWN && is_proven(log, name)) {
-        step->check = is_check_due(log);
+        step->check = is_check_due(log, hint->completed);
         *ret_stat = (struct log_stat){
             .size = log->meta.size, .mtime_ms = log->meta.mtime_ms, .final = log->meta.final};
         return 0;
@@ -488,7 +490,7 @@ static void take_step(struct log *log, const struct repo_name *name, const struc
     if (step->load)
         load_log(log, name);
     if (step->check)
-        log_get_source(log)->ops->log_check(log->source, on_checked);
+        log_get_source(log)->ops->log_check(log->source, hint->completed, on_checked);
     if (step->promote)
         fetch_promote(step->promote);
     if (step->prove_new)

@@ -147,6 +147,7 @@ struct post {
         struct token_line *line;
         struct {
             struct source_log *log;
+            bool completed; /* the job was seen so, by who checks its log */
             union {
                 void (*released)(void *who);
                 void (*checked)(void *who, const struct source_failure *failure);
@@ -290,11 +291,13 @@ static void run_check(struct post *p)
         return;
     }
     check->checked = p->checked;
+    if (p->completed)
+        core_note_completed(p->log->core, p->log->job);
     remote_promote(p->log);
     inquiry_check(p->log, check);
 }
 
-static void check_log(struct source_log *log,
+static void check_log(struct source_log *log, bool completed,
                       void (*checked)(void *who, const struct source_failure *failure))
 {
     struct source_failure failure = failure_make(-ENOMEM, SOURCE_BROKEN, 0);
@@ -305,6 +308,7 @@ static void check_log(struct source_log *log,
         return;
     }
     p->log = log;
+    p->completed = completed;
     p->checked = checked;
     send_post(p);
 }

@@ -158,6 +158,8 @@ void inquiry_check(struct source_log *log, struct inquiry_check *check)
     bool is_due = !log->job_asked_ms || net_now_ms() - log->job_asked_ms >= JOB_EVERY_MS;
 
     list_push_back(&log->checks, &check->link);
+    if (remote_is_completed(log))
+        log->job_state = REMOTE_JOB_COMPLETED;
     log->is_end_wanted = true;
     if (log->is_inquiring)
         return;

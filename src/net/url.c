@@ -53,8 +53,9 @@ static int get_part(CURLU *parsed, CURLUPart what, unsigned flags, char *part, s
         return -EPROTO;
     len = strlen(value);
     if (len > 0 && len < size) {
-        for (size_t i = 0; i <= len; i++)
-            part[i] = (char)tolower((unsigned char)value[i]);
+        memcpy(part, value, len + 1);
+        for (char *c = part; *c; c++)
+            *c = (char)tolower((unsigned char)*c);
         err = 0;
     }
     curl_free(value);

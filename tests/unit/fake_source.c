@@ -143,11 +143,12 @@ static void want_bytes(void *self, struct source_bytes *b)
     pthread_mutex_unlock(&f->lock);
 }
 
-static void log_check(struct source_log *log,
+static void log_check(struct source_log *log, bool completed,
                       void (*checked)(void *who, const struct source_failure *failure))
 {
     struct fake_source *f = log->fake;
 
+    (void)completed;
     pthread_mutex_lock(&f->lock);
     note_breach(f, log->is_released, "a log that was released is checked");
     note_breach(f, log->is_checked, "a log is checked twice at once");

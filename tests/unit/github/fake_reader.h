@@ -175,7 +175,7 @@ static inline void reader_check(struct reader *r)
 {
     r->checks = 0;
     r->ends = 0;
-    r->world->source.ops->log_check(r->log, reader_checked);
+    r->world->source.ops->log_check(r->log, false, reader_checked);
     fake_settle();
 }
 
