@@ -9,7 +9,7 @@ packages_build=(
 packages_mount=(fuse3 ca-certificates python3)
 packages_test=(
     libcmocka-dev python3 python3-pytest universal-ctags clang-format-14 binutils
-    attr diffutils gh less openssl ripgrep rsync tar tmux
+    attr diffutils file gh iproute2 less openssl ripgrep rsync tar tmux tree xz-utils
 )
 packages_ci=(clang libclang-rt-14-dev llvm-14 valgrind)
 

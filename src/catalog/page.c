@@ -104,6 +104,18 @@ static int parse_body(enum source_question what, const char *body, size_t len, s
     }
 }
 
+/* A text of its own from bytes that no NUL follows. */
+static char *copy_body(const char *body, size_t len)
+{
+    char *copy = malloc(len + 1);
+
+    if (!copy)
+        return NULL;
+    memcpy(copy, body, len);
+    copy[len] = '\0';
+    return copy;
+}
+
 int page_parse(enum source_question what, const char *body, size_t len, const char *etag,
                unsigned next_page, struct page **ret_page)
 {
@@ -115,7 +127,7 @@ int page_parse(enum source_question what, const char *body, size_t len, const ch
     atomic_init(&p->refs, 1);
     rc = parse_body(what, body, len, p);
     if (!rc && is_single(what)) {
-        p->body = strndup(body, len);
+        p->body = copy_body(body, len);
         p->len = len;
         rc = p->body ? 0 : -ENOMEM;
     }
