@@ -77,7 +77,7 @@ struct fetch *fetch_covering(struct log *log, uint64_t page, bool soon)
         struct fetch *f = list_entry(link, struct fetch, in_log);
         if (start + PAGE_SIZE <= f->written_to || f->b.from > start || start >= f->to)
             continue;
-        if (!soon || log->whole || !plan_is_far(f->written_to, start))
+        if (!soon || log->whole || f->is_block || !plan_is_far(f->written_to, start))
             return f;
     }
     return NULL;

@@ -91,6 +91,7 @@ struct fetch {
     uint64_t to;             /* lock; what it covers: b.to, or all that comes of a whole log */
     uint64_t written_to;     /* lock; changed by the writer */
     bool is_first;
+    bool is_block;     /* for one who reads backwards: its end is worth waiting for */
     bool is_promoted;  /* lock */
     bool is_promoting; /* lock; somebody uses b: it must not end */
     bool has_ended;    /* lock; to be ended by whoever promotes it */

@@ -15,22 +15,25 @@ static bool is_in_a_row(const struct plan_reader *r, uint64_t offset)
     return offset <= r->next + PLAN_NEAR && offset + PLAN_NEAR >= r->next;
 }
 
-/* Right below what was read before: tac, or less going up. */
+/* Below what was read before, the next readahead at most: tac, or less going up. */
 static bool goes_back(const struct plan_reader *r, uint64_t offset, uint64_t end)
 {
-    return r->next && offset < r->low && end < r->next && end + PLAN_JUMP >= r->low;
+    return r->next && offset < r->low && end < r->next && end + PLAN_NEAR >= r->low;
 }
 
 static void wish_back(struct plan_reader *r, uint64_t offset, uint64_t end,
                       struct plan_wish *ret_wish)
 {
+    r->next = larger(end, r->low);
     r->low = offset;
-    r->next = end;
     r->run = 0;
-    *ret_wish = (struct plan_wish){.from = end > PLAN_RANGE ? end - PLAN_RANGE : 0,
-                                   .need_to = end,
-                                   .want_to = end,
-                                   .range = PLAN_RANGE};
+    *ret_wish = (struct plan_wish){
+        .need_to = end, .want_to = r->next, .range = PLAN_RANGE, .backwards = true};
+}
+
+uint64_t plan_block_start(uint64_t gap, uint64_t end)
+{
+    return end - gap < 2 * PLAN_RANGE ? gap : end - PLAN_RANGE;
 }
 
 void plan_note_read(struct plan_reader *r, uint64_t offset, uint64_t len, uint64_t size,
@@ -58,7 +61,7 @@ void plan_note_read(struct plan_reader *r, uint64_t offset, uint64_t len, uint64
         window = smaller(4 * r->run, PLAN_WINDOW_MAX);
         ret_wish->range = window == PLAN_WINDOW_MAX ? PLAN_RANGE_LARGE : PLAN_RANGE;
     }
-    ret_wish->from = offset;
+    ret_wish->backwards = false;
     ret_wish->need_to = end;
     ret_wish->want_to = smaller(larger(end, offset + window), size);
 }

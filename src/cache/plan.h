@@ -4,8 +4,8 @@
  * A log that is only looked at brings its first MiB (S5). Once a reader has gone through half of
  * that, the window ahead of it is four times what it has read in a row, up to 64 MiB, fetched in
  * ranges of at least 4 MiB (S3: at most one request for each 4 MiB). A reader who jumps (tail, less
- * G, mmap) gets what it asks for and a little more, and starts anew; one who then goes backwards gets
- * the 4 MiB that end there.
+ * G, mmap) gets what it asks for and a little more, and starts anew; one who then goes backwards
+ * (tac, some copies of mapped memory) gets blocks of at least 4 MiB that end where he came from.
  */
 #ifndef GHLOGFS_CACHE_PLAN_H
 #define GHLOGFS_CACHE_PLAN_H
@@ -19,8 +19,9 @@
 #define PLAN_RANGE (UINT64_C(4) << 20)        /* the smallest range within a window */
 #define PLAN_RANGE_LARGE (UINT64_C(8) << 20)  /* once the window is wide */
 #define PLAN_WINDOW_MAX (UINT64_C(64) << 20)
-#define PLAN_NEAR                                                                                  \
-    (UINT64_C(1) << 20) /* readahead arrives out of order: as far as this is "in a row" */
+/* As far as this is "in a row": the kernel's readahead (mountpoint_raise_readahead), whose parts
+ * arrive in any order. */
+#define PLAN_NEAR (UINT64_C(2) << 20)
 
 /* One open file's position; zeroed at open. */
 struct plan_reader {
@@ -30,15 +31,19 @@ struct plan_reader {
 };
 
 struct plan_wish {
-    uint64_t from;    /* where to begin; before the offset for one who reads backwards */
     uint64_t need_to; /* [offset, need_to) must come */
     uint64_t want_to; /* [offset, want_to) is worth having; >= need_to */
     uint64_t range;   /* bytes of one range */
+    bool backwards;   /* [offset, want_to) is the end of a block: plan_block_start says of which */
 };
 
 /* Notes a read and says what it makes desirable. All ends are cut to `size`. */
 void plan_note_read(struct plan_reader *r, uint64_t offset, uint64_t len, uint64_t size,
                     struct plan_wish *ret_wish);
+
+/* For one who reads backwards: where a block begins that ends at `end`, if everything is missing from
+ * `gap` on. No less than a range, and nothing is left over that would be less. */
+uint64_t plan_block_start(uint64_t gap, uint64_t end);
 
 /* Whether a reader at `offset` had better not wait for a stream that is still at `at`. */
 bool plan_is_far(uint64_t at, uint64_t offset);

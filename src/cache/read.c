@@ -164,6 +164,30 @@ static int plan_gaps(struct log *log, uint64_t from, uint64_t to, uint64_t range
     return 0;
 }
 
+/* Lock held. What is missing at the end of [offset, to), and before it as much as makes a block; and
+ * what is missing in front of pages that are here. */
+static int plan_back(struct log *log, uint64_t offset, uint64_t to, struct list *planned)
+{
+    uint64_t first = page_of(offset), end = pages_for(to), gap, start;
+    struct fetch *f;
+
+    while (end > first && is_provided(log, end - 1, true))
+        end--;
+    if (end == first)
+        return 0;
+    for (gap = end; gap > 0 && (end - gap) << PAGE_SHIFT < 2 * PLAN_RANGE; gap--)
+        if (is_provided(log, gap - 1, true))
+            break;
+    start = plan_block_start(gap << PAGE_SHIFT, end << PAGE_SHIFT);
+    end <<= PAGE_SHIFT;
+    f = fetch_plan(log, start, end < log->meta.size ? end : log->meta.size, SOURCE_DEMAND);
+    if (!f)
+        return -ENOMEM;
+    f->is_block = true;
+    list_push_back(planned, &f->task.link);
+    return plan_gaps(log, offset, start, PLAN_RANGE, true, planned);
+}
+
 /* Lock held. */
 static int plan_read(struct log_reader *r, uint64_t offset, size_t len, struct list *planned)
 {
@@ -173,12 +197,11 @@ static int plan_read(struct log_reader *r, uint64_t offset, size_t len, struct l
     int rc;
 
     plan_note_read(&r->plan, offset, len, log->meta.size, &wish);
-    if (is_provided(log, page_of(offset), true))
-        wish.from = offset; /* who reads backwards is given a block when he leaves the last */
-    need = (pages_for(wish.need_to) - page_of(wish.from))
+    if (wish.backwards && !log->whole)
+        return plan_back(log, offset, wish.want_to, planned);
+    need = (pages_for(wish.need_to) - page_of(offset))
            << PAGE_SHIFT; /* in one range, if it can be */
-    rc = plan_gaps(log, wish.from, wish.need_to, need > wish.range ? need : wish.range, true,
-                   planned);
+    rc = plan_gaps(log, offset, wish.need_to, need > wish.range ? need : wish.range, true, planned);
     if (!rc && wish.range >= PLAN_RANGE)
         rc = plan_gaps(log, wish.need_to, wish.want_to, wish.range, false, planned);
     return rc;

@@ -87,6 +87,58 @@ static void readahead_out_of_order_is_in_a_row(void **state)
     assert_true(wish.range >= PLAN_RANGE);
 }
 
+/* Parts of one readahead of 2 MiB, the last first. */
+static void readahead_of_2_mib_is_in_a_row_in_any_order(void **state)
+{
+    struct plan_reader r = {0};
+    struct plan_wish wish = {0};
+
+    (void)state;
+    for (uint64_t at = 0; at < 8 * MIB; at += 2 * MIB) {
+        for (uint64_t part = 4; part-- > 0;)
+            wish = note(&r, at + part * 512 * KIB, 512 * KIB, GIB);
+        assert_true(at == 0 || wish.range >= PLAN_RANGE);
+    }
+}
+
+static void who_reads_backwards_wants_blocks(void **state)
+{
+    struct plan_reader r = {0};
+    struct plan_wish wish = note(&r, GIB - 64 * KIB, 64 * KIB, GIB);
+
+    (void)state;
+    assert_false(wish.backwards);
+    for (uint64_t at = GIB - 128 * KIB; at > GIB - 4 * MIB; at -= 64 * KIB) {
+        wish = note(&r, at, 64 * KIB, GIB);
+        assert_true(wish.backwards && wish.want_to == at + 64 * KIB);
+    }
+}
+
+/* As the kernel does for faults: 1 MiB below what is there, in two parts from the front. */
+static void backwards_in_pairs_of_parts_is_backwards(void **state)
+{
+    struct plan_reader r = {0};
+    struct plan_wish wish;
+
+    (void)state;
+    note(&r, GIB - MIB, MIB, GIB);
+    for (uint64_t at = GIB - 2 * MIB; at > GIB - 8 * MIB; at -= MIB) {
+        wish = note(&r, at, 512 * KIB, GIB);
+        assert_true(wish.backwards && wish.want_to == at + MIB);
+        wish = note(&r, at + 512 * KIB, 512 * KIB, GIB);
+        assert_true(wish.range < PLAN_RANGE);
+    }
+}
+
+static void block_is_a_range_and_leaves_no_less_over(void **state)
+{
+    (void)state;
+    assert_true(plan_block_start(0, 3 * MIB) == 0);
+    assert_true(plan_block_start(MIB, 8 * MIB) == MIB);
+    assert_true(plan_block_start(0, 8 * MIB) == 4 * MIB);
+    assert_true(plan_block_start(MIB, 100 * MIB) == 96 * MIB);
+}
+
 static void reading_again_what_was_read_is_no_progress(void **state)
 {
     struct plan_reader r = {0};
@@ -135,6 +187,10 @@ int main(void)
         cmocka_unit_test(window_grows_to_its_bound_and_ranges_with_it),
         cmocka_unit_test(jump_starts_anew),
         cmocka_unit_test(readahead_out_of_order_is_in_a_row),
+        cmocka_unit_test(readahead_of_2_mib_is_in_a_row_in_any_order),
+        cmocka_unit_test(who_reads_backwards_wants_blocks),
+        cmocka_unit_test(backwards_in_pairs_of_parts_is_backwards),
+        cmocka_unit_test(block_is_a_range_and_leaves_no_less_over),
         cmocka_unit_test(reading_again_what_was_read_is_no_progress),
         cmocka_unit_test(small_log_comes_in_one_range),
         cmocka_unit_test(nothing_is_wanted_beyond_the_end),
