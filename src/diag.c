@@ -2,6 +2,7 @@
 
 #include <pthread.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +10,7 @@
 
 #define LINE_MAX_BYTES 512
 #define REMEMBERED 64
+#define PROBES 4 /* slots in which a line may be remembered */
 #define REPEAT_MS 60000
 
 struct said {
@@ -19,7 +21,7 @@ struct said {
 struct diag {
     int64_t (*now_ms)(void);
     bool debug;
-    bool journal;
+    atomic_bool journal;  /* set once the mount answers, when threads run */
     pthread_mutex_t lock; /* protects what follows */
     struct said said[REMEMBERED];
 };
@@ -67,14 +69,21 @@ static uint64_t hash_line(const char *s)
 static bool is_repeated(struct diag *d, const char *line)
 {
     uint64_t hash = hash_line(line);
-    struct said *slot = &d->said[hash % REMEMBERED];
+    struct said *oldest = NULL;
     int64_t now = d->now_ms();
-    bool repeated;
+    bool repeated = false;
 
     pthread_mutex_lock(&d->lock);
-    repeated = slot->hash == hash && now - slot->at_ms < REPEAT_MS;
+    for (unsigned i = 0; i < PROBES; i++) {
+        struct said *slot = &d->said[(hash + i) % REMEMBERED];
+        repeated |= slot->hash == hash && now - slot->at_ms < REPEAT_MS;
+        if (!oldest || slot->hash == hash || slot->at_ms < oldest->at_ms)
+            oldest = slot;
+        if (slot->hash == hash)
+            break;
+    }
     if (!repeated)
-        *slot = (struct said){.hash = hash, .at_ms = now};
+        *oldest = (struct said){.hash = hash, .at_ms = now};
     pthread_mutex_unlock(&d->lock);
     return repeated;
 }

@@ -91,6 +91,8 @@ static int live(struct house *h, int signal_fd, int parent_fd)
             fds[3].revents = 0;
             status = 0;
         }
+        if ((fds[0].revents || fds[1].revents) && status)
+            fprintf(stderr, "ghlogfs: ended before the mount answered\n");
         if (fds[0].revents || fds[1].revents)
             return status;
         house_attend(h);

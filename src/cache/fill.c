@@ -86,6 +86,24 @@ static int move_to_memory(struct log *log)
     return 0;
 }
 
+/* The file there is. What is missing of a published log goes into its own file, beside what is
+ * there; one that was evicted begins anew. */
+static int find_backing(struct log *log, struct backing **ret_backing)
+{
+    bool closed;
+    int rc = 0;
+
+    do {
+        pthread_mutex_lock(&log->cache->lock);
+        *ret_backing = log->backing;
+        closed = log->on_disk && !log->backing;
+        pthread_mutex_unlock(&log->cache->lock);
+        if (closed)
+            rc = log_reopen(log);
+    } while (closed && !rc);
+    return rc;
+}
+
 /* The backing file, opened when the first byte is to be written. Only this thread sets it for a log
  * that is not published. */
 static int ensure_backing(struct log *log)
@@ -94,14 +112,12 @@ static int ensure_backing(struct log *log)
     struct backing *b, *have;
     int rc;
 
-    pthread_mutex_lock(&c->lock);
-    have = log->backing;
-    pthread_mutex_unlock(&c->lock);
-    if (have)
-        return 0;
+    rc = find_backing(log, &have);
+    if (rc || have)
+        return rc;
     do {
         b = backing_create(c->config.store, &rc);
-    } while (!b && rc != -ENOMEM && cache_drop_idlest(c));
+    } while (!b && rc != -ENOMEM && cache_drop_idlest(c, IDLE_ANY));
     if (!b)
         return rc;
     pthread_mutex_lock(&c->lock);
@@ -114,19 +130,37 @@ static int ensure_backing(struct log *log)
     return 0;
 }
 
+/* The same, with the idle ones in memory dropped as far as it takes. */
+static int make_way_in_memory(struct log *log)
+{
+    int rc;
+
+    if (log->backing->file.in_memory)
+        return -EFBIG;
+    do
+        rc = move_to_memory(log);
+    while (rc == -EFBIG && cache_drop_idlest(log->cache, IDLE_IN_MEMORY));
+    return rc;
+}
+
 int fill_reserve(struct log *log, uint64_t from, uint64_t to)
 {
     struct cache *c = log->cache;
+    struct store *s = c->config.store;
+    enum idle_kind kind;
     int rc;
 
     do { /* the one that is dropped may be this one */
         rc = ensure_backing(log);
         if (rc)
             return rc;
-        rc = store_backing_reserve(c->config.store, &log->backing->file, from, to);
-    } while (rc && cache_drop_idlest(c));
-    if (rc && !log->backing->file.in_memory)
-        rc = move_to_memory(log);
+        kind = log->backing->file.in_memory ? IDLE_IN_MEMORY : IDLE_ON_DISK;
+        rc = store_backing_reserve(s, &log->backing->file, from, to);
+    } while (rc && cache_drop_idlest(c, kind));
+    if (rc)
+        rc = make_way_in_memory(log);
+    while (!rc && kind == IDLE_ON_DISK && store_is_over(s) && cache_drop_idlest(c, kind))
+        ;
     return rc == -ENOSPC ? -EFBIG : rc;
 }
 
@@ -244,9 +278,7 @@ static int write_elsewhere(struct fetch *f, uint64_t offset, const char *data, s
 
     diag_say(log->cache->config.diag, DIAG_WARNING, "cache: %s; going on in memory",
              strerror(-err));
-    rc = move_to_memory(log);
-    while (rc == -EFBIG && cache_drop_idlest(log->cache))
-        rc = move_to_memory(log);
+    rc = make_way_in_memory(log);
     return rc ? rc : write_missing(f, offset, data, len);
 }
 
@@ -318,6 +350,8 @@ static void publish(struct log *log)
     if (meta.checksums && b && store_keeps(c->config.store, meta.size))
         rc = store_publish(c->config.store, log->job, &b->file, &meta);
     free(meta.checksums);
+    if (rc && rc != -EAGAIN && rc != -EXDEV)
+        diag_say(c->config.diag, DIAG_WARNING, "cache: a log cannot be kept: %s", strerror(-rc));
     pthread_mutex_lock(&c->lock);
     if (!rc) {
         log->on_disk = true;
@@ -386,17 +420,14 @@ static void tidy(struct log *log)
     else
         keep_facts(log);
     pthread_mutex_lock(&c->lock);
-    if (list_is_empty(&log->fetches) && !log->readers && log->on_disk) {
-        unused = log->backing;
-        log->backing = NULL;
-    }
+    unused = log_shed_backing(log);
     if (list_is_empty(&log->fetches))
         log_file_idle(log);
     over = c->idle_count > c->config.idle_max ? c->idle_count - c->config.idle_max : 0;
     pthread_mutex_unlock(&c->lock);
     if (unused)
         backing_unref(unused);
-    while (over-- > 0 && cache_drop_idlest(c))
+    while (over-- > 0 && cache_drop_idlest(c, IDLE_ANY))
         ;
     if (complete)
         log_release_source(log);
@@ -434,6 +465,27 @@ void fill_settle(struct log *log)
     tidy(log);
 }
 
+static uint64_t first_page(const struct fetch *f)
+{
+    return f->b.from >> PAGE_SHIFT;
+}
+
+static uint64_t last_page(const struct fetch *f)
+{
+    return (f->to - 1) >> PAGE_SHIFT;
+}
+
+/* Lock held. */
+static bool overlaps_another(const struct log *log, uint64_t first, uint64_t last)
+{
+    list_each(link, &log->fetches) {
+        const struct fetch *f = list_entry(link, struct fetch, in_log);
+        if (first_page(f) <= last && last_page(f) >= first)
+            return true;
+    }
+    return false;
+}
+
 /* Lock held. Takes the fetch out; what it should have brought is missing again. */
 static int unlink_fetch(struct fetch *f)
 {
@@ -451,7 +503,7 @@ static int unlink_fetch(struct fetch *f)
     /* What was not even known was told to those who asked, and is no word on a later try. */
     if (err && log->phase == LOG_KNOWN)
         log->fault = (struct log_fault){.first = f->written_to >> PAGE_SHIFT,
-                                        .last = (f->to - 1) >> PAGE_SHIFT,
+                                        .last = last_page(f),
                                         .err = err,
                                         .until_ms = c->config.now_ms() + FAULT_MS};
     return err;
@@ -472,9 +524,11 @@ void fill_end(struct fetch *f)
         return;
     }
     err = unlink_fetch(f);
+    if (err && log->phase == LOG_KNOWN && overlaps_another(log, first_page(f), last_page(f)))
+        err = 0; /* who waits for what another brings is not to hear of this; the rest ask again */
     untold = f->is_first && log->phase == LOG_ASKING;
-    first = f->b.from >> PAGE_SHIFT;
-    last = (f->to - 1) >> PAGE_SHIFT;
+    first = first_page(f);
+    last = last_page(f);
     pthread_mutex_unlock(&c->lock);
     if (untold) {
         if (f->write_err || !f->failure.err)

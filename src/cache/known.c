@@ -13,8 +13,6 @@
 /* A completed job's log that is empty may be one that GitHub has lost for a moment: the one final log
  * that is asked for again. */
 #define EMPTY_MS (10 * 60 * 1000)
-#define LIVE_CHECK_MS 5000 /* how often storage is asked whether a watched live log has grown */
-#define LIVE_END_MS 1000   /* the same once its job is known to be completed */
 
 /* A log that is gone for good is remembered on disk under the name that was told so (410). */
 struct gone_record {
@@ -357,6 +355,18 @@ static void save_gone_later(struct log *log, const struct repo_name *name)
     writer_post(log->cache->writer, &t->task);
 }
 
+/* Lock held. An empty log that was asked for again stays what it was if GitHub cannot say (S8). */
+static bool keep_empty(struct log *log, const struct source_failure *failure)
+{
+    if (log->phase != LOG_UNKNOWN || !log->meta.final || log->meta.size || !log->meta.name_count ||
+        failure->reason == SOURCE_NOT_FOUND || failure->reason == SOURCE_EXPIRED)
+        return false;
+    log->phase = LOG_KNOWN;
+    log->has_time = true;
+    log->empty_until_ms = log->cache->config.now_ms() + EMPTY_MS;
+    return true;
+}
+
 int log_first_failed(struct log *log, enum source_class class, const struct source_failure *failure)
 {
     struct cache *c = log->cache;
@@ -367,6 +377,10 @@ int log_first_failed(struct log *log, enum source_class class, const struct sour
     name = log->asked_name;
     if (log->phase == LOG_ASKING)
         log->phase = LOG_UNKNOWN;
+    if (keep_empty(log, failure)) {
+        pthread_mutex_unlock(&c->lock);
+        return 0;
+    }
     /* Looking ahead has less quota than a reader has: its refusal is no word for the reader. */
     if (class == SOURCE_PREFETCH && failure->reason == SOURCE_LIMITED)
         err = 0;
@@ -394,33 +408,6 @@ static int start_asking(struct log *log, const struct repo_name *name, const str
     log->hint_ms = hint->completed_ms;
     list_push_back(planned, &f->task.link);
     return 0;
-}
-
-static void on_checked(void *who, const struct source_failure *failure)
-{
-    struct log *log = who;
-
-    (void)failure;
-    pthread_mutex_lock(&log->cache->lock);
-    log->checking = false;
-    pthread_mutex_unlock(&log->cache->lock);
-    log_unuse(log);
-}
-
-/* Lock held. Whether the caller is to ask the source about a live log now. */
-static bool is_check_due(struct log *log, bool completed)
-{
-    int64_t now = log->cache->config.now_ms();
-    int64_t every_ms = completed ? LIVE_END_MS : LIVE_CHECK_MS;
-
-    if (log->meta.final || log->checking || now - log->checked_ms < every_ms)
-        return false;
-    log->checked_ms = now;
-    if (!log->source)
-        return false;
-    log->checking = true;
-    log_use(log);
-    return true;
 }
 
 /* What the caller must do once the lock is released. */
@@ -451,7 +438,7 @@ static int look(struct log *log, const struct repo_name *name, const struct log_
 
     doubt_empty(log);
     if (log->phase == LOG_KNOWN && is_proven(log, name)) {
-        step->check = is_check_due(log, hint->completed);
+        step->check = live_take_check(log, hint->completed);
         *ret_stat = (struct log_stat){
             .size = log->meta.size, .mtime_ms = log->meta.mtime_ms, .final = log->meta.final};
         return 0;
@@ -490,7 +477,7 @@ static void take_step(struct log *log, const struct repo_name *name, const struc
     if (step->load)
         load_log(log, name);
     if (step->check)
-        log_get_source(log)->ops->log_check(log->source, hint->completed, on_checked);
+        live_check(log, hint->completed);
     if (step->promote)
         fetch_promote(step->promote);
     if (step->prove_new)

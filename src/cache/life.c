@@ -202,9 +202,9 @@ void log_unuse(struct log *log)
     pthread_mutex_lock(&c->lock);
     log->users--;
     is_last = log->users == 0;
-    /* The source's handle counts as a user, but must not keep a log that nobody else wants. Once the
-     * lock is released the log may be gone: others let go of it, too. */
-    if (log->users == 1)
+    /* The source's handle counts as a user, but must not be kept for a log that nobody else wants or
+     * that is idle. Once the lock is released the log may be gone: others let go of it, too. */
+    if (log->users == (list_is_linked(&log->in_idle) ? 2 : 1))
         source = take_source(log);
     /* Without its handle nobody would tell that a running job's log has grown. */
     if (source && log->phase == LOG_KNOWN && !log->meta.final)
@@ -238,13 +238,13 @@ void log_file_idle(struct log *log)
     struct cache *c = log->cache;
 
     if (list_is_linked(&log->in_idle)) {
-        if (!log->on_disk)
+        if (!log->on_disk && log->backing)
             return;
         leave_idle(log);
         log->users--; /* never the last: whoever calls holds the log */
     }
-    if (log->readers || log->on_disk || !log->backing)
-        return;
+    if (log->readers || log->on_disk || !log->backing || !log->meta.final)
+        return; /* a running job's log is of use only to who follows it */
     list_push_back(&c->idle, &log->in_idle);
     c->idle_count++;
     log_use(log);
@@ -256,7 +256,31 @@ void log_forget_bytes(struct log *log)
     log->tail_to = 0;
 }
 
-bool cache_drop_idlest(struct cache *c)
+struct backing *log_shed_backing(struct log *log)
+{
+    struct backing *b = log->backing;
+
+    if (!b || log->readers || !list_is_empty(&log->fetches))
+        return NULL;
+    if (log->on_disk) {
+        if (!b->file.published) /* another mount's file has the name */
+            pages_doubt(&log->pages);
+    } else if (log_is_complete(log) && log->meta.size > SOURCE_FIRST_RANGE && !b->file.in_memory &&
+               !store_keeps(b->store, log->meta.size)) {
+        log_forget_bytes(log);
+    } else {
+        return NULL;
+    }
+    log->backing = NULL;
+    return b;
+}
+
+static bool is_of_kind(const struct backing *b, enum idle_kind kind)
+{
+    return kind == IDLE_ANY || b->file.in_memory == (kind == IDLE_IN_MEMORY);
+}
+
+bool cache_drop_idlest(struct cache *c, enum idle_kind kind)
 {
     struct backing *dropped = NULL;
     struct log *log = NULL;
@@ -264,7 +288,7 @@ bool cache_drop_idlest(struct cache *c)
     pthread_mutex_lock(&c->lock);
     list_each(link, &c->idle) {
         struct log *l = list_entry(link, struct log, in_idle);
-        if (l->readers == 0 && list_is_empty(&l->fetches)) {
+        if (l->readers == 0 && list_is_empty(&l->fetches) && is_of_kind(l->backing, kind)) {
             log = l;
             break;
         }
@@ -311,10 +335,7 @@ void log_close(struct log_reader *r)
 
     pthread_mutex_lock(&c->lock);
     if (--log->readers == 0) {
-        if (log->on_disk && list_is_empty(&log->fetches)) {
-            unused = log->backing;
-            log->backing = NULL;
-        }
+        unused = log_shed_backing(log);
         log_file_idle(log);
     }
     pthread_mutex_unlock(&c->lock);

@@ -148,8 +148,13 @@ bool log_is_complete(const struct log *log);
 void log_file_idle(struct log *log);
 /* Lock held. Its file is gone: nothing is here any more. */
 void log_forget_bytes(struct log *log);
-/* Writer thread. Drops the bytes of the log that has been idle longest. False: there is none. */
-bool cache_drop_idlest(struct cache *c);
+/* Lock held. The file of a log that nobody reads and whose bytes are on disk under its name, or are
+ * not to be kept: the caller's to release without the lock. NULL: it stays. */
+struct backing *log_shed_backing(struct log *log);
+/* Writer thread. Drops the bytes of the log of this kind that has been idle longest. False: there is
+ * none. */
+enum idle_kind { IDLE_ANY, IDLE_ON_DISK, IDLE_IN_MEMORY };
+bool cache_drop_idlest(struct cache *c, enum idle_kind kind);
 
 struct backing *backing_ref(struct backing *b);
 void backing_unref(struct backing *b);
@@ -157,6 +162,13 @@ void backing_unref(struct backing *b);
 struct backing *backing_create(struct store *store, int *ret_err);
 /* The same of a published file's fd, which it closes in the end, also on failure. */
 struct backing *backing_adopt(struct store *store, int fd, int *ret_err);
+
+/* --- read.c --- */
+
+/* Lock not held. Opens the published file of a log that has one, if it is not open. Where it is gone,
+ * the log knows that afterwards: nothing is here any more. -errno: it may be there and cannot be
+ * opened now. */
+int log_reopen(struct log *log);
 
 /* --- known.c: size, names, finality --- */
 
@@ -168,6 +180,14 @@ void log_save_meta(struct log *log);
  * waits finds out by asking again, else the errno to hand to them. */
 int log_first_failed(struct log *log, enum source_class class,
                      const struct source_failure *failure);
+
+/* --- live.c: a running job's log --- */
+
+/* Lock held. Whether it is time to ask the source; if so, to be done by live_check once the lock is
+ * released. `completed`: its job was seen so. */
+bool live_take_check(struct log *log, bool completed);
+/* Lock not held. */
+void live_check(struct log *log, bool completed);
 
 /* --- fetch.c: ranges under way --- */
 

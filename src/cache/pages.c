@@ -48,6 +48,14 @@ int pages_adopt(struct pages *t, const uint64_t *sums, uint64_t count)
     return 0;
 }
 
+void pages_doubt(struct pages *t)
+{
+    for (uint64_t page = 0; page < t->count; page++)
+        if (t->state[page] == PAGE_HERE)
+            t->state[page] = PAGE_UNCHECKED;
+    t->here = 0;
+}
+
 void pages_clear(struct pages *t)
 {
     if (t->count)

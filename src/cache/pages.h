@@ -48,6 +48,9 @@ int pages_grow(struct pages *t, uint64_t count);
 /* All pages are in a file with these checksums, unchecked. -ENOMEM. */
 int pages_adopt(struct pages *t, const uint64_t *sums, uint64_t count);
 
+/* All that is here is to be compared again: it is in another file from now on. */
+void pages_doubt(struct pages *t);
+
 /* Everything is gone (the file was evicted). */
 void pages_clear(struct pages *t);
 

@@ -6,6 +6,7 @@
 #include "diag.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -16,10 +17,45 @@ static uint64_t page_of(uint64_t offset)
 
 /* --- the file --- */
 
-/* Lock not held. Opens the published file of a log whose pages are to be read. */
-static int reopen(struct log *log)
+/* Whether a file could not be opened for want of something that passes. */
+static bool is_shortage(int rc)
+{
+    return rc == -EMFILE || rc == -ENFILE || rc == -ENOMEM;
+}
+
+/* Least recent use is the file's time. A disk may take its time over it: nobody who reads waits. */
+struct mark_task {
+    struct writer_task task;
+    struct backing *backing;
+    uint64_t job;
+};
+
+static void run_mark(struct writer_task *task)
+{
+    struct mark_task *t = list_entry(task, struct mark_task, task);
+
+    store_mark_used(t->backing->store, t->job, t->backing->file.fd);
+    backing_unref(t->backing);
+    free(t);
+}
+
+/* Lock held. */
+static struct mark_task *plan_mark(struct log *log)
+{
+    struct mark_task *t = calloc(1, sizeof(*t));
+
+    if (!t)
+        return NULL;
+    t->task.run = run_mark;
+    t->backing = backing_ref(log->backing);
+    t->job = log->job;
+    return t;
+}
+
+int log_reopen(struct log *log)
 {
     struct cache *c = log->cache;
+    struct mark_task *mark = NULL;
     struct store_meta meta;
     struct backing *b;
     int fd, rc;
@@ -36,14 +72,18 @@ static int reopen(struct log *log)
     } else if (b) {
         log->backing = b;
         b = NULL;
-    } else {
-        log->on_disk = false; /* evicted, here or by another mount */
+        mark = plan_mark(log);
+    } else if (!is_shortage(rc)) {
+        log->on_disk = false; /* evicted, here or by another mount; or not to be read */
         log_forget_bytes(log);
+        rc = 0;
     }
     pthread_mutex_unlock(&c->lock);
     if (b)
         backing_unref(b);
-    return rc == -ENOMEM ? rc : 0;
+    if (mark)
+        writer_post(c->writer, &mark->task);
+    return rc ? -EIO : 0;
 }
 
 /* Compares a page on disk with its checksum. */
@@ -293,7 +333,7 @@ static void look_at_pages(struct log_reader *r, uint64_t offset, uint64_t end, s
         look->backing = backing_ref(log->backing);
         return;
     }
-    if (missing)
+    if (missing && !fetch_covering(log, look->page, true))
         look->err = recent_fault(log, look->page);
     if (!look->err && !log_is_complete(log))
         look->err = plan_read(r, offset, (size_t)(end - offset), &look->planned);
@@ -306,7 +346,7 @@ static void look_at_pages(struct log_reader *r, uint64_t offset, uint64_t end, s
 static int prepare(struct log_reader *r, uint64_t offset, uint64_t end, struct look *look)
 {
     if (look->at == LOOK_REOPEN)
-        return reopen(r->log);
+        return log_reopen(r->log);
     for (uint64_t p = page_of(offset); p <= page_of(end - 1); p++)
         check_page(r->log, look->backing, p);
     backing_unref(look->backing);
@@ -331,7 +371,7 @@ int log_read(struct log_reader *r, const struct repo_name *name, uint64_t offset
         uint64_t turn = pending_turn(&log->wait);
         struct look look = {0};
         uint64_t end;
-        bool final;
+        bool final, check;
         int rc;
 
         list_init(&look.planned);
@@ -340,7 +380,11 @@ int log_read(struct log_reader *r, const struct repo_name *name, uint64_t offset
         final = log->meta.final;
         if (end > offset)
             look_at_pages(r, offset, end, &look);
+        /* Who follows by reading alone must see it grow, too (S11). */
+        check = end - offset < len && live_take_check(log, false);
         pthread_mutex_unlock(&c->lock);
+        if (check)
+            live_check(log, false);
         if (!list_is_empty(&look.planned))
             fetch_send(log, name, final, &look.planned);
         if (look.err)

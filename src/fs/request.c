@@ -253,7 +253,10 @@ static void look_at(struct requests *all, enum whom whom)
     struct request *r;
 
     while ((r = next_unlooked(all, look, whom))) {
-        if (signals_is_dying(r->tid))
+        /* It may have been met before requests_refuse met it, which then passes it by. */
+        if (atomic_load(&all->stopping))
+            refuse_parked(r, -ECONNABORTED);
+        else if (signals_is_dying(r->tid))
             refuse_parked(r, -EINTR);
         release(r);
     }

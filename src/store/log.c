@@ -47,7 +47,7 @@ static int open_log(int root, const char *path, uint64_t size)
     if (fd < 0 && (errno == EACCES || errno == EROFS || errno == EPERM))
         fd = openat(root, path, O_RDONLY | flags);
     if (fd < 0)
-        return -ENOENT;
+        return -errno;
     if (!fstat(fd, &st) && S_ISREG(st.st_mode) && (uint64_t)st.st_size == size)
         return fd;
     close(fd);
@@ -56,11 +56,11 @@ static int open_log(int root, const char *path, uint64_t size)
 
 static int find_log(struct store *s, uint64_t job, const struct store_meta *meta)
 {
-    int root = meta->checksums ? store_dir_get(s) : -1, fd;
+    int root = meta->checksums ? store_dir_get(s) : -ENOENT, fd;
     char path[STORE_PATH_LEN];
 
     if (root < 0)
-        return -ENOENT;
+        return root;
     log_path(s->host, job, "", path);
     fd = open_log(root, path, meta->size);
     close(root);
@@ -73,7 +73,6 @@ int store_open_log(struct store *s, uint64_t job, const struct store_meta *meta,
 
     if (fd < 0)
         return fd;
-    store_mark_used(s, job, fd);
     *ret_fd = fd;
     return 0;
 }
@@ -230,7 +229,7 @@ int store_publish(struct store *s, uint64_t job, struct store_backing *b,
     if (rc)
         return rc;
     store_sum_take(&s->inflight, b->reserved);
-    atomic_fetch_add(&s->published, meta->size);
+    atomic_fetch_add(&s->published, store_size_on_disk(meta->size));
     b->reserved = 0;
     b->published = true;
     store_evict_learn(s);

@@ -16,6 +16,7 @@
 
 #define STORE_HOST_LEN 128  /* the host as a folder's name */
 #define STORE_PATH_LEN 1280 /* of anything below v1/ */
+#define STORE_BLOCK 4096u   /* bytes; a small file takes no less on most disks */
 #define STORE_USED_SLOTS 256
 #define STORE_USED_MS 60000
 #define STORE_ORPHANS_MAX 128 /* metas without a log, in one folder */
@@ -44,6 +45,12 @@ struct store {
         bool known;
     } used[STORE_USED_SLOTS];
 };
+
+/* What a file takes of the disk, more or less. */
+static inline uint64_t store_size_on_disk(uint64_t size)
+{
+    return (size + STORE_BLOCK - 1) / STORE_BLOCK * STORE_BLOCK;
+}
 
 /* -- dir.c: the directory --------------------------------------------------------------------- */
 

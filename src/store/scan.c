@@ -13,7 +13,6 @@
 #include <unistd.h>
 
 #define FACTS_DEPTH 16
-#define DISK_BLOCK 4096u /* what a small file takes */
 
 /* -- The list ---------------------------------------------------------------------------------- */
 
@@ -200,7 +199,7 @@ static bool parse_job(const char *name, const char *ending, uint64_t *ret_job)
     uint64_t job = 0;
     const char *p = name;
 
-    for (; *p >= '0' && *p <= '9' && p - name < 19; p++)
+    for (; *p >= '0' && *p <= '9' && p - name < 20; p++)
         job = job * 10 + (uint64_t)(*p - '0');
     snprintf(spelled, sizeof(spelled), "%" PRIu64 "%s", job, ending);
     *ret_job = job;
@@ -234,7 +233,8 @@ static int add_log(struct folder *f, const char *name, uint64_t job)
     if (fstatat(dirfd(f->dir), name, &st, AT_SYMLINK_NOFOLLOW) || !S_ISREG(st.st_mode) ||
         !folder_path(f, name, path))
         return 0;
-    return scan_list_add(&f->scan->logs, mtime_of(&st), (uint64_t)st.st_size, path);
+    return scan_list_add(&f->scan->logs, mtime_of(&st), store_size_on_disk((uint64_t)st.st_size),
+                         path);
 }
 
 static int newest_first(const void *a, const void *b)
@@ -300,13 +300,12 @@ static int add_fact(struct folder *f, const char *name)
 {
     char path[STORE_PATH_LEN];
     struct stat st;
-    uint64_t size;
 
     if (fstatat(dirfd(f->dir), name, &st, AT_SYMLINK_NOFOLLOW) || !S_ISREG(st.st_mode) ||
         !folder_path(f, name, path))
         return 0;
-    size = ((uint64_t)st.st_size + DISK_BLOCK - 1) / DISK_BLOCK * DISK_BLOCK;
-    return scan_list_add(&f->scan->facts, mtime_of(&st), size, path);
+    return scan_list_add(&f->scan->facts, mtime_of(&st), store_size_on_disk((uint64_t)st.st_size),
+                         path);
 }
 
 /* facts/ and each directory below it. */

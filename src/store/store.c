@@ -128,6 +128,11 @@ bool store_keeps(const struct store *s, uint64_t size)
     return s->dir && size <= s->cache_size;
 }
 
+bool store_is_over(const struct store *s)
+{
+    return s->dir && atomic_load(&s->published) + atomic_load(&s->inflight) > s->cache_size;
+}
+
 void store_usage(struct store *s, uint64_t *ret_used, uint64_t *ret_limit)
 {
     *ret_used = s->dir ? atomic_load(&s->published) + atomic_load(&s->inflight)

@@ -91,8 +91,8 @@ bool store_meta_add_name(struct store_meta *m, const char *name);
 int store_load_meta(struct store *s, uint64_t job, struct store_meta *ret_meta);
 
 /* The published file of a log whose meta was loaded, if that has checksums and the file exactly
- * meta->size bytes; marks it used. Opened for reading and writing where allowed, else for reading.
- * -ENOENT: no complete log. The fd is the caller's. */
+ * meta->size bytes. Opened for reading and writing where allowed, else for reading. -ENOENT: no
+ * complete log; -EMFILE and the like: it cannot be opened now. The fd is the caller's. */
 int store_open_log(struct store *s, uint64_t job, const struct store_meta *meta, int *ret_fd);
 
 /* Replaces the meta (rename). Errors are for information: the cache goes on without. In memory
@@ -155,6 +155,10 @@ int store_publish(struct store *s, uint64_t job, struct store_backing *b,
 
 /* Whether a log of this size is kept after it has been read. */
 bool store_keeps(const struct store *s, uint64_t size);
+
+/* Whether the logs complete and in flight take more than cache_size, as far as is known: then those
+ * in flight that nobody reads should go. */
+bool store_is_over(const struct store *s);
 
 /*
  * Small records. A key is made of 1 to 12 components ("repos/o/r/runs") of 1 to 250 bytes each,

@@ -213,7 +213,8 @@ static void on_log_release(struct source_log *log, void (*released)(void *who))
     void *who = log->who;
 
     free(log);
-    released(who);
+    if (released)
+        released(who);
 }
 
 struct making {

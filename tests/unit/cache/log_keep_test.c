@@ -117,6 +117,81 @@ static void damaged_byte_costs_exactly_its_page_R2(void **state)
     log_release(log);
 }
 
+/* Storage refuses the damaged page for a while; the log is closed; then all of it is wanted at once, as
+ * for its cleaned text. Pages that are good are in the published file, not in a new one. */
+static void page_that_could_not_be_mended_is_mended_in_its_file_R2(void **state)
+{
+    struct cache_bench *b = *state;
+    struct log_reader r;
+    struct log_stat stat;
+    struct guest g;
+    struct log *log;
+    size_t len;
+
+    guest_init(&g);
+    publish_and_remount(b, 1);
+    damage(b, 1, 7 * PAGE + 99);
+    log = cache_hold(b->cache, 1);
+    assert_int_equal(bench_stat(log, &stat), 0);
+    log_open(log, &r);
+    assert_int_equal(bench_read(&r, 1, 0, 7 * PAGE), 0);
+    assert_int_equal(bench_try_read(&r, 1, 7 * PAGE, PAGE, &g, &len), PENDING_PARKED);
+    fake_fail(fake_take_want(&b->fake), -EIO, SOURCE_BROKEN, 0);
+    assert_int_equal(guest_wait(&g), -EIO);
+    log_close(&r);
+    bench_settle(b, 0);
+    guest_pass(1000);
+
+    assert_int_equal(log_fetch_all(log, &bench_name, &g.waiter), PENDING_PARKED);
+    fake_serve(fake_take_want(&b->fake));
+    assert_int_equal(guest_wait(&g), 0);
+    assert_int_equal(log_fetch_all(log, &bench_name, &g.waiter), 0);
+    log_open(log, &r);
+    assert_int_equal(bench_read(&r, 1, 0, SIZE), 0);
+    log_close(&r);
+    bench_settle(b, 0);
+    log_open(log, &r);
+    assert_int_equal(bench_read(&r, 1, 0, SIZE), 0);
+    assert_int_equal(b->fake.bytes_wanted, 2);
+    log_close(&r);
+    guest_finish(&g);
+    log_release(log);
+}
+
+/* Another mount was first with the name: what it wrote is compared before it is shown. */
+static void file_of_another_mount_is_checked_R4(void **state)
+{
+    struct cache_bench *b = *state;
+    struct cache_bench other = {
+        .scratch = b->scratch, .store_config = b->store_config, .idle_max = 4};
+    struct log *mine = cache_hold(b->cache, 1);
+    struct log_reader r;
+    struct fake_want *w;
+    struct guest g;
+
+    guest_init(&g);
+    assert_int_equal(pending_hall_init(&other.hall), 0);
+    fake_source_init(&other.fake);
+    cache_bench_mount(&other);
+    fake_add(&b->fake, 1, 10 * PAGE);
+    fake_add(&other.fake, 1, 10 * PAGE);
+    w = bench_begin(b, mine, &g);
+    log_release(bench_know(&other, 1));
+    cache_bench_unmount(&other);
+    damage(b, 1, 3 * PAGE);
+    fake_serve(w);
+    assert_int_equal(guest_wait(&g), 0);
+    bench_settle(b, 0);
+    log_open(mine, &r);
+    assert_int_equal(bench_read_served(b, &r, 1, 0, 10 * PAGE), 0);
+    assert_int_equal(b->fake.bytes_wanted, 2);
+    log_close(&r);
+    fake_source_finish(&other.fake);
+    pending_hall_finish(&other.hall);
+    guest_finish(&g);
+    log_release(mine);
+}
+
 static void truncated_log_is_fetched_again_R2(void **state)
 {
     struct cache_bench *b = *state;
@@ -307,6 +382,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         WITH_BENCH(published_log_costs_a_new_mount_nothing_S2),
         WITH_BENCH(damaged_byte_costs_exactly_its_page_R2),
+        WITH_BENCH(page_that_could_not_be_mended_is_mended_in_its_file_R2),
+        WITH_BENCH(file_of_another_mount_is_checked_R4),
         WITH_BENCH(truncated_log_is_fetched_again_R2),
         WITH_BENCH(size_of_a_half_fetched_log_is_kept_S4),
         WITH_BENCH(log_evicted_while_it_is_read_stays_readable_R4),

@@ -105,6 +105,35 @@ static void growth_is_looked_for_every_five_seconds_and_once_P12(void **state)
     log_release(log);
 }
 
+/* Direct reads come without GETATTR: who only reads must see it grow as well. */
+static void reading_at_the_end_looks_for_growth_S11(void **state)
+{
+    struct cache_bench *b = *state;
+    struct log_reader r;
+    struct source_log *handle;
+    struct guest g;
+    struct log *log = know_live(b, 1, &r);
+    size_t len;
+
+    guest_init(&g);
+    assert_true(fake_end_check(fake_find_log(&b->fake, 1), NULL)); /* the look's own */
+    guest_pass(5000);
+    assert_int_equal(bench_try_read(&r, 1, 0, 100, &g, &len), 0);
+    assert_int_equal(b->fake.checks, 1);
+    for (unsigned i = 0; i < 10; i++)
+        assert_int_equal(bench_try_read(&r, 1, SIZE, 4096, &g, &len), 0);
+    assert_int_equal(b->fake.checks, 2);
+    fake_job(&b->fake, 1)->size = SIZE + 100;
+    handle = fake_find_log(&b->fake, 1);
+    assert_int_equal(fake_tell_log(handle), 0);
+    assert_true(fake_end_check(handle, NULL));
+    bench_settle(b, 0);
+    assert_int_equal(bench_read_served(b, &r, 1, SIZE, 100), 0);
+    log_close(&r);
+    guest_finish(&g);
+    log_release(log);
+}
+
 static void becomes_final_once_and_is_published_S8(void **state)
 {
     struct cache_bench *b = *state;
@@ -234,6 +263,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         WITH_BENCH(what_is_there_is_readable_to_the_last_byte_S11),
         WITH_BENCH(log_grows_within_and_beyond_its_last_page_S11),
+        WITH_BENCH(reading_at_the_end_looks_for_growth_S11),
         WITH_BENCH(growth_is_looked_for_every_five_seconds_and_once_P12),
         WITH_BENCH(becomes_final_once_and_is_published_S8),
         WITH_BENCH(last_bytes_come_with_the_end_S8),

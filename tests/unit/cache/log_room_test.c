@@ -111,6 +111,64 @@ static void only_so_many_idle_logs_are_kept(void **state)
     assert_int_equal(stats.logs, 3);
 }
 
+static uint64_t bytes_used(struct cache_bench *b)
+{
+    uint64_t used, limit;
+
+    store_usage(b->store, &used, &limit);
+    return used;
+}
+
+static void mount_with_cache_size(struct cache_bench *b, uint64_t cache_size)
+{
+    cache_bench_unmount(b);
+    b->store_config.cache_size = cache_size;
+    cache_bench_mount(b);
+}
+
+static void log_larger_than_the_cache_goes_when_it_was_read(void **state)
+{
+    struct cache_bench *b = *state;
+    struct log_reader r;
+    struct log *log;
+
+    mount_with_cache_size(b, 4 * MIB);
+    fake_add(&b->fake, 1, 6 * MIB);
+    log = bench_know(b, 1);
+    log_open(log, &r);
+    assert_int_equal(bench_read_served(b, &r, 1, 0, 6 * MIB), 0);
+    assert_int_equal(bench_read(&r, 1, 0, 6 * MIB), 0);
+    bench_settle(b, 0);
+    log_close(&r);
+    log_release(log);
+    assert_true(bytes_used(b) == 0);
+}
+
+static void half_logs_that_nobody_reads_do_not_outgrow_the_cache(void **state)
+{
+    struct cache_bench *b = *state;
+
+    mount_with_cache_size(b, 4 * MIB);
+    for (uint64_t job = 1; job <= 10; job++) {
+        fake_add(&b->fake, job, 2 * MIB);
+        log_release(bench_know(b, job));
+        bench_settle(b, 0);
+        fake_turn(&b->fake);
+        assert_true(bytes_used(b) <= 4 * MIB);
+    }
+}
+
+static void idle_log_holds_no_url(void **state)
+{
+    struct cache_bench *b = *state;
+
+    fake_add(&b->fake, 1, 2 * MIB);
+    log_release(bench_know(b, 1));
+    bench_settle(b, 0);
+    assert_null(fake_find_log(&b->fake, 1));
+    fake_turn(&b->fake);
+}
+
 /* A cache on a file system of its own, of this many bytes. */
 static bool mount_small(struct cache_bench *b, const char *size)
 {
@@ -150,6 +208,35 @@ static void full_disk_is_no_obstacle_R3(void **state)
         assert_int_equal(bench_read(&r, 1, at, MIB), 0);
     log_close(&r);
     log_release(log);
+    unmount_small(b);
+}
+
+/* What cannot go to the disk is in memory as long as there is room, whoever comes next. */
+static void full_disk_keeps_what_is_in_memory_S2(void **state)
+{
+    struct cache_bench *b = *state;
+    struct log_reader r;
+    struct log *logs[3];
+
+    if (!mount_small(b, "size=128k,mode=700")) {
+        print_message("only root may mount a small file system\n");
+        skip();
+    }
+    for (unsigned i = 0; i < 3; i++) {
+        fake_add(&b->fake, i + 1, MIB);
+        logs[i] = bench_know(b, i + 1);
+        log_open(logs[i], &r);
+        assert_int_equal(bench_read_served(b, &r, i + 1, 0, MIB), 0);
+        log_close(&r);
+    }
+    assert_int_equal(b->fake.bytes_wanted, 3);
+    for (unsigned i = 0; i < 3; i++) {
+        log_open(logs[i], &r);
+        assert_int_equal(bench_read(&r, i + 1, 0, MIB), 0);
+        log_close(&r);
+        log_release(logs[i]);
+    }
+    assert_int_equal(b->fake.bytes_wanted, 3);
     unmount_small(b);
 }
 
@@ -211,6 +298,10 @@ int main(void)
         WITH_BENCH(log_larger_than_memory_is_too_big),
         WITH_BENCH(logs_nobody_reads_make_room_in_memory),
         WITH_BENCH(only_so_many_idle_logs_are_kept),
+        WITH_BENCH(log_larger_than_the_cache_goes_when_it_was_read),
+        WITH_BENCH(half_logs_that_nobody_reads_do_not_outgrow_the_cache),
+        WITH_BENCH(idle_log_holds_no_url),
+        WITH_BENCH(full_disk_keeps_what_is_in_memory_S2),
         WITH_BENCH(full_disk_is_no_obstacle_R3),
         WITH_BENCH(disk_that_fills_under_a_stream_without_length_R3),
         WITH_BENCH(disk_that_is_full_from_the_start_R3),

@@ -77,6 +77,21 @@ static void evicted_log_still_tells_its_size(void **state)
     store_destroy(s);
 }
 
+/* Cleaned texts have ids of 19 and of 20 digits. */
+static void logs_with_long_ids_count_and_go(void **state)
+{
+    const uint64_t long_id = UINT64_C(0xC100000000000001);
+    struct store *s = full_cache(*state);
+
+    assert_int_equal(scratch_publish(s, long_id, PAGE), 0);
+    scratch_set_age(*state, long_id, 1);
+    store_destroy(s);
+    s = scratch_store(*state, 8 * PAGE);
+    assert_int_equal(scratch_publish(s, 18, PAGE), 0);
+    assert_false(scratch_is_whole(s, long_id));
+    store_destroy(s);
+}
+
 static void open_log_stays_readable(void **state)
 {
     struct store *s = full_cache(*state);
@@ -334,6 +349,7 @@ int main(void)
         TEST(oldest_go_until_there_is_room),
         TEST(reading_a_log_keeps_it),
         TEST(evicted_log_still_tells_its_size),
+        TEST(logs_with_long_ids_count_and_go),
         TEST(open_log_stays_readable),
         TEST(next_mount_learns_what_is_there_and_evicts_it),
         TEST(logs_of_all_hosts_share_the_bound),

@@ -169,6 +169,7 @@ bool scratch_is_whole(struct store *s, uint64_t job)
         assert_int_equal(pread(fd, data, len, (off_t)(page * STORE_PAGE_SIZE)), len);
         assert_true(store_page_checksum(data, len) == m.checksums[page]);
     }
+    store_mark_used(s, job, fd);
     close(fd);
     store_meta_finish(&m);
     return true;
