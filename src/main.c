@@ -73,14 +73,25 @@ static void announce(struct house *h, int parent_fd)
         return; /* the parent was killed; the mount stays */
 }
 
-/* Waits for the end. 0, or 1 where the mount never answered. */
+/* The end came while nobody had said yet that the mount answers: one worker may see the one before
+ * another has said the other. */
+static int end_early(struct pollfd *ready)
+{
+    if (poll(ready, 1, ATTEND_MS) > 0)
+        return 0;
+    fprintf(stderr, "ghlogfs: the mount ended before it answered\n");
+    return 1;
+}
+
+/* Waits for the end. 0, or 1 where the mount never answered; who asks us to end before that has no
+ * complaint, and our parent sees it. */
 static int live(struct house *h, int signal_fd, int parent_fd)
 {
+    struct pollfd ready = {.fd = house_get_ready_fd(h), .events = POLLIN};
     struct pollfd fds[] = {{.fd = signal_fd, .events = POLLIN},
                            {.fd = house_get_ended_fd(h), .events = POLLIN},
                            {.fd = house_get_attend_fd(h), .events = POLLIN},
-                           {.fd = house_get_ready_fd(h), .events = POLLIN}};
-    int status = 1;
+                           ready};
 
     for (;;) {
         if (poll(fds, sizeof(fds) / sizeof(fds[0]), ATTEND_MS) < 0 && errno != EINTR)
@@ -89,12 +100,11 @@ static int live(struct house *h, int signal_fd, int parent_fd)
             announce(h, parent_fd);
             fds[3].fd = -1;
             fds[3].revents = 0;
-            status = 0;
         }
-        if ((fds[0].revents || fds[1].revents) && status)
-            fprintf(stderr, "ghlogfs: ended before the mount answered\n");
-        if (fds[0].revents || fds[1].revents)
-            return status;
+        if (fds[0].revents)
+            return 0;
+        if (fds[1].revents)
+            return fds[3].fd < 0 ? 0 : end_early(&ready);
         house_attend(h);
     }
 }
