@@ -422,8 +422,7 @@ struct next_step {
 static void doubt_empty(struct log *log)
 {
     if (log->phase == LOG_KNOWN && log->meta.final && !log->meta.size && !log->readers &&
-        !log->source && !(log->job & CACHE_DERIVED) &&
-        log->cache->config.now_ms() >= log->empty_until_ms) {
+        !log->source && log->cache->config.now_ms() >= log->empty_until_ms) {
         log->phase = LOG_UNKNOWN;
         log->has_time = false;
     }
@@ -438,6 +437,8 @@ static int look(struct log *log, const struct repo_name *name, const struct log_
 
     doubt_empty(log);
     if (log->phase == LOG_KNOWN && is_proven(log, name)) {
+        if (!log->meta.final && hint->completed_ms > 0)
+            log->hint_ms = hint->completed_ms; /* its end was seen in a listing */
         step->check = live_take_check(log, hint->completed);
         *ret_stat = (struct log_stat){
             .size = log->meta.size, .mtime_ms = log->meta.mtime_ms, .final = log->meta.final};

@@ -138,6 +138,7 @@ static struct log *new_log(struct cache *c, uint64_t job)
         return NULL;
     log->cache = c;
     log->job = job;
+    log->whole = job & CACHE_DERIVED; /* the maker makes all of it, from wherever */
     pending_init(&log->wait, c->config.hall);
     pages_init(&log->pages);
     list_init(&log->fetches);

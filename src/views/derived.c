@@ -465,8 +465,8 @@ int derived_get_stat(struct derived *d, struct log *text, const struct repo_name
     int rc = log_find_stat(text, repo, w, ret_stat);
     struct log *log;
 
-    if (rc != -EAGAIN)
-        return rc;
+    if (rc != -EAGAIN && (rc || ret_stat->size))
+        return rc; /* what is empty is asked for again with its log */
     log = cache_hold(d->config.cache, job);
     if (!log)
         return -ENOMEM;

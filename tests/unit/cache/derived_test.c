@@ -5,6 +5,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -61,6 +62,51 @@ static void derived_log_comes_from_its_maker_and_is_kept(void **state)
     log_release(log);
 }
 
+/* Each making is a pass over the whole log, and brings all of the text. */
+static void evicted_derived_log_is_made_once(void **state)
+{
+    struct cache_bench *b = *state;
+    struct fake_source maker;
+    struct log_reader r;
+    struct log_stat stat;
+    struct guest g;
+    struct log *log;
+
+    guest_init(&g);
+    fake_source_init(&maker);
+    fake_add(&maker, DERIVED, 20 * MIB)->has_no_range = true;
+    cache_set_maker(b->cache, &maker.source);
+    log = cache_hold(b->cache, DERIVED);
+    assert_int_equal(bench_try_stat(log, &g, &stat), PENDING_PARKED);
+    fake_serve(fake_take_want(&maker));
+    assert_int_equal(guest_wait(&g), 0);
+    bench_settle(b, 0);
+    log_release(log);
+    fake_turn(&maker);
+    assert_int_equal(unlink(scratch_log(b->scratch, DERIVED, "")), 0);
+
+    cache_bench_remount(b);
+    cache_set_maker(b->cache, &maker.source);
+    log = cache_hold(b->cache, DERIVED);
+    assert_int_equal(bench_stat(log, &stat), 0);
+    log_open(log, &r);
+    for (uint64_t at = 0; at < 20 * MIB; at += MIB) {
+        size_t len;
+        while (bench_try_read(&r, DERIVED, at, MIB, &g, &len) == PENDING_PARKED) {
+            if (at == 0 && maker.bytes_wanted < 2)
+                fake_serve(fake_take_want(&maker));
+            assert_int_equal(guest_wait(&g), 0);
+        }
+    }
+    assert_int_equal(maker.bytes_wanted, 2);
+    log_close(&r);
+    log_release(log);
+    bench_settle(b, 0);
+    fake_turn(&maker);
+    fake_source_finish(&maker);
+    guest_finish(&g);
+}
+
 static void job_and_its_derived_log_are_two(void **state)
 {
     struct cache_bench *b = *state;
@@ -84,6 +130,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         WITH_BENCH(derived_log_comes_from_its_maker_and_is_kept),
+        WITH_BENCH(evicted_derived_log_is_made_once),
         WITH_BENCH(job_and_its_derived_log_are_two),
     };
 

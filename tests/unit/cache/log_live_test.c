@@ -134,6 +134,29 @@ static void reading_at_the_end_looks_for_growth_S11(void **state)
     log_release(log);
 }
 
+/* The listing was seen after the log was asked for. */
+static void end_seen_in_a_listing_is_its_time_S7(void **state)
+{
+    struct cache_bench *b = *state;
+    const struct log_hint ended = {.completed = true, .completed_ms = 1711111111000};
+    struct source_log *handle;
+    struct log_reader r;
+    struct log_stat stat;
+    struct log *log = know_live(b, 1, &r);
+
+    guest_pass(5000);
+    assert_int_equal(bench_stat_as(log, &bench_name, &ended, &stat), 0);
+    fake_job(&b->fake, 1)->is_live = false;
+    handle = fake_find_log(&b->fake, 1);
+    assert_int_equal(fake_tell_log(handle), 0);
+    assert_true(fake_end_check(handle, NULL));
+    bench_settle(b, 0);
+    assert_int_equal(bench_stat(log, &stat), 0);
+    assert_true(stat.final && stat.mtime_ms == 1711111111000);
+    log_close(&r);
+    log_release(log);
+}
+
 static void becomes_final_once_and_is_published_S8(void **state)
 {
     struct cache_bench *b = *state;
@@ -263,6 +286,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         WITH_BENCH(what_is_there_is_readable_to_the_last_byte_S11),
         WITH_BENCH(log_grows_within_and_beyond_its_last_page_S11),
+        WITH_BENCH(end_seen_in_a_listing_is_its_time_S7),
         WITH_BENCH(reading_at_the_end_looks_for_growth_S11),
         WITH_BENCH(growth_is_looked_for_every_five_seconds_and_once_P12),
         WITH_BENCH(becomes_final_once_and_is_published_S8),
