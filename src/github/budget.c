@@ -43,6 +43,15 @@ static void pace_count(struct budget_pace *p, int64_t now_ms)
     p->count += p->count < p->size;
 }
 
+/* The last one did not go. The one it replaced had left the window. */
+static void pace_take_back(struct budget_pace *p)
+{
+    if (!p->count)
+        return;
+    p->next = (p->next + p->size - 1) % p->size;
+    p->count--;
+}
+
 /* --- asking ----------------------------------------------------------------------------------- */
 
 void budget_init(struct budget *b, const struct budget_config *config)
@@ -275,6 +284,14 @@ enum budget_verdict budget_learn(struct budget *b, const struct budget_answer *a
     else if (!was_blocked && answer->status < 500)
         b->penalty_ms = 0;
     return verdict;
+}
+
+void budget_unsent(struct budget *b, enum budget_class class)
+{
+    pace_take_back(&b->all);
+    if (class == BUDGET_PREFETCH)
+        pace_take_back(&b->prefetch);
+    budget_lost(b);
 }
 
 void budget_lost(struct budget *b)

@@ -84,8 +84,10 @@ enum budget_reason budget_why(struct budget *b, enum budget_class class, int64_t
 enum budget_verdict budget_learn(struct budget *b, const struct budget_answer *answer,
                                  int64_t now_ms, int64_t now_wall_s);
 
-/* A request that was let go has ended without an answer, or was not sent. */
+/* A request that was let go has ended without an answer. */
 void budget_lost(struct budget *b);
+/* The last one that was let go was not sent after all, and does not count for the minute. */
+void budget_unsent(struct budget *b, enum budget_class class);
 
 /* When demand may go again as far as quota and limits are concerned; 0: now. For EDQUOT and the
  * line to the user. */

@@ -97,9 +97,7 @@ static void go(struct turn *t)
     int err = hosts_ask(&core->hosts, &core->base_at, net_now_ms(), &until_ms);
 
     if (err < 0) {
-        budget_lost(&core->turns.budget);
-        turns_free_connection(&core->turns);
-        turns_pump(&core->turns);
+        turns_unsent(&core->turns, t);
         fail_with(c, err, SOURCE_UNREACHABLE, until_ms);
         return;
     }

@@ -38,7 +38,7 @@ static int64_t patience(struct turns *ts, const struct turn *t, int64_t now_ms)
     bool is_pace = budget_why(&ts->budget, class_of(t->class), now_ms) == BUDGET_PACING;
 
     if (t->class == SOURCE_DEMAND)
-        return t->since_ms + (is_pace ? ts->deadline_ms : ts->wait_ms);
+        return t->since_ms + (is_pace ? ts->deadline_ms : ts->wait_ms + TURN_WAIT_SLACK_MS);
     return is_pace ? now_ms + TURN_PREFETCH_WAIT_MS : now_ms;
 }
 
@@ -122,6 +122,13 @@ void turns_promote(struct turns *ts, struct turn *t)
         return;
     list_remove(&t->link);
     list_push_back(&ts->waiting[SOURCE_DEMAND], &t->link);
+    turns_pump(ts);
+}
+
+void turns_unsent(struct turns *ts, const struct turn *t)
+{
+    budget_unsent(&ts->budget, class_of(t->class));
+    ts->busy--;
     turns_pump(ts);
 }
 

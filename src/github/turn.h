@@ -18,6 +18,7 @@
 #include <stdint.h>
 
 #define TURN_WAITING_MAX 100000
+#define TURN_WAIT_SLACK_MS 3000 /* a wait of just `wait`, as rounded up by the budget, is waited */
 #define TURN_PREFETCH_WAIT_MS 5000 /* prefetch that would wait longer is not worth it */
 
 struct turn {
@@ -50,6 +51,9 @@ void turns_init(struct turns *ts, struct net *net, const struct budget_config *b
 int turns_enter(struct turns *ts, struct turn *t, bool again);
 void turns_leave(struct turns *ts, struct turn *t);
 void turns_promote(struct turns *ts, struct turn *t);
+
+/* In `go`: this one is not sent after all, and counts nowhere. */
+void turns_unsent(struct turns *ts, const struct turn *t);
 
 /* A storage request takes a connection, whatever the number. */
 void turns_take_connection(struct turns *ts);

@@ -97,7 +97,12 @@ static int check_head(struct net_transfer *t, int status)
         return -EPROTO;
     if (t->promised >= 0 && find_header(t->easy, "Transfer-Encoding", &ignored) != ABSENT)
         return -EPROTO;
-    return t->promised >= 0 && (uint64_t)t->promised > t->request->body_max ? -EFBIG : 0;
+    return 0;
+}
+
+static bool promises_too_much(const struct net_transfer *t)
+{
+    return t->promised >= 0 && (uint64_t)t->promised > t->request->body_max;
 }
 
 static size_t begin_answer(struct net_transfer *t, size_t len)
@@ -114,6 +119,8 @@ static size_t begin_answer(struct net_transfer *t, size_t len)
         return refuse(t, err);
     t->headed = true;
     err = r->on_head(r, (int)status);
+    if (t->request && err >= 0 && promises_too_much(t))
+        err = -EFBIG; /* its status and headers were of use all the same */
     if (t->request && err < 0)
         return refuse(t, err);
     return t->request ? len : CURL_WRITEFUNC_ERROR;

@@ -95,6 +95,28 @@ static void r5_prefetch_has_half_of_it_and_the_rest_is_demands(void **state)
     assert_true(budget_ask(&b, BUDGET_DEMAND, T0 + 3) > T0 + MINUTE);
 }
 
+/* As while a host is known to be down. */
+static void r5_what_was_not_sent_does_not_count_for_the_minute(void **state)
+{
+    struct budget b = make(0, 0);
+
+    (void)state;
+    for (int i = 0; i < 450; i++)
+        go(&b, BUDGET_PREFETCH, T0);
+    for (int i = 0; i < 3000; i++) {
+        assert_int_equal(budget_ask(&b, BUDGET_DEMAND, T0), 0);
+        budget_unsent(&b, BUDGET_DEMAND);
+    }
+    for (int i = 0; i < 450; i++)
+        go(&b, BUDGET_DEMAND, T0);
+    assert_true(budget_ask(&b, BUDGET_DEMAND, T0) > T0);
+    assert_int_equal(budget_ask(&b, BUDGET_PREFETCH, T0 + 61000), 0);
+    budget_unsent(&b, BUDGET_PREFETCH);
+    for (int i = 0; i < 450; i++)
+        go(&b, BUDGET_PREFETCH, T0 + 61000);
+    assert_true(budget_ask(&b, BUDGET_PREFETCH, T0 + 61000) > T0 + 61000);
+}
+
 static void a_number_a_minute_that_makes_no_sense_is_the_default(void **state)
 {
     struct budget more = make(0, 5000), one = make(0, 1);
@@ -456,6 +478,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(r5_nine_hundred_in_a_burst_and_no_more_for_a_minute),
         cmocka_unit_test(r5_prefetch_has_half_of_it_and_the_rest_is_demands),
+        cmocka_unit_test(r5_what_was_not_sent_does_not_count_for_the_minute),
         cmocka_unit_test(a_number_a_minute_that_makes_no_sense_is_the_default),
         cmocka_unit_test(a_server_without_limits_has_none),
         cmocka_unit_test(r5_a_quota_used_up_holds_all_until_its_reset),
