@@ -62,7 +62,7 @@ void api_destroy(struct api *api);
 
 struct source api_source(struct api *api);
 
-/* What the token file holds now; NULL: no token. */
+/* What the token file holds now; NULL: it cannot be read or holds none, then the old one stays. */
 void api_set_token(struct api *api, const char *token);
 
 struct api_stats {

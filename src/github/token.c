@@ -114,10 +114,12 @@ static bool is_same(const struct token_line *a, const struct token_line *b)
 
 void token_replace(struct token *t, struct token_line *line)
 {
-    bool renewed = !is_same(t->line, line);
+    bool renewed = line && !is_same(t->line, line);
 
     net_timer_cancel(&t->timer);
-    token_line_unref(t->line);
-    t->line = line;
+    if (line) {
+        token_line_unref(t->line);
+        t->line = line;
+    }
     tell_all(t, renewed);
 }

@@ -50,7 +50,11 @@ void token_finish(struct token *t);
 /* Asks for the token to be read again, once for all who wait. False: there is no way to. */
 bool token_await(struct token *t, struct token_waiter *w);
 
-/* The token is this now (NULL: none); takes the reference. Everybody who waits is told. */
+/*
+ * The token is this now; takes the reference. Everybody who waits is told. NULL: it could not be
+ * read. Then the old one stays: whoever goes on without any is answered 404 or 403, never the 401
+ * after which it is read again.
+ */
 void token_replace(struct token *t, struct token_line *line);
 
 #endif

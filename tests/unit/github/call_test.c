@@ -202,6 +202,30 @@ static void same_token_is_not_tried_again(void **state)
     assert_int_equal(fake.count, 1);
 }
 
+/* The file is being written anew: empty for a moment, or no token at all. */
+static void token_that_cannot_be_read_leaves_the_old_one(void **state)
+{
+    static const char *const read[] = {NULL, "no token"};
+
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        ask_repo(&asker);
+        assert_string_equal(fake_asked(fake_next(), "Authorization"), "Bearer token-1");
+        fake_answer(fake_next(), 401, "", "{\"message\":\"Bad credentials\"}");
+        assert_int_equal(w.rereads, i + 1);
+        api_set_token(w.api, read[i]);
+        fake_settle();
+        assert_refused(&asker, -EACCES, SOURCE_FORBIDDEN, 30000);
+    }
+    ask_repo(&asker);
+    fake_answer(fake_next(), 401, "", "{\"message\":\"Bad credentials\"}");
+    assert_int_equal(w.rereads, 3);
+    api_set_token(w.api, "token-2");
+    assert_string_equal(fake_asked(fake_next(), "Authorization"), "Bearer token-2");
+    fake_answer(fake_next(), 200, "", "{}");
+    assert_told(&asker, "{}");
+}
+
 static void nobody_waits_for_ever_for_the_token(void **state)
 {
     (void)state;
@@ -485,6 +509,7 @@ int main(void)
         TEST(r7_token_that_would_end_its_line_is_refused),
         TEST(bad_token_has_the_token_read_again_once),
         TEST(same_token_is_not_tried_again),
+        TEST(token_that_cannot_be_read_leaves_the_old_one),
         TEST(nobody_waits_for_ever_for_the_token),
         TEST(no_token_is_no_header),
         TEST(r5_quota_that_returns_within_wait_is_waited_for),
