@@ -171,7 +171,8 @@ static void absent(struct range *r)
 {
     const struct source_log *log = r->log;
     int64_t completed_s = log->completed_ms < 0 ? -1 : log->completed_ms / 1000;
-    bool is_asked = r->has_inquired || completed_s >= 0;
+    /* Who looks at the end is part of an inquiry, and would wait for itself. */
+    bool is_asked = !r->want || r->has_inquired || completed_s >= 0;
     struct source_failure failure;
 
     if (!is_asked) {

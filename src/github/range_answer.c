@@ -73,12 +73,13 @@ static int head_whole(struct range *r, const struct sight *s)
     return -ECANCELED;
 }
 
-/* There is nothing from `next` on: the log is empty, or ends here. */
+/* There is nothing from `next` on: the log is empty, or ends here. That is a size too, where the
+ * header that names it is missing. */
 static int head_nothing(struct range *r, struct sight *s)
 {
-    if (!s->is_sized && r->next == 0) {
+    if (!s->is_sized && r->next == (r->log->is_sized ? r->log->size : 0)) {
         s->is_sized = true;
-        s->size = 0;
+        s->size = r->next;
     }
     if (s->is_sized && see(r, s) < 0)
         return -ECANCELED;
@@ -134,15 +135,17 @@ int range_take_body(struct net_request *request, const void *data, size_t len)
         return discard(r, len);
     if (r->log->unwanted)
         return wrong(r, FOUND_UNWANTED, r->log->unwanted);
-    retry_note_progress(&r->retry, net_now_ms());
     skip = r->next > r->at ? r->next - r->at : 0;
     if (r->want && skip < len && r->next < stop) {
         most = len - skip < stop - r->next ? len - skip : stop - r->next;
         if (r->want->bytes(r->want, r->next, (const char *)data + skip, most) == SOURCE_FULL)
             return NET_PAUSE;
         r->next += most;
+        retry_note_progress(&r->retry, net_now_ms());
     }
     r->at += len;
+    if (r->end != UINT64_MAX && r->at > r->end)
+        return -ECANCELED; /* more than was promised may be without end */
     /* An unknown length is only found out by reading on. */
     is_last = r->want && r->next >= stop && r->at < r->end;
     return is_last && (r->end != UINT64_MAX || r->log->is_sized) ? -ECANCELED : NET_TAKEN;
