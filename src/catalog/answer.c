@@ -22,6 +22,22 @@ void catalog_answer_release(const struct catalog_answer *view)
         answer_unref(list_entry((void *)(uintptr_t)view, struct answer, view));
 }
 
+bool catalog_find_in(const struct catalog_answer *jobs, uint64_t job, struct catalog_seen *ret_seen)
+{
+    const struct answer *a = list_entry((void *)(uintptr_t)jobs, struct answer, view);
+
+    for (unsigned i = 0; i < a->page_count; i++) {
+        struct page *p = a->pages[i];
+        for (size_t k = 0; k < p->jobs.count; k++) {
+            if (p->jobs.items[k].id != job)
+                continue;
+            *ret_seen = (struct catalog_seen){.job = &p->jobs.items[k], .held = page_ref(p)};
+            return true;
+        }
+    }
+    return false;
+}
+
 static int compare_ids(const void *a, const void *b)
 {
     uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;

@@ -95,8 +95,12 @@ struct catalog_seen {
     void *held;
 };
 
+/* What was seen is remembered in bounds: false does not say that there is no such job. */
 bool catalog_find_job(struct catalog *c, const struct repo_name *repo, uint64_t job,
                       struct catalog_seen *ret_seen);
+/* The same out of an answer with jobs. */
+bool catalog_find_in(const struct catalog_answer *jobs, uint64_t job,
+                     struct catalog_seen *ret_seen);
 void catalog_seen_release(struct catalog_seen *seen);
 
 /* source_listener's job_learnt. Network thread. */

@@ -5,6 +5,8 @@
 #include <string.h>
 
 struct seen_job {
+    struct seen_job *next; /* of its bucket */
+    struct list in_order;
     uint64_t id;
     struct page *page;
     const struct facts_job *job;
@@ -13,10 +15,12 @@ struct seen_job {
 
 int seen_init(struct seen *s)
 {
-    s->slots = calloc(SEEN_SLOTS, sizeof(*s->slots));
+    s->buckets = calloc(SEEN_BUCKETS, sizeof(struct seen_job *));
+    list_init(&s->order);
+    s->job_count = 0;
     list_init(&s->repos);
     s->repo_count = 0;
-    return s->slots ? 0 : -ENOMEM;
+    return s->buckets ? 0 : -ENOMEM;
 }
 
 static void drop_used(struct seen *s, struct used_repo *u)
@@ -27,66 +31,93 @@ static void drop_used(struct seen *s, struct used_repo *u)
     free(u);
 }
 
-static void drop_job(struct seen_job *j)
+/* The link to the job under this name, in its bucket; to NULL, the bucket's last, if it is not there. */
+static struct seen_job **link_of(struct seen *s, const struct repo_name *repo, uint64_t job)
 {
-    if (!j)
-        return;
-    page_unref(j->page);
-    free(j);
+    struct seen_job **link = &s->buckets[(job * UINT64_C(0x9E3779B97F4A7C15)) >> 48];
+
+    while (*link && ((*link)->id != job || !name_is_same(&(*link)->repo, repo)))
+        link = &(*link)->next;
+    return link;
+}
+
+_Static_assert(SEEN_BUCKETS == 1u << 16, "link_of takes the top sixteen bits");
+
+static void drop_oldest(struct seen *s)
+{
+    struct seen_job *job = list_entry(list_take_first(&s->order), struct seen_job, in_order);
+
+    *link_of(s, &job->repo, job->id) = job->next;
+    s->job_count--;
+    page_unref(job->page);
+    free(job);
 }
 
 void seen_finish(struct seen *s)
 {
-    for (unsigned i = 0; s->slots && i < SEEN_SLOTS; i++)
-        drop_job(s->slots[i]);
-    free(s->slots);
-    s->slots = NULL;
+    while (s->job_count > 0)
+        drop_oldest(s);
+    free(s->buckets);
+    s->buckets = NULL;
     while (!list_is_empty(&s->repos))
         drop_used(s, list_entry(s->repos.next, struct used_repo, link));
 }
 
-/* A job has one place: two repositories cannot have the same job, but two names can. */
-static struct seen_job **slot_of(struct seen *s, uint64_t job)
+/* What comes from disk may be older than what is known: a job that has ended does not run again. */
+static bool is_older(const struct seen_job *known, const struct facts_job *job)
 {
-    return &s->slots[(job * UINT64_C(0x9E3779B97F4A7C15)) >> 48];
+    return known->job->status == FACTS_COMPLETED && job->status != FACTS_COMPLETED;
 }
 
-_Static_assert(SEEN_SLOTS == 1u << 16, "slot_of takes the top sixteen bits");
-
-/* What comes from disk may be older than what is known: a job that has ended does not run again. */
-static bool is_older(const struct seen_job *known, const struct repo_name *repo,
-                     const struct facts_job *job)
+static void use_job(struct seen *s, struct seen_job *job)
 {
-    return known && known->id == job->id && known->job->status == FACTS_COMPLETED &&
-           job->status != FACTS_COMPLETED && name_is_same(&known->repo, repo);
+    list_remove(&job->in_order);
+    list_push_back(&s->order, &job->in_order);
+}
+
+/* The job's place, made if there is none. NULL: no memory. */
+static struct seen_job *place_of(struct seen *s, const struct repo_name *repo, uint64_t id)
+{
+    struct seen_job **link = link_of(s, repo, id), *job = *link;
+
+    if (!job) {
+        job = calloc(1, sizeof(*job));
+        if (!job)
+            return NULL;
+        job->id = id;
+        job->repo = *repo;
+        list_init(&job->in_order);
+        *link = job;
+        s->job_count++;
+    }
+    use_job(s, job);
+    return job;
 }
 
 void seen_add_page(struct seen *s, const struct repo_name *repo, struct page *p)
 {
     for (size_t i = 0; i < p->jobs.count; i++) {
-        struct seen_job **slot = slot_of(s, p->jobs.items[i].id);
-        struct seen_job *job;
-        if (is_older(*slot, repo, &p->jobs.items[i]))
-            continue;
-        job = malloc(sizeof(*job));
+        struct seen_job *job = place_of(s, repo, p->jobs.items[i].id);
         if (!job)
             return; /* it is asked for again when it is wanted */
-        *job = (struct seen_job){.id = p->jobs.items[i].id,
-                                 .page = page_ref(p),
-                                 .job = &p->jobs.items[i],
-                                 .repo = *repo};
-        drop_job(*slot);
-        *slot = job;
+        if (job->page && is_older(job, &p->jobs.items[i]))
+            continue;
+        page_unref(job->page);
+        job->page = page_ref(p);
+        job->job = &p->jobs.items[i];
+        if (s->job_count > SEEN_MAX)
+            drop_oldest(s);
     }
 }
 
 const struct facts_job *seen_find(struct seen *s, const struct repo_name *repo, uint64_t job,
                                   struct page **ret_page)
 {
-    const struct seen_job *known = *slot_of(s, job);
+    struct seen_job *known = *link_of(s, repo, job);
 
-    if (!known || known->id != job || !name_is_same(&known->repo, repo))
+    if (!known)
         return NULL;
+    use_job(s, known);
     *ret_page = page_ref(known->page);
     return known->job;
 }

@@ -8,15 +8,18 @@
 #include "catalog/page.h"
 #include "list.h"
 
-#define SEEN_SLOTS 65536    /* jobs; a newer one takes an older one's place */
+#define SEEN_MAX 65536 /* jobs, each under each of its names; the least recently used go */
+#define SEEN_BUCKETS 65536
 #define USED_REPOS_MAX 1024 /* the least recently used go */
 #define USED_JOBS_MAX 4096  /* of one repository */
 
 struct seen_job;
 
 struct seen {
-    struct seen_job **slots; /* SEEN_SLOTS; NULL: free */
-    struct list repos;       /* of struct used_repo, latest use last */
+    struct seen_job **buckets; /* SEEN_BUCKETS chains */
+    struct list order;         /* of struct seen_job, latest use last */
+    unsigned job_count;
+    struct list repos; /* of struct used_repo, latest use last */
     unsigned repo_count;
 };
 
@@ -26,7 +29,7 @@ void seen_finish(struct seen *s);
 /* All jobs of a page. */
 void seen_add_page(struct seen *s, const struct repo_name *repo, struct page *p);
 
-/* NULL: never seen. ret_page is counted for the caller. */
+/* NULL: never seen, or so long ago that it is forgotten. ret_page is counted for the caller. */
 const struct facts_job *seen_find(struct seen *s, const struct repo_name *repo, uint64_t job,
                                   struct page **ret_page);
 

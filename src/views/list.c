@@ -240,59 +240,60 @@ static int list_jobs(struct views *v, const struct place *dir, struct waiter *w,
     return rc;
 }
 
-/* Whether the job is GitHub's at all, from what is known or else by asking; -ENOENT: it is not. */
-static int prove_job(struct views *v, const struct place *dir, struct log *log, struct waiter *w)
+/* Whether the job is GitHub's at all, from what is known or else by asking; -ENOENT: it is not.
+ * ret_seen->job is NULL where its log is known, which is proof enough. */
+static int prove_job(struct views *v, const struct place *dir, struct log *log, struct waiter *w,
+                     struct catalog_seen *ret_seen)
 {
     struct catalog_question q = {.what = SOURCE_JOB, .repo = dir->repo, .id = dir->job};
     const struct catalog_answer *answer;
-    struct catalog_seen seen;
     struct log_stat stat;
     int rc;
 
     rc = log_find_stat(log, &dir->repo, w, &stat);
     if (rc != -EAGAIN)
         return rc;
-    if (catalog_find_job(v->config.catalog, &dir->repo, dir->job, &seen)) {
-        catalog_seen_release(&seen);
+    if (catalog_find_job(v->config.catalog, &dir->repo, dir->job, ret_seen))
         return 0;
-    }
     rc = catalog_ask(v->config.catalog, &q, w, &answer);
-    if (!rc)
-        catalog_answer_release(answer);
+    if (rc)
+        return rc;
+    rc = catalog_find_in(answer, dir->job, ret_seen) ? 0 : -EPROTO;
+    catalog_answer_release(answer);
     return rc;
 }
 
 /* S19: `log` is listed unless it is known to be absent; that of a job that is still queued or in
- * progress only once it was seen. */
-static bool shows_log(struct views *v, const struct place *dir, struct log *log)
+ * progress only once it was seen. A NULL job: nothing is known of it. */
+static bool shows_log(const struct place *dir, struct log *log, const struct facts_job *job)
 {
     struct log_known known;
-    struct log_hint hint;
 
     log_get_known(log, &dir->repo, &known);
     if (known.available)
         return true;
     if (known.failure.err == -ENOENT)
         return false;
-    view_job_hint(v, dir, &hint);
-    return hint.completed;
+    return job && job->status == FACTS_COMPLETED;
 }
 
 static int list_job(struct views *v, const struct place *dir, struct waiter *w,
                     struct view_listing *l)
 {
     struct log *log = cache_hold(v->config.cache, dir->job);
+    struct catalog_seen seen = {0};
     int rc;
 
     if (!log)
         return -ENOMEM;
-    rc = prove_job(v, dir, log, w);
-    if (!rc && shows_log(v, dir, log))
+    rc = prove_job(v, dir, log, w, &seen);
+    if (!rc && shows_log(dir, log, seen.job))
         rc = listing_add(l, "log", VIEW_FILE);
     if (!rc)
         rc = listing_add(l, "job.json", VIEW_FILE);
     if (!rc)
         walk_note_enter(v->walk, &dir->repo, dir->job);
+    catalog_seen_release(&seen);
     log_release(log);
     return rc;
 }
@@ -383,7 +384,7 @@ static int list_steps(struct views *v, const struct place *dir, struct waiter *w
     width = steps_get_width(seen.job);
     if (!log)
         rc = -ENOMEM;
-    else if (seen.job->status == FACTS_COMPLETED && shows_log(v, dir, log)) {
+    else if (seen.job->status == FACTS_COMPLETED && shows_log(dir, log, seen.job)) {
         bool whole = steps_is_whole(seen.job);
         if (whole)
             rc = listing_add(l, VIEWS_WHOLE_STEP, VIEW_FILE);

@@ -9,6 +9,7 @@ int view_find_job(struct views *v, const struct place *p, struct waiter *w,
                   struct catalog_seen *ret_seen)
 {
     const struct catalog_answer *jobs;
+    bool found;
     int rc;
 
     if (catalog_find_job(v->config.catalog, &p->repo, p->job, ret_seen)) {
@@ -19,8 +20,12 @@ int view_find_job(struct views *v, const struct place *p, struct waiter *w,
     rc = runs_get_jobs(v, p, w, &jobs);
     if (rc)
         return rc;
+    found = catalog_find_in(jobs, p->job, ret_seen);
     catalog_answer_release(jobs);
-    return catalog_find_job(v->config.catalog, &p->repo, p->job, ret_seen) ? 0 : -ENOENT;
+    /* A job of an attempt that is no longer the latest is not among them. */
+    if (!found)
+        found = catalog_find_job(v->config.catalog, &p->repo, p->job, ret_seen);
+    return found ? 0 : -ENOENT;
 }
 
 static int get_log(struct views *v, const struct place *p, struct waiter *w,

@@ -41,6 +41,34 @@ def test_p8_thirty_runs(github, mount):
     assert seen.requests == (1, 0) and seen.charged == 0, "after a remount"
 
 
+def test_p8_with_ids_that_lie_apart(github, mount):
+    """However the ids fall, no job's facts are lost for another's."""
+    made = github.bulk(REPO, 30, 40, 100, gap=20_000_000)
+    m = mount(fresh=600)
+    for cost in ((31, 0), (0, 0)):
+        assert len(find_logs(m)) == 1200
+        assert traffic(github).requests == cost
+        forget(github)
+    for one in made[::3]:
+        folder = m.repo() / "runs" / str(one["run"])
+        assert all("01-Set up job.txt" in listing(folder / ("job %d" % n)) for n in range(1, 41))
+    assert traffic(github).requests == (0, 0)
+
+
+def test_a_repository_under_two_names(github, mount):
+    """What is known under one name is not forgotten for what is learnt under the other."""
+    made = two_runs(github)[0]
+    github.rename_repo(repo=REPO, to="octo/new")
+    m = mount()
+    names = None
+    for repo in (REPO, "octo/new", REPO, "octo/new"):
+        folder = m.repo(repo) / "runs" / str(made["run"]) / "build"
+        names = names or listing(folder)
+        assert listing(folder) == names and len(names) == 4
+        assert (folder / names[1]).read_text().startswith("##[group]Run make")
+        assert "log" in listing(m.folder(made["jobs"]["test"], repo))
+
+
 def test_p8_with_runs_that_are_not_complete(github, mount):
     github.bulk(REPO, 5, 1, 500)
     for _ in range(2):

@@ -10,6 +10,7 @@ import calendar
 import dataclasses
 import hashlib
 import os
+import random
 import time
 import uuid
 
@@ -454,8 +455,10 @@ class World:
                 self.add_job(run, name=os.path.splitext(name)[0], log={"file": path})
         return run
 
-    def bulk(self, full_name, runs, jobs, size, failed_every=0, form=None, **run_fields):
-        """`runs` completed runs of `jobs` jobs each, every log made up and of `size` bytes."""
+    def bulk(self, full_name, runs, jobs, size, failed_every=0, form=None, gap=0, **run_fields):
+        """`runs` completed runs of `jobs` jobs each, every log made up and of `size` bytes. With
+        a `gap` the jobs' ids lie up to so many apart, as those of a busy GitHub do."""
+        apart = random.Random(gap)
         repo = self.repos.get(full_name.lower()) or self.add_repo(full_name)
         made = []
         for i in range(1, runs + 1):
@@ -463,8 +466,9 @@ class World:
             conclusion = "failure" if bad else "success"
             run = self.add_run(repo, conclusion=conclusion, **run_fields)
             for n in range(1, jobs + 1):
-                self.add_job(run, name="job %d" % n, conclusion=conclusion, log={"size": size},
-                             form=form)
+                job_id = self.next_id["job"] + apart.randrange(gap) if gap else None
+                self.add_job(run, id=job_id, name="job %d" % n, conclusion=conclusion,
+                             log={"size": size}, form=form)
             made.append(run)
         return made
 

@@ -187,6 +187,84 @@ static void facts_that_are_held_stay(void **state)
     assert_int_equal(status_of(b, &bench_repo, 7), FACTS_COMPLETED);
 }
 
+/* However the ids lie, none takes another's place; the same job under another name is another. */
+static void no_job_is_lost_for_another(void **state)
+{
+    struct catalog_bench *b = *state;
+    const uint64_t first = 30000000000, gap = 104729;
+    struct catalog_question q;
+
+    for (uint64_t run = 1; run <= 300; run++) {
+        q = bench_jobs(run);
+        catalog_answer_release(
+            bench_learn(b, &q, bench_jobs_body(b, first + run * gap, 10, 10, "completed"), ""));
+    }
+    q.repo = other;
+    catalog_answer_release(
+        bench_learn(b, &q, bench_jobs_body(b, first + gap, 10, 10, "in_progress"), ""));
+    for (uint64_t run = 1; run <= 300; run++)
+        for (uint64_t i = 0; i < 10; i++)
+            assert_int_equal(status_of(b, &bench_repo, first + run * gap + i), FACTS_COMPLETED);
+    assert_int_equal(status_of(b, &other, first + gap), FACTS_IN_PROGRESS);
+}
+
+static void add_page(struct seen *s, struct catalog_bench *b, uint64_t first)
+{
+    const char *body = bench_jobs_body(b, first, 100, 100, "completed");
+    struct page *p;
+
+    assert_int_equal(page_parse(SOURCE_RUN_JOBS, body, strlen(body), "", 0, &p), 0);
+    seen_add_page(s, &bench_repo, p);
+    page_unref(p);
+}
+
+static bool has_seen(struct seen *s, uint64_t job)
+{
+    struct page *p = NULL;
+    const struct facts_job *found = seen_find(s, &bench_repo, job, &p);
+
+    assert_true(!found || found->id == job);
+    page_unref(p);
+    return found != NULL;
+}
+
+/* Law 7: of too many the least recently used go. */
+static void jobs_seen_are_bounded(void **state)
+{
+    struct catalog_bench *b = *state;
+    struct seen s;
+
+    assert_int_equal(seen_init(&s), 0);
+    for (uint64_t first = 1; first < 1 + SEEN_MAX + 1000; first += 100) {
+        add_page(&s, b, first);
+        assert_true(has_seen(&s, 1)); /* in use all the time */
+    }
+    assert_true(s.job_count == SEEN_MAX);
+    assert_false(has_seen(&s, 2));
+    assert_true(has_seen(&s, SEEN_MAX + 1000));
+    add_page(&s, b, 1); /* and comes again */
+    assert_true(has_seen(&s, 2));
+    assert_true(s.job_count == SEEN_MAX);
+    seen_finish(&s);
+}
+
+/* What is remembered of jobs in bounds is not needed where there is an answer. */
+static void a_job_is_found_in_its_answer(void **state)
+{
+    struct catalog_bench *b = *state;
+    struct catalog_question q = bench_jobs(9);
+    const struct catalog_answer *a;
+    struct catalog_seen seen;
+
+    a = bench_learn(b, &q, bench_jobs_body(b, 20, 3, 3, "completed"), "");
+    assert_false(catalog_find_in(a, 23, &seen));
+    assert_true(catalog_find_in(a, 22, &seen));
+    catalog_answer_release(a);
+    assert_true(seen.job->id == 22);
+    assert_string_equal(seen.job->name, "build");
+    catalog_seen_release(&seen);
+}
+
 /* --- names used --- */
 
 struct list_of_ids {
@@ -277,6 +355,9 @@ int main(void)
         WITH_BENCH(job_learnt_while_it_is_asked),
         WITH_BENCH(what_comes_from_disk_is_no_news),
         WITH_BENCH(facts_that_are_held_stay),
+        WITH_BENCH(no_job_is_lost_for_another),
+        WITH_BENCH(jobs_seen_are_bounded),
+        WITH_BENCH(a_job_is_found_in_its_answer),
         WITH_BENCH(used_jobs_are_told_latest_last),
         WITH_BENCH(used_repositories_are_told_by_owner),
         WITH_BENCH(what_is_used_is_bounded),
