@@ -172,8 +172,8 @@ static bool is_fresh(const struct entry *e, int64_t now, int64_t began)
     if (!e->answer)
         return false;
     return e->answer->view.settled ||
-           (e->answered_ms && (now - e->answered_ms < e->catalog->config.fresh_ms ||
-                               (began && e->answered_ms >= began)));
+           (e->answered_ms &&
+            (now - e->answered_ms < e->catalog->config.fresh_ms || e->answered_ms >= began));
 }
 
 /* Lock held. The caller knows more than when it was asked before: what has ended may now settle. */
@@ -342,8 +342,8 @@ void catalog_want(struct catalog *c, const struct catalog_question *q, struct wa
     entry_put(e);
 }
 
-static int peek(struct catalog *c, const struct catalog_question *q, bool fresh,
-                const struct catalog_answer **ret_answer)
+int catalog_peek(struct catalog *c, const struct catalog_question *q,
+                 const struct catalog_answer **ret_answer)
 {
     char key[ENTRY_KEY_LEN] = {0};
     struct entry *e;
@@ -352,7 +352,7 @@ static int peek(struct catalog *c, const struct catalog_question *q, bool fresh,
     make_key(q, key);
     pthread_mutex_lock(&c->lock);
     e = find_entry(c, key);
-    if (e && e->answer && (!fresh || is_fresh(e, c->config.now_ms(), 0))) {
+    if (e && e->answer) {
         *ret_answer = take_answer(e);
         rc = 0;
     }
@@ -360,16 +360,36 @@ static int peek(struct catalog *c, const struct catalog_question *q, bool fresh,
     return rc;
 }
 
-int catalog_peek(struct catalog *c, const struct catalog_question *q,
-                 const struct catalog_answer **ret_answer)
+int catalog_recall(struct catalog *c, const struct catalog_question *q, struct waiter *w,
+                   const struct catalog_answer **ret_answer)
 {
-    return peek(c, q, false, ret_answer);
-}
+    struct entry *e = get_entry(c, q);
+    int rc = PENDING_PARKED;
 
-int catalog_peek_fresh(struct catalog *c, const struct catalog_question *q,
-                       const struct catalog_answer **ret_answer)
-{
-    return peek(c, q, true, ret_answer);
+    if (!e)
+        return -ENOMEM;
+    for (;;) {
+        uint64_t turn = pending_turn(&e->wait);
+        enum entry_phase phase;
+
+        pthread_mutex_lock(&c->lock);
+        phase = e->phase;
+        if (phase == ENTRY_NEW)
+            e->phase = ENTRY_LOADING;
+        else if (phase != ENTRY_LOADING)
+            rc = e->answer ? 0 : -EAGAIN;
+        if (!rc)
+            *ret_answer = take_answer(e);
+        pthread_mutex_unlock(&c->lock);
+        if (phase == ENTRY_NEW)
+            entry_load(e);
+        if (rc != PENDING_PARKED)
+            break;
+        if (phase == ENTRY_LOADING && pending_park(&e->wait, w, turn, 0, 0))
+            break;
+    }
+    entry_put(e);
+    return rc;
 }
 
 /* --- JSON --- */

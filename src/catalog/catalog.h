@@ -72,9 +72,9 @@ void catalog_want(struct catalog *c, const struct catalog_question *q, struct wa
 int catalog_peek(struct catalog *c, const struct catalog_question *q,
                  const struct catalog_answer **ret_answer);
 
-/* The same, but only what is fresh. */
-int catalog_peek_fresh(struct catalog *c, const struct catalog_question *q,
-                       const struct catalog_answer **ret_answer);
+/* The same from memory and disk. May park while another reads the disk. */
+int catalog_recall(struct catalog *c, const struct catalog_question *q, struct waiter *w,
+                   const struct catalog_answer **ret_answer);
 
 void catalog_answer_release(const struct catalog_answer *a);
 

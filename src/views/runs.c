@@ -50,28 +50,31 @@ const struct facts_run *runs_peek(struct views *v, const struct repo_name *repo,
     return found;
 }
 
-static void fill_brief(const struct facts_run *run, struct run_brief *ret_brief)
-{
-    ret_brief->attempt = run->attempt;
-    ret_brief->ended = run->status == FACTS_COMPLETED;
-}
-
-/* From a list that is young enough to be shown anyway. */
-static bool find_brief(struct views *v, const struct repo_name *repo, uint64_t run,
-                       struct run_brief *ret_brief)
+int runs_ask_listed(struct views *v, const struct repo_name *repo, uint64_t run, struct waiter *w,
+                    const struct facts_run **ret_run, const struct catalog_answer **ret_answer)
 {
     const struct catalog_answer *answer;
-    const struct facts_run *found;
     struct catalog_question q;
+    int rc;
 
     runs_question(v, repo, &q);
-    if (catalog_peek_fresh(v->config.catalog, &q, &answer))
-        return false;
-    found = find_run(answer, run);
-    if (found)
-        fill_brief(found, ret_brief);
+    rc = catalog_recall(v->config.catalog, &q, w, &answer);
+    if (rc)
+        return rc == -EAGAIN ? -ENOENT : rc;
+    *ret_run = find_run(answer, run);
     catalog_answer_release(answer);
-    return found != NULL;
+    if (!*ret_run)
+        return -ENOENT;
+    rc = catalog_ask(v->config.catalog, &q, w, &answer);
+    if (rc)
+        return rc;
+    *ret_run = find_run(answer, run);
+    if (!*ret_run) { /* newer ones have pushed it out */
+        catalog_answer_release(answer);
+        return -ENOENT;
+    }
+    *ret_answer = answer;
+    return 0;
 }
 
 int runs_get_brief(struct views *v, const struct repo_name *repo, uint64_t run, struct waiter *w,
@@ -79,14 +82,17 @@ int runs_get_brief(struct views *v, const struct repo_name *repo, uint64_t run, 
 {
     struct catalog_question q = {.what = SOURCE_RUN, .repo = *repo, .id = run};
     const struct catalog_answer *answer;
-    int rc;
+    const struct facts_run *found;
+    int rc = runs_ask_listed(v, repo, run, w, &found, &answer);
 
-    if (find_brief(v, repo, run, ret_brief))
-        return 0;
-    rc = catalog_ask(v->config.catalog, &q, w, &answer);
+    if (rc == -ENOENT) {
+        rc = catalog_ask(v->config.catalog, &q, w, &answer);
+        found = rc ? NULL : answer->runs[0];
+    }
     if (rc)
         return rc;
-    fill_brief(answer->runs[0], ret_brief);
+    ret_brief->attempt = found->attempt;
+    ret_brief->ended = found->status == FACTS_COMPLETED;
     catalog_answer_release(answer);
     return 0;
 }

@@ -21,7 +21,16 @@ struct run_brief {
     bool ended;       /* the latest attempt is completed */
 };
 
-/* From the fresh list of recent runs, else asked by itself. May park. */
+/*
+ * The run out of the list of recent runs, where that list is known, of whatever age, to have it: if it
+ * is old it is asked for again, once for all its runs and for nothing if it has not changed, and
+ * where GitHub cannot be asked it still stands (S18). -ENOENT: the run is not in it. May park. The
+ * answer is the caller's.
+ */
+int runs_ask_listed(struct views *v, const struct repo_name *repo, uint64_t run, struct waiter *w,
+                    const struct facts_run **ret_run, const struct catalog_answer **ret_answer);
+
+/* From the list of recent runs, else asked by itself. May park. */
 int runs_get_brief(struct views *v, const struct repo_name *repo, uint64_t run, struct waiter *w,
                    struct run_brief *ret_brief);
 

@@ -48,16 +48,16 @@ static int get_run_json(struct views *v, const struct place *p, struct waiter *w
                                  .id = p->run,
                                  .attempt = p->attempt};
     const struct catalog_answer *answer;
+    const struct facts_run *listed;
     struct catalog_question from;
-    bool listed = false;
+    int rc = p->attempt ? -ENOENT : runs_ask_listed(v, &p->repo, p->run, w, &listed, &answer);
 
-    runs_question(v, &p->repo, &from);
-    if (!p->attempt && !catalog_peek_fresh(v->config.catalog, &from, &answer)) {
-        for (size_t i = 0; i < answer->count; i++)
-            listed |= answer->runs[i]->id == p->run;
+    if (!rc)
         catalog_answer_release(answer);
-    }
-    return catalog_get_json(v->config.catalog, &q, listed ? &from : NULL, w, ret_text, ret_len);
+    else if (rc != -ENOENT)
+        return rc;
+    runs_question(v, &p->repo, &from);
+    return catalog_get_json(v->config.catalog, &q, rc ? NULL : &from, w, ret_text, ret_len);
 }
 
 int view_text(struct views *v, const struct place *p, struct waiter *w, char **ret_text,

@@ -251,6 +251,57 @@ def test_s18_after_a_remount_too(github, mount):
     assert traffic(github).requests == (0, 0)
 
 
+@pytest.mark.parametrize("trouble", (unreachable, without_quota, broken))
+def test_s18_a_run_of_a_known_list_is_known(github, mount, trouble):
+    """A run seen in the list of runs is not asked for by itself when the list has grown old."""
+    made = [r["run"] for r in two_runs(github)]
+    m = mount(fresh=1, deadline=8)
+    folders = [m.repo() / "runs" / str(one) for one in made]
+    assert len(listing(m.repo() / "runs")) == 2
+    names = [listing(folder) for folder in folders]
+    texts = [(folder / "run.json").read_bytes() for folder in folders]
+    time.sleep(1.1)
+    trouble(github)
+    for folder, name, text in zip(folders, names, texts):
+        with within(2.9 * SLOW):
+            assert listing(folder) == name
+            assert (folder / "run.json").read_bytes() == text
+            assert "01-Set up job.txt" in listing(folder / "build")
+
+
+def test_s18_a_run_of_a_known_list_offline(github, mount):
+    made = [r["run"] for r in two_runs(github)]
+    m = mount()
+    shown = out("find", m.repo() / "runs", "-printf", "%P\n")
+    m.stop()
+    forget(github)
+    root = mount(cache=m.cache, offline=True).repo() / "runs"
+    assert listing(root / str(made[0])) == ["run.json", "build", "test"]
+    assert b'"id": %d' % made[0] in (root / str(made[0]) / "run.json").read_bytes()
+    assert out("find", root, "-printf", "%P\n") == shown
+    assert traffic(github).requests == (0, 0)
+
+
+def test_a_walk_longer_than_fresh_asks_no_run_by_itself(github, mount):
+    """The list is revalidated, once for all its runs and uncharged; one that has left it is asked."""
+    made = [r["run"] for r in github.bulk(REPO, 3, 1, 100)]
+    m = mount(fresh=1, runs=3)
+    listing(m.repo() / "runs")
+    for one in made:
+        listing(m.repo() / "runs" / str(one))
+    forget(github)
+    for one in made:
+        time.sleep(1.1)
+        listing(m.repo() / "runs" / str(one))
+    seen = traffic(github)
+    assert seen.requests == (3, 0) and seen.charged == 0
+    github.add_run(REPO)
+    time.sleep(1.1)
+    forget(github)
+    assert listing(m.repo() / "runs" / str(made[0])) == ["run.json", "job 1"]
+    assert traffic(github).charged == 2
+
+
 NEVER = [(401, "EACCES"), (403, "EACCES"), (404, "ENOENT")]
 
 

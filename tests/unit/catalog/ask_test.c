@@ -388,6 +388,27 @@ static void spelling_of_a_name_makes_no_other_question(void **state)
 #define WITH_BENCH(test)                                                                           \
     cmocka_unit_test_setup_teardown(test, catalog_bench_setup, catalog_bench_teardown)
 
+/* From memory or disk, of whatever age, and nobody is asked. */
+static void what_is_known_is_recalled(void **state)
+{
+    struct catalog_bench *b = *state;
+    struct catalog_question q = bench_runs(30);
+    const struct catalog_answer *a = NULL;
+    struct guest g;
+
+    guest_init(&g);
+    assert_int_equal(catalog_recall(b->catalog, &q, &g.waiter, &a), -EAGAIN);
+    catalog_answer_release(bench_learn(b, &q, bench_runs_body(b, 1, 3, 3), "\"e\""));
+    for (unsigned i = 0; i < 2; i++) {
+        guest_pass(2 * FRESH_MS);
+        assert_int_equal(catalog_recall(b->catalog, &q, &g.waiter, &a), 0);
+        assert_int_equal(bench_count(a), 3);
+        catalog_bench_remount(b);
+    }
+    assert_int_equal(b->fake.facts_wanted, 1);
+    guest_finish(&g);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -407,6 +428,7 @@ int main(void)
         WITH_BENCH(what_has_not_ended_does_not_settle),
         WITH_BENCH(record_survives_a_restart_and_is_asked_with_its_etag),
         WITH_BENCH(spelling_of_a_name_makes_no_other_question),
+        WITH_BENCH(what_is_known_is_recalled),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
