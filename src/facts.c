@@ -54,6 +54,11 @@ bool facts_is_failed(enum facts_conclusion conclusion)
            conclusion == FACTS_STARTUP_FAILURE;
 }
 
+bool facts_may_have_log(const struct facts_job *job)
+{
+    return job->status == FACTS_COMPLETED && job->conclusion != FACTS_SKIPPED;
+}
+
 void facts_job_finish(struct facts_job *job)
 {
     for (size_t i = 0; i < job->step_count; i++)

@@ -134,6 +134,9 @@ enum facts_conclusion facts_conclusion_from(const char *text);
 /* Whether the conclusion is one that the view `failed` lists (S19). */
 bool facts_is_failed(enum facts_conclusion conclusion);
 
+/* Whether the job may have a log that is whole: it has ended, and was not skipped. */
+bool facts_may_have_log(const struct facts_job *job);
+
 void facts_job_finish(struct facts_job *job);
 void facts_run_finish(struct facts_run *run);
 void facts_repo_finish(struct facts_repo *repo);

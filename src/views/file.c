@@ -26,22 +26,34 @@ struct view_file {
     struct shared_text *text; /* else: the content when it was opened */
 };
 
+/* Fetches one log, if the walker will find it listed. */
+static void fetch_ahead(struct views *v, const struct repo_name *repo, uint64_t job)
+{
+    struct log *log = cache_hold(v->config.cache, job);
+    struct catalog_seen seen;
+    struct log_known known;
+    struct log_hint hint;
+
+    if (!log)
+        return;
+    log_get_known(log, repo, &known);
+    if (known.failure.err != -ENOENT && catalog_find_job(v->config.catalog, repo, job, &seen)) {
+        hint = (struct log_hint){.completed = true, .completed_ms = seen.job->completed_ms};
+        if (facts_may_have_log(seen.job))
+            log_prefetch(log, repo, &hint);
+        catalog_seen_release(&seen);
+    }
+    log_release(log);
+}
+
 /* Somebody goes through a listing: the logs that come next are fetched. */
 static void look_ahead(struct views *v, const struct place *p)
 {
     uint64_t jobs[AHEAD_MAX];
     size_t n = walk_note_open(v->walk, &p->repo, p->job, jobs, AHEAD_MAX);
 
-    for (size_t i = 0; i < n; i++) {
-        struct place next = {.repo = p->repo, .job = jobs[i]};
-        struct log *log = cache_hold(v->config.cache, jobs[i]);
-        struct log_hint hint;
-        if (!log)
-            return;
-        view_job_hint(v, &next, &hint);
-        log_prefetch(log, &next.repo, &hint);
-        log_release(log);
-    }
+    for (size_t i = 0; i < n; i++)
+        fetch_ahead(v, &p->repo, jobs[i]);
 }
 
 /* Once a log's size is known it may be opened. */

@@ -134,21 +134,27 @@ struct gathering {
     struct views *views;
     const struct place *dir;
     struct waiter *waiter;
-    uint64_t *jobs;
-    size_t count, room;
+    uint64_t *jobs, *walked; /* all; those whose logs a walker will come to */
+    size_t count, walked_count, room;
 };
 
-static int gather_job(struct gathering *g, uint64_t job)
+static int gather_job(struct gathering *g, const struct facts_job *job)
 {
     if (g->count == g->room) {
         size_t room = g->room ? 2 * g->room : 256;
-        uint64_t *jobs = realloc(g->jobs, room * sizeof(*jobs));
+        uint64_t *jobs = realloc(g->jobs, room * sizeof(*jobs)), *walked;
         if (!jobs)
             return -ENOMEM;
         g->jobs = jobs;
+        walked = realloc(g->walked, room * sizeof(*walked));
+        if (!walked)
+            return -ENOMEM;
+        g->walked = walked;
         g->room = room;
     }
-    g->jobs[g->count++] = job;
+    g->jobs[g->count++] = job->id;
+    if (facts_may_have_log(job))
+        g->walked[g->walked_count++] = job->id;
     return 0;
 }
 
@@ -169,7 +175,7 @@ static int gather_run(struct gathering *g, const struct facts_run *run)
     if (rc)
         return rc;
     for (size_t i = 0; i < jobs->count && !rc; i++)
-        rc = gather_job(g, jobs->jobs[i]->id);
+        rc = gather_job(g, jobs->jobs[i]);
     catalog_answer_release(jobs);
     return rc;
 }
@@ -228,7 +234,7 @@ static int list_jobs(struct views *v, const struct place *dir, struct waiter *w,
     for (size_t i = 0; i < g.count && !rc; i++)
         rc = add_id(l, g.jobs[i], VIEW_DIRECTORY);
     if (!rc) {
-        walk_note_listing(v->walk, &dir->repo, g.jobs, g.count);
+        walk_note_listing(v->walk, &dir->repo, g.walked, g.walked_count);
         if (g.count)
             qsort(g.jobs, g.count, sizeof(*g.jobs), compare_ids);
         used.listed = g.jobs;
@@ -237,6 +243,7 @@ static int list_jobs(struct views *v, const struct place *dir, struct waiter *w,
         rc = used.rc;
     }
     free(g.jobs);
+    free(g.walked);
     return rc;
 }
 
@@ -263,8 +270,8 @@ static int prove_job(struct views *v, const struct place *dir, struct log *log, 
     return rc;
 }
 
-/* S19: `log` is listed unless it is known to be absent; that of a job that is still queued or in
- * progress only once it was seen. A NULL job: nothing is known of it. */
+/* S19: `log` is listed unless it is known to be absent, as that of a skipped job is; that of a job
+ * that is still queued or in progress only once it was seen. A NULL job: nothing is known of it. */
 static bool shows_log(const struct place *dir, struct log *log, const struct facts_job *job)
 {
     struct log_known known;
@@ -274,7 +281,7 @@ static bool shows_log(const struct place *dir, struct log *log, const struct fac
         return true;
     if (known.failure.err == -ENOENT)
         return false;
-    return job && job->status == FACTS_COMPLETED;
+    return job && facts_may_have_log(job);
 }
 
 static int list_job(struct views *v, const struct place *dir, struct waiter *w,
@@ -323,14 +330,16 @@ static int add_jobs(struct views *v, const struct place *dir, const struct catal
 {
     uint64_t *ids = calloc(jobs->count + 1, sizeof(*ids));
     struct safe_name *names = NULL;
+    size_t count = 0;
     int rc = ids ? runs_name_jobs(jobs, &names) : -ENOMEM;
 
     for (size_t i = 0; i < jobs->count && !rc; i++) {
-        ids[i] = jobs->jobs[i]->id;
+        if (facts_may_have_log(jobs->jobs[i]))
+            ids[count++] = jobs->jobs[i]->id;
         rc = listing_add(l, names[i].name, VIEW_DIRECTORY);
     }
     if (!rc)
-        walk_note_listing(v->walk, &dir->repo, ids, jobs->count);
+        walk_note_listing(v->walk, &dir->repo, ids, count);
     free(names);
     free(ids);
     return rc;

@@ -125,6 +125,45 @@ def test_without_a_look_ahead_it_costs_the_same(github, mount, five):
 
 # --- what they find ------------------------------------------------------------------------------
 
+def with_skipped(github):
+    """Two runs: of three jobs each a third is skipped, and has no log."""
+    runs, skipped = [], []
+    for number in range(2):
+        one = github.add_run(REPO)
+        for n in range(1, 4):
+            if n == 2:
+                skipped.append(github.add_job(one, name="job 2", conclusion="skipped"))
+            else:
+                cut_job(github, one, name="job %d" % n)
+        runs.append(one)
+    return runs, skipped
+
+
+@pytest.mark.parametrize("where", ("jobs", "runs"))
+def test_skipped_jobs_have_no_log(github, mount, where):
+    """Walkers meet no name that is not there, and nobody asks for those logs (S3, S19)."""
+    _, skipped = with_skipped(github)
+    m = mount(fresh=600)
+    for _ in range(2):
+        found = run("grep", "-rc", NEEDLE, m.repo() / where)
+        assert found.returncode == 0 and not found.stderr
+    assert traffic(github).requests == (1 + 2 + 4, 4)
+    for job in skipped:
+        assert listing(m.folder(job)) == ["job.json"]
+        with fails("ENOENT"):
+            os.stat(m.log(job))
+
+
+def test_skipped_jobs_are_not_fetched_ahead(github, mount):
+    made = github.add_run(REPO)
+    for n in range(60):
+        github.add_job(made, name="job %d" % n, log="none" if 10 < n < 30 else {"size": 100},
+                       conclusion="skipped" if 10 < n < 30 else "success")
+    m = mount(fresh=600)
+    run("grep", "-rc", NEEDLE, m.repo() / "jobs", check=False)
+    assert traffic(github).requests == (2 + 41, 41)
+
+
 def test_all_walkers_find_the_same(github, mount, five):
     m = mount()
     root = m.repo()
