@@ -15,8 +15,9 @@ import mounting
 from fake import FakeError, FakeGitHub
 
 MARKERS = {
-    "smoke": "a dozen quick ones, for valgrind and the like",
+    "smoke": "quick ones from all over, for valgrind and the like",
     "slow": "takes many seconds",
+    "alone": "measures, or loads the machine: runs while no other test does",
     "real": "needs real logs in ../shared/real",
     "limit(seconds)": "how long the test may take before its mounts are taken away (60)",
 }
@@ -25,6 +26,22 @@ MARKERS = {
 def pytest_configure(config):
     for name, meaning in MARKERS.items():
         config.addinivalue_line("markers", "%s: %s" % (name, meaning))
+
+
+def pytest_addoption(parser):
+    parser.addoption("--alone", choices=("only", "without"),
+                     help="only the tests marked alone, or all but those")
+
+
+def pytest_collection_modifyitems(config, items):
+    wanted = config.getoption("--alone")
+    if not wanted:
+        return
+    kept = [item for item in items
+            if (item.get_closest_marker("alone") is not None) == (wanted == "only")]
+    dropped = [item for item in items if item not in set(kept)]
+    config.hook.pytest_deselected(items=dropped)
+    items[:] = kept
 
 
 def _missing():

@@ -552,6 +552,7 @@ def test_r5_no_more_at_once_than_connections(github, mount):
     assert most <= 8, "one may have been begun while another's end was on its way"
 
 
+@pytest.mark.alone
 @pytest.mark.skipif(not PLAIN, reason="takes long, and counts by the clock")
 def test_r5_900_a_minute_and_no_more(github, mount):
     """The 901st has to wait for a minute; who does not is told so, and GitHub never hears of it."""

@@ -11,6 +11,8 @@ from fake.asking import one_job
 from mounting import (GIB, KIB, MIB, PLAIN, REPO, SLOW, ended, fork_all, out, read_at, spawn,
                       status_of, traffic, wait_active, wait_for)
 
+pytestmark = pytest.mark.alone
+
 THREADS = 12            # of the daemon, whatever goes on (P10)
 MEMORY = 48 * MIB       # resident (P9)
 
