@@ -204,7 +204,8 @@ static void begins_fill(const struct text_cutter *c, const size_t *chosen, uint6
         else if (stands_alone(c, i) && c->landings[i].offset > begins[i] &&
                  c->landings[i].offset < at)
             at = c->landings[i].offset;
-        begins[i] = at < size ? at : size;
+        /* A mark may go back to what came before it, and so before the mark of the step before. */
+        begins[i] = at < begins[i + 1] ? at : begins[i + 1];
     }
     begins[0] = 0;
 }

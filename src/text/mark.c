@@ -127,6 +127,7 @@ static enum text_mark_verdict scan_debug(struct text_scanner *s, const struct te
         return scan_result(s, w);
     }
     mark.inner = s->depth > 0;
+    s->prepare.kind = s->preface.kind = TEXT_MARK_NONE; /* they were of the step before */
     s->debug_only = true;
     s->condition_open = mark.kind == TEXT_MARK_CONDITION;
     return tell(s, &mark, TEXT_MARK_NEW, ret);

@@ -303,6 +303,29 @@ static void s10_steps_may_come_in_any_order(void **state)
     EXPECT(lines, steps, "120");
 }
 
+/* A local action's step goes back to its preparation, but not behind a step that began since. */
+static void s10_no_step_ends_before_it_begins(void **state)
+{
+    (void)state;
+    static const char *const debug[] = {"T0.10|Current runner version: '2'",
+                                        "T0.20|Prepare all required actions",
+                                        "T0.30|##[debug]Evaluating condition for step: 'A'",
+                                        "T0.40|hello", "T0.50|##[group]Run ./b"};
+    static const char *const plain[] = {"T0.10|Current runner version: '2'",
+                                        "T0.20|Prepare all required actions", "T0.30|Checking out",
+                                        "T0.40|##[group]Run ./b", "T0.50|##[endgroup]"};
+    static const struct text_step steps[] = {S(1, "Set up job", 0, 0), S(2, "A", 0, 0),
+                                             S(3, "B", 0, 0)};
+    struct text_range ranges[3];
+    int given[5];
+
+    EXPECT(debug, steps, "00112");
+    cut(debug, 5, steps, 3, ranges, given);
+    cut(plain, 5, steps, 3, ranges, given);
+    for (size_t i = 0; i < 3; i++)
+        assert_true(ranges[i].begin <= ranges[i].end);
+}
+
 static void no_step_no_range_and_too_many_is_an_error(void **state)
 {
     (void)state;
@@ -357,6 +380,7 @@ int main(void)
         cmocka_unit_test(s10_times_may_disagree_or_be_absent),
         cmocka_unit_test(s10_lines_without_timestamp_begin_no_step),
         cmocka_unit_test(s10_steps_may_come_in_any_order),
+        cmocka_unit_test(s10_no_step_ends_before_it_begins),
         cmocka_unit_test(no_step_no_range_and_too_many_is_an_error),
         cmocka_unit_test(a_flood_of_markers_keeps_to_the_bounds),
     };
