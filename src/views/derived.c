@@ -368,11 +368,18 @@ static void keep_table(struct derived *d, struct cuts_table *t)
     free(oldest);
 }
 
+/* What a waiter for a table waits for: how another one's cutting ends is not his business. */
+static uint64_t part_of(uint64_t text, uint64_t digest)
+{
+    return text ^ digest;
+}
+
 static void run_cutting(struct task *task)
 {
     struct cutting *c = list_entry(task, struct cutting, task);
     struct derived *d = c->derived;
     struct pass pass = {.derived = d, .log = c->log, .repo = &c->repo, .cutter = c->cutter};
+    uint64_t part = part_of(c->table->text, c->table->digest);
     int rc = run_pass(&pass);
 
     if (!rc)
@@ -386,7 +393,7 @@ static void run_cutting(struct task *task)
     pthread_mutex_lock(&d->lock);
     list_remove(&c->link);
     pthread_mutex_unlock(&d->lock);
-    pending_wake(&d->cut, PENDING_ALL_FIRST, PENDING_ALL_LAST, rc);
+    pending_wake(&d->cut, part, part, rc);
     text_cutter_destroy(c->cutter);
     log_release(c->log);
     free(c);
@@ -519,7 +526,7 @@ int derived_get_step(struct derived *d, struct log *text, const struct repo_name
                      const struct facts_job *job, unsigned step, struct waiter *w,
                      struct derived_range *ret_range)
 {
-    uint64_t digest = cuts_digest(job);
+    uint64_t digest = cuts_digest(job), part = part_of(derived_id(d, job->id), digest);
     struct log_stat stat;
     int rc = log_peek_stat(text, repo, &stat);
 
@@ -529,7 +536,7 @@ int derived_get_step(struct derived *d, struct log *text, const struct repo_name
         if (rc != -EAGAIN)
             break;
         rc = start_cutting(d, repo, job, digest);
-        if (!rc && pending_park(&d->cut, w, turn, 0, 0))
+        if (!rc && pending_park(&d->cut, w, turn, part, part))
             return PENDING_PARKED;
     }
     return rc;
