@@ -64,8 +64,15 @@ static int open_log(struct views *v, const struct place *p, struct waiter *w, st
 
     if (rc)
         return rc;
-    f->is_log = true;
     log_open(p->log, &f->reader);
+    /* It became final just now: what was told before is not its size. */
+    if (!f->reader.direct && !f->part.final)
+        rc = view_get_part(v, p, w, &f->part);
+    if (rc) {
+        log_close(&f->reader);
+        return rc;
+    }
+    f->is_log = true;
     ret_opened->direct = f->reader.direct;
     ret_opened->keep_cache = !f->reader.direct;
     look_ahead(v, p);
