@@ -142,6 +142,11 @@ static struct page *take_page(struct page_ask *ask)
     return p;
 }
 
+static uint64_t count_entries(const struct page *p)
+{
+    return p->jobs.count + p->runs.count + p->repos.count + p->workflows.count;
+}
+
 /* How many pages the listing has, by its first; at least one. What says nothing of its length is
  * followed from page to page. */
 static unsigned count_pages(const struct entry *e, const struct page *first)
@@ -149,7 +154,8 @@ static unsigned count_pages(const struct entry *e, const struct page *first)
     uint64_t want = e->q.limit ? e->q.limit : CATALOG_ENTRIES_MAX;
     uint64_t size = page_size(e);
 
-    if (!first->next_page || first->total < 0)
+    /* A full page without a Link, of a listing that has more: a proxy may have dropped the header. */
+    if (first->total < 0 || (!first->next_page && count_entries(first) < size))
         return 1;
     if ((uint64_t)first->total < want)
         want = (uint64_t)first->total;

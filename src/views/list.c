@@ -36,6 +36,17 @@ struct collecting {
     const char *owner; /* NULL: collects owners; else this owner's repositories */
 };
 
+/* GitHub's owners and repositories are the same in any case of letters. */
+static bool has_folded(const struct view_listing *l, const char *name)
+{
+    struct view_entry entry;
+
+    for (size_t i = 0; views_listing_get(l, i, &entry); i++)
+        if (!strcasecmp(entry.name, name))
+            return true;
+    return false;
+}
+
 static void collect(struct collecting *to, const char *owner, const char *repo)
 {
     const char *name = to->owner ? repo : owner;
@@ -44,7 +55,7 @@ static void collect(struct collecting *to, const char *owner, const char *repo)
         return;
     if (to->owner ? !name_is_repo(name) : !name_is_owner(name))
         return;
-    if (!listing_has(to->listing, name))
+    if (!has_folded(to->listing, name))
         to->rc = listing_add(to->listing, name, VIEW_DIRECTORY);
 }
 
@@ -59,23 +70,31 @@ static void collect_answer(struct collecting *to, const struct catalog_answer *a
         collect(to, answer->repos[i]->owner, answer->repos[i]->name);
 }
 
+/* Some tokens may not list repositories (those of workflows and of apps): what is in use is shown all
+ * the same. */
+static int end_collecting(const struct collecting *to, int rc)
+{
+    bool has_some = views_listing_get(to->listing, 0, &(struct view_entry){0});
+
+    return rc && !has_some ? rc : to->rc;
+}
+
 /* Owners of the repositories that the token sees, and owners in use. */
 static int list_root(struct views *v, struct waiter *w, struct view_listing *l)
 {
     const struct catalog_question mine = {.what = SOURCE_MY_REPOS};
     struct collecting to = {.listing = l};
     const struct catalog_answer *answer;
-    int rc;
+    int rc = v->config.has_token ? catalog_ask(v->config.catalog, &mine, w, &answer) : -ENOENT;
 
-    if (v->config.has_token) {
-        rc = catalog_ask(v->config.catalog, &mine, w, &answer);
-        if (rc)
-            return rc;
+    if (rc == PENDING_PARKED)
+        return rc;
+    if (!rc) {
         collect_answer(&to, answer);
         catalog_answer_release(answer);
     }
     catalog_each_used_repo(v->config.catalog, NULL, collect_used, &to);
-    return to.rc;
+    return v->config.has_token ? end_collecting(&to, rc) : to.rc;
 }
 
 /* The owner's repositories, those of the owner's that the token sees if that is known, those in use. */
@@ -101,9 +120,7 @@ static int list_owner(struct views *v, const struct place *dir, struct waiter *w
         catalog_answer_release(answer);
     }
     catalog_each_used_repo(v->config.catalog, dir->repo.owner, collect_used, &to);
-    if (rc && views_listing_get(l, 0, &(struct view_entry){0}))
-        rc = 0;
-    return rc ? rc : to.rc;
+    return end_collecting(&to, rc);
 }
 
 static int list_repo(struct views *v, const struct place *dir, struct waiter *w,
@@ -383,6 +400,7 @@ static int list_steps(struct views *v, const struct place *dir, struct waiter *w
 {
     char name[SAFE_NAME_LEN];
     struct catalog_seen seen;
+    struct log_stat stat;
     struct log *log;
     unsigned width;
     int rc = view_find_job(v, dir, w, &seen);
@@ -391,9 +409,11 @@ static int list_steps(struct views *v, const struct place *dir, struct waiter *w
         return rc;
     log = cache_hold(v->config.cache, dir->job);
     width = steps_get_width(seen.job);
-    if (!log)
-        rc = -ENOMEM;
-    else if (seen.job->status == FACTS_COMPLETED && shows_log(dir, log, seen.job)) {
+    /* What the disk knows of the log, a 410 for one, counts as well. */
+    rc = log ? log_find_stat(log, &dir->repo, w, &stat) : -ENOMEM;
+    if (rc == -EAGAIN || rc == -ENOENT)
+        rc = 0;
+    if (!rc && seen.job->status == FACTS_COMPLETED && shows_log(dir, log, seen.job)) {
         bool whole = steps_is_whole(seen.job);
         if (whole)
             rc = listing_add(l, VIEWS_WHOLE_STEP, VIEW_FILE);

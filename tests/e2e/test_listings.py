@@ -9,6 +9,7 @@ import time
 
 import pytest
 
+from faulting import one_job
 from mounting import (MIB, PLAIN, REPO, SLOW, ended, fails, forget, out, spawn, status_of, traffic,
                       wait_for)
 from treeing import cut_job, listing, two_runs, within
@@ -370,6 +371,26 @@ def test_owners_and_repositories_that_the_token_sees(github, mount):
     assert sorted(listing(m.path)) == ["octo", "org"]
     assert sorted(listing(m.path / "octo")) == ["hello", "private"]
     assert listing(m.path / "org") == ["tools"]
+
+
+def test_a_token_that_may_not_list_repositories(github, mount):
+    """Those of workflows and of apps: what is in use is shown all the same."""
+    job = one_job(github)
+    github.fault("status", hop="api", path="/user/repos", status=403, times=-1,
+                 body={"message": "Resource not accessible by integration"})
+    m = mount()
+    with fails("EACCES"):
+        listing(m.path)
+    m.log(job).read_bytes()
+    assert listing(m.path) == ["octo"]
+
+
+def test_one_repository_in_two_spellings_is_listed_once(github, mount):
+    job = one_job(github)
+    m = mount()
+    assert (m.path / "OCTO" / "Hello" / "jobs" / str(job) / "log").read_bytes()
+    assert [name.lower() for name in listing(m.path)] == ["octo"]
+    assert [name.lower() for name in listing(m.path / "octo")] == ["hello"]
 
 
 def test_repositories_pushed_to_last_come_first_and_are_a_hundred(github, mount):

@@ -63,6 +63,23 @@ static void pages_are_asked_at_once_and_become_one_snapshot(void **state)
     assert_int_equal(b->fake.facts_wanted, 3);
 }
 
+/* A proxy that drops the header: the count says that there is more. */
+static void listing_without_links_is_not_cut_short_S18(void **state)
+{
+    struct catalog_bench *b = *state;
+    struct catalog_question q = bench_jobs(9);
+    const struct catalog_answer *a = NULL;
+    struct guest g;
+
+    guest_init(&g);
+    assert_int_equal(bench_ask(b, &q, &g, &a), PENDING_PARKED);
+    answer_jobs(b, fake_take_facts(&b->fake), 1000, 100, 150, 0);
+    answer_jobs(b, fake_take_facts(&b->fake), 1100, 50, 150, 0);
+    assert_int_equal(bench_wait(b, &q, &g, &a), 0);
+    assert_int_equal(bench_count(a), 150);
+    guest_finish(&g);
+}
+
 static void each_page_has_its_own_etag(void **state)
 {
     struct catalog_bench *b = *state;
@@ -308,6 +325,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         WITH_BENCH(pages_are_asked_at_once_and_become_one_snapshot),
+        WITH_BENCH(listing_without_links_is_not_cut_short_S18),
         WITH_BENCH(each_page_has_its_own_etag),
         WITH_BENCH(failure_half_way_is_an_error_and_no_short_listing),
         WITH_BENCH(failure_half_way_leaves_the_old_listing),
