@@ -534,9 +534,10 @@ void fill_end(struct fetch *f)
         if (f->write_err || !f->failure.err)
             f->failure = (struct source_failure){.err = f->write_err ? f->write_err : -EPROTO,
                                                  .reason = SOURCE_BROKEN};
-        /* Before anybody can begin anew: who asks next may do so under another name, and must not be
-         * answered by way of this one (S14). */
-        log_release_source(log);
+        /* Before anybody can begin anew. Where there is no log yet, the handle's URL and what it knows
+         * of the job save requests to him who asks again and again (P12). */
+        if (f->failure.reason != SOURCE_PENDING)
+            log_release_source(log);
         pending_wake(&log->wait, LOG_PART_FACTS, LOG_PART_FACTS,
                      log_first_failed(log, f->b.class, &f->failure));
     } else { /* nobody waits for a page of a log that is not known; who does by now waits for the next */

@@ -394,29 +394,35 @@ int log_first_failed(struct log *log, enum source_class class, const struct sour
 
 /* --- asking --- */
 
-/* Lock held. Plans the first range; the phase is ASKING from now on. */
-static int start_asking(struct log *log, const struct repo_name *name, const struct log_hint *hint,
-                        enum source_class class, struct list *planned)
-{
-    struct fetch *f = fetch_plan(log, 0, SOURCE_FIRST_RANGE, class);
-
-    if (!f)
-        return -ENOMEM;
-    f->is_first = true;
-    log->phase = LOG_ASKING;
-    log->asked_name = *name;
-    log->hint_ms = hint->completed_ms;
-    list_push_back(planned, &f->task.link);
-    return 0;
-}
-
 /* What the caller must do once the lock is released. */
 struct next_step {
     bool load, check, prove_new;
     struct fetch *promote;
     struct proof *proof;
+    struct source_log *release; /* asked under another name */
     struct list planned;
 };
+
+/* Lock held. Plans the first range; the phase is ASKING from now on. */
+static int start_asking(struct log *log, const struct repo_name *name, const struct log_hint *hint,
+                        enum source_class class, struct next_step *step)
+{
+    struct fetch *f = fetch_plan(log, 0, SOURCE_FIRST_RANGE, class);
+
+    if (!f)
+        return -ENOMEM;
+    /* Who asks under another name must not be answered by way of this one (S14). */
+    if (log->source && !name_is_same(&log->asked_name, name)) {
+        step->release = log->source;
+        log->source = NULL;
+    }
+    f->is_first = true;
+    log->phase = LOG_ASKING;
+    log->asked_name = *name;
+    log->hint_ms = hint->completed_ms;
+    list_push_back(&step->planned, &f->task.link);
+    return 0;
+}
 
 /* Lock held. */
 static void doubt_empty(struct log *log)
@@ -460,7 +466,7 @@ static int look(struct log *log, const struct repo_name *name, const struct log_
         return PENDING_PARKED;
     }
     if (log->phase == LOG_UNKNOWN) {
-        int rc = start_asking(log, name, hint, class, &step->planned);
+        int rc = start_asking(log, name, hint, class, step);
         return rc ? rc : PENDING_PARKED;
     }
     if (class == SOURCE_PREFETCH)
@@ -477,6 +483,8 @@ static void take_step(struct log *log, const struct repo_name *name, const struc
 
     if (step->load)
         load_log(log, name);
+    if (step->release)
+        log_get_source(log)->ops->log_release(step->release, log_source_released);
     if (step->check)
         live_check(log, hint->completed);
     if (step->promote)

@@ -465,6 +465,37 @@ static void expired_log_is_remembered_for_good_for_its_name_only(void **state)
     log_release(log);
 }
 
+/* `tail -F` on a job that has no log yet asks for it again and again. */
+static void handle_of_a_log_that_is_not_there_yet_is_kept_for_its_name_P12(void **state)
+{
+    struct cache_bench *b = *state;
+    struct log *log = cache_hold(b->cache, 1);
+    struct log_stat stat;
+    struct guest g;
+
+    guest_init(&g);
+    for (unsigned i = 0; i < 5; i++) {
+        fake_fail(bench_begin(b, log, &g), -ENOENT, SOURCE_PENDING, guest_now_ms() + 3000);
+        assert_int_equal(guest_wait(&g), 0);
+        assert_int_equal(bench_try_stat(log, &g, &stat), -ENOENT);
+        bench_settle(b, 0);
+        guest_pass(30000);
+        assert_int_equal(b->fake.logs_created, 1);
+    }
+    /* Under another name by its own handle (S14). */
+    assert_int_equal(log_get_stat(log, &bench_other, &bench_no_hint, &g.waiter, &stat),
+                     PENDING_PARKED);
+    fake_fail(fake_take_want(&b->fake), -ENOENT, SOURCE_NOT_FOUND, guest_now_ms() + 30000);
+    assert_int_equal(guest_wait(&g), 0);
+    bench_settle(b, 0);
+    assert_int_equal(b->fake.logs_created, 2);
+    fake_turn(&b->fake);
+    log_release(log);
+    fake_turn(&b->fake);
+    assert_null(fake_find_log(&b->fake, 1));
+    guest_finish(&g);
+}
+
 static void prefetch_gives_way_and_its_refusal_is_no_word_for_a_reader(void **state)
 {
     struct cache_bench *b = *state;
@@ -662,6 +693,7 @@ int main(void)
         WITH_BENCH(two_names_at_once_are_asked_one_after_the_other_S14),
         WITH_BENCH(second_name_is_never_asked_under_the_first_S14),
         WITH_BENCH(expired_log_is_remembered_for_good_for_its_name_only),
+        WITH_BENCH(handle_of_a_log_that_is_not_there_yet_is_kept_for_its_name_P12),
         WITH_BENCH(prefetch_gives_way_and_its_refusal_is_no_word_for_a_reader),
         WITH_BENCH(reader_who_joins_a_prefetch_promotes_it),
         WITH_BENCH(prefetch_looks_nothing_up_of_a_known_log),

@@ -300,6 +300,23 @@ static void no_log_of_a_running_job_is_none_yet(void **state)
     assert_failed(&r, -ENOENT, SOURCE_PENDING, 3000);
 }
 
+/* Asked once more by the same handle: the same URL, and the job with its ETag, which is not charged. */
+static void p12_no_log_yet_is_asked_for_again_at_no_cost(void **state)
+{
+    (void)state;
+    want_first();
+    give_url(fake_next());
+    fake_answer(fake_next(), 404, "", "<xml>");
+    give_job(fake_next(), "in_progress", "null");
+    assert_failed(&r, -ENOENT, SOURCE_PENDING, 3000);
+    fake_advance(3000);
+    want_first();
+    fake_answer(at_storage(fake_next(), FIRST), 404, "", "<xml>");
+    assert_string_equal(fake_asked(fake_next(), "If-None-Match"), "W/\"job\"");
+    fake_answer(fake_next(), 304, "", "");
+    assert_failed(&r, -ENOENT, SOURCE_PENDING, 3000);
+}
+
 /* Storage is asked again once the job is seen completed: the log may have come in between. */
 static void absent_after_completion(const char *completed_at, int64_t lasts_ms)
 {
@@ -718,6 +735,7 @@ int main(void)
         TEST(empty_block_blob_is_a_final_log),
         TEST(empty_log_of_a_running_job_is_none_yet),
         TEST(no_log_of_a_running_job_is_none_yet),
+        TEST(p12_no_log_yet_is_asked_for_again_at_no_cost),
         TEST(no_log_of_a_job_completed_today_is_asked_for_again),
         TEST(no_log_of_an_old_job_stays_away_for_a_day),
         TEST(log_that_came_while_the_job_was_asked_about_is_read),
