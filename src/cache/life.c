@@ -203,9 +203,10 @@ void log_unuse(struct log *log)
     pthread_mutex_lock(&c->lock);
     log->users--;
     is_last = log->users == 0;
-    /* The source's handle counts as a user, but must not be kept for a log that nobody else wants or
-     * that is idle. Once the lock is released the log may be gone: others let go of it, too. */
-    if (log->users == (list_is_linked(&log->in_idle) ? 2 : 1))
+    /* The source's handle counts as a user, but must not keep a log that nobody else wants. (One that
+     * is idle keeps it: what was fetched ahead is read on with the same URL.) Once the lock is
+     * released the log may be gone: others let go of it, too. */
+    if (log->users == 1)
         source = take_source(log);
     /* Without its handle nobody would tell that a running job's log has grown. */
     if (source && log->phase == LOG_KNOWN && !log->meta.final)

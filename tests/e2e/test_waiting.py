@@ -11,7 +11,7 @@ import time
 import pytest
 
 import fake.content
-from fake.asking import one_job
+from faulting import named_logs, one_job
 from mounting import (MIB, REPO, SLOW, daemons_of, ended, fork_all, mounted, read_at, run, spawn,
                       traffic, wait_active, wait_for)
 
@@ -276,6 +276,7 @@ def test_r4_what_one_mount_fetched_the_other_has(github, mount):
     first = mount()
     second = mount(cache=first.cache)
     assert first.log(job).read_bytes() == made(job, 2 * MIB)
+    wait_for(lambda: job in named_logs(first.cache), why="not published")
     assert second.log(job).read_bytes() == made(job, 2 * MIB)
     assert traffic(github).storage == 2
 

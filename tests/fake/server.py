@@ -182,6 +182,7 @@ class Server:
         hop.active += 1
         hop.most_active = max(hop.most_active, hop.active)
         entry = self._new_entry(connection, request)
+        log = self.log  # what began before the log was cleared is not in the new one
         connection.body_sent = 0
         try:
             answer = self._answer(request, entry)
@@ -194,7 +195,7 @@ class Server:
         finally:
             hop.active -= 1
             entry.update(bytes=connection.body_sent, t_end=time.monotonic())
-            self.log.append(entry)
+            log.append(entry)
 
     def _answer(self, request, entry):
         try:

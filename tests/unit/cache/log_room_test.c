@@ -158,17 +158,6 @@ static void half_logs_that_nobody_reads_do_not_outgrow_the_cache(void **state)
     }
 }
 
-static void idle_log_holds_no_url(void **state)
-{
-    struct cache_bench *b = *state;
-
-    fake_add(&b->fake, 1, 2 * MIB);
-    log_release(bench_know(b, 1));
-    bench_settle(b, 0);
-    assert_null(fake_find_log(&b->fake, 1));
-    fake_turn(&b->fake);
-}
-
 /* A cache on a file system of its own, of this many bytes. */
 static bool mount_small(struct cache_bench *b, const char *size)
 {
@@ -300,7 +289,6 @@ int main(void)
         WITH_BENCH(only_so_many_idle_logs_are_kept),
         WITH_BENCH(log_larger_than_the_cache_goes_when_it_was_read),
         WITH_BENCH(half_logs_that_nobody_reads_do_not_outgrow_the_cache),
-        WITH_BENCH(idle_log_holds_no_url),
         WITH_BENCH(full_disk_keeps_what_is_in_memory_S2),
         WITH_BENCH(full_disk_is_no_obstacle_R3),
         WITH_BENCH(disk_that_fills_under_a_stream_without_length_R3),
