@@ -76,7 +76,8 @@ struct source_bytes {
     uint64_t from, to; /* [from, to); bytes beyond `to` come only where told.whole */
     enum source_class class;
 
-    /* In order, without gaps, from `from` on. SOURCE_FULL: none taken; offered again after ops->resume. */
+    /* In order, without gaps, from `from` on. SOURCE_FULL: none taken; offered again after
+     * ops->resume. Negative errno: nothing of this range is wanted any more; done() follows. */
     int (*bytes)(struct source_bytes *b, uint64_t offset, const void *data, size_t len);
     /* NULL: all of it was delivered (to `to`, or to the log's end). Exactly once. The done of a
      * log's first range comes after told(), or with a failure. */

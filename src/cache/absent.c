@@ -6,6 +6,7 @@
 
 #define PENDING_FIRST_MS 3000
 #define PENDING_LAST_MS 30000
+#define WAYS 4
 
 struct absent_slot {
     uint64_t job; /* 0: free */
@@ -26,31 +27,46 @@ void absent_finish(struct absent *t)
     t->slots = NULL;
 }
 
-static struct absent_slot *slot_of(const struct absent *t, const char *folded, uint64_t job)
+/* Each has a few slots to be in, so that two seldom drive each other out. */
+static struct absent_slot *slots_of(const struct absent *t, const char *folded, uint64_t job)
 {
     uint64_t h = job * UINT64_C(0x9E3779B97F4A7C15);
 
     for (const char *p = folded; *p; p++)
         h = (h ^ (unsigned char)*p) * 1099511628211u;
-    return &t->slots[(h >> 20) % ABSENT_SLOTS];
+    return &t->slots[(h >> 20) % (ABSENT_SLOTS / WAYS) * WAYS];
 }
 
-/* The slot if it is about this name and job. */
-static struct absent_slot *find(const struct absent *t, const struct repo_name *name, uint64_t job)
+/* The slot that is about this name and job; NULL: none. */
+static struct absent_slot *find(const struct absent *t, const char *folded, uint64_t job)
 {
-    char folded[NAME_FULL_LEN];
-    struct absent_slot *s;
+    struct absent_slot *slots = slots_of(t, folded, job);
 
-    name_fold(name, folded);
-    s = slot_of(t, folded, job);
-    return s->job == job && !strcmp(s->name, folded) ? s : NULL;
+    for (unsigned i = 0; i < WAYS; i++)
+        if (slots[i].job == job && !strcmp(slots[i].name, folded))
+            return &slots[i];
+    return NULL;
+}
+
+/* The one that is free, or holds no longer than the others. */
+static struct absent_slot *find_spare(const struct absent *t, const char *folded, uint64_t job)
+{
+    struct absent_slot *slots = slots_of(t, folded, job), *spare = slots;
+
+    for (unsigned i = 0; i < WAYS && spare->job; i++)
+        if (!slots[i].job || slots[i].failure.until_ms < spare->failure.until_ms)
+            spare = &slots[i];
+    return spare;
 }
 
 const struct source_failure *absent_find(const struct absent *t, const struct repo_name *name,
                                          uint64_t job, int64_t now_ms)
 {
-    const struct absent_slot *s = find(t, name, job);
+    char folded[NAME_FULL_LEN];
+    const struct absent_slot *s;
 
+    name_fold(name, folded);
+    s = find(t, folded, job);
     return s && now_ms < s->failure.until_ms ? &s->failure : NULL;
 }
 
@@ -69,9 +85,11 @@ void absent_note(struct absent *t, const struct repo_name *name, uint64_t job,
     int64_t held_ms = 0;
 
     name_fold(name, folded);
-    s = slot_of(t, folded, job);
-    if (s->job == job && !strcmp(s->name, folded))
+    s = find(t, folded, job);
+    if (s)
         held_ms = s->held_ms;
+    else
+        s = find_spare(t, folded, job);
     s->job = job;
     memcpy(s->name, folded, sizeof(folded));
     s->failure = *failure;
@@ -80,12 +98,4 @@ void absent_note(struct absent *t, const struct repo_name *name, uint64_t job,
         s->held_ms = pending_hold_ms(held_ms);
         s->failure.until_ms = now_ms + s->held_ms;
     }
-}
-
-void absent_forget(struct absent *t, const struct repo_name *name, uint64_t job)
-{
-    struct absent_slot *s = find(t, name, job);
-
-    if (s)
-        memset(s, 0, sizeof(*s));
 }

@@ -14,8 +14,8 @@
 struct absent_slot;
 
 struct absent {
-    struct absent_slot
-        *slots; /* ABSENT_SLOTS of them, by hash; a newer one takes an older one's place */
+    /* ABSENT_SLOTS of them, by hash; a newer one takes the place of one that ends soon. */
+    struct absent_slot *slots;
 };
 
 int absent_init(struct absent *t);
@@ -28,7 +28,5 @@ const struct source_failure *absent_find(const struct absent *t, const struct re
 /* Remembers a failure. "Not yet" holds 3 s the first time, twice as long each time after, 30 s at most. */
 void absent_note(struct absent *t, const struct repo_name *name, uint64_t job,
                  const struct source_failure *failure, int64_t now_ms);
-
-void absent_forget(struct absent *t, const struct repo_name *name, uint64_t job);
 
 #endif

@@ -11,7 +11,10 @@ static int on_bytes(struct source_bytes *b, uint64_t offset, const void *data, s
     struct fetch *f = list_entry(b, struct fetch, b);
     struct cache *c = f->log->cache;
     int64_t now_ms;
+    int err = atomic_load(&f->write_err);
 
+    if (err)
+        return err;
     if (!writer_put(c->writer, f, offset, data, len))
         return SOURCE_FULL;
     now_ms = c->config.now_ms();

@@ -306,7 +306,7 @@ void fill_write(struct fetch *f, uint64_t offset, const char *data, size_t len)
 
     if (f->write_err)
         return;
-    f->write_err = make_room(log, offset, offset + len);
+    f->write_err = offset + len > LOG_SIZE_MAX ? -EFBIG : make_room(log, offset, offset + len);
     if (f->write_err)
         return;
     f->write_err = write_missing(f, offset, data, len);

@@ -97,8 +97,8 @@ struct fetch {
     bool has_ended;    /* lock; to be ended by whoever promotes it */
     /* writer */
     struct store_hasher hasher; /* of the page that written_to is in */
-    int write_err;
-    int64_t touched_ms; /* net; when bytes last came */
+    atomic_int write_err;       /* 0; read by whoever brings bytes, so that no more come */
+    int64_t touched_ms;         /* net; when bytes last came */
     /* net, then writer */
     struct list in_ended;
     uint64_t ended_at; /* the ring's position when the last byte had been put */

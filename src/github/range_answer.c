@@ -130,6 +130,7 @@ int range_take_body(struct net_request *request, const void *data, size_t len)
     struct range *r = list_entry(request, struct range, request);
     uint64_t skip, most, stop = r->end < range_goal(r) ? r->end : range_goal(r);
     bool is_last;
+    int taken;
 
     if (r->found != FOUND_STREAM)
         return discard(r, len);
@@ -138,7 +139,10 @@ int range_take_body(struct net_request *request, const void *data, size_t len)
     skip = r->next > r->at ? r->next - r->at : 0;
     if (r->want && skip < len && r->next < stop) {
         most = len - skip < stop - r->next ? len - skip : stop - r->next;
-        if (r->want->bytes(r->want, r->next, (const char *)data + skip, most) == SOURCE_FULL)
+        taken = r->want->bytes(r->want, r->next, (const char *)data + skip, most);
+        if (taken < 0)
+            return wrong(r, FOUND_UNWANTED, taken);
+        if (taken == SOURCE_FULL)
             return NET_PAUSE;
         r->next += most;
         retry_note_progress(&r->retry, net_now_ms());

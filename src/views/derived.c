@@ -245,7 +245,10 @@ static int hand_over(void *who, const char *data, size_t len)
         pthread_mutex_lock(&d->lock);
         turn = d->room_turn;
         pthread_mutex_unlock(&d->lock);
-        if (m->want->bytes(m->want, m->at, data, len) == SOURCE_TAKEN)
+        int taken = m->want->bytes(m->want, m->at, data, len);
+        if (taken < 0)
+            return taken;
+        if (taken == SOURCE_TAKEN)
             break;
         pthread_mutex_lock(&d->lock);
         while (turn == d->room_turn && !d->stopping)

@@ -407,6 +407,7 @@ bool fake_try_give(struct fake_want *w, size_t len)
     struct fake_source *f = w->log->fake;
     uint64_t end = fake_end_of(w);
     char data[CHUNK];
+    int taken;
 
     if (len > sizeof(data))
         len = sizeof(data);
@@ -415,9 +416,10 @@ bool fake_try_give(struct fake_want *w, size_t len)
     if (!len)
         return true;
     fake_fill(w->log->job, w->at, data, len);
-    if (w->b->bytes(w->b, w->at, data, len) != SOURCE_TAKEN)
+    taken = w->b->bytes(w->b, w->at, data, len);
+    if (taken == SOURCE_FULL)
         return false;
-    w->at += len;
+    w->at = taken < 0 ? end : w->at + len; /* refused: nothing more of it is wanted */
     pthread_mutex_lock(&f->lock);
     f->bytes_given += len;
     pthread_mutex_unlock(&f->lock);

@@ -59,8 +59,6 @@ static void for_good_is_for_good(void **state)
     (void)state;
     absent_note(&table, &name, 7, &f, 0);
     assert_int_equal(absent_find(&table, &name, 7, INT64_MAX - 1)->reason, SOURCE_EXPIRED);
-    absent_forget(&table, &spelled, 7);
-    assert_null(absent_find(&table, &name, 7, 0));
 }
 
 static void not_yet_doubles_from_3_s_to_30_s(void **state)
@@ -89,9 +87,18 @@ static void not_yet_begins_anew_after_something_else(void **state)
     absent_note(&table, &name, 7, &gone, 0);
     absent_note(&table, &name, 7, &f, 0);
     assert_null(absent_find(&table, &name, 7, 3000));
-    absent_forget(&table, &name, 7);
-    absent_note(&table, &name, 7, &f, 0);
-    assert_null(absent_find(&table, &name, 7, 3000));
+}
+
+/* A few hundred jobs at once, as a walker meets them, do not make each other be asked for again. */
+static void few_hundred_are_all_remembered(void **state)
+{
+    (void)state;
+    for (uint64_t job = 1; job <= 400; job++) {
+        struct source_failure f = failure(-ENOENT, SOURCE_NOT_FOUND, 1000);
+        absent_note(&table, &name, 10000000 + job, &f, 0);
+    }
+    for (uint64_t job = 1; job <= 400; job++)
+        assert_non_null(absent_find(&table, &name, 10000000 + job, 0));
 }
 
 /* Law 7: however many are noted, the table does not grow; what is found is never another's. */
@@ -125,6 +132,7 @@ int main(void)
         WITH_TABLE(for_good_is_for_good),
         WITH_TABLE(not_yet_doubles_from_3_s_to_30_s),
         WITH_TABLE(not_yet_begins_anew_after_something_else),
+        WITH_TABLE(few_hundred_are_all_remembered),
         WITH_TABLE(table_is_bounded),
     };
 
