@@ -404,6 +404,18 @@ static void settle_tail(struct log *log)
     }
 }
 
+/* Lock held. */
+static struct backing *drop_surplus(struct log *log)
+{
+    struct backing *b = log->backing;
+
+    if (!log_is_surplus(log))
+        return NULL;
+    log_forget_bytes(log);
+    log->backing = NULL;
+    return b;
+}
+
 /* Publishes what is complete; keeps or drops what nobody reads. */
 static void tidy(struct log *log)
 {
@@ -421,6 +433,8 @@ static void tidy(struct log *log)
         keep_facts(log);
     pthread_mutex_lock(&c->lock);
     unused = log_shed_backing(log);
+    if (!unused)
+        unused = drop_surplus(log);
     if (list_is_empty(&log->fetches))
         log_file_idle(log);
     over = c->idle_count > c->config.idle_max ? c->idle_count - c->config.idle_max : 0;
@@ -431,6 +445,34 @@ static void tidy(struct log *log)
         ;
     if (complete)
         log_release_source(log);
+}
+
+struct drop_task {
+    struct writer_task task;
+    struct log *log;
+};
+
+static void run_drop(struct writer_task *task)
+{
+    struct drop_task *t = list_entry(task, struct drop_task, task);
+
+    tidy(t->log);
+    log_unuse(t->log);
+    free(t);
+}
+
+void fill_drop_later(struct log *log)
+{
+    struct drop_task *t = calloc(1, sizeof(*t));
+
+    if (!t)
+        return;
+    t->task.run = run_drop;
+    t->log = log;
+    pthread_mutex_lock(&log->cache->lock);
+    log_use(log);
+    pthread_mutex_unlock(&log->cache->lock);
+    writer_post(log->cache->writer, &t->task);
 }
 
 /* Room for what is on its way already. */

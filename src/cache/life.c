@@ -262,19 +262,21 @@ struct backing *log_shed_backing(struct log *log)
 {
     struct backing *b = log->backing;
 
-    if (!b || log->readers || !list_is_empty(&log->fetches))
+    if (!b || log->readers || !list_is_empty(&log->fetches) || !log->on_disk)
         return NULL;
-    if (log->on_disk) {
-        if (!b->file.published) /* another mount's file has the name */
-            pages_doubt(&log->pages);
-    } else if (log_is_complete(log) && log->meta.size > SOURCE_FIRST_RANGE && !b->file.in_memory &&
-               !store_keeps(b->store, log->meta.size)) {
-        log_forget_bytes(log);
-    } else {
-        return NULL;
-    }
+    if (!b->file.published) /* another mount's file has the name */
+        pages_doubt(&log->pages);
     log->backing = NULL;
     return b;
+}
+
+bool log_is_surplus(const struct log *log)
+{
+    const struct backing *b = log->backing;
+
+    return b && !log->on_disk && !log->readers && list_is_empty(&log->fetches) &&
+           log_is_complete(log) && log->meta.size > SOURCE_FIRST_RANGE && !b->file.in_memory &&
+           !store_keeps(b->store, log->meta.size);
 }
 
 static bool is_of_kind(const struct backing *b, enum idle_kind kind)
@@ -334,15 +336,19 @@ void log_close(struct log_reader *r)
     struct log *log = r->log;
     struct cache *c = log->cache;
     struct backing *unused = NULL;
+    bool surplus = false;
 
     pthread_mutex_lock(&c->lock);
     if (--log->readers == 0) {
+        surplus = log_is_surplus(log);
         unused = log_shed_backing(log);
         log_file_idle(log);
     }
     pthread_mutex_unlock(&c->lock);
     if (unused)
         backing_unref(unused);
+    if (surplus)
+        fill_drop_later(log);
     log_unuse(log);
 }
 

@@ -148,9 +148,11 @@ bool log_is_complete(const struct log *log);
 void log_file_idle(struct log *log);
 /* Lock held. Its file is gone: nothing is here any more. */
 void log_forget_bytes(struct log *log);
-/* Lock held. The file of a log that nobody reads and whose bytes are on disk under its name, or are
- * not to be kept: the caller's to release without the lock. NULL: it stays. */
+/* Lock held. The file of a log that nobody reads and whose bytes are on disk under its name: the
+ * caller's to release without the lock. NULL: it stays. */
 struct backing *log_shed_backing(struct log *log);
+/* Lock held. Whether nobody reads it and it is too large to be kept. */
+bool log_is_surplus(const struct log *log);
 /* Writer thread. Drops the bytes of the log of this kind that has been idle longest. False: there is
  * none. */
 enum idle_kind { IDLE_ANY, IDLE_ON_DISK, IDLE_IN_MEMORY };
@@ -222,5 +224,7 @@ void fill_end(struct fetch *f);
 /* Size or finality became known: reserves, finishes a last page that had come before, publishes. */
 void fill_settle(struct log *log);
 int fill_reserve(struct log *log, uint64_t from, uint64_t to);
+/* Any thread. The bytes of a surplus log go; while it is not published its file is the writer's. */
+void fill_drop_later(struct log *log);
 
 #endif
