@@ -1,6 +1,7 @@
 """What can happen to the cache: a kill at any moment (R2), a disk that is full, gone, read-only or
 damaged (R3), others at work in the same directory (R4). The bytes are right all the same."""
 
+import contextlib
 import os
 import random
 import shutil
@@ -12,7 +13,7 @@ import time
 import pytest
 
 import mounting
-from faulting import (build_shim, each, made, named_logs, one_job, outcome, outcomes,
+from faulting import (build_shim, each, hits, made, named_logs, one_job, outcome, outcomes,
                       right, torn, within)
 from mounting import (KIB, MIB, PLAIN, SLOW, MountFailed, ended, forget, run, spawn, traffic,
                       wait_active, wait_for)
@@ -82,16 +83,30 @@ def reading(m, jobs, size):
 
 @pytest.mark.limit(120)
 def test_r2_killed_at_any_moment(github, mount, folder):
-    """Twenty times, from the first request to the last log's name; what is named is whole."""
+    """Twenty times, from the first request to the last log's name; what is named is whole.
+
+    The first time one log cannot be complete and another has its name; then by the clock and by
+    the requests in turn.
+    """
     chance, cache, before = random.Random(20), folder / "cache", {}
     github.bandwidth(rate=20 * MIB)
     kept = 0
     for turn in range(20):
         m = mount(cache=cache)
         jobs = jobs_of(github, 5, SIZE)
+        forget(github)
+        if turn == 0:
+            github.fault("stall", hop="storage", job=jobs[4], after=PAGE, times=-1)
         thread, wrong = reading(m, jobs, SIZE)
-        time.sleep(chance.uniform(0, 0.12) * SLOW)
+        if turn == 0:
+            wait_for(lambda: named_logs(cache), why="no log got its name")
+        elif turn % 2:
+            asked = turn // 2 % 5 + 1
+            wait_for(lambda: github.counters()["storage"]["requests"] >= asked, every=0.002)
+        else:
+            time.sleep(chance.uniform(0, 0.12) * SLOW)
         die(m)
+        github.clear_faults()
         thread.join()
         assert not wrong and not torn(cache, SIZE)
         kept += len(named_logs(cache).keys() & jobs.values())
@@ -124,7 +139,9 @@ def test_r2_killed_at_each_step_of_publishing(github, mount, folder, shim):
             continue
         word = outcome(m.log(job), made(job, SMALL))
         assert word == "right" or word.split()[0] in ("ENOTCONN", "ECONNABORTED"), (step, word)
-        time.sleep(0.05)
+        with contextlib.suppress(AssertionError):
+            wait_for(lambda: m.process.poll() is not None or job in named_logs(cache), 2)
+        time.sleep(0.05)            # for what is changed once it has its name
         survived = m.process.poll() is None and job in named_logs(cache)
         m.kill()
         assert not torn(cache, SMALL), step
@@ -139,17 +156,17 @@ def test_r2_killed_at_each_step_of_publishing(github, mount, folder, shim):
 
 def test_r2_killed_in_mid_fetch_begins_anew(github, mount):
     job = one_job(github, size=6 * MIB)
-    github.bandwidth(rate=4 * MIB)
+    github.fault("stall", hop="storage", job=job, nth=2, after=512 * KIB, times=-1)
     m = mount()
     with ended([spawn("cat", m.log(job))]) as (reader,):
+        wait_for(lambda: hits(github)[0], why="it never came to its second MiB")
         wait_active(github, 1)
-        time.sleep(0.5)
         die(m)
         reader.wait(10)
     assert not named_logs(m.cache)
     used = sum(f.stat().st_blocks * 512 for f in m.cache.rglob("*") if f.is_file())
     assert used < 256 * KIB, "what was half fetched is left behind"
-    github.bandwidth(rate=None)
+    github.clear_faults()
     assert outcome(mount(cache=m.cache).log(job), made(job, 6 * MIB)) == "right"
 
 
@@ -368,20 +385,20 @@ def test_r3_neither_disk_nor_memory(github, mount, disk):
 
 def test_r3_the_disk_fills_up_in_mid_fetch(github, mount, disk):
     job, at = one_job(github, size=8 * MIB), disk("16M")
-    github.bandwidth(rate=4 * MIB)
-    m = mount(cache=at / "cache")
+    github.fault("stall", hop="storage", job=job, nth=2, after=512 * KIB, times=-1)
+    m = mount(cache=at / "cache", timeout=2)
     told = []
     thread = threading.Thread(target=lambda: told.append(outcome(m.log(job), made(job, 8 * MIB))))
     thread.start()
-    wait_active(github, 1)
-    time.sleep(0.6)
+    wait_for(lambda: hits(github)[0], why="it never came to its second MiB")
     with open(at / "other", "wb") as file:
         try:
             while True:
                 os.write(file.fileno(), bytes(MIB))
         except OSError:
             pass
-    github.bandwidth(rate=None)
+    assert not told, "it was not in mid fetch any more"
+    github.clear_faults()
     thread.join()
     assert told == ["right"]
     other = one_job(github, size=SIZE)
