@@ -215,8 +215,8 @@ class Server:
 
     @staticmethod
     async def _delay(hop, request):
-        if hop.latency:
-            await asyncio.sleep(max(0, request.started + hop.latency - time.monotonic()))
+        while (left := request.started + hop.latency - time.monotonic()) > 0:
+            await asyncio.sleep(min(left, 0.25))    # it may be made shorter meanwhile
 
     # --- sending ---
 

