@@ -267,7 +267,8 @@ def test_without_quota_cached_logs_are_read(github, mount):
 # --- the network ---------------------------------------------------------------------------------
 
 def test_host_not_found(mounts):
-    m = mounts(github=None, api_url="http://api.nowhere.invalid", token="ghp_x", deadline=3)
+    m = mounts(github=None, api_url="http://api.nowhere.invalid", token="ghp_x", deadline=8,
+               env={"RES_OPTIONS": "timeout:1 attempts:1"})
     with fails("EHOSTUNREACH"):
         m.log(1).read_bytes()
     started = time.monotonic()

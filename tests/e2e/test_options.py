@@ -4,6 +4,7 @@ import contextlib
 import os
 import pathlib
 import signal
+import socket
 import stat
 import subprocess
 import time
@@ -52,6 +53,14 @@ def point(folder):
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
     unmount(made_here, lazy=True)
+
+
+@pytest.fixture
+def closed():
+    """The URL of a port that is taken, and where nobody listens."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield "http://127.0.0.1:%d" % taken.getsockname()[1]
 
 
 # --- help, version, mistakes ---------------------------------------------------------------------
@@ -307,9 +316,9 @@ def test_the_environments_api_url(github, mounts):
     assert m.log(job).read_bytes() == made(job, 1000)
 
 
-def test_api_url_before_the_environment(github, mounts):
+def test_api_url_before_the_environment(github, mounts, closed):
     job = one_job(github, size=1000)
-    m = mounts(github=github, env={"GITHUB_API_URL": "http://127.0.0.1:9", "GH_HOST": "x.ghe.com"})
+    m = mounts(github=github, env={"GITHUB_API_URL": closed, "GH_HOST": "x.ghe.com"})
     assert m.log(job).read_bytes() == made(job, 1000)
 
 
@@ -456,13 +465,12 @@ def test_the_mount_as_the_kernel_knows_it(github, mounts):
         os.execv(m.log(job), ["x"])
 
 
-def test_a_proxy_is_used_and_the_testers_is_not(github, mounts):
+def test_a_proxy_is_used_and_the_testers_is_not(github, mounts, closed):
     """The loopback server answers as a proxy does: absolute targets."""
     job = one_job(github, size=1000)
-    m = mounts(github=github, env={"http_proxy": "http://127.0.0.1:9", "NO_PROXY": "127.0.0.1,"
-                                   "127.0.0.2"})
+    m = mounts(github=github, env={"http_proxy": closed, "NO_PROXY": "127.0.0.1,127.0.0.2"})
     assert m.log(job).read_bytes() == made(job, 1000)
-    refusing = mounts(github=github, proxy="http://127.0.0.1:9", deadline=2)
+    refusing = mounts(github=github, proxy=closed, deadline=2)
     with fails("ECONNREFUSED", "EHOSTUNREACH"):
         refusing.log(job).read_bytes()
 

@@ -14,8 +14,8 @@ import threading
 import pytest
 
 import fake.content
-from mounting import (KIB, MIB, REPO, clean_environment, fails, fork_all, out, read_at, run,
-                      traffic, wait_for)
+from mounting import (KIB, MIB, REPO, SLOW, clean_environment, fails, fork_all, out, read_at,
+                      run, traffic, wait_for)
 
 SIZES = [0, 1, 100, 64 * KIB - 1, 64 * KIB, 64 * KIB + 1, MIB - 1, MIB, MIB + 1, 5 * MIB, 20 * MIB]
 NAMES = ["0", "1", "100", "64K-1", "64K", "64K+1", "1M-1", "1M", "1M+1", "5M", "20M"]
@@ -422,7 +422,7 @@ def test_less_at_the_end(github, mount, folder):
 def test_tail_follows_a_log_that_is_final(github, mount):
     """tail -f shows the end and waits; nothing more comes, nothing more is asked."""
     job = github.add_job(github.add_run(REPO), size=10_100)
-    done = run("timeout", "1.5", "tail", "-n", "1", "-f", mount().log(job), check=False)
+    done = run("timeout", 1.5 * SLOW, "tail", "-n", "1", "-f", mount().log(job), check=False)
     assert done.returncode == 124
     assert done.stdout == fake.content.content(job, 9_999, 101)
     assert traffic(github).requests == (1, 1)

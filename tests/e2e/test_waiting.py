@@ -53,7 +53,7 @@ def test_r6_a_reader_that_waits_can_be_killed(github, mount, what):
         wait_active(github, 1, STALLS[what]["hop"])
         time.sleep(0.3)
         reader.kill()
-        assert timed(1.5, lambda: reader.wait(10 * SLOW)) == -signal.SIGKILL
+        assert timed(2.5, lambda: reader.wait(10 * SLOW)) == -signal.SIGKILL
 
 
 @pytest.mark.parametrize("word", ("TERM", "INT", "HUP"))
@@ -65,7 +65,7 @@ def test_r6_or_ended_by_other_fatal_signals(github, mount, word):
         wait_active(github, 1, "api")
         time.sleep(0.2)
         reader.send_signal(getattr(signal, "SIG" + word))
-        timed(1.5, lambda: reader.wait(10 * SLOW))
+        timed(2.5, lambda: reader.wait(10 * SLOW))
 
 
 def test_r6_one_of_several_readers_is_killed_and_the_others_get_their_bytes(github, mount):
@@ -79,7 +79,7 @@ def test_r6_one_of_several_readers_is_killed_and_the_others_get_their_bytes(gith
         for reader in readers[:2]:
             reader.kill()
         for reader in readers[:2]:
-            timed(1.5, lambda: reader.wait(10 * SLOW))
+            timed(2.5, lambda: reader.wait(10 * SLOW))
         assert [reader.wait(15 * SLOW) for reader in readers[2:]] == [0, 0, 0]
     assert m.log(job).read_bytes() == made(job, 900_000)
     assert traffic(github).requests == (1, 1), "the kill ended the fetch of the others"
@@ -92,7 +92,7 @@ def test_r6_the_log_can_be_read_after_its_first_reader_was_killed(github, mount)
     with ended([spawn("cat", m.log(job))]) as (reader,):
         wait_active(github, 1, "api")
         reader.kill()
-        timed(1.5, lambda: reader.wait(10 * SLOW))
+        timed(2.5, lambda: reader.wait(10 * SLOW))
     assert m.log(job).read_bytes() == made(job, 900_000)
 
 
@@ -166,7 +166,7 @@ def test_r6_sigterm_with_many_waiting(github, mount, word):
     with ended([spawn("cat", m.log(job)) for job in jobs]) as readers:
         wait_active(github, 30)
         os.kill(m.pid, getattr(signal, "SIG" + word))
-        assert timed(1.5, lambda: m.process.wait(15 * SLOW)) == 0
+        assert timed(2.5, lambda: m.process.wait(15 * SLOW)) == 0
         for reader in readers:
             assert reader.wait(10 * SLOW) == 1
     assert not mounted(m.path)
@@ -183,7 +183,7 @@ def test_r6_a_lazy_unmount_with_some_waiting(github, mount):
         run("fusermount3", "-u", "-z", m.path)
         for reader in readers:
             reader.kill()
-            timed(1.5, lambda: reader.wait(10 * SLOW))
+            timed(2.5, lambda: reader.wait(10 * SLOW))
     timed(3, lambda: m.process.wait(15 * SLOW))
     m.stop()
 
