@@ -1,6 +1,7 @@
 """Each row of the error table: the errno, how long it is remembered, and the line that explains."""
 
 import contextlib
+import json
 import os
 import socket
 import ssl
@@ -11,6 +12,7 @@ import pytest
 
 import fake.content
 from fake.asking import one_job
+from faulting import each, faulty_jobs, names_of, outcome, outcomes
 from mounting import (MIB, REPO, SLOW, ended, fails, forget, run, spawn, there, traffic,
                       wait_active, wait_for)
 
@@ -84,11 +86,13 @@ def test_no_log_yet(github, mount):
 def test_no_log_yet_is_asked_less_and_less_often(github, mount):
     job = one_job(github, size=None, status="queued", log="missing")
     m = mount()
-    end = time.monotonic() + 6
+    end = time.monotonic() + 11
     while time.monotonic() < end:
         assert not m.log(job).exists()
         time.sleep(0.1)
-    assert traffic(github).charged <= 6
+    seen = traffic(github)
+    assert 2 <= seen.storage <= 3, "after 3 s and then after 6 s, not every 3 s"
+    assert seen.charged <= 6
 
 
 def test_completed_without_a_log(github, mount):
@@ -401,17 +405,19 @@ def test_a_redirect_that_is_not_allowed(github, mount, location):
     assert traffic(github).storage == 0
 
 
-@pytest.mark.parametrize("form", ("malformed", "truncated", "deep", "html", "empty", "huge"))
-def test_json_that_is_none(github, mount, form):
-    job = one_job(github)
-    size = {"size": 40 * MIB} if form == "huge" else {}
-    github.fault("json", hop="api", times=-1, form=form, **size)
-    m = mount(deadline=3)
-    with fails("EPROTO"):
-        m.json(job).read_bytes()
+def test_json_that_is_none(github, mount):
+    jobs = {form: one_job(github)
+            for form in ("malformed", "truncated", "deep", "html", "empty", "huge")}
+    for form, job in jobs.items():
+        size = {"size": 40 * MIB} if form == "huge" else {}
+        github.fault("json", hop="api", path="/jobs/%d" % job, times=-1, form=form, **size)
+    m = mount(deadline=round(3 * SLOW))
+    told = each(lambda job: outcome(m.json(job), b""), jobs)
+    assert told == dict.fromkeys(jobs, "EPROTO after 0")
     github.clear_faults()
-    wait_for(lambda: there(m.json(job)), 12, 0.3)
-    assert m.json(job).read_bytes()
+    for job in jobs.values():
+        wait_for(lambda job=job: there(m.json(job)), 12, 0.3)
+        assert json.loads(m.json(job).read_bytes())["id"] == job
 
 
 def test_a_success_that_is_no_redirect(github, mount):
@@ -441,19 +447,26 @@ def test_too_large_for_memory(github, mount):
     assert m.log(small).read_bytes() == made(small, 200_000)
 
 
-@pytest.mark.parametrize("hop,status", (("api", 500), ("api", 502), ("storage", 500),
-                                        ("storage", 503), ("storage", 403), ("storage", 418)))
-def test_anything_else(github, mount, hop, status):
-    job = one_job(github, size=1000)
-    github.fault("status", hop=hop, status=status, times=-1, body="no")
-    m = mount(deadline=3)
-    with fails("EIO"):
-        m.log(job).read_bytes()
-    said(m, hop, status, "127.0.0." + ("1" if hop == "api" else "2"))
-    assert traffic(github).api < 30, "it was tried too often"
+def test_anything_else(github, mount):
+    """Each with a job of its own; which the API's, which storage's, is told by the line."""
+    answers = {"%s %d" % (hop, status): {"kind": "status", "hop": hop, "status": status,
+                                         "times": -1, "body": "no"}
+               for hop, status in (("api", 500), ("api", 502), ("storage", 500), ("storage", 503),
+                                   ("storage", 403), ("storage", 418))}
+    jobs = faulty_jobs(github, answers, 1000)
+    m = mount(deadline=round(3 * SLOW))
+    assert names_of(outcomes(m, jobs, 1000)) == dict.fromkeys(jobs, "EIO")
+    for name in answers:
+        hop, status = name.split()
+        said(m, hop, status, "127.0.0." + ("1" if hop == "api" else "2"))
+    asked = traffic(github).of("api")
+    for job in jobs.values():
+        mine = [e for e in asked if "/jobs/%d" % job in e["path"]]
+        assert 0 < len(mine) < 30, "it was tried too often"
     github.clear_faults()
-    wait_for(lambda: there(m.log(job)), 12, 0.3)
-    assert m.log(job).read_bytes() == made(job, 1000)
+    for job in jobs.values():
+        wait_for(lambda job=job: there(m.log(job)), 12, 0.3)
+        assert m.log(job).read_bytes() == made(job, 1000)
 
 
 @pytest.mark.parametrize("hop", ("api", "storage"))
