@@ -148,7 +148,8 @@ SHIM = r"""
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-/* SHIM=kill:N ends the process at its N-th change of a file, SHIM=NAME:ERRNO fails all calls. */
+/* SHIM=kill:N ends the process at its N-th change of a file, SHIM=NAME:ERRNO fails all calls,
+   SHIM=slow:NAME:MS makes each take so long. */
 static atomic_int count;
 static const char *rule(const char *key)
 {
@@ -164,9 +165,17 @@ static int is_file(int fd) /* on a disk: not in memory, no pipe */
     return !fstat(fd, &st) && S_ISREG(st.st_mode) && readlink(link, name, sizeof(name) - 1) > 0 &&
            strncmp(name, "/memfd:", 7) != 0;
 }
+static void linger(const char *name)
+{
+    const char *slow = rule("slow");
+    size_t len = strlen(name);
+    if (slow && !strncmp(slow, name, len) && slow[len] == ':')
+        usleep(1000 * atoi(slow + len + 1));
+}
 static int fails(const char *name, int is_change)
 {
     const char *at = rule("kill"), *err = rule(name);
+    linger(name);
     if (at && is_change && atomic_fetch_add(&count, 1) + 1 == atoi(at))
         raise(SIGKILL);
     if (err)
