@@ -1,0 +1,177 @@
+"""What stands around the program: the main job in one command, and that its scripts are scripts."""
+
+import contextlib
+import os
+import pathlib
+import re
+import shutil
+import signal
+import subprocess
+
+import pytest
+
+from mounting import PLAIN, ROOT, clean_environment, daemons_of, mounted, unmount, wait_for
+
+RUN = ROOT / "contrib" / "run.sh"
+DEMO = ROOT / "build" / "demo"
+BUILDING = 400                  # seconds that the first run may take, which builds the program
+FOLLOWED = 8                    # seconds in which a running job says something more
+
+
+def demo_pid():
+    """The process of the loopback GitHub of contrib/run.sh, or None."""
+    with contextlib.suppress(OSError, ValueError):
+        pid = int((DEMO / "pid").read_text())
+        if b"contrib/demo.py" in pathlib.Path("/proc", str(pid), "cmdline").read_bytes():
+            return pid
+    return None
+
+
+def children_of(pid):
+    found = []
+    for task in pathlib.Path("/proc", str(pid), "task").glob("*"):
+        found += map(int, (task / "children").read_text().split())
+    return found
+
+
+def alive(pid):
+    with contextlib.suppress(OSError):
+        return pathlib.Path("/proc", str(pid), "stat").read_text().rpartition(")")[2][1] != "Z"
+    return False
+
+
+class Caller:
+    """Who has no token, and a mountpoint of an unhandy name."""
+
+    def __init__(self, folder):
+        self.home, self.point = folder / "home", folder / "my gh"
+        self.home.mkdir()
+        self.env = clean_environment(self.home)
+
+    def __call__(self, *words, timeout=60):
+        done = subprocess.run([str(word) for word in words], env=self.env, cwd=self.home, text=True,
+                              stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout)
+        assert (done.returncode, done.stderr) == (0, ""), done
+        return done.stdout
+
+    def shell(self, line):
+        """What a printed command says; one that follows is ended after a while."""
+        follows = " -f " in line
+        with subprocess.Popen(["sh", "-c", line], env=self.env, cwd=self.home, text=True,
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, start_new_session=True) as process:
+            try:
+                said, errors = process.communicate(timeout=FOLLOWED if follows else 60)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                said, errors = process.communicate()
+                assert follows, line
+        assert follows or process.returncode == 0, (line, errors)
+        assert said and not errors, (line, errors)
+        return said
+
+    def clean(self):
+        """Nothing is left, whatever happened."""
+        with contextlib.suppress(subprocess.SubprocessError):
+            subprocess.run([RUN, "--stop", self.point], env=self.env, capture_output=True,
+                           timeout=30)
+        for pid in [demo_pid(), *daemons_of(self.point)]:
+            with contextlib.suppress(OSError, TypeError):
+                os.kill(pid, signal.SIGKILL)
+        if mounted(self.point):
+            unmount(self.point, lazy=True)
+
+
+@pytest.fixture
+def caller(fuse, folder):
+    if not PLAIN:
+        pytest.skip("it builds a program of its own, without sanitizers")
+    if demo_pid():
+        pytest.skip("somebody's demonstration is up: contrib/run.sh --stop")
+    made = Caller(folder)
+    yield made
+    made.clean()
+
+
+def commands_of(said):
+    """The printed commands; each has a line above it that says what for."""
+    lines = said.partition("Now, for instance:\n")[2].splitlines()
+    assert lines and all(line.startswith("  # ") for line in lines[::2]), said
+    return [line.strip() for line in lines[1::2]]
+
+
+@pytest.mark.alone
+@pytest.mark.slow
+def test_the_main_job_in_one_command(caller):
+    """Without a token it is shown on a loopback GitHub; may be run again; leaves nothing."""
+    said = caller(RUN, caller.point, timeout=BUILDING)
+    assert "No token found" in said and "loopback" in said
+    assert "Mounted at %s." % caller.point in said
+    assert mounted(caller.point)[1] == "fuse.ghlogfs"
+    commands = commands_of(said)
+    assert len(commands) >= 5 and "--stop" in commands[-1]
+    for line in commands[:-1]:
+        caller.shell(line)
+
+    daemons, demo = daemons_of(caller.point), demo_pid()
+    again = caller(RUN, caller.point)
+    assert "is mounted at %s already." % caller.point in again
+    assert commands_of(again) == commands
+    assert (daemons_of(caller.point), demo_pid()) == (daemons, demo) and len(daemons) == 1
+
+    processes = [demo, *daemons, *children_of(demo)]
+    assert len(processes) == 3, "the daemon, and the two of the loopback GitHub"
+    assert "is unmounted" in caller.shell(commands[-1])
+    assert not mounted(caller.point) and os.listdir(caller.point) == []
+    wait_for(lambda: not any(map(alive, processes)), 10, why="a process is left")
+    assert "Nothing of ours" in caller(RUN, "--stop", caller.point)
+
+    third = caller(RUN, caller.point)
+    assert "Mounted at %s." % caller.point in third
+    assert caller.shell(commands_of(third)[0])
+    caller(RUN, "--stop", caller.point)
+    wait_for(lambda: not demo_pid() and not daemons_of(caller.point), 10, why="one is left")
+
+
+@pytest.mark.alone
+def test_a_mountpoint_that_is_in_use_is_left_alone(caller):
+    caller.point.mkdir()
+    (caller.point / "mine").write_text("x")
+    done = subprocess.run([RUN, caller.point], env=caller.env, capture_output=True, text=True,
+                          timeout=BUILDING)
+    assert done.returncode == 1 and "not empty" in done.stderr
+    assert not mounted(caller.point) and not demo_pid()
+
+
+# --- scripts -------------------------------------------------------------------------------------
+
+def scripts():
+    """{path: shell}: by the first line, or by the name."""
+    found = {}
+    for path in sorted(path for top in ("contrib", "tests", ".ci")
+                       for path in (ROOT / top).rglob("*") if path.is_file()):
+        first = path.read_bytes()[:40]
+        shell = re.match(rb"#! ?(?:/usr)?/bin/(?:env )?(bash|sh)\b", first)
+        if shell:
+            found[path] = shell.group(1).decode()
+        elif path.suffix in (".sh", ".bash"):
+            found[path] = "bash"
+        elif path.suffix == ".fish":
+            found[path] = "fish"
+        elif first.startswith(b"#compdef"):
+            found[path] = "zsh"
+    return found
+
+
+def test_the_scripts_can_be_read_by_their_shells():
+    found = scripts()
+    names = {str(path.relative_to(ROOT)) for path in found}
+    assert names >= {"contrib/run.sh", "contrib/packages.sh", "contrib/gh-logfs/gh-logfs",
+                     "contrib/completions/ghlogfs.bash", "contrib/completions/_ghlogfs",
+                     "contrib/completions/ghlogfs.fish", "tests/run.sh", ".ci/run"}
+    for path, shell in found.items():
+        if shutil.which(shell):         # Debian has no zsh and no fish of its own accord
+            done = subprocess.run([shell, "-n", path], capture_output=True, text=True, timeout=30)
+            assert (done.returncode, done.stdout, done.stderr) == (0, "", ""), path
+        if path.suffix != ".sh" and shell in ("bash", "sh") and path.parent.name != "completions":
+            assert os.access(path, os.X_OK), path
