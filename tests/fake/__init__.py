@@ -48,7 +48,8 @@ append-sealed, legacy or legacy-close (no length, no ranges).
 The access log has for each request: t, t_end (CLOCK_MONOTONIC), hop, method, path, query (names),
 target, range, status, bytes (of body, sent), aborted, had_authorization, authorization_known,
 user_agent, if_none_match, connection, charged, job, fault (its id), headers. The counters have for
-each hop also what a client can do without a request: handshakes good, bad and resumed.
+each hop also what a client can do without a request: handshakes good, bad and resumed, and the
+protocols these chose (h2 is offered first, as GitHub does, and not spoken).
 
 `gh` works with GH_HOST=github.localhost GH_TOKEN=fake-token HTTP_PROXY=$root: it then asks for
 http://api.github.localhost/..., which the server takes in the form that proxies get.

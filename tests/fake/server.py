@@ -38,6 +38,7 @@ class Hop:
         self.socket = None
         self.tls = None                 # the certificate as an SSLContext, where it speaks TLS
         self.handshakes = {"good": 0, "bad": 0, "resumed": 0}
+        self.protocols = {"h2": 0, "http/1.1": 0, "none": 0}    # what ALPN came to
         self.latency = 0.0
         self.bandwidth = None
         self.active = self.most_active = self.requests = 0
@@ -321,6 +322,7 @@ class Server:
         for hop in self.hops.values():
             hop.requests = 0
             hop.handshakes = dict.fromkeys(hop.handshakes, 0)
+            hop.protocols = dict.fromkeys(hop.protocols, 0)
             hop.most_active = hop.active
 
     def counters(self):
@@ -330,7 +332,7 @@ class Server:
             hop = self.hops[name]
             shown[name] = {"requests": hop.requests, "active": hop.active,
                            "max_concurrent": hop.most_active, "open": len(hop.connections),
-                           "handshakes": hop.handshakes,
+                           "handshakes": hop.handshakes, "protocols": hop.protocols,
                            "bytes": sum(e["bytes"] for e in self.log if e["hop"] == name)}
         return shown
 
