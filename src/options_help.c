@@ -42,7 +42,7 @@ static const char help_text[] =
     "\n"
     "Mount\n"
     "  allow_other           let other users in (allow_root: root only)\n"
-    "  auto_unmount, fsname=NAME, subtype=NAME, noexec, noatime\n"
+    "  auto_unmount, fsname=NAME, subtype=NAME, noexec, exec, noatime, atime\n"
     "\n"
     "SIZE takes K, M or G. A comma in a value of -o is written \\,\n";
 

@@ -1,13 +1,15 @@
 # bash completion for ghlogfs. Installed as share/bash-completion/completions/ghlogfs.
 
-_ghlogfs_options="api_url= token_file= ca_file= proxy= cache_dir= cache_size= no_cache memory=
-    runs= fresh= connections= prefetch= reserve= wait= timeout= deadline= offline timestamps
-    allow_other allow_root auto_unmount fsname= noatime noexec"
+# The options of src/options.c; a = stands behind those with a value.
+_ghlogfs_options="api_url= token_file= ca_file= proxy= no_proxy= connections= reserve= wait=
+    timeout= deadline= cache_dir= cache_size= no_cache memory= offline runs= fresh= prefetch=
+    timestamps foreground debug allow_other allow_root auto_unmount fsname= subtype= noexec exec
+    noatime atime"
 
 # Completes the value of an option, or files where the value is none of ours.
 _ghlogfs_value()
 {
-    local name=$1 value=$2 before=$3
+    local name=${1//-/_} value=$2 before=$3
     case $name in
     cache_dir) mapfile -t COMPREPLY < <(compgen -P "$before" -d -- "$value") ;;
     token_file | ca_file) mapfile -t COMPREPLY < <(compgen -P "$before" -f -- "$value") ;;
@@ -23,7 +25,9 @@ _ghlogfs()
     local line=${COMP_LINE:0:COMP_POINT}
     # The word as typed: bash cuts words at = as well.
     local word=${line##*[[:space:]]} before last
-    local previous=${COMP_WORDS[COMP_CWORD - 1]} cut=""
+    local previous=${COMP_WORDS[COMP_CWORD - 1]} cut="" name
+    name=${previous#--}
+    name=${name//-/_}
 
     if [[ $line =~ [[:space:]]-o[[:space:]]*[^[:space:]]*$ ]]; then
         word=${word#-o}
@@ -40,8 +44,8 @@ _ghlogfs()
         COMPREPLY=("${COMPREPLY[@]#"$cut"}")
     elif [[ $word == --*=* ]]; then
         _ghlogfs_value "$(sed 's/^--//; s/=.*//' <<<"$word")" "${word#*=}" ""
-    elif [[ $previous == --token_file || $previous == --ca_file || $previous == --cache_dir ]]; then
-        _ghlogfs_value "${previous#--}" "$word" ""
+    elif [[ $previous == --* && " ${_ghlogfs_options//[[:space:]]/ } " == *" $name= "* ]]; then
+        _ghlogfs_value "$name" "$word" ""
     elif [[ $word == -* ]]; then
         mapfile -t COMPREPLY < <(compgen -W "-o -f -d -h -V --help --version" -- "$word"
             compgen -P -- -W "$_ghlogfs_options" -- "${word#--}")

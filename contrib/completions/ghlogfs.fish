@@ -1,30 +1,38 @@
 # fish completion for ghlogfs. Installed in fish/vendor_completions.d.
 
+# The options of src/options.c; a = stands behind those with a value.
 function __ghlogfs_options
     printf '%s\n' \
         api_url=\t'base of the API' \
         token_file=\t'file with the token' \
         ca_file=\t'certificate authorities' \
         proxy=\t'proxy, empty for none' \
-        cache_dir=\t'where logs are kept' \
-        cache_size=\t'how much is kept on disk' \
-        no_cache\t'keep nothing on disk' \
-        memory=\t'logs held in memory' \
-        runs=\t'runs in a listing' \
-        fresh=\t'age at which a listing is asked for again' \
+        no_proxy=\t'hosts reached without the proxy' \
         connections=\t'transfers at once' \
-        prefetch=\t'logs fetched ahead of a recursive reader' \
         reserve=\t'requests that fetching ahead leaves untouched' \
         wait=\t'how long a reader waits for quota' \
         timeout=\t'limit for connecting and for stalled transfers' \
         deadline=\t'how long a reader waits without progress' \
+        cache_dir=\t'where logs are kept' \
+        cache_size=\t'how much is kept on disk' \
+        no_cache\t'keep nothing on disk' \
+        memory=\t'logs held in memory' \
         offline\t'only what is cached' \
+        runs=\t'runs in a listing' \
+        fresh=\t'age at which a listing is asked for again' \
+        prefetch=\t'logs fetched ahead of a recursive reader' \
         timestamps\t'keep timestamps in cleaned text' \
+        foreground\t'stay in the foreground' \
+        debug\t'debug output, in the foreground' \
         allow_other\t'let other users in' \
         allow_root\t'let root in' \
         auto_unmount\t'unmount when the program ends' \
         fsname=\t'name in the table of mounts' \
-        noatime noexec
+        subtype=\t'type in the table of mounts' \
+        noexec\t'no program is run from the mount' \
+        exec\t'the opposite of noexec' \
+        noatime\t'leave times of access alone' \
+        atime\t'the opposite of noatime'
 end
 
 complete -c ghlogfs -f
@@ -33,5 +41,19 @@ complete -c ghlogfs -s f -d 'stay in the foreground'
 complete -c ghlogfs -s d -d 'debug output, in the foreground'
 complete -c ghlogfs -s h -l help -d 'show the options'
 complete -c ghlogfs -s V -l version -d 'show the version'
+for option in (__ghlogfs_options)
+    set -l parts (string split -m 1 \t -- $option)
+    set -l name (string replace = '' -- $parts[1])
+    switch $parts[1]
+        case token_file= ca_file=
+            complete -c ghlogfs -l $name -r -F -d $parts[2]
+        case cache_dir=
+            complete -c ghlogfs -l $name -x -a '(__fish_complete_directories)' -d $parts[2]
+        case '*='
+            complete -c ghlogfs -l $name -x -d $parts[2]
+        case '*'
+            complete -c ghlogfs -l $name -d $parts[2]
+    end
+end
 complete -c ghlogfs -n __fish_is_first_arg -a github.com -d 'host'
 complete -c ghlogfs -a '(__fish_complete_directories)'

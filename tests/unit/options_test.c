@@ -202,7 +202,8 @@ static void the_help_names_every_option(void **state)
         "api_url",     "token_file", "ca_file",      "proxy",    "cache_dir",   "cache_size",
         "no_cache",    "memory",     "runs",         "fresh",    "connections", "prefetch",
         "reserve",     "wait",       "timeout",      "deadline", "offline",     "timestamps",
-        "allow_other", "allow_root", "auto_unmount", "no_proxy", "-f",          "-d",
+        "allow_other", "allow_root", "auto_unmount", "no_proxy", "subtype",     "noatime",
+        "-f",          "-d",
     };
 
     (void)state;
