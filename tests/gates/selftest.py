@@ -23,6 +23,21 @@ GOOD = {
     "src/main.c": (
         '#include "net/net.h"\n\n#include <fuse_lowlevel.h>\n#include <time.h>\n\n'
         "int main(void)\n{\n    return net_go((int)time(NULL));\n}\n"),
+    "src/options.c": (
+        "enum kind { FLAG, TEXT };\n\nstruct rule {\n    const char *name;\n    enum kind kind;\n"
+        "    int at;\n};\n\nstatic const struct rule rules[] = {\n    {\"proxy\", TEXT, 0},\n"
+        "    {\"offline\", FLAG, 0},\n};\n"),
+    "src/options_help.c": "static const char text[] = \"  proxy=URL\\n\"\n"
+                          "                           \"  offline\\n\";\n",
+    "contrib/completions/ghlogfs.bash": 'list="proxy= offline"\n',
+    "contrib/completions/_ghlogfs": "(\n    'proxy[a proxy]:URL:'\n    'offline[no request]'\n)\n",
+    "contrib/completions/ghlogfs.fish": "    proxy=\\t'a proxy'\n    offline\\t'no request'\n",
+    "docs/ghlogfs.1": ".It Cm proxy Ns = Ns Ar url\n.It Cm offline\n",
+    "docs/SEMANTICS.md": "# Words\n\n## What, and why\n\n**S1** It is so.\n"
+                         "- `e2e/test_a.py`: `test_s1_*`; `unit/*/a_test.c`: `s1_it_is_so`\n",
+    "README.md": "[words](docs/SEMANTICS.md#what-and-why), [curl](https://curl.se)\n\n    [a](b)\n",
+    "tests/e2e/test_a.py": "def test_s1_it_is_so():\n    pass\n",
+    "tests/unit/net/a_test.c": "void s1_it_is_so(void **state)\n{\n    (void)state;\n}\n",
 }
 
 
@@ -187,6 +202,28 @@ class Gates(unittest.TestCase):
         self.refuses("banned", {"tests/unit/a_test.c": "int x = sleep(1);\n"}, "sleep")
         self.accepts("banned", {"src/text/a.c": '/* strcpy(a) */ char *a = "exit(1)"; // atoi(a)\n'
                                                 "int b = s->time(1) + run_time(2) + s.exit(3);\n"})
+
+    def test_docs_links(self):
+        self.refuses("docs", {"README.md": "[a](docs/A.md)\n"}, "README.md:1: the link leads")
+        self.refuses("docs", {"docs/a.md": "\n[a](SEMANTICS.md#what)\n"}, "docs/a.md:2: the link")
+        self.refuses("docs", {"docs/a.md": "# A\n\n[a](#b)\n"}, "#b, which is no heading")
+
+    def test_docs_tests(self):
+        for cited in ("`e2e/test_b.py`", "`unit/*/b_test.c`", "`tests/bench/b.py`"):
+            self.refuses("docs", {"docs/SEMANTICS.md": f"A\n- {cited}\n"}, "is not there")
+        for cited in ("`test_s2_*`", "`e2e/test_a.py`: `test_s1_it_is`",
+                      "`unit/net/a_test.c`: `test_s1_it_is_so`", "`no_test_has_this_name`"):
+            self.refuses("docs", {"docs/SEMANTICS.md": f"A\n- {cited}\n"}, "no test is called")
+
+    def test_docs_options(self):
+        for path, what in (("src/options_help.c", "--help"), ("docs/ghlogfs.1", "the manual page"),
+                           ("contrib/completions/ghlogfs.bash", "bash's completion"),
+                           ("contrib/completions/_ghlogfs", "zsh's completion"),
+                           ("contrib/completions/ghlogfs.fish", "fish's completion")):
+            for name, other in (("proxy", "no_proxy"), ("offline", "offline_not")):
+                self.refuses("docs", {path: GOOD[path].replace(name, other)},
+                             f"{name} is not in {what}")
+        self.refuses("docs", {"src/options.c": "\n"}, "table of options was not found")
 
     def test_format(self):
         self.refuses("format", {"src/text/a.c": "int a( void );\n"}, "src/text/a.c:1")
