@@ -36,6 +36,12 @@ mounted_as() {
         awk '$2 == ENVIRON["dir"] { type = $3 } END { if (type) print type }' /proc/mounts
 }
 
+# True if what is mounted there is the demonstration that runs now: its source is that server.
+demo_is_at() {
+    demo_is_up && [ "$(dir=${1// /\\040} awk '$2 == ENVIRON["dir"] { from = $1 } END { print from }' \
+        /proc/mounts)" = "$(sed 's|^[a-z]*://||; s|/.*||' "$demo/url")" ]
+}
+
 take_away() {
     fusermount3 -u "$1" 2>/dev/null || fusermount3 -u -z "$1"
 }
@@ -148,7 +154,6 @@ main() {
         [ "$kind" = demo ] && mountpoint=$demo/gh
     fi
     mountpoint=$(realpath -m "$mountpoint")
-    [ "$(cat "$demo/mountpoint" 2>/dev/null)" = "$mountpoint" ] && demo_is_up && kind=demo
 
     mkdir -p "$here/build" || exit 1
     build || die "the build failed"
@@ -158,6 +163,8 @@ main() {
     [ "$status" -eq 1 ] && exit 1
     if [ "$status" -eq 2 ]; then
         echo "ghlogfs is mounted at $mountpoint already."
+        kind=github
+        demo_is_at "$mountpoint" && kind=demo
     elif [ "$kind" = demo ]; then
         echo "No token found (GH_TOKEN, GITHUB_TOKEN, gh auth login): this is a demonstration with"
         echo "made-up logs, from a GitHub on this machine's loopback address."
