@@ -17,6 +17,7 @@ import errno
 import os
 import pathlib
 import re
+import resource
 import shlex
 import shutil
 import signal
@@ -140,6 +141,17 @@ def option_words(options):
     said = [key if value is True else "%s=%s" % (key, str(value).replace(",", "\\,"))
             for key, value in options.items() if value is not None and value is not False]
     return ["-o", ",".join(said)] if said else []
+
+
+@contextlib.contextmanager
+def soft_limit(which, value):
+    """What is started in the block starts with this soft limit (value: a number; None: all of it)."""
+    before = resource.getrlimit(which)
+    resource.setrlimit(which, (before[1] if value is None else value, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(which, before)
 
 
 # --- a mount -------------------------------------------------------------------------------------

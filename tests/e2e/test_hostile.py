@@ -57,7 +57,7 @@ def test_r8_ranges_that_cannot_be(github, mount):
     still_well(github, m)
 
 
-@pytest.mark.parametrize("total", (1 << 40, 1 << 50, (1 << 62) + 5, (1 << 63) - 1))
+@pytest.mark.parametrize("total", (60 << 30, 1 << 40, 1 << 50, (1 << 62) + 5, (1 << 63) - 1))
 def test_r8_a_log_that_is_said_to_be_enormous(github, mount, total):
     """A size may be a lie: what is not there is an error, and costs no memory."""
     job = one_job(github, size=2 * MIB)
