@@ -145,7 +145,7 @@ def option_words(options):
 
 @contextlib.contextmanager
 def soft_limit(which, value):
-    """What is started in the block starts with this soft limit (value: a number; None: all of it)."""
+    """What is started in the block starts with this soft limit; None: as high as the hard one."""
     before = resource.getrlimit(which)
     resource.setrlimit(which, (before[1] if value is None else value, before[1]))
     try:
