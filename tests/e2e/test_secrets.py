@@ -153,10 +153,7 @@ def test_r7_the_cache_is_for_its_owner_only(github, mount):
 
 
 def test_r7_it_cannot_dump_its_memory(github, mount):
-    """Whatever the limit was it was started with."""
-    hard = resource.getrlimit(resource.RLIMIT_CORE)[1]
-    if hard == 0:
-        pytest.skip("no right to dump anything here")
+    """Whatever it was allowed to when it was started."""
     with soft_limit(resource.RLIMIT_CORE, None):
         m = mount()
     _use(github, m)
