@@ -304,6 +304,9 @@ void fill_write(struct fetch *f, uint64_t offset, const char *data, size_t len)
     struct log *log = f->log;
     uint64_t before = f->written_to;
 
+    /* At the end nobody waits for these bytes, and a slow disk would hold up the daemon's end (R6). */
+    if (!f->write_err && atomic_load(&log->cache->closing))
+        f->write_err = -ECONNABORTED;
     if (f->write_err)
         return;
     f->write_err = offset + len > LOG_SIZE_MAX ? -EFBIG : make_room(log, offset, offset + len);

@@ -144,8 +144,9 @@ static void page_that_could_not_be_mended_is_mended_in_its_file_R2(void **state)
 
     assert_int_equal(log_fetch_all(log, &bench_name, &g.waiter), PENDING_PARKED);
     fake_serve(fake_take_want(&b->fake));
-    assert_int_equal(guest_wait(&g), 0);
-    assert_int_equal(log_fetch_all(log, &bench_name, &g.waiter), 0);
+    do /* a piece of the page wakes as well as all of it */
+        assert_int_equal(guest_wait(&g), 0);
+    while (log_fetch_all(log, &bench_name, &g.waiter) == PENDING_PARKED);
     log_open(log, &r);
     assert_int_equal(bench_read(&r, 1, 0, SIZE), 0);
     log_close(&r);
