@@ -450,32 +450,9 @@ static void tidy(struct log *log)
         log_release_source(log);
 }
 
-struct drop_task {
-    struct writer_task task;
-    struct log *log;
-};
-
-static void run_drop(struct writer_task *task)
-{
-    struct drop_task *t = list_entry(task, struct drop_task, task);
-
-    tidy(t->log);
-    log_unuse(t->log);
-    free(t);
-}
-
 void fill_drop_later(struct log *log)
 {
-    struct drop_task *t = calloc(1, sizeof(*t));
-
-    if (!t)
-        return;
-    t->task.run = run_drop;
-    t->log = log;
-    pthread_mutex_lock(&log->cache->lock);
-    log_use(log);
-    pthread_mutex_unlock(&log->cache->lock);
-    writer_post(log->cache->writer, &t->task);
+    writer_post_log(log, tidy);
 }
 
 /* Room for what is on its way already. */

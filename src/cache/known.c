@@ -120,11 +120,6 @@ static void load_log(struct log *log, const struct repo_name *name)
 
 /* --- names --- */
 
-struct meta_task {
-    struct writer_task task;
-    struct log *log;
-};
-
 void log_save_meta(struct log *log)
 {
     struct cache *c = log->cache;
@@ -146,30 +141,6 @@ void log_save_meta(struct log *log)
     }
     store_save_meta(c->config.store, log->job, &now);
     store_meta_finish(&on_disk);
-}
-
-static void run_save_meta(struct writer_task *task)
-{
-    struct meta_task *t = list_entry(task, struct meta_task, task);
-
-    log_save_meta(t->log);
-    log_unuse(t->log);
-    free(t);
-}
-
-/* What was learnt about a log that is on disk already is kept there too. */
-static void save_meta_later(struct log *log)
-{
-    struct meta_task *t = calloc(1, sizeof(*t));
-
-    if (!t)
-        return;
-    t->task.run = run_save_meta;
-    t->log = log;
-    pthread_mutex_lock(&log->cache->lock);
-    log_use(log);
-    pthread_mutex_unlock(&log->cache->lock);
-    writer_post(log->cache->writer, &t->task);
 }
 
 /* Whether waiters can find the failure when they ask again; else it must be handed to them. */
@@ -200,7 +171,7 @@ static void on_proof_done(struct source_facts *facts, const struct source_answer
     keep = !answer->failure && (log->on_disk || log->facts_kept);
     pthread_mutex_unlock(&c->lock);
     if (keep)
-        save_meta_later(log);
+        writer_post_log(log, log_save_meta); /* what was learnt is kept on disk, too */
     pending_wake(&log->wait, LOG_PART_FACTS, LOG_PART_FACTS, err);
     log_unuse(log);
     free(p);

@@ -212,6 +212,8 @@ int writer_create(struct cache *c, struct writer **ret_writer);
 void writer_stop(struct writer *w); /* after what it has; joins */
 void writer_destroy(struct writer *w);
 void writer_post(struct writer *w, struct writer_task *task);
+/* Work on a log, which is held until then. Without memory it is not done. */
+void writer_post_log(struct log *log, void (*work)(struct log *log));
 /* Network thread. False: no room. */
 bool writer_put(struct writer *w, struct fetch *f, uint64_t offset, const void *data, size_t len);
 /* Network thread. f->failure is set; handled after all of its pieces. */

@@ -50,6 +50,37 @@ void writer_post(struct writer *w, struct writer_task *task)
     pthread_mutex_unlock(&w->lock);
 }
 
+struct log_task {
+    struct writer_task task;
+    struct log *log;
+    void (*work)(struct log *log);
+};
+
+static void run_log_task(struct writer_task *task)
+{
+    struct log_task *t = list_entry(task, struct log_task, task);
+
+    t->work(t->log);
+    log_unuse(t->log);
+    free(t);
+}
+
+void writer_post_log(struct log *log, void (*work)(struct log *log))
+{
+    struct cache *c = log->cache;
+    struct log_task *t = calloc(1, sizeof(*t));
+
+    if (!t)
+        return;
+    t->task.run = run_log_task;
+    t->log = log;
+    t->work = work;
+    pthread_mutex_lock(&c->lock);
+    log_use(log);
+    pthread_mutex_unlock(&c->lock);
+    writer_post(c->writer, &t->task);
+}
+
 bool writer_put(struct writer *w, struct fetch *f, uint64_t offset, const void *data, size_t len)
 {
     bool put;

@@ -97,6 +97,39 @@ def test_what_a_command_costs(github, mount, five, command):
     assert m.process.poll() is None
 
 
+# The same commands later, by another mount over the same cache: answers 304, which nobody charges.
+LATER = {
+    "cat jobs/JOB/log": 0,
+    "cat jobs/JOB/log.txt": 0,
+    "ls -l jobs/JOB": 0,
+    "cat jobs/JOB/job.json": 0,
+    "ls runs": 1,
+    "readlink latest": 1,
+    "find jobs -name log": 1,
+    "grep -rc NEEDLE jobs": 1,
+    "tar -cf /dev/null jobs": 1,
+    "find runs -type f": 1,
+    "ls -lR runs": 1,
+    "grep -rc NEEDLE runs": 1,
+    "find .": 7,
+    "grep -rc NEEDLE .": 7,
+    "cat latest/*/*.txt": 1,
+    "ls failed": 3,
+    "ls -l branches/main": 2,
+}
+
+
+@pytest.mark.parametrize("command", LATER)
+def test_what_a_command_costs_later(github, mount, five, command):
+    first = mount()
+    run(*words_of(command, five), cwd=first.repo(), check=False)
+    first.stop()
+    forget(github)
+    run(*words_of(command, five), cwd=mount(cache=first.cache).repo(), check=False)
+    seen = traffic(github)
+    assert (seen.api, seen.storage, seen.charged) == (LATER[command], 0, 0)
+
+
 def test_what_walks_the_machine_costs_nothing(github, mount, five):
     """S13: who stays on its file system, as updatedb and find -xdev do, and who only passes by."""
     m = mount()
