@@ -4,6 +4,7 @@
  */
 #include "catalog/entry.h"
 
+#include "diag.h"
 #include "store/store.h"
 
 #include <errno.h>
@@ -111,6 +112,26 @@ static void ask_page(struct entry *e, unsigned page)
     source->ops->want_facts(source->self, &ask->facts);
 }
 
+/* The errno does not say what was wrong. */
+static void say_garbage(const struct entry *e)
+{
+    static const char *const about[] = {[SOURCE_JOB] = "a job",
+                                        [SOURCE_RUN] = "a run",
+                                        [SOURCE_RUN_ATTEMPT] = "a run's attempt",
+                                        [SOURCE_RUN_JOBS] = "the jobs of a run",
+                                        [SOURCE_ATTEMPT_JOBS] = "the jobs of a run",
+                                        [SOURCE_RUNS] = "the runs",
+                                        [SOURCE_WORKFLOW_RUNS] = "the runs of a workflow",
+                                        [SOURCE_WORKFLOWS] = "the workflows",
+                                        [SOURCE_REPO] = "the repository",
+                                        [SOURCE_OWNER_REPOS] = "the repositories",
+                                        [SOURCE_MY_REPOS] = "the repositories"};
+
+    diag_say(e->catalog->config.diag, DIAG_WARNING,
+             "API: %s%s%s: the answer about %s makes no sense", e->q.repo.owner,
+             e->q.repo.repo[0] ? "/" : "", e->q.repo.repo, about[e->q.what]);
+}
+
 /* What the body or the 304 stands for; NULL: the round has failed. */
 static struct page *take_page(struct page_ask *ask)
 {
@@ -131,6 +152,8 @@ static struct page *take_page(struct page_ask *ask)
                        : -ENOMEM;
     }
     if (rc) {
+        if (rc == -EPROTO)
+            say_garbage(e);
         garbage.err = rc;
         garbage.until_ms = e->catalog->config.now_ms() + PROTOCOL_HOLD_MS;
         fail_round(e->round, &garbage);

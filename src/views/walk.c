@@ -134,6 +134,8 @@ static size_t advance(struct walk *w, struct route *r, size_t at, uint64_t *ret_
 
     if (r->fetched && at == r->last)
         return 0; /* the same log once more */
+    if (at == 0 && r->last + 1 == r->count)
+        r->fetched = r->signs = 0; /* a new walk: what was fetched in the last may be gone */
     if (distance > STEP_MAX && r->fetched)
         r->signs = 0;
     r->signs += r->entered == at + 1 ? 2 : 1;

@@ -378,6 +378,16 @@ def test_owners_and_repositories_that_the_token_sees(github, mount):
     assert listing(m.path / "org") == ["tools"]
 
 
+def test_a_listing_that_makes_no_sense_is_said(github, mount):
+    """What the errno cannot say: which answer."""
+    two_runs(github)
+    github.fault("status", hop="api", path="/actions/runs", status=200, times=1, body={"hello": 1})
+    m = mount()
+    with fails("EPROTO"):
+        listing(m.repo() / "runs")
+    assert "octo/hello: the answer about the runs makes no sense" in m.stderr
+
+
 def test_a_token_that_may_not_list_repositories(github, mount):
     """Those of workflows and of apps: what is in use is shown all the same."""
     job = one_job(github)

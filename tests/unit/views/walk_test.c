@@ -101,6 +101,18 @@ static void who_enters_directories_is_known_sooner(void **state)
     assert_int_equal(f->n, AHEAD);
 }
 
+/* What the first walk had fetched may have been evicted, or refused for quota. */
+static void second_walk_is_run_ahead_of_as_well(void **state)
+{
+    struct fixture *f = *state;
+
+    walk_note_listing(f->walk, &hello, f->jobs, COUNT);
+    for (size_t i = 0; i < COUNT; i++)
+        open_job(f, i);
+    assert_in_range(first_sign(f, 0, COUNT), 1, 7);
+    assert_int_equal(f->n, AHEAD);
+}
+
 static void nothing_is_fetched_twice_nor_beyond_the_end(void **state)
 {
     struct fixture *f = *state;
@@ -234,6 +246,7 @@ int main(void)
         TEST(listing_alone_fetches_nothing),
         TEST(who_goes_on_is_run_ahead_of),
         TEST(who_enters_directories_is_known_sooner),
+        TEST(second_walk_is_run_ahead_of_as_well),
         TEST(nothing_is_fetched_twice_nor_beyond_the_end),
         TEST(parallel_readers_overtake_each_other),
         TEST(leaps_are_no_walk),
