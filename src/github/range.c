@@ -9,6 +9,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#define RENEWALS_MAX 3   /* URLs given up in a row, as faults that must not be noticed (R1) */
+#define RENEWED_MS 60000 /* a URL's documented life */
+
 #define PENDING_MS 3000
 #define ENDINGS_MAX 10
 
@@ -92,6 +95,16 @@ static int64_t retry_after_ms(const struct range *r)
     return after_s * 1000;
 }
 
+/* Each new URL is charged: who refuses several in a row, such as a proxy on the way, is not helped by
+ * more of them, unless the one at hand has grown old meanwhile. */
+static void renew(struct range *r, int64_t now_ms)
+{
+    if (r->renewals >= RENEWALS_MAX && now_ms - r->url->minted_ms < RENEWED_MS)
+        return;
+    r->renewals++;
+    remote_drop_url(r->log, r->url);
+}
+
 /* Another try from the first byte that is missing, or the end. */
 static void trouble(struct range *r, const struct failure_event *event)
 {
@@ -101,7 +114,7 @@ static void trouble(struct range *r, const struct failure_event *event)
 
     failure_judge(event, now_ms, &verdict);
     if (verdict.retry == RETRY_RENEWED)
-        remote_drop_url(r->log, r->url);
+        renew(r, now_ms);
     if (verdict.retry != RETRY_CONNECT || !hosts_is_down(&core->hosts, &r->url->at, now_ms))
         at_ms = retry_next(&r->retry, verdict.retry, now_ms, core->deadline_ms, retry_after_ms(r),
                            core_draw_chance(core));

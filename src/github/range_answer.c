@@ -146,6 +146,7 @@ int range_take_body(struct net_request *request, const void *data, size_t len)
             return NET_PAUSE;
         r->next += most;
         retry_note_progress(&r->retry, net_now_ms());
+        r->renewals = 0;
     }
     r->at += len;
     if (r->end != UINT64_MAX && r->at > r->end)

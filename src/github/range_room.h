@@ -36,6 +36,7 @@ struct range {
 
     uint64_t next, to; /* not delivered yet: [next, to) */
     struct retry retry;
+    unsigned renewals; /* URLs given up since bytes last came */
     struct net_timer timer;
     struct remote_waiter waiter;
     bool has_inquired; /* once is enough */

@@ -455,6 +455,28 @@ static void r1_expired_url_is_minted_anew(void **state)
     assert_read(&r, "abc");
 }
 
+/* A proxy on the way that lets nothing through: not a URL for each try. */
+static void storage_that_refuses_all_urls_costs_few(void **state)
+{
+    struct net_request *q;
+    unsigned minted = 0, refused = 0;
+
+    (void)state;
+    want_first();
+    while ((q = fake_next_within(120000))) {
+        if (strcmp(q->url, STORE) == 0) {
+            refused++;
+            fake_answer(q, 403, "", "<html>");
+        } else {
+            minted++;
+            give_url(q);
+        }
+    }
+    assert_in_range(minted, 4, 8);
+    assert_true(refused > minted);
+    assert_int_equal(r.failure.err, -EIO);
+}
+
 static void r1_cut_stream_goes_on_at_the_next_byte(void **state)
 {
     (void)state;
@@ -746,6 +768,7 @@ int main(void)
         TEST(whole_log_with_a_length_is_told_before_its_bytes),
         TEST(whole_log_where_a_later_range_was_asked_for_is_cut_to_it),
         TEST(r1_expired_url_is_minted_anew),
+        TEST(storage_that_refuses_all_urls_costs_few),
         TEST(r1_cut_stream_goes_on_at_the_next_byte),
         TEST(s6_answers_that_do_not_fit_deliver_nothing),
         TEST(s6_bytes_beyond_the_promise_are_not_delivered),
