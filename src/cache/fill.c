@@ -299,24 +299,36 @@ static int make_room(struct log *log, uint64_t from, uint64_t to)
     return is_known || to <= log->backing->file.end ? 0 : fill_reserve(log, from, to);
 }
 
+static int take_piece(struct fetch *f, uint64_t offset, const char *data, size_t len)
+{
+    struct log *log = f->log;
+    int rc;
+
+    /* At the end nobody waits for these bytes, and a slow disk would hold up the daemon's end (R6). */
+    if (atomic_load(&log->cache->closing))
+        return -ECONNABORTED;
+    if (offset + len > LOG_SIZE_MAX)
+        return -EFBIG;
+    rc = make_room(log, offset, offset + len);
+    if (rc)
+        return rc;
+    rc = write_missing(f, offset, data, len);
+    return rc && rc != -ENOMEM ? write_elsewhere(f, offset, data, len, rc) : rc;
+}
+
 void fill_write(struct fetch *f, uint64_t offset, const char *data, size_t len)
 {
     struct log *log = f->log;
     uint64_t before = f->written_to;
+    int rc;
 
-    /* At the end nobody waits for these bytes, and a slow disk would hold up the daemon's end (R6). */
-    if (!f->write_err && atomic_load(&log->cache->closing))
-        f->write_err = -ECONNABORTED;
     if (f->write_err)
         return;
-    f->write_err = offset + len > LOG_SIZE_MAX ? -EFBIG : make_room(log, offset, offset + len);
-    if (f->write_err)
+    rc = take_piece(f, offset, data, len);
+    if (rc) { /* set once it is the last word: whoever brings bytes goes by it */
+        f->write_err = rc;
         return;
-    f->write_err = write_missing(f, offset, data, len);
-    if (f->write_err && f->write_err != -ENOMEM)
-        f->write_err = write_elsewhere(f, offset, data, len, f->write_err);
-    if (f->write_err)
-        return;
+    }
     mark_pages(f, offset, data, len);
     pending_wake(&log->wait, before >> PAGE_SHIFT, (f->written_to - 1) >> PAGE_SHIFT, 0);
 }
