@@ -169,7 +169,7 @@ check_sanitizers() {
 close() {
     local log
     for log in "$closing"/{style,unit,fake,e2e,e2e-alone}.log; do
-        [ -f "$log" ] && grep -E '^[0-9]+% tests passed|^=+ .* in [0-9.]+s|^The end-to-end' "$log" |
+        [ -f "$log" ] && grep -E '^[0-9]+% tests passed|^=+ .*(passed|failed|error).* in [0-9.]+s|^The end-to-end' "$log" |
             tail -n 1
     done
 }
