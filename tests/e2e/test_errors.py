@@ -33,10 +33,14 @@ def remembered(github, path, *names):
 
 
 def said(m, *words):
-    """One line on stderr has all of these words, whatever their case."""
-    lines = m.stderr.lower().splitlines()
-    assert any(all(str(word).lower() in line for word in words) for line in lines), \
-        (words, m.stderr)
+    """One line on stderr has all of these words, whatever their case; maybe a moment after the errno,
+    which a reader whose time is over gets by itself."""
+
+    def is_said():
+        lines = m.stderr.lower().splitlines()
+        return any(all(str(word).lower() in line for word in words) for line in lines)
+
+    wait_for(is_said, 3, why="%s are not said" % (words,))
 
 
 # --- absent --------------------------------------------------------------------------------------
