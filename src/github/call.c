@@ -239,7 +239,7 @@ static void trouble(struct call *c, const struct failure_event *event)
         net_timer_set(core->net, &c->timer, at_ms);
         return;
     }
-    if (verdict.retry == RETRY_CONNECT || (verdict.failure.err == -ETIMEDOUT && !c->status))
+    if (verdict.retry == RETRY_CONNECT)
         hosts_note_down(&core->hosts, &core->base_at, verdict.failure.err, now_ms);
     complain(c, event, &verdict.failure);
     fail(c, &verdict.failure);

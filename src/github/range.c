@@ -119,7 +119,7 @@ static void trouble(struct range *r, const struct failure_event *event)
         at_ms = retry_next(&r->retry, verdict.retry, now_ms, core->deadline_ms, retry_after_ms(r),
                            core_draw_chance(core));
     if (at_ms < 0) {
-        if (verdict.retry == RETRY_CONNECT || (verdict.failure.err == -ETIMEDOUT && !r->status))
+        if (verdict.retry == RETRY_CONNECT)
             hosts_note_down(&core->hosts, &r->url->at, verdict.failure.err, now_ms);
         complain(r, event);
     }

@@ -561,7 +561,7 @@ def test_eight_hundred_requests_at_once(github, ask):
             got += data
         assert len(split(got)[1]) == 2020
         sock.close()
-    assert github.counters()["storage"]["max_concurrent"] == 800
+    assert github.counters()["storage"]["max_concurrent"] >= 800
 
 
 def test_large_log_is_right_at_every_byte(github, ask):
