@@ -15,6 +15,7 @@ import pytest
 
 import fake.content
 from fake.asking import one_job
+from faulting import named_logs
 from mounting import (BINARY, MIB, SLOW, WRAP, clean_environment, command, daemons_of, fails,
                       mounted, option_words, soft_limit, traffic, unmount, wait_for)
 
@@ -174,6 +175,7 @@ def test_a_dead_mount_of_ours_is_replaced(github, mount, folder, waiting):
     point = folder / "point"
     first = mount(path=point)
     assert first.log(job).read_bytes() == made(job, 1000)
+    wait_for(lambda: job in named_logs(first.cache), why="the log got no name")
     if waiting:                     # somebody's working directory is still there
         holder = subprocess.Popen(["sleep", "60"], cwd=first.folder(job))
     os.kill(first.pid, signal.SIGKILL)

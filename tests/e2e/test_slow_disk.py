@@ -9,8 +9,7 @@ import time
 import pytest
 
 from faulting import build_shim, made, one_job
-from mounting import (KIB, MIB, PLAIN, ended, forget, mounted, spawn, traffic, wait_active,
-                      wait_for)
+from mounting import KIB, MIB, PLAIN, ended, forget, mounted, spawn, traffic, wait_for
 from treeing import listing
 
 WRITE_MS = 200                  # longer than anything below may take
@@ -44,6 +43,12 @@ def slow_disk(github, mount, shim):
     second.stop(within=5)
 
 
+def wait_arriving(github):
+    """Storage has been asked: what it sends finds room in the network's buffers in no time, and is
+    then written for seconds."""
+    wait_for(lambda: traffic(github, settle=False).storage > 0, why="storage was not asked")
+
+
 def timed(work):
     started = time.monotonic()
     work()
@@ -61,7 +66,7 @@ def test_r6_cached_reads_while_a_log_is_written(github, slow_disk):
     want, chance, times = made(cached, CACHED), random.Random(6), []
     with open(m.log(cached), "rb", buffering=0) as file, \
             ended([spawn("cat", m.log(large))]) as (reader,):
-        wait_active(github, 1)
+        wait_arriving(github)
         for _ in range(READS):
             at = chance.randrange(CACHED - READ)
             os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
@@ -79,7 +84,7 @@ def test_r6_looks_and_listings_while_a_log_is_written(github, slow_disk):
     listing(m.repo() / "jobs")
     times = []
     with ended([spawn("cat", m.log(large))]) as (reader,):
-        wait_active(github, 1)
+        wait_arriving(github)
         for _ in range(READS // 2):
             times.append(timed(lambda: os.stat(m.log(cached))))
             times.append(timed(lambda: os.close(os.open(m.log(cached), os.O_RDONLY))))
@@ -94,7 +99,7 @@ def test_r6_at_the_end_nobody_waits_for_the_disk(github, slow_disk):
     daemon after the write that it is in."""
     m, _, large = slow_disk
     with ended([spawn("cat", m.log(large))]) as (reader,):
-        wait_active(github, 1)
+        wait_arriving(github)
         time.sleep(0.5)
         assert reader.poll() is None
         started = time.monotonic()
