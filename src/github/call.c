@@ -46,7 +46,7 @@ static int on_head(struct net_request *r, int status)
     c->status = status;
     c->len = 0;
     c->core->peer_private = net_peer_is_private(r);
-    hosts_note_answer(&c->core->hosts, &c->core->base_at);
+    hosts_note_answer(&c->core->hosts, &c->core->base_at, net_now_ms());
     return 0;
 }
 
@@ -239,8 +239,9 @@ static void trouble(struct call *c, const struct failure_event *event)
         net_timer_set(core->net, &c->timer, at_ms);
         return;
     }
-    if (verdict.retry == RETRY_CONNECT)
-        hosts_note_down(&core->hosts, &core->base_at, verdict.failure.err, now_ms);
+    if (verdict.failure.reason == SOURCE_UNREACHABLE)
+        hosts_note_failure(&core->hosts, &core->base_at, verdict.failure.err, c->retry.progress_ms,
+                           now_ms);
     complain(c, event, &verdict.failure);
     fail(c, &verdict.failure);
 }

@@ -119,8 +119,9 @@ static void trouble(struct range *r, const struct failure_event *event)
         at_ms = retry_next(&r->retry, verdict.retry, now_ms, core->deadline_ms, retry_after_ms(r),
                            core_draw_chance(core));
     if (at_ms < 0) {
-        if (verdict.retry == RETRY_CONNECT)
-            hosts_note_down(&core->hosts, &r->url->at, verdict.failure.err, now_ms);
+        if (verdict.failure.reason == SOURCE_UNREACHABLE)
+            hosts_note_failure(&core->hosts, &r->url->at, verdict.failure.err, r->retry.progress_ms,
+                               now_ms);
         complain(r, event);
     }
     remote_url_unref(r->url);

@@ -95,7 +95,7 @@ int range_take_head(struct net_request *request, int status)
     struct sight s;
 
     r->status = status;
-    hosts_note_answer(&r->core->hosts, &r->url->at);
+    hosts_note_answer(&r->core->hosts, &r->url->at, net_now_ms());
     if (status == 404) {
         r->found = FOUND_ABSENT;
         return 0;
@@ -132,6 +132,7 @@ int range_take_body(struct net_request *request, const void *data, size_t len)
     bool is_last;
     int taken;
 
+    hosts_note_answer(&r->core->hosts, &r->url->at, net_now_ms());
     if (r->found != FOUND_STREAM)
         return discard(r, len);
     if (r->log->unwanted)

@@ -329,6 +329,37 @@ def test_silence(github, mount, hop):
     said(m, hop, "127.0.0." + ("1" if hop == "api" else "2"))
 
 
+@pytest.mark.parametrize("hop", ("api", "storage"))
+def test_silence_is_remembered_for_the_host(github, mount, hop):
+    """Who asks for another log does not wait as long again; a moment later it is asked."""
+    silent, other = one_job(github), one_job(github, size=1000)
+    where = {"path": "/jobs/%d" % silent} if hop == "api" else {"job": silent}
+    github.fault("stall", hop=hop, after=-1, times=-1, **where)
+    m = mount(timeout=1, deadline=3)
+    with fails("ETIMEDOUT"):
+        m.log(silent).read_bytes()
+    said(m, hop, "127.0.0." + ("1" if hop == "api" else "2"))
+    before = getattr(traffic(github, settle=False), hop)
+    with fails("ETIMEDOUT"):
+        m.log(other).read_bytes()
+    assert getattr(traffic(github, settle=False), hop) == before, "it was asked all the same"
+    wait_for(lambda: there(m.log(other)), 8 * SLOW, 0.3)
+    assert m.log(other).read_bytes() == made(other, 1000)
+
+
+def test_silence_about_one_log_is_not_the_hosts(github, mount):
+    """A host that answers others meanwhile is not down."""
+    silent, other, third = one_job(github), one_job(github, size=1000), one_job(github, size=1000)
+    github.fault("stall", hop="storage", after=-1, times=-1, job=silent)
+    m = mount(timeout=1, deadline=3)
+    with ended([spawn("cat", m.log(silent))]) as (reader,):
+        wait_active(github, 1)
+        assert m.log(other).read_bytes() == made(other, 1000)
+        assert reader.wait(20 * SLOW) == 1
+    said(m, "storage", "127.0.0.2")
+    assert m.log(third).read_bytes() == made(third, 1000)
+
+
 def test_silence_in_the_middle(github, mount):
     job = one_job(github, size=800_000)
     github.fault("stall", hop="storage", after=300_000, times=-1)
