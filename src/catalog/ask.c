@@ -157,6 +157,21 @@ static struct entry *get_entry(struct catalog *c, const struct catalog_question 
     return e;
 }
 
+void catalog_trim(struct catalog *c)
+{
+    bool any = true;
+
+    while (any && atomic_load(&c->bytes) > CATALOG_BYTES_MAX) {
+        struct entry *oldest;
+        pthread_mutex_lock(&c->lock);
+        oldest = take_oldest(c);
+        any = seen_forget(&c->seen, CATALOG_PAGE) || oldest;
+        pthread_mutex_unlock(&c->lock);
+        if (oldest)
+            destroy_entry(oldest);
+    }
+}
+
 void entry_put(struct entry *e)
 {
     pthread_mutex_lock(&e->catalog->lock);

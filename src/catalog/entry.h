@@ -21,6 +21,8 @@
 #define ENTRY_PAGES_MAX (CATALOG_ENTRIES_MAX / CATALOG_PAGE)
 #define ENTRY_BUCKETS 1024
 #define ENTRIES_MAX 20000 /* questions remembered in memory; the least recently asked go */
+#define CATALOG_BYTES_MAX (128u << 20) /* of all answers in memory; the same */
+#define ENTRY_BYTES_MAX (256u << 20)   /* of one listing, whatever the server sends */
 
 /* An answer as the entry keeps it; `view` is what others see. */
 struct answer {
@@ -33,6 +35,7 @@ struct answer {
 /* One round of asking; the catalog's own thread's. */
 struct round {
     unsigned page_count, outstanding;
+    size_t bytes; /* of all answers so far */
     struct page *pages[ENTRY_PAGES_MAX];
     char *bodies[ENTRY_PAGES_MAX]; /* of those that are new, to be saved; else NULL */
     size_t lens[ENTRY_PAGES_MAX];
@@ -69,6 +72,7 @@ struct entry {
 struct catalog {
     struct catalog_config config;
     struct tasks *clerk; /* parses and writes */
+    atomic_size_t bytes; /* of all pages in memory */
     pthread_mutex_t lock;
     /* lock */
     struct list buckets[ENTRY_BUCKETS];
@@ -80,6 +84,8 @@ struct catalog {
 /* --- ask.c --- */
 
 void entry_put(struct entry *e);
+/* Forgets answers until the rest is within CATALOG_BYTES_MAX; not those somebody is busy with. */
+void catalog_trim(struct catalog *c);
 
 /* --- answer.c --- */
 

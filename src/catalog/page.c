@@ -116,6 +116,18 @@ static char *copy_body(const char *body, size_t len)
     return copy;
 }
 
+static size_t measure(const struct page *p, size_t len)
+{
+    size_t bytes = sizeof(*p) + len + p->len + p->jobs.count * sizeof(struct facts_job) +
+                   p->runs.count * sizeof(struct facts_run) +
+                   p->repos.count * sizeof(struct facts_repo) +
+                   p->workflows.count * sizeof(struct facts_workflow);
+
+    for (size_t i = 0; i < p->jobs.count; i++)
+        bytes += p->jobs.items[i].step_count * sizeof(struct facts_step);
+    return bytes;
+}
+
 int page_parse(enum source_question what, const char *body, size_t len, const char *etag,
                unsigned next_page, struct page **ret_page)
 {
@@ -135,6 +147,7 @@ int page_parse(enum source_question what, const char *body, size_t len, const ch
         page_unref(p);
         return rc;
     }
+    p->bytes = measure(p, len);
     p->next_page = next_page;
     snprintf(p->etag, sizeof(p->etag), "%s", etag);
     *ret_page = p;
@@ -151,12 +164,22 @@ void page_unref(struct page *p)
 {
     if (!p || atomic_fetch_sub(&p->refs, 1) != 1)
         return;
+    if (p->charge)
+        atomic_fetch_sub(p->charge, p->bytes);
     facts_job_list_finish(&p->jobs);
     facts_run_list_finish(&p->runs);
     facts_repo_list_finish(&p->repos);
     facts_workflow_list_finish(&p->workflows);
     free(p->body);
     free(p);
+}
+
+void page_charge(struct page *p, atomic_size_t *sum)
+{
+    if (p->charge)
+        return;
+    p->charge = sum;
+    atomic_fetch_add(sum, p->bytes);
 }
 
 int page_save(struct store *s, const char *key, const struct page *p, const char *body, size_t len,

@@ -25,6 +25,8 @@ struct page {
     char etag[SOURCE_ETAG_LEN];
     char *body; /* of a single job or run, as it came, with a NUL; else NULL */
     size_t len;
+    size_t bytes;          /* that it takes, about: not less than the answer it was parsed from */
+    atomic_size_t *charge; /* the sum that they count in; NULL: none */
 };
 
 /* Parses a body. -EPROTO, -ENOMEM. */
@@ -33,6 +35,9 @@ int page_parse(enum source_question what, const char *body, size_t len, const ch
 
 struct page *page_ref(struct page *p);
 void page_unref(struct page *p);
+
+/* Counts its bytes in *sum, which outlives it, until it is gone; the same sum each time. */
+void page_charge(struct page *p, atomic_size_t *sum);
 
 /* Records: `key` is the store's. `settled`: what it is part of will never change. */
 int page_save(struct store *s, const char *key, const struct page *p, const char *body, size_t len,

@@ -132,6 +132,15 @@ static void say_garbage(const struct entry *e)
              e->q.repo.repo[0] ? "/" : "", e->q.repo.repo, about[e->q.what]);
 }
 
+static int parse_answer(const struct page_ask *ask, struct page **ret_page)
+{
+    if (ask->entry->round->bytes > ENTRY_BYTES_MAX)
+        return -EPROTO;
+    if (!ask->body)
+        return -ENOMEM;
+    return page_parse(ask->entry->q.what, ask->body, ask->len, ask->etag, ask->next_page, ret_page);
+}
+
 /* What the body or the 304 stands for; NULL: the round has failed. */
 static struct page *take_page(struct page_ask *ask)
 {
@@ -148,8 +157,8 @@ static struct page *take_page(struct page_ask *ask)
         p = old_page(e, ask->page);
         rc = p ? 0 : -EPROTO;
     } else {
-        rc = ask->body ? page_parse(e->q.what, ask->body, ask->len, ask->etag, ask->next_page, &p)
-                       : -ENOMEM;
+        e->round->bytes += ask->len;
+        rc = parse_answer(ask, &p);
     }
     if (rc) {
         if (rc == -EPROTO)
@@ -244,8 +253,10 @@ static void adopt_answer(struct entry *e, struct answer *a)
     e->answered_ms = c->config.now_ms();
     e->failure = (struct source_failure){0};
     e->refused = false;
-    for (unsigned i = 0; i < a->page_count; i++)
+    for (unsigned i = 0; i < a->page_count; i++) {
+        page_charge(a->pages[i], &c->bytes);
         seen_add_page(&c->seen, &e->q.repo, a->pages[i]);
+    }
 }
 
 /* Whether GitHub has said that there is nothing for us, rather than could not be asked: then what it
@@ -290,6 +301,7 @@ static void finish_round(struct entry *e)
     }
     free(r);
     answer_unref(old);
+    catalog_trim(c);
     pending_wake(&e->wait, PENDING_ALL_FIRST, PENDING_ALL_LAST, err);
     entry_put(e);
 }
@@ -396,6 +408,7 @@ void entry_load(struct entry *e)
     e->phase = ENTRY_IDLE;
     pthread_mutex_unlock(&c->lock);
     answer_unref(a);
+    catalog_trim(c);
     pending_wake(&e->wait, PENDING_ALL_FIRST, PENDING_ALL_LAST, 0);
 }
 
@@ -430,6 +443,7 @@ static void run_adoption(struct task *task)
             e->phase = ENTRY_IDLE;
         pthread_mutex_unlock(&c->lock);
         answer_unref(old);
+        catalog_trim(c);
     }
     entry_put(e);
     free(ad->body);

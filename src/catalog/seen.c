@@ -53,10 +53,18 @@ static void drop_oldest(struct seen *s)
     free(job);
 }
 
+bool seen_forget(struct seen *s, unsigned count)
+{
+    bool any = s->job_count > 0;
+
+    for (; count > 0 && s->job_count > 0; count--)
+        drop_oldest(s);
+    return any;
+}
+
 void seen_finish(struct seen *s)
 {
-    while (s->job_count > 0)
-        drop_oldest(s);
+    seen_forget(s, s->job_count);
     free(s->buckets);
     s->buckets = NULL;
     while (!list_is_empty(&s->repos))

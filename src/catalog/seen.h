@@ -26,6 +26,9 @@ struct seen {
 int seen_init(struct seen *s);
 void seen_finish(struct seen *s);
 
+/* Forgets up to so many jobs, the least recently used first. Whether there was one. */
+bool seen_forget(struct seen *s, unsigned count);
+
 /* All jobs of a page. */
 void seen_add_page(struct seen *s, const struct repo_name *repo, struct page *p);
 

@@ -1,11 +1,14 @@
 /* Listings of several pages: one snapshot, or an error; never a short listing (S18). */
 #include "catalog/catalog_bench.h"
 
+#include "catalog/entry.h"
+
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -274,6 +277,70 @@ static void endless_listing_ends(void **state)
     guest_finish(&g);
 }
 
+/* 15 MiB in which no more is said than that the jobs from `first` on are `total`. */
+static char *make_large_body(struct catalog_bench *b, uint64_t first, int total)
+{
+    const size_t len = 15u << 20;
+    const char *says = bench_jobs_body(b, first, 1, total, "completed");
+    char *body = malloc(len + 1);
+
+    assert_non_null(body);
+    memset(body, ' ', len);
+    memcpy(body, says, strlen(says));
+    body[len] = '\0';
+    return body;
+}
+
+static const struct catalog_answer *learn_large(struct catalog_bench *b, uint64_t run)
+{
+    struct catalog_question q = bench_jobs(run);
+    char *body = make_large_body(b, run * 10, 1);
+    const struct catalog_answer *a = bench_learn(b, &q, body, "");
+
+    free(body);
+    return a;
+}
+
+static void r8_what_is_remembered_is_bounded_in_bytes_and_what_is_held_stays(void **state)
+{
+    struct catalog_bench *b = *state;
+    struct catalog_question first = bench_jobs(1), last = bench_jobs(12);
+    const struct catalog_answer *held = learn_large(b, 1), *a = NULL;
+
+    for (uint64_t run = 2; run <= 12; run++) {
+        catalog_answer_release(learn_large(b, run));
+        assert_true(atomic_load(&b->catalog->bytes) <= CATALOG_BYTES_MAX + (16u << 20));
+    }
+    assert_int_equal(catalog_peek(b->catalog, &first, &a), -EAGAIN);
+    assert_int_equal(catalog_peek(b->catalog, &last, &a), 0);
+    catalog_answer_release(a);
+    assert_int_equal(held->jobs[0]->id, 10);
+    catalog_answer_release(held);
+    assert_true(atomic_load(&b->catalog->bytes) <= CATALOG_BYTES_MAX);
+}
+
+static void r8_a_listing_of_absurd_size_is_refused(void **state)
+{
+    struct catalog_bench *b = *state;
+    struct catalog_question q = bench_jobs(9);
+    const struct catalog_answer *a = NULL;
+    char *body = make_large_body(b, 1, 2000);
+    struct fake_facts *f;
+    struct guest g;
+
+    guest_init(&g);
+    assert_int_equal(bench_ask(b, &q, &g, &a), PENDING_PARKED);
+    fake_answer(&b->fake, fake_take_facts(&b->fake), body, "", 2);
+    bench_pass_clerk(b);
+    while ((f = fake_try_facts(&b->fake))) {
+        fake_answer(&b->fake, f, body, "", 0);
+        bench_pass_clerk(b);
+    }
+    assert_int_equal(bench_wait(b, &q, &g, &a), -EPROTO);
+    guest_finish(&g);
+    free(body);
+}
+
 static void listing_with_an_absurd_count_asks_so_many_pages_at_most(void **state)
 {
     struct catalog_bench *b = *state;
@@ -335,6 +402,8 @@ int main(void)
         WITH_BENCH(only_so_many_are_asked_for_as_are_wanted),
         WITH_BENCH(endless_listing_ends),
         WITH_BENCH(listing_with_an_absurd_count_asks_so_many_pages_at_most),
+        WITH_BENCH(r8_what_is_remembered_is_bounded_in_bytes_and_what_is_held_stays),
+        WITH_BENCH(r8_a_listing_of_absurd_size_is_refused),
         WITH_BENCH(listing_that_shrinks_is_whole_after_a_restart),
     };
 
