@@ -16,6 +16,12 @@ void answer_unref(struct answer *a)
     free(a);
 }
 
+const struct catalog_answer *catalog_answer_hold(const struct catalog_answer *view)
+{
+    atomic_fetch_add(&list_entry((void *)(uintptr_t)view, struct answer, view)->refs, 1);
+    return view;
+}
+
 void catalog_answer_release(const struct catalog_answer *view)
 {
     if (view)

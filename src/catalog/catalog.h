@@ -76,7 +76,8 @@ int catalog_peek(struct catalog *c, const struct catalog_question *q,
 int catalog_recall(struct catalog *c, const struct catalog_question *q, struct waiter *w,
                    const struct catalog_answer **ret_answer);
 
-void catalog_answer_release(const struct catalog_answer *a);
+const struct catalog_answer *catalog_answer_hold(const struct catalog_answer *a);
+void catalog_answer_release(const struct catalog_answer *a); /* NULL: nothing */
 
 /*
  * The JSON of one job or run (q->what SOURCE_JOB, SOURCE_RUN, SOURCE_RUN_ATTEMPT), indented: out of

@@ -66,6 +66,7 @@ static void on_wake(struct waiter *w, int err)
     pthread_mutex_unlock(&r->derived->lock);
 }
 
+/* PENDING_PARKED: look again. Else what the log could not be had for. */
 static int wait_until_woken(struct reading *r)
 {
     int err;
@@ -75,7 +76,7 @@ static int wait_until_woken(struct reading *r)
         pthread_cond_wait(&r->derived->changed, &r->derived->lock);
     err = r->err;
     pthread_mutex_unlock(&r->derived->lock);
-    return err;
+    return err ? err : PENDING_PARKED;
 }
 
 /* Up to CHUNK bytes at `offset`; 0: the end. The log was whole a moment ago, so this hardly waits. */
@@ -91,7 +92,7 @@ static ssize_t read_chunk(struct derived *d, struct log_reader *reader,
         r.parked = true;
         rc = log_read(reader, repo, offset, CHUNK, &r.waiter, &slice);
         if (rc == PENDING_PARKED)
-            rc = wait_until_woken(&r) ? -EIO : PENDING_PARKED;
+            rc = wait_until_woken(&r);
     } while (rc == PENDING_PARKED);
     if (rc)
         return rc;
@@ -147,7 +148,7 @@ static int ensure_whole(const struct pass *p)
         if (!rc)
             rc = stat.final ? log_fetch_all(p->log, p->repo, &r.waiter) : -ENOENT;
         if (rc == PENDING_PARKED)
-            rc = wait_until_woken(&r) ? -EIO : PENDING_PARKED;
+            rc = wait_until_woken(&r);
     } while (rc == PENDING_PARKED);
     return rc;
 }

@@ -348,7 +348,7 @@ static int add_jobs(struct views *v, const struct place *dir, const struct catal
     uint64_t *ids = calloc(jobs->count + 1, sizeof(*ids));
     struct safe_name *names = NULL;
     size_t count = 0;
-    int rc = ids ? runs_name_jobs(jobs, &names) : -ENOMEM;
+    int rc = ids ? named_make(jobs, &names) : -ENOMEM;
 
     for (size_t i = 0; i < jobs->count && !rc; i++) {
         if (facts_may_have_log(jobs->jobs[i]))

@@ -150,7 +150,7 @@ static int lookup_in_run(struct views *v, const struct place *dir, const char *n
                          struct waiter *w, struct place *ret_place)
 {
     const struct catalog_answer *jobs;
-    struct safe_name *names;
+    uint64_t job;
     int rc;
 
     if (!strcmp(name, "attempts") && !dir->attempt) {
@@ -160,20 +160,13 @@ static int lookup_in_run(struct views *v, const struct place *dir, const char *n
     rc = runs_get_jobs(v, dir, w, &jobs);
     if (rc)
         return rc;
-    rc = runs_name_jobs(jobs, &names);
-    for (size_t i = 0; !rc && i < jobs->count; i++) {
-        if (strcmp(names[i].name, name) != 0)
-            continue;
-        place_below(dir, PLACE_RUN_JOB, ret_place);
-        ret_place->job = jobs->jobs[i]->id;
-        free(names);
-        catalog_answer_release(jobs);
-        return 0;
-    }
-    if (!rc)
-        free(names);
+    rc = named_find(v->named, jobs, name, &job);
     catalog_answer_release(jobs);
-    return rc ? rc : -ENOENT;
+    if (rc)
+        return rc;
+    place_below(dir, PLACE_RUN_JOB, ret_place);
+    ret_place->job = job;
+    return 0;
 }
 
 static int lookup_step(struct views *v, const struct place *dir, const char *name, struct waiter *w,

@@ -7,6 +7,7 @@
 #include "cache/cache.h"
 #include "catalog/catalog.h"
 #include "views/derived.h"
+#include "views/named.h"
 #include "views/views.h"
 #include "views/walk.h"
 
@@ -19,6 +20,7 @@ struct views {
     struct view_config config;
     struct derived *derived;
     struct walk *walk;
+    struct named *named;
 };
 
 /* --- attr.c --- */

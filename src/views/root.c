@@ -21,7 +21,8 @@ int views_create(const struct view_config *config, struct views **ret_views)
         return -ENOMEM;
     v->config = *config;
     v->walk = walk_create(config->prefetch);
-    rc = v->walk ? derived_create(&derived, &v->derived) : -ENOMEM;
+    v->named = named_create();
+    rc = v->walk && v->named ? derived_create(&derived, &v->derived) : -ENOMEM;
     if (rc)
         views_destroy(v);
     else
@@ -41,6 +42,7 @@ void views_destroy(struct views *v)
         return;
     derived_destroy(v->derived);
     walk_destroy(v->walk);
+    named_destroy(v->named);
     free(v);
 }
 

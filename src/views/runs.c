@@ -1,12 +1,6 @@
 #include "views/runs.h"
 
 #include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-/* What a run's directory has besides its jobs. */
-static const char *const reserved_in_run[] = {"run.json", "attempts", NULL};
 
 void runs_question(const struct views *v, const struct repo_name *repo,
                    struct catalog_question *ret_q)
@@ -112,23 +106,4 @@ int runs_get_jobs(struct views *v, const struct place *p, struct waiter *w,
         return -ENOENT;
     runs_jobs_question(&p->repo, p->run, attempt, brief.ended || attempt < brief.attempt, &q);
     return catalog_ask(v->config.catalog, &q, w, ret_jobs);
-}
-
-int runs_name_jobs(const struct catalog_answer *jobs, struct safe_name **ret_names)
-{
-    struct safe_name *names = calloc(jobs->count + 1, sizeof(*names));
-    int rc;
-
-    if (!names)
-        return -ENOMEM;
-    for (size_t i = 0; i < jobs->count; i++) {
-        names[i].given = jobs->jobs[i]->name;
-        names[i].id = jobs->jobs[i]->id;
-    }
-    rc = safe_name_assign(names, jobs->count, reserved_in_run);
-    if (rc)
-        free(names);
-    else
-        *ret_names = names;
-    return rc;
 }

@@ -5,7 +5,6 @@
 #define GHLOGFS_VIEWS_RUNS_H
 
 #include "views/room.h"
-#include "views/safe_name.h"
 
 /* The question of a repository's most recent runs. */
 void runs_question(const struct views *v, const struct repo_name *repo,
@@ -37,9 +36,6 @@ int runs_get_brief(struct views *v, const struct repo_name *repo, uint64_t run, 
 /* The jobs of the run or attempt that the place is in. May park. */
 int runs_get_jobs(struct views *v, const struct place *p, struct waiter *w,
                   const struct catalog_answer **ret_jobs);
-
-/* The names of the jobs' directories, in the order of the answer. -ENOMEM; the caller frees. */
-int runs_name_jobs(const struct catalog_answer *jobs, struct safe_name **ret_names);
 
 /* A run in the list of recent runs as far as it is known at no cost. The answer is the caller's. */
 const struct facts_run *runs_peek(struct views *v, const struct repo_name *repo, uint64_t run,
