@@ -10,6 +10,7 @@
 #include "cache/absent.h"
 #include "cache/cache.h"
 #include "cache/pages.h"
+#include "cache/plan.h"
 #include "list.h"
 #include "store/store.h"
 
@@ -74,6 +75,9 @@ struct log {
     struct list fetches; /* of struct fetch; what is coming */
     struct list proofs;  /* of struct proof; names being proven */
     struct log_fault fault;
+    uint64_t read_to;    /* the end of the latest read, bytes */
+    uint64_t check_next; /* the first page nobody has begun to check ahead of it */
+    bool checking_ahead; /* the writer is at it, or will be */
 };
 
 /* Work for the writer thread, in the order of posting. */
@@ -171,6 +175,16 @@ struct backing *backing_adopt(struct store *store, int fd, int *ret_err);
  * the log knows that afterwards: nothing is here any more. -errno: it may be there and cannot be
  * opened now. */
 int log_reopen(struct log *log);
+
+/* --- check.c: pages that were on disk before this mount --- */
+
+/* Lock not held; `b` is held. Checks those of the pages [from, to). */
+void check_pages(struct log *log, const struct backing *b, uint64_t from, uint64_t to);
+/* Lock held. Notes a read of [offset, end) bytes; whether what follows it had better be checked now, by
+ * check_pages_ahead on the writer. */
+bool check_take_ahead(struct log *log, uint64_t offset, uint64_t end);
+/* Writer thread, lock not held. Never waits for the disk. */
+void check_pages_ahead(struct log *log);
 
 /* --- known.c: size, names, finality --- */
 

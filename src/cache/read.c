@@ -3,8 +3,6 @@
  */
 #include "cache/log.h"
 
-#include "diag.h"
-
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -84,53 +82,6 @@ int log_reopen(struct log *log)
     if (mark)
         writer_post(c->writer, &mark->task);
     return rc ? -EIO : 0;
-}
-
-/* Compares a page on disk with its checksum. */
-static bool page_holds(const struct backing *b, uint64_t page, size_t len, uint64_t sum)
-{
-    char bytes[PAGE_SIZE];
-    size_t have = 0;
-
-    while (have < len) {
-        ssize_t n = pread(b->file.fd, bytes + have, len - have,
-                          (off_t)((page << PAGE_SHIFT) + have));
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return false;
-        have += (size_t)n;
-    }
-    return store_page_checksum(bytes, len) == sum;
-}
-
-/* Lock not held; `b` is held. Checks one page that was on disk before this mount. */
-static void check_page(struct log *log, const struct backing *b, uint64_t page)
-{
-    struct cache *c = log->cache;
-    uint64_t sum, len;
-    bool unchecked, holds;
-
-    pthread_mutex_lock(&c->lock);
-    unchecked = pages_get(&log->pages, page) == PAGE_UNCHECKED;
-    sum = unchecked ? log->pages.sum[page] : 0;
-    len = page_length(log->meta.size, page);
-    pthread_mutex_unlock(&c->lock);
-    if (!unchecked)
-        return;
-    holds = page_holds(b, page, len, sum);
-    pthread_mutex_lock(&c->lock);
-    if (pages_get(&log->pages, page) == PAGE_UNCHECKED && log->backing == b) {
-        if (holds)
-            pages_set_here(&log->pages, page, sum);
-        else
-            pages_set_absent(&log->pages, page);
-    }
-    pthread_mutex_unlock(&c->lock);
-    if (!holds)
-        diag_say(c->config.diag, DIAG_WARNING,
-                 "job %llu: a damaged page in the cache is fetched again",
-                 (unsigned long long)log->job);
 }
 
 /* Lock held. Whether the bytes of `page` up to `end` (offset in the log) are in the file. */
@@ -347,8 +298,7 @@ static int prepare(struct log_reader *r, uint64_t offset, uint64_t end, struct l
 {
     if (look->at == LOOK_REOPEN)
         return log_reopen(r->log);
-    for (uint64_t p = page_of(offset); p <= page_of(end - 1); p++)
-        check_page(r->log, look->backing, p);
+    check_pages(r->log, look->backing, page_of(offset), pages_for(end));
     backing_unref(look->backing);
     return 0;
 }
@@ -371,7 +321,7 @@ int log_read(struct log_reader *r, const struct repo_name *name, uint64_t offset
         uint64_t turn = pending_turn(&log->wait);
         struct look look = {0};
         uint64_t end;
-        bool final, check;
+        bool final, check, check_ahead;
         int rc;
 
         list_init(&look.planned);
@@ -382,9 +332,12 @@ int log_read(struct log_reader *r, const struct repo_name *name, uint64_t offset
             look_at_pages(r, offset, end, &look);
         /* Who follows by reading alone must see it grow, too (S11). */
         check = end - offset < len && live_take_check(log, false);
+        check_ahead = look.at == LOOK_ANSWER && !look.err && check_take_ahead(log, offset, end);
         pthread_mutex_unlock(&c->lock);
         if (check)
             live_check(log, false);
+        if (check_ahead)
+            writer_post_log(log, check_pages_ahead);
         if (!list_is_empty(&look.planned))
             fetch_send(log, name, final, &look.planned);
         if (look.err)

@@ -18,6 +18,7 @@ FOREIGN = (
     ("cjson/*", ("src/github/parse*",)),
     ("cJSON.h", ("src/github/parse*",)),
     ("xxhash.h", ("src/store/*",)),
+    ("xxh_x86dispatch.h", ("src/store/*",)),
 )
 
 SYSTEM_FOLDERS = ("sys", "linux", "netinet", "arpa", "asm")

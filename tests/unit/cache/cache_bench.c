@@ -266,3 +266,20 @@ void bench_settle(struct cache_bench *b, unsigned wants)
     } while (stats.fetches_running != wants || fake_count_wants(&b->fake) != wants);
     pass_writer(b);
 }
+
+void bench_settle_served(struct cache_bench *b)
+{
+    struct cache_stats stats;
+
+    do {
+        struct fake_want *w = fake_try_want(&b->fake);
+        if (w)
+            fake_serve(w);
+        pthread_mutex_lock(&b->fake.lock);
+        if (!w)
+            fake_wait_a_while(&b->fake);
+        pthread_mutex_unlock(&b->fake.lock);
+        cache_get_stats(b->cache, &stats);
+    } while (stats.fetches_running);
+    bench_settle(b, 0);
+}

@@ -68,5 +68,7 @@ struct fake_want *bench_begin(struct cache_bench *b, struct log *log, struct gue
 
 /* Returns when the writer has nothing left to do and `wants` ranges are under way. */
 void bench_settle(struct cache_bench *b, unsigned wants);
+/* Serves whatever is still wanted, and returns when nothing is. */
+void bench_settle_served(struct cache_bench *b);
 
 #endif

@@ -2,6 +2,8 @@
  * (S2, S8, R2, R3, R4). */
 #include "cache/cache_bench.h"
 
+#include "cache/log.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
@@ -114,6 +116,73 @@ static void damaged_byte_costs_exactly_its_page_R2(void **state)
     assert_int_equal(b->fake.bytes_wanted, 2);
     log_close(&r);
     guest_finish(&g);
+    log_release(log);
+}
+
+static enum page_state state_of(struct log *log, uint64_t page)
+{
+    enum page_state state;
+
+    pthread_mutex_lock(&log->cache->lock);
+    state = pages_get(&log->pages, page);
+    pthread_mutex_unlock(&log->cache->lock);
+    return state;
+}
+
+/* P3: a worker that has nothing to compare answers sooner. */
+static void who_reads_in_a_row_finds_the_next_pages_checked_R2(void **state)
+{
+    struct cache_bench *b = *state;
+    struct log_reader r;
+    struct log_stat stat;
+    struct log *log;
+
+    publish_and_remount(b, 1);
+    damage(b, 1, 9 * PAGE + 5);
+    log = cache_hold(b->cache, 1);
+    assert_int_equal(bench_stat(log, &stat), 0);
+    log_open(log, &r);
+    assert_int_equal(bench_read(&r, 1, 0, 2 * PAGE), 0);
+    bench_settle(b, 0);
+    assert_int_equal(state_of(log, 1), PAGE_HERE);
+    assert_int_equal(state_of(log, 2), PAGE_UNCHECKED); /* one read is no row */
+    assert_int_equal(bench_read(&r, 1, 2 * PAGE, 2 * PAGE), 0);
+    bench_settle(b, 0); /* the damaged page is not fetched before somebody comes near it */
+    for (uint64_t page = 4; page < pages_for(SIZE); page++)
+        assert_int_equal(state_of(log, page), page == 9 ? PAGE_ABSENT : PAGE_HERE);
+    assert_int_equal(bench_read_served(b, &r, 1, 4 * PAGE, SIZE - 4 * PAGE), 0);
+    log_close(&r);
+    log_release(log);
+    assert_int_equal(b->fake.bytes_wanted, 1);
+}
+
+static void who_jumps_has_only_checked_what_he_reads_R2(void **state)
+{
+    struct cache_bench *b = *state;
+    const uint64_t size = 256 * PAGE; /* PLAN_NEAR is 32 of them */
+    struct log_reader r;
+    struct log_stat stat;
+    struct log *log;
+    uint64_t checked = 0;
+
+    fake_add(&b->fake, 2, size);
+    log = bench_know(b, 2);
+    log_open(log, &r);
+    assert_int_equal(bench_read_served(b, &r, 2, 0, size), 0);
+    bench_settle_served(b);
+    log_close(&r);
+    log_release(log);
+    cache_bench_remount(b);
+    log = cache_hold(b->cache, 2);
+    assert_int_equal(bench_stat(log, &stat), 0);
+    log_open(log, &r);
+    for (uint64_t page = 0; page < 256; page += 64)
+        assert_int_equal(bench_read(&r, 2, page * PAGE, PAGE), 0);
+    bench_settle(b, 0);
+    for (uint64_t page = 0; page < 256; page++)
+        checked += state_of(log, page) == PAGE_HERE;
+    assert_int_equal(checked, 4);
+    log_close(&r);
     log_release(log);
 }
 
@@ -383,6 +452,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         WITH_BENCH(published_log_costs_a_new_mount_nothing_S2),
         WITH_BENCH(damaged_byte_costs_exactly_its_page_R2),
+        WITH_BENCH(who_reads_in_a_row_finds_the_next_pages_checked_R2),
+        WITH_BENCH(who_jumps_has_only_checked_what_he_reads_R2),
         WITH_BENCH(page_that_could_not_be_mended_is_mended_in_its_file_R2),
         WITH_BENCH(file_of_another_mount_is_checked_R4),
         WITH_BENCH(truncated_log_is_fetched_again_R2),

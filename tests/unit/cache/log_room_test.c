@@ -126,24 +126,6 @@ static void mount_with_cache_size(struct cache_bench *b, uint64_t cache_size)
     cache_bench_mount(b);
 }
 
-/* Serves whatever is still wanted, and returns when nothing is. */
-static void settle_served(struct cache_bench *b)
-{
-    struct cache_stats stats;
-
-    do {
-        struct fake_want *w = fake_try_want(&b->fake);
-        if (w)
-            fake_serve(w);
-        pthread_mutex_lock(&b->fake.lock);
-        if (!w)
-            fake_wait_a_while(&b->fake);
-        pthread_mutex_unlock(&b->fake.lock);
-        cache_get_stats(b->cache, &stats);
-    } while (stats.fetches_running);
-    bench_settle(b, 0);
-}
-
 static void log_larger_than_the_cache_goes_when_it_was_read(void **state)
 {
     struct cache_bench *b = *state;
@@ -156,7 +138,7 @@ static void log_larger_than_the_cache_goes_when_it_was_read(void **state)
     log_open(log, &r);
     assert_int_equal(bench_read_served(b, &r, 1, 0, 6 * MIB), 0);
     assert_int_equal(bench_read(&r, 1, 0, 6 * MIB), 0);
-    settle_served(b);
+    bench_settle_served(b);
     log_close(&r);
     bench_settle(b, 0);
     assert_true(bytes_used(b) == 0);
