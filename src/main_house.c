@@ -147,7 +147,6 @@ static int build_source(struct house *h)
                              .wait_ms = o->wait * INT64_C(1000),
                              .reserve = o->reserve,
                              .connections = o->connections,
-                             .proxied = o->proxy != NULL,
                              .offline = o->offline};
     int rc = net_create(&net, &h->net);
 

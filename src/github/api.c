@@ -335,7 +335,6 @@ static int init_core(struct core *core, const struct api_config *config)
     core->diag = config->diag;
     core->listener = config->listener;
     core->deadline_ms = config->deadline_ms;
-    core->proxied = config->proxied;
     core->offline = config->offline;
     list_init(&core->errands);
     list_init(&core->logs);

@@ -47,7 +47,6 @@ struct api_config {
     int64_t wait_ms;      /* for quota, then SOURCE_LIMITED */
     uint32_t reserve;     /* API requests that prefetch leaves untouched */
     unsigned connections; /* net's: so that no question grows old in net's queue */
-    bool proxied;         /* an answer's peer is a proxy and says nothing about the API's address */
     bool offline;         /* every want fails at once, nothing is asked */
 };
 

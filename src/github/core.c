@@ -55,7 +55,7 @@ bool core_is_user(const struct core *core, const char *owner)
 
 bool core_allows_local(const struct core *core)
 {
-    return core->base_at.is_local || (core->peer_private && !core->proxied);
+    return core->base_at.is_local || core->peer_private;
 }
 
 bool core_allows_http(const struct core *core)

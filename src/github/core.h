@@ -34,7 +34,7 @@ struct core {
     char *base;
     struct net_url base_at;
     int64_t deadline_ms;
-    bool proxied, offline, closing;
+    bool offline, closing;
     bool peer_private; /* the API answered from a loopback or private address */
 
     struct list errands; /* core_errand */

@@ -127,8 +127,8 @@ void net_cancel(struct net_request *r, int err);
 const char *net_header(const struct net_request *r, const char *name);
 
 /*
- * Whether the peer that answered has a loopback or private address (through a proxy: the proxy's).
- * From on_head until on_done returns.
+ * Whether who answered is known to have a loopback or private address: not through a proxy, of whom
+ * that would be said. From on_head until on_done returns.
  */
 bool net_peer_is_private(const struct net_request *r);
 

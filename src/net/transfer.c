@@ -251,11 +251,10 @@ static int set_headers(struct net_transfer *t, const char *const *headers)
 }
 
 /* What is asked, of whom, and with which headers. */
-static bool set_question(struct net_transfer *t, const struct net_config *config,
-                         const struct net_route *route, bool express)
+static bool set_question(struct net_transfer *t, const struct net_config *config, bool express)
 {
     CURL *e = t->easy;
-    const char *proxy = route->is_proxied ? config->proxy : "";
+    const char *proxy = t->is_proxied ? config->proxy : "";
     const char *no_proxy = config->no_proxy ? config->no_proxy : "";
     const char *protocols = config->allow_http ? "http,https" : "https";
     int bad = 0;
@@ -354,7 +353,8 @@ int net_transfer_prepare(struct net_transfer *t, const struct net_config *config
         return err;
     t->request = r;
     t->promised = -1;
-    if (!set_question(t, config, route, r->express) || !set_trust(t, config->ca_file) ||
+    t->is_proxied = route->is_proxied;
+    if (!set_question(t, config, r->express) || !set_trust(t, config->ca_file) ||
         !set_patience(t, config->timeout_s) || !set_callbacks(t))
         return -ENOMEM;
     return 0;
@@ -450,7 +450,7 @@ bool net_peer_is_private(const struct net_request *r)
 {
     const char *peer = NULL;
 
-    if (!r->transfer)
+    if (!r->transfer || r->transfer->is_proxied)
         return false;
     curl_easy_getinfo(r->transfer->easy, CURLINFO_PRIMARY_IP, &peer);
     return peer && net_address_is_local(peer);

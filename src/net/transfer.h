@@ -24,7 +24,7 @@ struct net_transfer {
     uint64_t received;
     size_t header_bytes;
     int verdict; /* why we ended it ourselves, 0: we did not */
-    bool headed, paused;
+    bool headed, paused, is_proxied;
     char error[CURL_ERROR_SIZE]; /* curl's words */
 };
 

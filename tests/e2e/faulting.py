@@ -147,6 +147,7 @@ SHIM = r"""
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 /* SHIM=kill:N ends the process at its N-th change of a file, SHIM=NAME:ERRNO fails all calls,
    SHIM=slow:NAME:MS makes each take so long. */
@@ -198,6 +199,10 @@ WRAP64(ssize_t, pread, (int fd, void *b, size_t n, off_t o), (fd, b, n, o), 0)
 ssize_t __pread64_chk(int fd, void *b, size_t n, off_t o, size_t most);
 WRAP_AS(ssize_t, __pread64_chk, "pread", (int fd, void *b, size_t n, off_t o, size_t most),
         (fd, b, n, o, most), 0)
+WRAP_AS(ssize_t, preadv2, "pread", (int fd, const struct iovec *v, int n, off_t o, int f),
+        (fd, v, n, o, f), 0)
+WRAP_AS(ssize_t, preadv64v2, "pread", (int fd, const struct iovec *v, int n, off_t o, int f),
+        (fd, v, n, o, f), 0)
 WRAP64(int, ftruncate, (int fd, off_t n), (fd, n), 1)
 WRAP64(int, fallocate, (int fd, int m, off_t o, off_t n), (fd, m, o, n), 1)
 WRAP_AT(linkat, (int a, const char *o, int b, const char *n, int f), (a, o, b, n, f))

@@ -500,8 +500,10 @@ static void test_proxy_is_asked_but_for_no_proxy(void **state)
     assert_int_equal(net_call_run(through), 0);
     assert_int_equal(through->status, 404);
     assert_string_equal(through->body, "http://far.test/x");
+    assert_false(through->is_private); /* that is the proxy's address */
     assert_int_equal(net_call_run(direct), 0);
     assert_string_equal(direct->body, "hello");
+    assert_true(direct->is_private);
     bench.net = spare;
     net_destroy(proxied);
     net_call_free(through);
