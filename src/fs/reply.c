@@ -38,7 +38,8 @@ void reply_fill_stat(struct reply_owner owner, uint64_t ino, const struct view_a
     ret_stat->st_size = (off_t)attr->size;
     ret_stat->st_blocks = (blkcnt_t)((attr->size + 511) / 512);
     ret_stat->st_blksize = BLOCK_SIZE;
-    ret_stat->st_mtim = ret_stat->st_ctim = ret_stat->st_atim = time_of(attr->mtime_ms);
+    ret_stat->st_mtim = ret_stat->st_atim = time_of(attr->mtime_ms);
+    ret_stat->st_ctim = time_of(attr->ctime_ms ? attr->ctime_ms : attr->mtime_ms);
 }
 
 double reply_seconds(const struct view_attr *attr)

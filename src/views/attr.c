@@ -185,6 +185,7 @@ static void get_directory_attr(struct views *v, const struct place *p, struct vi
 
     *ret_attr = (struct view_attr){.type = VIEW_DIRECTORY,
                                    .mtime_ms = ms > 0 ? ms : v->config.mounted_ms,
+                                   .ctime_ms = v->config.mounted_ms,
                                    .valid_ms = ms > 0 || !has_time ? DIRECTORY_MS : UNTIMED_MS};
 }
 

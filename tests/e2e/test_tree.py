@@ -9,7 +9,7 @@ import time
 import pytest
 
 from fake.asking import Asker
-from mounting import REPO, fails, forget, out, run, traffic
+from mounting import REPO, fails, forget, out, run, traffic, wait_for
 from treeing import (NEEDLE, NOON, PLAIN, cleaned, concatenated, cut_job, listing, stamped,
                      two_runs)
 
@@ -402,6 +402,20 @@ def test_s7_a_repository_s_time_is_that_of_its_last_push(github, mount):
 
 
 # --- copies --------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("what", ("runs/%d", "jobs/%d"))
+def test_a_cold_folder_does_not_change_while_tar_reads_it(github, mount, folder, what):
+    """Its time becomes known on the way; tar calls it a change if that is its ctime, and fails."""
+    made = github.add_run(REPO)
+    job = [github.add_job(made, size=1000, name="j%d" % n) for n in range(2)][0]
+    there = mount(prefetch=0).repo() / (what % (made if "runs" in what else job))
+    github.latency(storage_ms=800)
+    done = run("tar", "-C", there, "-cf", folder / "a.tar", ".", text=True)
+    assert done.stderr == ""
+    github.latency(storage_ms=0)
+    wait_for(lambda: there.stat().st_mtime < time.time() - 60, 5, 0.1,
+             why="its own time is never told")
+
 
 def test_ls_du_and_tar_of_a_run(github, mount, folder):
     made = two_runs(github)[0]
