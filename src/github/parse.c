@@ -330,25 +330,6 @@ int parse_repo(const char *body, size_t len, struct facts_repo *ret_repo)
 
 /* --- the rest --------------------------------------------------------------------------------- */
 
-int parse_user(const char *body, size_t len, char **ret_login)
-{
-    struct parse_reader r = {0};
-    cJSON *tree;
-    char *login;
-    int err = parse_json_tree(body, len, &tree);
-
-    if (err)
-        return err;
-    r.object = tree;
-    login = parse_read_needed_text(&r, "login");
-    if (r.err)
-        free(login);
-    else
-        *ret_login = login;
-    cJSON_Delete(tree);
-    return r.err;
-}
-
 /* What is not printable ASCII becomes '?', a UTF-8 character one. */
 static void copy_shown(const cJSON *item, char *out)
 {

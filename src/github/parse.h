@@ -10,8 +10,7 @@
  * space; a BOM in front is tolerated. Strings are cut to PARSE_TEXT_MAX bytes, never within a
  * UTF-8 character. Ids are integers 1..2^53-1. Fields that GitHub has left out or set to null
  * between 2020 and 2026, and fields of the wrong type that are not essential, count as not said.
- * Essential are: the id of a job, run or workflow, a repository's name and owner, a list's array,
- * a user's login.
+ * Essential are: the id of a job, run or workflow, a repository's name and owner, a list's array.
  *
  * Results are the caller's: facts_*_finish, or free() for strings.
  * Errors: -EPROTO not what GitHub would say; -ENOMEM; -ENOENT (print only) no such element. Outputs
@@ -40,9 +39,6 @@ int parse_workflows_page(const char *body, size_t len, struct facts_workflow_lis
 
 /* [{repository}, ...]; total_count is -1. */
 int parse_repos_page(const char *body, size_t len, struct facts_repo_list *ret_list);
-
-/* The login of a user or an organization. */
-int parse_user(const char *body, size_t len, char **ret_login);
 
 /* What GitHub says beside an error status; fit to be shown: no control characters, no bytes that
  * are not ASCII. */

@@ -409,21 +409,6 @@ static void an_escaped_nul_ends_a_text(void **state)
 
 /* --- the rest --------------------------------------------------------------------------------- */
 
-static void a_user_has_a_login(void **state)
-{
-    char *login = NULL;
-
-    (void)state;
-    assert_int_equal(parse_user("{\"login\":\"octocat\"}", 19, &login), 0);
-    assert_string_equal(login, "octocat");
-    free(login);
-    login = NULL;
-    assert_int_equal(parse_user("{\"login\":\"\"}", 12, &login), -EPROTO);
-    assert_int_equal(parse_user("{\"id\":1}", 8, &login), -EPROTO);
-    assert_int_equal(parse_user("[]", 2, &login), -EPROTO);
-    assert_null(login);
-}
-
 static void an_error_message_is_fit_to_be_shown(void **state)
 {
     static const char body[] = "{\"message\":\"a\\u001b[31m\\n\xC3\xA9\xF0\x9F\xA7\xAA!\\u007f\","
@@ -509,7 +494,6 @@ int main(void)
         cmocka_unit_test(r8_depth_and_number_of_values_are_bounded),
         cmocka_unit_test(r8_texts_are_cut_at_a_character),
         cmocka_unit_test(an_escaped_nul_ends_a_text),
-        cmocka_unit_test(a_user_has_a_login),
         cmocka_unit_test(an_error_message_is_fit_to_be_shown),
         cmocka_unit_test(a_body_without_message_has_none),
         cmocka_unit_test(an_element_is_printed_with_all_it_has),
