@@ -86,10 +86,3 @@ void pages_set_absent(struct pages *t, uint64_t page)
         t->here--;
     t->state[page] = PAGE_ABSENT;
 }
-
-uint64_t pages_first_missing(const struct pages *t, uint64_t first, uint64_t last)
-{
-    while (first <= last && pages_get(t, first) == PAGE_HERE)
-        first++;
-    return first;
-}

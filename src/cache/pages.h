@@ -58,7 +58,4 @@ enum page_state pages_get(const struct pages *t, uint64_t page);
 void pages_set_here(struct pages *t, uint64_t page, uint64_t sum);
 void pages_set_absent(struct pages *t, uint64_t page);
 
-/* The first page in [first, last] whose state is not HERE; last + 1 if all are. */
-uint64_t pages_first_missing(const struct pages *t, uint64_t first, uint64_t last);
-
 #endif

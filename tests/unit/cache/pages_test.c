@@ -83,24 +83,6 @@ static void adopted_pages_are_unchecked(void **state)
     pages_finish(&t);
 }
 
-static void first_missing_looks_at_all_of_the_range(void **state)
-{
-    struct pages t;
-
-    (void)state;
-    pages_init(&t);
-    assert_int_equal(pages_first_missing(&t, 0, 0), 0);
-    assert_int_equal(pages_grow(&t, 5), 0);
-    for (uint64_t p = 0; p < 4; p++)
-        pages_set_here(&t, p, 0);
-    assert_int_equal(pages_first_missing(&t, 0, 3), 4);
-    assert_int_equal(pages_first_missing(&t, 2, 9), 4);
-    pages_set_absent(&t, 2);
-    assert_int_equal(pages_first_missing(&t, 0, 3), 2);
-    assert_int_equal(pages_first_missing(&t, 3, 3), 4);
-    pages_finish(&t);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -108,7 +90,6 @@ int main(void)
         cmocka_unit_test(new_pages_are_absent_and_old_ones_stay),
         cmocka_unit_test(here_is_counted_once),
         cmocka_unit_test(adopted_pages_are_unchecked),
-        cmocka_unit_test(first_missing_looks_at_all_of_the_range),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
