@@ -8,14 +8,11 @@
 #include "store/room.h"
 #include "store/store.h"
 
-#include <dirent.h>
 #include <endian.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #define MAGIC "ghlfact\1"
@@ -90,10 +87,9 @@ int record_open(const char *host, const char *key, const void *file, size_t file
 
 /* -- The files --------------------------------------------------------------------------------- */
 
-static void fact_path(struct store *s, const char *key, const char *ending,
-                      char path[STORE_PATH_LEN])
+static void fact_path(struct store *s, const char *key, char path[STORE_PATH_LEN])
 {
-    snprintf(path, STORE_PATH_LEN, "%s/facts%s%s%s", s->host, *key ? "/" : "", key, ending);
+    snprintf(path, STORE_PATH_LEN, "%s/facts/%s~", s->host, key);
 }
 
 int store_put_record(struct store *s, const char *key, const void *data, size_t len)
@@ -110,7 +106,7 @@ int store_put_record(struct store *s, const char *key, const void *data, size_t 
     if (!s->dir)
         return 0;
     record_seal(s->host, key, data, len, trailer);
-    fact_path(s, key, "~", path);
+    fact_path(s, key, path);
     rc = store_file_replace(s, path, parts, 2);
     if (!rc)
         store_evict_count(s);
@@ -126,7 +122,7 @@ int store_get_record(struct store *s, const char *key, void **ret_data, size_t *
 
     if (!record_key_is_valid(key))
         return -EINVAL;
-    fact_path(s, key, "~", path);
+    fact_path(s, key, path);
     rc = store_file_read(s, path, (size_t)STORE_RECORD_MAX + RECORD_TRAILER, &file, &file_len);
     if (rc)
         return rc == -ENOMEM ? rc : -ENOENT;
@@ -151,56 +147,8 @@ int store_drop_record(struct store *s, const char *key)
     root = store_dir_get(s);
     if (root < 0)
         return -ENOENT;
-    fact_path(s, key, "~", path);
+    fact_path(s, key, path);
     rc = unlinkat(root, path, 0) ? -errno : 0;
     close(root);
     return rc;
-}
-
-static bool is_dir(int at, const char *name)
-{
-    struct stat st;
-
-    return !fstatat(at, name, &st, AT_SYMLINK_NOFOLLOW) && S_ISDIR(st.st_mode);
-}
-
-/* A name is told once: by its directory, or by its record if there is no directory. */
-static void tell(int at, char *name, void (*each)(void *who, const char *name), void *who)
-{
-    size_t len = strlen(name);
-    bool record = name[len - 1] == '~';
-
-    if (record)
-        name[len - 1] = '\0';
-    if (is_component(name, strlen(name)) && is_dir(at, name) != record)
-        each(who, name);
-}
-
-int store_each_record(struct store *s, const char *key, void (*each)(void *who, const char *name),
-                      void *who)
-{
-    char path[STORE_PATH_LEN];
-    struct dirent *entry;
-    int root, fd;
-    DIR *dir;
-
-    if (*key && !record_key_is_valid(key))
-        return -EINVAL;
-    root = store_dir_get(s);
-    if (root < 0)
-        return -ENOENT;
-    fact_path(s, key, "", path);
-    fd = openat(root, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    close(root);
-    if (fd < 0)
-        return -ENOENT;
-    dir = fdopendir(fd);
-    if (!dir) {
-        close(fd);
-        return -ENOMEM;
-    }
-    while ((entry = readdir(dir)))
-        tell(fd, entry->d_name, each, who);
-    closedir(dir);
-    return 0;
 }

@@ -171,10 +171,6 @@ int store_put_record(struct store *s, const char *key, const void *data, size_t 
 /* The record, malloc'd with a NUL behind it. -ENOENT: none that holds. */
 int store_get_record(struct store *s, const char *key, void **ret_data, size_t *ret_len);
 int store_drop_record(struct store *s, const char *key);
-/* The names right under a key, of records and of directories, each once: calls each(who, name),
- * which may call the store. "" is the top. -ENOENT: nothing there. */
-int store_each_record(struct store *s, const char *key, void (*each)(void *who, const char *name),
-                      void *who);
 
 /* For statfs and `.ghlogfs/stats`: bytes in use (logs in flight and complete; in memory: those
  * held) and the bound; from memory, never waits. The logs that were there before the mount count

@@ -157,35 +157,6 @@ static void symlink_in_place_of_a_record_is_not_followed(void **state)
     store_destroy(s);
 }
 
-/* Counts the letters it hears. */
-static void hear(void *who, const char *name)
-{
-    unsigned *heard = who;
-
-    assert_int_equal(strlen(name), 1);
-    heard[name[0] - 'a']++;
-}
-
-static void names_under_a_key_are_told_once(void **state)
-{
-    struct store *s = scratch_store(*state, CACHE_SIZE);
-    unsigned heard[4] = {0};
-
-    assert_int_equal(store_each_record(s, "repos", hear, heard), -ENOENT);
-    assert_int_equal(store_each_record(s, "", hear, heard), -ENOENT);
-    assert_int_equal(store_put_record(s, "repos/a", "x", 1), 0);
-    assert_int_equal(store_put_record(s, "repos/b/x", "x", 1), 0);
-    assert_int_equal(store_put_record(s, "repos/c/x", "x", 1), 0);
-    assert_int_equal(store_put_record(s, "repos/c", "x", 1), 0);
-    assert_int_equal(store_put_record(s, "d", "x", 1), 0);
-    assert_int_equal(store_each_record(s, "repos", hear, heard), 0);
-    for (unsigned i = 0; i < 3; i++)
-        assert_int_equal(heard[i], 1);
-    assert_int_equal(heard[3], 0);
-    assert_int_equal(store_each_record(s, "../..", hear, heard), -EINVAL);
-    store_destroy(s);
-}
-
 static void in_memory_nothing_is_kept(void **state)
 {
     struct store_config config = {.host = "api.test", .memory = 1 << 20};
@@ -196,7 +167,6 @@ static void in_memory_nothing_is_kept(void **state)
     assert_int_equal(store_put_record(s, "k", "x", 1), 0);
     assert_no_record(s, "k", -ENOENT);
     assert_int_equal(store_drop_record(s, "k"), -ENOENT);
-    assert_int_equal(store_each_record(s, "", hear, NULL), -ENOENT);
     store_destroy(s);
 }
 
@@ -243,7 +213,6 @@ int main(void)
         TEST(damaged_record_is_none),
         TEST(record_has_a_bound),
         TEST(symlink_in_place_of_a_record_is_not_followed),
-        TEST(names_under_a_key_are_told_once),
         TEST(in_memory_nothing_is_kept),
         TEST(replaced_while_read_it_is_one_or_the_other),
     };
