@@ -59,7 +59,7 @@ static int move_to_memory(struct log *log)
     struct cache *c = log->cache;
     struct backing *old = log->backing;
     struct backing *b;
-    int rc, old_fd;
+    int rc;
 
     if (old->file.in_memory)
         return -EFBIG;
@@ -69,8 +69,7 @@ static int move_to_memory(struct log *log)
     b->store = c->config.store;
     b->file = old->file;
     atomic_init(&b->refs, 1);
-    rc = store_backing_to_memory(c->config.store, &b->file, bytes_end(log), page_has_bytes, log,
-                                 &old_fd);
+    rc = store_backing_to_memory(c->config.store, &b->file, bytes_end(log), page_has_bytes, log);
     if (rc) {
         free(b);
         return rc;

@@ -186,19 +186,11 @@ static int copy_pages(int from, int to, uint64_t size,
 }
 
 int store_backing_to_memory(struct store *s, struct store_backing *b, uint64_t size,
-                            bool (*page_is_here)(void *who, uint64_t page), void *who,
-                            int *ret_old_fd)
+                            bool (*page_is_here)(void *who, uint64_t page), void *who)
 {
     struct store_backing m;
-    int rc;
+    int rc = open_memory(&m);
 
-    if (b->in_memory) {
-        rc = store_backing_reserve(s, b, 0, size);
-        if (!rc)
-            *ret_old_fd = -1;
-        return rc;
-    }
-    rc = open_memory(&m);
     if (rc)
         return rc;
     rc = store_backing_reserve(s, &m, 0, size);
@@ -208,7 +200,6 @@ int store_backing_to_memory(struct store *s, struct store_backing *b, uint64_t s
         store_backing_close(s, &m);
         return rc;
     }
-    *ret_old_fd = b->fd;
     b->fd = -1;
     store_backing_close(s, b);
     *b = m;

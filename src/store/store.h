@@ -136,12 +136,10 @@ void store_backing_close(struct store *s, struct store_backing *b);
 int store_backing_reserve(struct store *s, struct store_backing *b, uint64_t from, uint64_t to);
 
 /* A memory file with room for `size` bytes in place of a disk file: copies the pages that the
- * callback says are here. The old fd is returned for the caller to close when no reply uses it
- * any more (-1: it was in memory before). -EFBIG: over `memory`. On failure the backing stays as
- * it was. */
+ * callback says are here. The old fd stays open: it is the caller's, to close when no reply uses it
+ * any more. -EFBIG: over `memory`. On failure the backing stays as it was. */
 int store_backing_to_memory(struct store *s, struct store_backing *b, uint64_t size,
-                            bool (*page_is_here)(void *who, uint64_t page), void *who,
-                            int *ret_old_fd);
+                            bool (*page_is_here)(void *who, uint64_t page), void *who);
 
 /*
  * Gives a complete backing file its name: [0, meta->size) is written, meta has its checksums. Takes
