@@ -91,6 +91,7 @@ struct source_bytes {
 
 /* --- facts -------------------------------------------------------------------------------- */
 
+/* The numbers are in the keys of the catalog's records: none gets another meaning. */
 enum source_question {
     SOURCE_JOB,          /* id */
     SOURCE_RUN,          /* id */
@@ -98,11 +99,10 @@ enum source_question {
     SOURCE_RUN_JOBS,     /* id: the latest attempt's; page */
     SOURCE_ATTEMPT_JOBS, /* id, attempt; page */
     SOURCE_RUNS, /* newest first; page, per_page; filter: "branch=x" or "status=failure", already percent-encoded */
-    SOURCE_WORKFLOW_RUNS, /* filter: the workflow's id or file; page, per_page */
-    SOURCE_WORKFLOWS,     /* page */
-    SOURCE_REPO,
-    SOURCE_OWNER_REPOS, /* repo.owner only; the 100 pushed to last; page */
-    SOURCE_MY_REPOS,    /* those the token sees; page */
+    SOURCE_WORKFLOW_RUNS,   /* filter: the workflow's id or file; page, per_page */
+    SOURCE_WORKFLOWS,       /* page */
+    SOURCE_OWNER_REPOS = 9, /* repo.owner only; the 100 pushed to last; page */
+    SOURCE_MY_REPOS,        /* those the token sees; page */
 };
 
 struct source_answer {

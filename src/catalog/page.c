@@ -48,20 +48,6 @@ static int parse_one_run(const char *body, size_t len, struct facts_run_list *li
     return 0;
 }
 
-static int parse_one_repo(const char *body, size_t len, struct facts_repo_list *list)
-{
-    struct facts_repo *repo = calloc(1, sizeof(*repo));
-    int rc = repo ? parse_repo(body, len, repo) : -ENOMEM;
-
-    if (rc) {
-        free(repo);
-        return rc;
-    }
-    list->items = repo;
-    list->count = 1;
-    return 0;
-}
-
 static bool is_single(enum source_question what)
 {
     return what == SOURCE_JOB || what == SOURCE_RUN || what == SOURCE_RUN_ATTEMPT;
@@ -99,7 +85,6 @@ static int parse_body(enum source_question what, const char *body, size_t len, s
     case SOURCE_JOB: return parse_one_job(body, len, &p->jobs);
     case SOURCE_RUN:
     case SOURCE_RUN_ATTEMPT: return parse_one_run(body, len, &p->runs);
-    case SOURCE_REPO: return parse_one_repo(body, len, &p->repos);
     default: return parse_listing(what, body, len, p);
     }
 }

@@ -123,7 +123,6 @@ static void say_garbage(const struct entry *e)
                                         [SOURCE_RUNS] = "the runs",
                                         [SOURCE_WORKFLOW_RUNS] = "the runs of a workflow",
                                         [SOURCE_WORKFLOWS] = "the workflows",
-                                        [SOURCE_REPO] = "the repository",
                                         [SOURCE_OWNER_REPOS] = "the repositories",
                                         [SOURCE_MY_REPOS] = "the repositories"};
 

@@ -318,16 +318,6 @@ int parse_run(const char *body, size_t len, struct facts_run *ret_run)
     return err;
 }
 
-int parse_repo(const char *body, size_t len, struct facts_repo *ret_repo)
-{
-    struct facts_repo repo = {0};
-    int err = parse_one(body, len, &repos, &repo);
-
-    if (!err)
-        *ret_repo = repo;
-    return err;
-}
-
 /* --- the rest --------------------------------------------------------------------------------- */
 
 /* What is not printable ASCII becomes '?', a UTF-8 character one. */

@@ -30,7 +30,6 @@
 
 int parse_job(const char *body, size_t len, struct facts_job *ret_job);
 int parse_run(const char *body, size_t len, struct facts_run *ret_run);
-int parse_repo(const char *body, size_t len, struct facts_repo *ret_repo);
 
 /* {"total_count", "jobs": []} and its like; next_page is left 0. */
 int parse_jobs_page(const char *body, size_t len, struct facts_job_list *ret_list);

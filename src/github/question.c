@@ -95,7 +95,6 @@ static int print_url(const char *base, const struct source_facts *f, char **url)
     case SOURCE_WORKFLOWS:
         return asprintf(url, "%s/repos/%s/%s/actions/workflows?%s", base, f->repo.owner,
                         f->repo.repo, paging_of(f).text);
-    case SOURCE_REPO: return asprintf(url, "%s/repos/%s/%s", base, f->repo.owner, f->repo.repo);
     case SOURCE_OWNER_REPOS:
         return asprintf(url, "%s/orgs/%s/repos?sort=pushed&%s", base, f->repo.owner,
                         paging_of(f).text);

@@ -40,9 +40,9 @@ static void ask(struct asker *a, enum source_question question, enum source_clas
     fake_settle();
 }
 
-static void ask_repo(struct asker *a)
+static void ask_run(struct asker *a)
 {
-    ask(a, SOURCE_REPO, SOURCE_DEMAND);
+    ask(a, SOURCE_RUN, SOURCE_DEMAND);
 }
 
 static void assert_refused(const struct asker *a, int err, enum source_reason reason,
@@ -109,7 +109,7 @@ static void known_answer_is_asked_for_with_its_etag(void **state)
 
     (void)state;
     snprintf(asker.facts.etag, sizeof(asker.facts.etag), "W/\"7\"");
-    ask_repo(&asker);
+    ask_run(&asker);
     assert_string_equal(fake_asked(fake_next(), "If-None-Match"), "W/\"7\"");
     fake_answer(fake_next(), 304, "", "");
     assert_told(&asker, "");
@@ -123,7 +123,7 @@ static void known_answer_is_asked_for_with_its_etag(void **state)
 static void unasked_304_is_garbage(void **state)
 {
     (void)state;
-    ask_repo(&asker);
+    ask_run(&asker);
     fake_answer(fake_next(), 304, "", "");
     assert_refused(&asker, -EPROTO, SOURCE_PROTOCOL, 5000);
 }
@@ -132,7 +132,7 @@ static void etag_that_would_end_its_line_is_not_sent(void **state)
 {
     (void)state;
     snprintf(asker.facts.etag, sizeof(asker.facts.etag), "x\r\nCookie: y");
-    ask_repo(&asker);
+    ask_run(&asker);
     assert_null(fake_asked(fake_next(), "If-None-Match"));
 }
 
@@ -176,8 +176,8 @@ static void r7_token_that_would_end_its_line_is_refused(void **state)
 static void bad_token_has_the_token_read_again_once(void **state)
 {
     (void)state;
-    ask_repo(&asker);
-    ask_repo(&other);
+    ask_run(&asker);
+    ask_run(&other);
     fake_answer(fake_next(), 401, "", "{\"message\":\"Bad credentials\"}");
     fake_answer(fake_next(), 401, "", "{\"message\":\"Bad credentials\"}");
     assert_int_equal(w.rereads, 1);
@@ -194,7 +194,7 @@ static void bad_token_has_the_token_read_again_once(void **state)
 static void same_token_is_not_tried_again(void **state)
 {
     (void)state;
-    ask_repo(&asker);
+    ask_run(&asker);
     fake_answer(fake_next(), 401, "", "");
     api_set_token(w.api, "token-1");
     fake_settle();
@@ -209,7 +209,7 @@ static void token_that_cannot_be_read_leaves_the_old_one(void **state)
 
     (void)state;
     for (size_t i = 0; i < 2; i++) {
-        ask_repo(&asker);
+        ask_run(&asker);
         assert_string_equal(fake_asked(fake_next(), "Authorization"), "Bearer token-1");
         fake_answer(fake_next(), 401, "", "{\"message\":\"Bad credentials\"}");
         assert_int_equal(w.rereads, i + 1);
@@ -217,7 +217,7 @@ static void token_that_cannot_be_read_leaves_the_old_one(void **state)
         fake_settle();
         assert_refused(&asker, -EACCES, SOURCE_FORBIDDEN, 30000);
     }
-    ask_repo(&asker);
+    ask_run(&asker);
     fake_answer(fake_next(), 401, "", "{\"message\":\"Bad credentials\"}");
     assert_int_equal(w.rereads, 3);
     api_set_token(w.api, "token-2");
@@ -229,7 +229,7 @@ static void token_that_cannot_be_read_leaves_the_old_one(void **state)
 static void nobody_waits_for_ever_for_the_token(void **state)
 {
     (void)state;
-    ask_repo(&asker);
+    ask_run(&asker);
     fake_answer(fake_next(), 401, "", "");
     fake_advance(10000);
     assert_refused(&asker, -EACCES, SOURCE_FORBIDDEN, 30000);
@@ -244,7 +244,7 @@ static void no_token_is_no_header(void **state)
 {
     (void)state;
     reopen(drop_token);
-    ask_repo(&asker);
+    ask_run(&asker);
     assert_null(fake_asked(fake_next(), "Authorization"));
     fake_answer(fake_next(), 403, "", "{\"message\":\"Must have admin rights\"}");
     assert_refused(&asker, -EACCES, SOURCE_FORBIDDEN, 30000);
@@ -258,7 +258,7 @@ static void r5_quota_that_returns_within_wait_is_waited_for(void **state)
     int64_t start_ms = fake.now_ms;
 
     (void)state;
-    ask_repo(&asker);
+    ask_run(&asker);
     fake_answer(fake_next(), 403, "Date: Fri, 15 Jan 2027 08:00:00 GMT\n" QUOTA(0, "1800000030"),
                 "{\"message\":\"API rate limit exceeded\"}");
     assert_null(fake_next());
@@ -271,11 +271,11 @@ static void r5_quota_that_returns_within_wait_is_waited_for(void **state)
 static void r5_quota_that_returns_later_is_edquot_for_all(void **state)
 {
     (void)state;
-    ask_repo(&asker);
+    ask_run(&asker);
     fake_answer(fake_next(), 429, "Date: Fri, 15 Jan 2027 08:00:00 GMT\n" QUOTA(0, "1800001800"),
                 "{\"message\":\"API rate limit exceeded\"}");
     assert_refused(&asker, -EDQUOT, SOURCE_LIMITED, 1801000);
-    ask_repo(&other);
+    ask_run(&other);
     assert_refused(&other, -EDQUOT, SOURCE_LIMITED, 1801000);
     assert_int_equal(fake.count, 1);
 }
@@ -285,10 +285,10 @@ static void r5_retry_after_holds_everything_back(void **state)
     int64_t start_ms = fake.now_ms;
 
     (void)state;
-    ask_repo(&asker);
+    ask_run(&asker);
     fake_answer(fake_next(), 403, "Retry-After: 20\n",
                 "{\"message\":\"You have exceeded a secondary rate limit\"}");
-    ask_repo(&other);
+    ask_run(&other);
     assert_null(fake_next());
     assert_non_null(fake_next_within(WAIT_MS));
     assert_in_range(fake.now_ms - start_ms, 20000, 22000);
@@ -323,7 +323,7 @@ static void r5_at_most_900_in_a_minute(void **state)
     (void)state;
     memset(crowd, 0, sizeof(crowd));
     for (size_t i = 0; i < 1000; i++)
-        ask_repo(&crowd[i]);
+        ask_run(&crowd[i]);
     while (fake_next())
         fake_answer(fake_next(), 200, "", "{}");
     assert_int_equal(fake.count, 900);
@@ -338,12 +338,12 @@ static void r5_at_most_900_in_a_minute(void **state)
 static void prefetch_that_may_not_go_fails_at_once(void **state)
 {
     (void)state;
-    ask_repo(&asker);
+    ask_run(&asker);
     fake_answer(fake_next(), 200, "Date: Fri, 15 Jan 2027 08:00:00 GMT\n" QUOTA(500, "1800001800"),
                 "{}");
-    ask(&other, SOURCE_REPO, SOURCE_PREFETCH);
+    ask(&other, SOURCE_RUN, SOURCE_PREFETCH);
     assert_refused(&other, -EDQUOT, SOURCE_LIMITED, -1);
-    ask_repo(&other);
+    ask_run(&other);
     assert_non_null(fake_next());
 }
 
@@ -352,7 +352,7 @@ static void prefetch_that_may_not_go_fails_at_once(void **state)
 static void s15_moved_repository_is_followed_with_the_token(void **state)
 {
     (void)state;
-    ask_repo(&asker);
+    ask_run(&asker);
     fake_answer(fake_next(), 301, "Location: " BASE "/repositories/7\n", "{}");
     assert_string_equal(fake_next()->url, BASE "/repositories/7");
     assert_string_equal(fake_asked(fake_next(), "Authorization"), "Bearer token-1");
@@ -365,7 +365,7 @@ static void s15_moved_repository_is_followed_with_the_token(void **state)
 static void s15_moves_without_end_are_garbage(void **state)
 {
     (void)state;
-    ask_repo(&asker);
+    ask_run(&asker);
     for (int i = 0; i < 4; i++)
         fake_answer(fake_next(), 301, "Location: " BASE "/repositories/7\n", "{}");
     assert_refused(&asker, -EPROTO, SOURCE_PROTOCOL, 5000);
@@ -386,7 +386,7 @@ static void r7_token_does_not_follow_to_another_host(void **state)
 
     (void)state;
     for (size_t i = 0; i < sizeof(to) / sizeof(to[0]); i++) {
-        ask_repo(&asker);
+        ask_run(&asker);
         snprintf(headers, sizeof(headers), "Location: %s\n", to[i]);
         fake_answer(fake_next(), 301, headers, "{}");
         assert_refused(&asker, -EPROTO, SOURCE_PROTOCOL, 5000);
@@ -399,7 +399,7 @@ static void r7_token_does_not_follow_to_another_host(void **state)
 static void r1_trouble_of_the_api_is_not_noticed(void **state)
 {
     (void)state;
-    ask_repo(&asker);
+    ask_run(&asker);
     fake_answer(fake_next(), 502, "", "<html>");
     fake_fail(fake_next_within(10000), -EIO);
     fake_cut(fake_next_within(10000), 200, "", "{\"a\"", 4, -EIO);
@@ -413,7 +413,7 @@ static void r1_body_of_a_refusal_is_no_progress(void **state)
     unsigned tries = 0;
 
     (void)state;
-    ask_repo(&asker);
+    ask_run(&asker);
     while (!asker.ends && tries++ < 100)
         fake_answer(fake_next_within(20000), 502, "", "<html>Unicorn!</html>");
     assert_refused(&asker, -EIO, SOURCE_BROKEN, 1000);
@@ -426,7 +426,7 @@ static void r1_name_server_that_never_answers_is_timed_out(void **state)
     unsigned tries = 0;
 
     (void)state;
-    ask_repo(&asker);
+    ask_run(&asker);
     while (asker.ends == 0 && tries < 100) {
         struct net_request *q = fake_next_within(DEADLINE_MS);
         fake.now_ms += 30000;
@@ -440,7 +440,7 @@ static void r1_name_server_that_never_answers_is_timed_out(void **state)
 static void body_over_the_bound_is_garbage(void **state)
 {
     (void)state;
-    ask_repo(&asker);
+    ask_run(&asker);
     assert_int_equal(fake_next()->body_max, 16 << 20);
     fake_cut(fake_next(), 200, "", "{", 1, -EFBIG);
     assert_refused(&asker, -EPROTO, SOURCE_PROTOCOL, 5000);
@@ -459,7 +459,7 @@ static void offline_asks_nothing(void **state)
 
     (void)state;
     reopen(go_offline);
-    ask_repo(&asker);
+    ask_run(&asker);
     assert_refused(&asker, -EHOSTUNREACH, SOURCE_OFFLINE, -1);
     reader_open(&r, &w, false);
     reader_want(&r, 0, 10, SOURCE_DEMAND);
@@ -476,14 +476,14 @@ static void closing_ends_questions_in_every_state(void **state)
     memset(&waits, 0, sizeof(waits));
     memset(&rests, 0, sizeof(rests));
     memset(&token, 0, sizeof(token));
-    ask_repo(&rests);
+    ask_run(&rests);
     fake_answer(fake_next(), 500, "", "");
-    ask_repo(&token);
+    ask_run(&token);
     fake_answer(fake_next(), 401, "", "");
-    ask_repo(&asker);
-    ask_repo(&other);
+    ask_run(&asker);
+    ask_run(&other);
     fake_answer(fake_last(), 403, "Retry-After: 20\n", "");
-    ask_repo(&waits);
+    ask_run(&waits);
     api_close(w.api);
     fake_settle();
     assert_refused(&rests, -ECONNABORTED, SOURCE_CLOSING, -1);

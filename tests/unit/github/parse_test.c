@@ -201,27 +201,28 @@ static void a_run_of_a_deleted_fork_and_of_a_living_one(void **state)
 
 static void a_repository_needs_name_and_owner(void **state)
 {
-    static const char good[] = "{\"name\":\"r\",\"owner\":{\"login\":\"o\"},\"private\":true,"
-                               "\"archived\":false,\"pushed_at\":null}";
+    static const char good[] = "[{\"name\":\"r\",\"owner\":{\"login\":\"o\"},\"private\":true,"
+                               "\"archived\":false,\"pushed_at\":null}]";
     static const char *const wrong[] = {
-        "{\"owner\":{\"login\":\"o\"}}",
-        "{\"name\":\"\",\"owner\":{\"login\":\"o\"}}",
-        "{\"name\":\"r\",\"owner\":null}",
-        "{\"name\":\"r\",\"owner\":{}}",
-        "{\"name\":\"r\",\"owner\":{\"login\":1}}",
-        "{\"name\":3,\"owner\":{\"login\":\"o\"}}",
+        "[{\"owner\":{\"login\":\"o\"}}]",
+        "[{\"name\":\"\",\"owner\":{\"login\":\"o\"}}]",
+        "[{\"name\":\"r\",\"owner\":null}]",
+        "[{\"name\":\"r\",\"owner\":{}}]",
+        "[{\"name\":\"r\",\"owner\":{\"login\":1}}]",
+        "[{\"name\":3,\"owner\":{\"login\":\"o\"}}]",
     };
-    struct facts_repo repo;
+    struct facts_repo_list list;
 
     (void)state;
     for (size_t i = 0; i < sizeof(wrong) / sizeof(*wrong); i++)
-        assert_int_equal(parse_repo(wrong[i], strlen(wrong[i]), &repo), -EPROTO);
-    assert_int_equal(parse_repo(good, strlen(good), &repo), 0);
-    assert_string_equal(repo.owner, "o");
-    assert_true(repo.is_private);
-    assert_false(repo.is_archived);
-    assert_int_equal(repo.pushed_ms, FACTS_NO_TIME);
-    facts_repo_finish(&repo);
+        assert_int_equal(parse_repos_page(wrong[i], strlen(wrong[i]), &list), -EPROTO);
+    assert_int_equal(parse_repos_page(good, strlen(good), &list), 0);
+    assert_int_equal(list.count, 1);
+    assert_string_equal(list.items[0].owner, "o");
+    assert_true(list.items[0].is_private);
+    assert_false(list.items[0].is_archived);
+    assert_int_equal(list.items[0].pushed_ms, FACTS_NO_TIME);
+    facts_repo_list_finish(&list);
 }
 
 /* --- listings --------------------------------------------------------------------------------- */
