@@ -82,8 +82,6 @@ struct source_bytes {
     /* NULL: all of it was delivered (to `to`, or to the log's end). Exactly once. The done of a
      * log's first range comes after told(), or with a failure. */
     void (*done)(struct source_bytes *b, const struct source_failure *failure);
-
-    void *transfer; /* the source's own */
 };
 
 #define SOURCE_TAKEN 0
@@ -125,8 +123,6 @@ struct source_facts {
     enum source_class class;
 
     void (*done)(struct source_facts *f, const struct source_answer *answer);
-
-    void *call; /* the source's own */
 };
 
 /* Facts that came while something else was asked (a job's status, for the finality of its log). */

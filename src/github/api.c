@@ -98,7 +98,6 @@ static void facts_told(struct call *c, const struct call_answer *told)
         if (fc->is_user)
             core_note_user(&fc->api->core, f->repo.owner);
     }
-    f->call = NULL;
     f->done(f, &answer);
     call_finish(c);
     free(fc);
@@ -130,7 +129,6 @@ static void begin_facts(struct api *api, struct source_facts *f)
         fail_facts(f, err);
         return;
     }
-    f->call = fc;
     call_init(&fc->call, &api->core, CALL_FACTS, f->class, facts_told);
     call_begin(&fc->call, url, f->etag);
 }

@@ -26,12 +26,10 @@ static void finish(struct range *r, const struct source_failure *failure)
     r->state = RANGE_IDLE;
     list_remove(&r->errand.link);
     remote_url_unref(r->url);
-    if (want) {
-        want->transfer = NULL;
+    if (want)
         want->done(want, failure);
-    } else {
+    else
         r->seen(r->log, failure);
-    }
     free(r);
 }
 
@@ -384,7 +382,6 @@ void range_begin(struct source_log *log, struct source_bytes *b)
         return;
     }
     r->want = b;
-    b->transfer = r;
     ask(r);
 }
 

@@ -132,7 +132,6 @@ static void want_bytes(void *self, struct source_bytes *b)
     w->b = b;
     w->log = b->log;
     w->at = b->from;
-    b->transfer = w;
     pthread_mutex_lock(&f->lock);
     note_breach(f, b->log->is_released, "bytes were wanted of a log that was released");
     note_breach(f, b->from >= b->to, "an empty range was wanted");
@@ -177,7 +176,6 @@ static void want_facts(void *self, struct source_facts *facts)
     if (!q)
         abort();
     q->f = facts;
-    facts->call = q;
     pthread_mutex_lock(&f->lock);
     f->facts_wanted++;
     list_push_back(&f->facts, &q->link);
@@ -460,7 +458,6 @@ static void end_want(struct fake_want *w, const struct source_failure *failure)
     w->log->wants--;
     pthread_mutex_unlock(&f->lock);
     free(w);
-    b->transfer = NULL;
     b->done(b, failure);
 }
 
@@ -502,7 +499,6 @@ static void end_facts(struct fake_source *f, struct fake_facts *q,
     list_remove(&q->link);
     pthread_mutex_unlock(&f->lock);
     free(q);
-    facts->call = NULL;
     facts->done(facts, answer);
 }
 
