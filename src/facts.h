@@ -96,35 +96,29 @@ struct facts_workflow {
     char *name, *path, *state;
 };
 
-/* One page of a listing. total_count: of the whole listing, -1 where not said. next_page: the
- * number of the page after this one, 0 where this is the last; whoever has the Link header fills
- * it in. */
+/* One page of a listing. total_count: of the whole listing, -1 where not said. */
 struct facts_job_list {
     struct facts_job *items;
     size_t count;
     int64_t total_count;
-    uint32_t next_page;
 };
 
 struct facts_run_list {
     struct facts_run *items;
     size_t count;
     int64_t total_count;
-    uint32_t next_page;
 };
 
 struct facts_repo_list {
     struct facts_repo *items;
     size_t count;
     int64_t total_count;
-    uint32_t next_page;
 };
 
 struct facts_workflow_list {
     struct facts_workflow *items;
     size_t count;
     int64_t total_count;
-    uint32_t next_page;
 };
 
 /* The server's word and ours; NULL and "" are UNKNOWN and NO_CONCLUSION. */

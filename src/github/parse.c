@@ -250,7 +250,7 @@ int parse_jobs_page(const char *body, size_t len, struct facts_job_list *ret_lis
     int err = parse_page(body, len, &jobs, &page);
 
     if (!err)
-        *ret_list = (struct facts_job_list){page.items, page.count, page.total_count, 0};
+        *ret_list = (struct facts_job_list){page.items, page.count, page.total_count};
     return err;
 }
 
@@ -260,7 +260,7 @@ int parse_runs_page(const char *body, size_t len, struct facts_run_list *ret_lis
     int err = parse_page(body, len, &runs, &page);
 
     if (!err)
-        *ret_list = (struct facts_run_list){page.items, page.count, page.total_count, 0};
+        *ret_list = (struct facts_run_list){page.items, page.count, page.total_count};
     return err;
 }
 
@@ -270,7 +270,7 @@ int parse_repos_page(const char *body, size_t len, struct facts_repo_list *ret_l
     int err = parse_page(body, len, &repos, &page);
 
     if (!err)
-        *ret_list = (struct facts_repo_list){page.items, page.count, page.total_count, 0};
+        *ret_list = (struct facts_repo_list){page.items, page.count, page.total_count};
     return err;
 }
 
@@ -280,7 +280,7 @@ int parse_workflows_page(const char *body, size_t len, struct facts_workflow_lis
     int err = parse_page(body, len, &workflows, &page);
 
     if (!err)
-        *ret_list = (struct facts_workflow_list){page.items, page.count, page.total_count, 0};
+        *ret_list = (struct facts_workflow_list){page.items, page.count, page.total_count};
     return err;
 }
 

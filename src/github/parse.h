@@ -31,7 +31,7 @@
 int parse_job(const char *body, size_t len, struct facts_job *ret_job);
 int parse_run(const char *body, size_t len, struct facts_run *ret_run);
 
-/* {"total_count", "jobs": []} and its like; next_page is left 0. */
+/* {"total_count", "jobs": []} and its like. */
 int parse_jobs_page(const char *body, size_t len, struct facts_job_list *ret_list);
 int parse_runs_page(const char *body, size_t len, struct facts_run_list *ret_list);
 int parse_workflows_page(const char *body, size_t len, struct facts_workflow_list *ret_list);
