@@ -183,7 +183,6 @@ static int build_views(struct house *h)
     struct view_config views = {.cache = h->cache,
                                 .catalog = h->catalog,
                                 .store = h->store,
-                                .diag = h->diag,
                                 .hall = &h->hall,
                                 .now_ms = net_now_ms,
                                 .runs = h->options->runs,

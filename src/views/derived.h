@@ -16,14 +16,12 @@
 
 struct derived;
 struct store;
-struct diag;
 
 struct derived_config {
     struct cache *cache;
     struct store *store;
     struct pending_hall *hall;
     int64_t (*now_ms)(void);
-    struct diag *diag;
     bool timestamps;
 };
 

@@ -12,7 +12,6 @@ int views_create(const struct view_config *config, struct views **ret_views)
                                            .store = config->store,
                                            .hall = config->hall,
                                            .now_ms = config->now_ms,
-                                           .diag = config->diag,
                                            .timestamps = config->timestamps};
     struct views *v = calloc(1, sizeof(*v));
     int rc;

@@ -23,7 +23,6 @@
 struct views;
 struct cache;
 struct catalog;
-struct diag;
 struct log;
 struct store;
 
@@ -85,7 +84,6 @@ struct view_config {
     struct cache *cache;
     struct catalog *catalog;
     struct store *store; /* for its usage */
-    struct diag *diag;
     struct pending_hall *hall;
     int64_t (*now_ms)(void);
     unsigned runs;       /* how many runs a listing shows */
