@@ -93,21 +93,37 @@ static void add_page(struct answer *a, const struct page *p, size_t limit, struc
             v->repos[v->count++] = &p->repos.items[i];
 }
 
-static size_t count_entries(const struct answer *a)
+/* Arrays for what the pages have, all of one kind; those of the other kinds stay NULL. Returns how
+ * many entries there are; *ret_made is false where there is no memory. */
+static size_t make_room(struct answer *a, bool *ret_made)
 {
-    size_t count = 0;
+    struct catalog_answer *v = &a->view;
+    size_t jobs = 0, runs = 0, repos = 0, workflows = 0;
 
-    for (unsigned i = 0; i < a->page_count; i++)
-        count += a->pages[i]->jobs.count + a->pages[i]->runs.count + a->pages[i]->repos.count +
-                 a->pages[i]->workflows.count;
-    return count;
+    for (unsigned i = 0; i < a->page_count; i++) {
+        jobs += a->pages[i]->jobs.count;
+        runs += a->pages[i]->runs.count;
+        repos += a->pages[i]->repos.count;
+        workflows += a->pages[i]->workflows.count;
+    }
+    if (jobs)
+        v->jobs = calloc(jobs, sizeof(*v->jobs));
+    if (runs)
+        v->runs = calloc(runs, sizeof(*v->runs));
+    if (repos)
+        v->repos = calloc(repos, sizeof(*v->repos));
+    if (workflows)
+        v->workflows = calloc(workflows, sizeof(*v->workflows));
+    *ret_made = (v->jobs || !jobs) && (v->runs || !runs) && (v->repos || !repos) &&
+                (v->workflows || !workflows);
+    return jobs + runs + repos + workflows;
 }
 
 struct answer *answer_create(struct page **pages, unsigned page_count, unsigned limit, bool settled)
 {
     struct answer *a = calloc(1, sizeof(*a));
     struct ids ids = {0};
-    size_t room;
+    bool made;
 
     if (!a)
         goto out_pages;
@@ -118,13 +134,8 @@ struct answer *answer_create(struct page **pages, unsigned page_count, unsigned 
     for (; a->page_count < page_count; a->page_count++)
         a->pages[a->page_count] = pages[a->page_count];
     page_count = 0; /* they are the answer's now */
-    room = count_entries(a) + 1;
-    a->view.jobs = calloc(room, sizeof(void *));
-    a->view.runs = calloc(room, sizeof(void *));
-    a->view.repos = calloc(room, sizeof(void *));
-    a->view.workflows = calloc(room, sizeof(void *));
-    ids.sorted = calloc(room, sizeof(uint64_t));
-    if (!a->view.jobs || !a->view.runs || !a->view.repos || !a->view.workflows || !ids.sorted)
+    ids.sorted = calloc(make_room(a, &made) + 1, sizeof(uint64_t));
+    if (!made || !ids.sorted)
         goto out_answer;
     for (unsigned i = 0; i < a->page_count; i++)
         add_page(a, a->pages[i], limit ? limit : CATALOG_ENTRIES_MAX, &ids);

@@ -44,7 +44,8 @@ struct catalog_question {
     bool may_settle; /* the caller knows that what is asked about has ended (a completed attempt) */
 };
 
-/* A snapshot: never changes, counted. Exactly one of the arrays is filled. */
+/* A snapshot: never changes, counted. The array of the question's kind is filled; the others are
+ * NULL, and so is it where nothing is listed. */
 struct catalog_answer {
     const struct facts_job **jobs;
     const struct facts_run **runs;
