@@ -18,7 +18,8 @@ struct repo_name {
     char repo[NAME_PART_MAX + 1];
 };
 
-/* Whether GitHub could have an owner of this name: letters, digits, inner - and _. */
+/* Whether GitHub could have an owner of this name: letters, digits, - and _, the first a letter or
+ * a digit. */
 bool name_is_owner(const char *s);
 
 /* Whether GitHub could have a repository of this name: letters, digits, -, _, . but neither "." nor

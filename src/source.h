@@ -1,9 +1,11 @@
 /*
  * source.h - the contract between those who want bytes and facts (cache, catalog) and the one who
- * gets them (github/api).
+ * gets them (github/api; for derived logs, which are made of other logs, views/derived).
  *
  * Whoever wants may call on any thread; the calls never block and never fail: what goes wrong is
- * told in the callback. Callbacks come on the network thread, with no lock held, and must not touch the disk.
+ * told in the callback. Callbacks come with no lock held and must not touch the disk. They come on
+ * the source's own thread (of github/api: the network thread); done() may also come within the call
+ * itself, where there is no memory to hand the want over.
  *
  * The source asks GitHub, takes redirects, keeps to the quota, retries what may be retried, resumes
  * a cut stream at the last byte that was taken, and judges whether a log is final. It does not know

@@ -1,9 +1,10 @@
 /*
- * ring.h - the bounded way of received bytes from the network thread to the writer (4 MiB).
+ * ring.h - the bounded way of bytes from who has them to the writer (4 MiB).
  *
- * One producer (the network thread), one consumer (the writer thread). The producer never waits: a
- * piece that does not fit is refused whole, and the producer is told by the consumer's return value
- * of ring_release when there is room again.
+ * One producer at a time: the network thread and the maker of derived logs take turns, under a
+ * lock of the writer's. One consumer (the writer thread). Nobody waits here: a piece that does not
+ * fit is refused whole, and the consumer is told by ring_release when who was refused should try
+ * again.
  *
  * What comes in small pieces (curl hands over 16 KiB at most) goes out in large ones: the bytes lie
  * in the ring without anything between them, and pieces that continue each other are seen as one.
@@ -34,7 +35,7 @@ struct ring {
     atomic_uint_fast64_t tail;  /* bytes ever released; consumer's */
     atomic_uint_fast64_t put;   /* entries; producer's, the last that it changes */
     atomic_uint_fast64_t taken; /* entries; consumer's */
-    atomic_bool refused;        /* the producer waits for room */
+    atomic_bool refused;        /* a producer waits for room */
     /* consumer's own: what was peeked */
     uint64_t peeked_len;
     unsigned peeked;
@@ -61,7 +62,8 @@ uint64_t ring_position(const struct ring *r);
  * Peeked again it may have grown. */
 bool ring_peek(struct ring *r, struct ring_piece *ret_piece);
 
-/* Consumer: done with the piece last peeked. True: the producer was refused and may now try again. */
+/* Consumer: done with the piece last peeked. True: a producer was refused, and all may now try
+ * again. */
 bool ring_release(struct ring *r);
 
 /* Consumer: everything put before this position has been released. */

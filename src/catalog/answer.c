@@ -53,7 +53,7 @@ static int compare_ids(const void *a, const void *b)
 
 /*
  * While pages are asked, new runs may push old ones from one page to the next, so that one comes
- * twice. Keeps the first of each id; `ids` is scratch for `seen`, sorted.
+ * twice. The first of each id is taken: these are the ids so far, while an answer is made.
  */
 struct ids {
     uint64_t *sorted;

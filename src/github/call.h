@@ -2,9 +2,10 @@
  * call.h - one question to the API, from its turn in the queue to an answer or a failure.
  *
  * It carries the token to the API's own scheme, host and port and nowhere else, waits for the
- * budget, follows a moved repository (301, 307, 308: GitHub keeps the token valid on that hop), has
- * the token read again after a 401, obeys limits, and retries what may be retried. It does not know
- * what the question is about. Network thread only. Embedded; one question at a time.
+ * budget, follows a moved repository (301, 307, 308, for facts also 302: GitHub keeps the token
+ * valid on that hop), has the token read again after a 401, obeys limits, and retries what may be
+ * retried. It does not know what the question is about. Network thread only. Embedded; one question
+ * at a time.
  */
 #ifndef GHLOGFS_GITHUB_CALL_H
 #define GHLOGFS_GITHUB_CALL_H

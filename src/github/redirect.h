@@ -2,9 +2,10 @@
  * redirect.h - where a redirect may lead (R7). Pure.
  *
  * A log's redirect (302) leads to storage, anywhere in the world, and is followed without the
- * token. A moved repository's (301, 307, 308) stays on the API's own scheme, host and port, and is
- * followed with it. GitHub's storage hosts come and go by the hundred, and a GHES serves logs from
- * its own host, so there is no list of hosts and no guess by the host: the status says which it is.
+ * token. A moved repository's (301, 307, 308; where facts are asked, also 302) stays on the API's
+ * own scheme, host and port, and is followed with it. GitHub's storage hosts come and go by the
+ * hundred, and a GHES serves logs from its own host, so there is no list of hosts and no guess by
+ * the host: the status, and what was asked, say which it is.
  */
 #ifndef GHLOGFS_GITHUB_REDIRECT_H
 #define GHLOGFS_GITHUB_REDIRECT_H

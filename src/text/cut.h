@@ -4,8 +4,8 @@
  * A job's log has no marks for the steps. This puts together what the API tells of them (names,
  * and times in whole seconds) with the lines that the runner writes at the start of a step, and
  * chooses the assignment that fits best as a whole: see text/align. It is fed with the log's lines
- * while they are cleaned, and tells the ranges when the log has ended; so one pass over the log
- * makes both.
+ * by the cleaner, and tells the ranges when the log has ended; whether that pass over the log also
+ * keeps the cleaned text is not its business.
  *
  * It never sees the text beyond the first bytes of each line, and writes no file. The cutter
  * belongs to one thread at a time. Memory: at most 1 MiB of marks, a few bytes for each step, and

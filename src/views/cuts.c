@@ -89,7 +89,7 @@ int cuts_save(struct store *s, const struct cuts_table *t)
     return rc;
 }
 
-/* Whether the ranges follow each other from 0 to the text's end. */
+/* Whether every range lies within the text. */
 static bool is_sound(const struct cuts_table *t, uint64_t size)
 {
     for (size_t i = 0; i < t->count; i++)

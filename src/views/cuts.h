@@ -1,6 +1,6 @@
 /*
- * cuts.h - inside the views: tables of where steps begin, in memory and in the store. Bounded; pure but for
- * memory and the store's records; the caller's lock protects it where it says so.
+ * cuts.h - inside the views: tables of where steps begin, and their records in the store. Keeps
+ * nothing itself and has no lock: derived.c holds the tables in memory, and bounds them.
  */
 #ifndef GHLOGFS_VIEWS_CUTS_H
 #define GHLOGFS_VIEWS_CUTS_H
@@ -11,7 +11,7 @@
 
 #include <stdint.h>
 
-#define CUTS_MAX 256 /* tables in memory; the least recently used go */
+#define CUTS_MAX 256 /* tables in memory; those kept first go */
 
 struct store;
 

@@ -24,7 +24,7 @@ struct derived {
     /* lock */
     bool stopping;
     uint64_t room_turn; /* counts calls of resume */
-    struct list tables; /* of struct cuts_table, latest use last */
+    struct list tables; /* of struct cuts_table, in the order they were kept in */
     unsigned table_count;
     struct list cutting; /* of struct cutting: under way */
     struct pending cut;  /* a table was made, or could not be */

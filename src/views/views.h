@@ -83,7 +83,7 @@ struct view_attr {
 struct view_config {
     struct cache *cache;
     struct catalog *catalog;
-    struct store *store; /* for its usage */
+    struct store *store; /* for its usage, and for where steps begin */
     struct pending_hall *hall;
     int64_t (*now_ms)(void);
     unsigned runs;       /* how many runs a listing shows */
