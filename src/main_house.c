@@ -23,7 +23,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#define WORKERS 3
+#define WORKERS 2
 
 struct house {
     struct options *options;

@@ -376,6 +376,12 @@ static void publish(struct log *log)
         backing_unref(b);
 }
 
+/* Lock held. Whether all of it is under way: it will be published in a moment, or this fetch ends. */
+static bool is_coming_whole(const struct log *log)
+{
+    return log->meta.size <= SOURCE_FIRST_RANGE && !list_is_empty(&log->fetches);
+}
+
 /* What is known of a log that is not complete is kept: its size need not be asked again (S4). */
 static void keep_facts(struct log *log)
 {
@@ -383,7 +389,8 @@ static void keep_facts(struct log *log)
     bool keep;
 
     pthread_mutex_lock(&c->lock);
-    keep = log->phase == LOG_KNOWN && log->meta.final && !log->on_disk && !log->facts_kept;
+    keep = log->phase == LOG_KNOWN && log->meta.final && !log->on_disk && !log->facts_kept &&
+           !is_coming_whole(log);
     log->facts_kept |= keep;
     pthread_mutex_unlock(&c->lock);
     if (keep)

@@ -31,23 +31,29 @@ struct writer {
 
 /* Wakes the thread if it sleeps. It says so before it looks at the ring for the last time, and this
  * looks after the piece was put: one of them sees. */
+/* Unlocks, then wakes: who is woken under the lock would wait for it at once. */
+static void unlock_and_wake(struct writer *w)
+{
+    bool asleep = atomic_load(&w->asleep);
+
+    pthread_mutex_unlock(&w->lock);
+    if (asleep)
+        pthread_cond_signal(&w->work);
+}
+
 static void kick(struct writer *w)
 {
     if (!atomic_load(&w->asleep))
         return;
     pthread_mutex_lock(&w->lock);
-    if (atomic_load(&w->asleep))
-        pthread_cond_signal(&w->work);
-    pthread_mutex_unlock(&w->lock);
+    unlock_and_wake(w);
 }
 
 void writer_post(struct writer *w, struct writer_task *task)
 {
     pthread_mutex_lock(&w->lock);
     list_push_back(&w->tasks, &task->link);
-    if (atomic_load(&w->asleep))
-        pthread_cond_signal(&w->work);
-    pthread_mutex_unlock(&w->lock);
+    unlock_and_wake(w);
 }
 
 struct log_task {
@@ -97,9 +103,7 @@ void writer_end(struct writer *w, struct fetch *f)
     f->ended_at = ring_position(&w->ring);
     pthread_mutex_lock(&w->lock);
     list_push_back(&w->ended, &f->in_ended);
-    if (atomic_load(&w->asleep))
-        pthread_cond_signal(&w->work);
-    pthread_mutex_unlock(&w->lock);
+    unlock_and_wake(w);
 }
 
 static bool write_pieces(struct writer *w)
