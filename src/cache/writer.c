@@ -29,8 +29,6 @@ struct writer {
     atomic_bool asleep; /* changed under the lock */
 };
 
-/* Wakes the thread if it sleeps. It says so before it looks at the ring for the last time, and this
- * looks after the piece was put: one of them sees. */
 /* Unlocks, then wakes: who is woken under the lock would wait for it at once. */
 static void unlock_and_wake(struct writer *w)
 {
@@ -41,6 +39,8 @@ static void unlock_and_wake(struct writer *w)
         pthread_cond_signal(&w->work);
 }
 
+/* Wakes the thread if it sleeps. It says so before it looks at the ring for the last time, and this
+ * looks after the piece was put: one of them sees. */
 static void kick(struct writer *w)
 {
     if (!atomic_load(&w->asleep))

@@ -204,8 +204,7 @@ static void learn_end(struct entry *e, const struct catalog_question *q)
 /* Lock held. */
 static const struct catalog_answer *take_answer(struct entry *e)
 {
-    atomic_fetch_add(&e->answer->refs, 1);
-    return &e->answer->view;
+    return catalog_answer_hold(&e->answer->view);
 }
 
 static void wake_slow(struct task *task)

@@ -37,6 +37,17 @@ static void publish_and_remount(struct cache_bench *b, uint64_t job)
     b->fake.bytes_wanted = 0;
 }
 
+/* Opens what an earlier mount has kept. */
+static struct log *open_kept(struct cache_bench *b, uint64_t job, struct log_reader *r)
+{
+    struct log *log = cache_hold(b->cache, job);
+    struct log_stat stat;
+
+    assert_int_equal(bench_stat(log, &stat), 0);
+    log_open(log, r);
+    return log;
+}
+
 static void published_log_costs_a_new_mount_nothing_S2(void **state)
 {
     struct cache_bench *b = *state;
@@ -77,7 +88,6 @@ static void damaged_byte_costs_exactly_its_page_R2(void **state)
 {
     struct cache_bench *b = *state;
     struct log_reader r;
-    struct log_stat stat;
     struct fake_want *w;
     struct guest g;
     struct log *log;
@@ -87,9 +97,7 @@ static void damaged_byte_costs_exactly_its_page_R2(void **state)
     publish_and_remount(b, 1);
     damage(b, 1, 7 * PAGE + 99);
     damage(b, 1, 20 * PAGE + 1233);
-    log = cache_hold(b->cache, 1);
-    assert_int_equal(bench_stat(log, &stat), 0);
-    log_open(log, &r);
+    log = open_kept(b, 1, &r);
     assert_int_equal(bench_read(&r, 1, 0, 7 * PAGE), 0);
     assert_int_equal(bench_try_read(&r, 1, 5 * PAGE, 5 * PAGE, &g, &len), PENDING_PARKED);
     w = fake_take_want(&b->fake);
@@ -109,9 +117,7 @@ static void damaged_byte_costs_exactly_its_page_R2(void **state)
 
     /* And it is mended on disk. */
     cache_bench_remount(b);
-    log = cache_hold(b->cache, 1);
-    assert_int_equal(bench_stat(log, &stat), 0);
-    log_open(log, &r);
+    log = open_kept(b, 1, &r);
     assert_int_equal(bench_read(&r, 1, 0, SIZE), 0);
     assert_int_equal(b->fake.bytes_wanted, 2);
     log_close(&r);
@@ -134,14 +140,11 @@ static void who_reads_in_a_row_finds_the_next_pages_checked_R2(void **state)
 {
     struct cache_bench *b = *state;
     struct log_reader r;
-    struct log_stat stat;
     struct log *log;
 
     publish_and_remount(b, 1);
     damage(b, 1, 9 * PAGE + 5);
-    log = cache_hold(b->cache, 1);
-    assert_int_equal(bench_stat(log, &stat), 0);
-    log_open(log, &r);
+    log = open_kept(b, 1, &r);
     assert_int_equal(bench_read(&r, 1, 0, 2 * PAGE), 0);
     bench_settle(b, 0);
     assert_int_equal(state_of(log, 1), PAGE_HERE);
@@ -161,7 +164,6 @@ static void who_jumps_has_only_checked_what_he_reads_R2(void **state)
     struct cache_bench *b = *state;
     const uint64_t size = 256 * PAGE; /* PLAN_NEAR is 32 of them */
     struct log_reader r;
-    struct log_stat stat;
     struct log *log;
     uint64_t checked = 0;
 
@@ -173,9 +175,7 @@ static void who_jumps_has_only_checked_what_he_reads_R2(void **state)
     log_close(&r);
     log_release(log);
     cache_bench_remount(b);
-    log = cache_hold(b->cache, 2);
-    assert_int_equal(bench_stat(log, &stat), 0);
-    log_open(log, &r);
+    log = open_kept(b, 2, &r);
     for (uint64_t page = 0; page < 256; page += 64)
         assert_int_equal(bench_read(&r, 2, page * PAGE, PAGE), 0);
     bench_settle(b, 0);
@@ -192,7 +192,6 @@ static void page_that_could_not_be_mended_is_mended_in_its_file_R2(void **state)
 {
     struct cache_bench *b = *state;
     struct log_reader r;
-    struct log_stat stat;
     struct guest g;
     struct log *log;
     size_t len;
@@ -200,9 +199,7 @@ static void page_that_could_not_be_mended_is_mended_in_its_file_R2(void **state)
     guest_init(&g);
     publish_and_remount(b, 1);
     damage(b, 1, 7 * PAGE + 99);
-    log = cache_hold(b->cache, 1);
-    assert_int_equal(bench_stat(log, &stat), 0);
-    log_open(log, &r);
+    log = open_kept(b, 1, &r);
     assert_int_equal(bench_read(&r, 1, 0, 7 * PAGE), 0);
     assert_int_equal(bench_try_read(&r, 1, 7 * PAGE, PAGE, &g, &len), PENDING_PARKED);
     fake_fail(fake_take_want(&b->fake), -EIO, SOURCE_BROKEN, 0);
@@ -309,13 +306,10 @@ static void log_evicted_while_it_is_read_stays_readable_R4(void **state)
 {
     struct cache_bench *b = *state;
     struct log_reader r;
-    struct log_stat stat;
     struct log *log;
 
     publish_and_remount(b, 1);
-    log = cache_hold(b->cache, 1);
-    assert_int_equal(bench_stat(log, &stat), 0);
-    log_open(log, &r);
+    log = open_kept(b, 1, &r);
     assert_int_equal(bench_read(&r, 1, 0, 4096), 0);
     assert_int_equal(unlink(scratch_log(b->scratch, 1, "")), 0); /* as another process does */
     assert_int_equal(bench_read(&r, 1, 0, SIZE), 0);

@@ -196,17 +196,27 @@ static int take_repos(struct sums *s, const char *body, size_t len)
     return 0;
 }
 
-/* Nobody asks for one repository: a recorded one is put into a listing, whose total nobody said. */
-static int take_repo(struct sums *s, const char *body, size_t len)
+/* What nobody asks for alone is put into a listing. */
+static int take_listed(struct sums *s, const char *before, const char *body, size_t len,
+                       const char *after,
+                       int (*take)(struct sums *s, const char *page, size_t page_len))
 {
-    int64_t total = s->total;
     char *page;
-    int page_len = asprintf(&page, "[%.*s]", (int)len, body);
+    int page_len = asprintf(&page, "%s%.*s%s", before, (int)len, body, after);
     int err;
 
     assert_true(page_len > 0);
-    err = take_repos(s, page, (size_t)page_len);
+    err = take(s, page, (size_t)page_len);
     free(page);
+    return err;
+}
+
+/* Nobody has said a total. */
+static int take_repo(struct sums *s, const char *body, size_t len)
+{
+    int64_t total = s->total;
+    int err = take_listed(s, "[", body, len, "]", take_repos);
+
     s->total = total;
     return err;
 }
@@ -225,17 +235,9 @@ static int take_workflows(struct sums *s, const char *body, size_t len)
     return 0;
 }
 
-/* Nobody asks for one workflow: a recorded one is put into a listing. */
 static int take_workflow(struct sums *s, const char *body, size_t len)
 {
-    char *page;
-    int page_len = asprintf(&page, "{\"total_count\":1,\"workflows\":[%.*s]}", (int)len, body);
-    int err;
-
-    assert_true(page_len > 0);
-    err = take_workflows(s, page, (size_t)page_len);
-    free(page);
-    return err;
+    return take_listed(s, "{\"total_count\":1,\"workflows\":[", body, len, "]}", take_workflows);
 }
 
 static int take_error(struct sums *s, const char *body, size_t len)
