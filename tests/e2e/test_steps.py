@@ -116,6 +116,23 @@ def test_s9_is_made_once_and_kept(github, mount):
     assert traffic(github).requests == (0, 0)
 
 
+def test_s9_the_text_of_an_evicted_log_tells_why_it_is_not_to_be_had(github, mount):
+    shown = Shown(github, mount, lambda run: cut_job(github, run))
+    size = len(shown.text.read_bytes())
+    shown.mount.stop()
+    for path in shown.mount.cache.rglob("logs/*/*"):
+        if path.suffix != ".meta":
+            path.unlink()
+    offline = mount(cache=shown.mount.cache, offline=True)
+    text = offline.folder(shown.job) / "log.txt"
+    assert text.stat().st_size == size
+    with fails("EHOSTUNREACH"):
+        text.read_bytes()
+    offline.stop()
+    again = mount(cache=shown.mount.cache)
+    assert len((again.folder(shown.job) / "log.txt").read_bytes()) == size
+
+
 def test_s9_without_a_cache_on_disk(github, mount):
     made = two_runs(github)[0]
     m = mount(no_cache=True)
