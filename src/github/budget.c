@@ -141,12 +141,6 @@ enum budget_reason budget_why(struct budget *b, enum budget_class class, int64_t
     return judge(b, class, now_ms, &at);
 }
 
-int64_t budget_quota_returns_at(struct budget *b, int64_t now_ms)
-{
-    refresh(b, now_ms);
-    return max_i64(b->limited_until_ms, b->remaining == 0 ? b->reset_ms : 0);
-}
-
 int64_t budget_remaining(struct budget *b, int64_t now_ms)
 {
     refresh(b, now_ms);

@@ -89,10 +89,6 @@ void budget_lost(struct budget *b);
 /* The last one that was let go was not sent after all, and does not count for the minute. */
 void budget_unsent(struct budget *b, enum budget_class class);
 
-/* When demand may go again as far as quota and limits are concerned; 0: now. For EDQUOT and the
- * line to the user. */
-int64_t budget_quota_returns_at(struct budget *b, int64_t now_ms);
-
 /* What is left of the quota, less what is in flight; -1: no quota is known. For stats. */
 int64_t budget_remaining(struct budget *b, int64_t now_ms);
 
