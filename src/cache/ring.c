@@ -49,11 +49,25 @@ static void put_unbroken(struct ring *r, void *owner, uint64_t offset, const voi
     atomic_store(&r->put, put + 1);
 }
 
+/* Empty: goes on at the memory's start, so that no more of it is ever touched than was needed at
+ * once. The tail is the consumer's only while there is something to release. */
+static void restart(struct ring *r)
+{
+    uint64_t start = (atomic_load(&r->head) + RING_SIZE - 1) / RING_SIZE * RING_SIZE;
+
+    atomic_store(&r->tail, start);
+    atomic_store(&r->head, start);
+}
+
 bool ring_put(struct ring *r, void *owner, uint64_t offset, const void *data, size_t len)
 {
-    uint64_t to_edge = RING_SIZE - atomic_load(&r->head) % RING_SIZE;
-    size_t first = len < to_edge ? len : to_edge;
+    uint64_t to_edge;
+    size_t first;
 
+    if (atomic_load(&r->put) == atomic_load(&r->taken))
+        restart(r);
+    to_edge = RING_SIZE - atomic_load(&r->head) % RING_SIZE;
+    first = len < to_edge ? len : to_edge;
     if (!has_room(r, len)) {
         /* Left standing where there is room by now: another producer may have been refused, too. */
         atomic_store(&r->refused, true);
@@ -116,7 +130,7 @@ bool ring_release(struct ring *r)
 
     atomic_store(&r->tail, tail);
     atomic_store(&r->taken, taken);
-    if (atomic_load(&r->head) - tail > RING_SIZE / 2 ||
+    if (atomic_load(&r->head) - atomic_load(&r->tail) > RING_SIZE / 2 ||
         atomic_load(&r->put) - taken > RING_PIECES / 2)
         return false;
     return atomic_exchange(&r->refused, false);

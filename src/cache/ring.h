@@ -8,6 +8,7 @@
  *
  * What comes in small pieces (curl hands over 16 KiB at most) goes out in large ones: the bytes lie
  * in the ring without anything between them, and pieces that continue each other are seen as one.
+ * A ring that has run empty goes on at its memory's start: who keeps up touches little of it.
  */
 #ifndef GHLOGFS_CACHE_RING_H
 #define GHLOGFS_CACHE_RING_H
@@ -31,8 +32,8 @@ struct ring_entry {
 struct ring {
     char *memory;
     struct ring_entry *entries; /* at [count % RING_PIECES] */
-    atomic_uint_fast64_t head;  /* bytes ever put; producer's */
-    atomic_uint_fast64_t tail;  /* bytes ever released; consumer's */
+    atomic_uint_fast64_t head;  /* bytes ever put, and skipped; producer's */
+    atomic_uint_fast64_t tail;  /* bytes ever released; consumer's while there are any */
     atomic_uint_fast64_t put;   /* entries; producer's, the last that it changes */
     atomic_uint_fast64_t taken; /* entries; consumer's */
     atomic_bool refused;        /* a producer waits for room */

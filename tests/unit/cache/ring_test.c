@@ -132,26 +132,56 @@ static void many_small_pieces_are_refused_as_well(void **state)
     assert_true(ring_put(&ring, NULL, 0, "x", 1));
 }
 
-/* Each length at each place of the edge: nothing is lost, also where a header ends the ring. */
+/* Takes out what one owner has put, and proves it. */
+static void take_out(const void *owner, uint64_t offset, size_t len)
+{
+    struct ring_piece piece;
+
+    for (size_t got = 0; got < len; got += piece.len) {
+        assert_true(ring_peek(&ring, &piece));
+        assert_ptr_equal(piece.owner, owner);
+        assert_true(piece.offset == offset + got && piece.len <= len - got);
+        assert_true(fake_holds(1, piece.offset, piece.data, piece.len));
+        ring_release(&ring);
+    }
+}
+
+/* Each length at each place of the edge: nothing is lost. There is always one more in the ring, for
+ * an empty one has no edge. */
 static void bytes_survive_the_edge(void **state)
 {
     static unsigned char data[5000];
-    struct ring_piece piece;
     uint64_t offset = 0;
+    size_t before = 0;
+    char owners[2];
 
     (void)state;
     for (unsigned turn = 0; offset < 12 * RING_SIZE; turn++) {
-        size_t len = turn * 37 % sizeof(data) + 1, got = 0;
+        size_t len = turn * 37 % sizeof(data) + 1;
         fake_fill(1, offset, data, len);
-        assert_true(ring_put(&ring, &offset, offset, data, len));
-        while (ring_peek(&ring, &piece)) {
-            assert_true(piece.offset == offset + got);
-            assert_true(fake_holds(1, piece.offset, piece.data, piece.len));
-            got += piece.len;
-            ring_release(&ring);
-        }
-        assert_int_equal(got, len);
+        assert_true(ring_put(&ring, &owners[turn % 2], offset, data, len));
+        take_out(&owners[(turn + 1) % 2], offset - before, before);
         offset += len;
+        before = len;
+    }
+}
+
+/* A daemon whose writer keeps up never touches most of it. */
+static void empty_ring_goes_on_at_its_start(void **state)
+{
+    static char data[100000];
+    struct ring_piece piece;
+
+    (void)state;
+    for (uint64_t offset = 0; offset < 3 * RING_SIZE; offset += sizeof(data)) {
+        uint64_t before = ring_position(&ring);
+        assert_true(ring_put(&ring, NULL, offset, data, sizeof(data)));
+        assert_true(before < ring_position(&ring) && ring_consumed(&ring) < ring_position(&ring));
+        assert_true(ring_peek(&ring, &piece));
+        assert_ptr_equal(piece.data, ring.memory);
+        assert_int_equal(piece.len, sizeof(data));
+        ring_release(&ring);
+        assert_true(ring_consumed(&ring) == ring_position(&ring));
     }
 }
 
@@ -229,6 +259,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(many_small_pieces_are_refused_as_well, open_ring,
                                         close_ring),
         cmocka_unit_test_setup_teardown(bytes_survive_the_edge, open_ring, close_ring),
+        cmocka_unit_test_setup_teardown(empty_ring_goes_on_at_its_start, open_ring, close_ring),
         cmocka_unit_test_setup_teardown(two_threads_lose_no_byte_and_no_word, open_ring,
                                         close_ring),
     };
