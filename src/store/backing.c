@@ -44,18 +44,18 @@ int store_backing_open(struct store *s, struct store_backing *ret_b)
     }
     *ret_b = (struct store_backing){.fd = t.fd};
     memcpy(ret_b->temp, t.name, sizeof(t.name));
-    close(t.root);
+    store_dir_put(t.root);
     return 0;
 }
 
 static void drop_name(struct store *s, struct store_backing *b)
 {
-    int root = b->temp[0] ? store_dir_get(s) : -1;
+    struct store_dir *root = b->temp[0] ? store_dir_get(s) : NULL;
 
-    if (root < 0)
+    if (!root)
         return;
-    unlinkat(root, b->temp, 0);
-    close(root);
+    unlinkat(root->fd, b->temp, 0);
+    store_dir_put(root);
     b->temp[0] = '\0';
 }
 

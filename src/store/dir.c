@@ -146,7 +146,8 @@ static int open_cache_dir(struct store *s)
 
 int store_dir_enter(struct store *s)
 {
-    int dir = open_cache_dir(s), root, rc, old;
+    int dir = open_cache_dir(s), root, rc;
+    struct store_dir *entered, *old;
 
     if (dir < 0)
         return dir;
@@ -155,31 +156,40 @@ int store_dir_enter(struct store *s)
     if (root < 0)
         return root;
     rc = check_own(s, root, "v1");
-    if (rc) {
+    entered = rc ? NULL : malloc(sizeof(*entered));
+    if (!entered) {
         close(root);
-        return rc;
+        return rc ? rc : -ENOMEM;
     }
     mkdirat(root, "tmp", 0700);
+    entered->fd = root;
+    atomic_init(&entered->users, 1);
     pthread_mutex_lock(&s->lock);
     old = s->root;
-    s->root = root;
+    s->root = entered;
     pthread_mutex_unlock(&s->lock);
-    if (old >= 0)
-        close(old);
+    store_dir_put(old);
     return 0;
 }
 
-int store_dir_get(struct store *s)
+struct store_dir *store_dir_get(struct store *s)
 {
-    int fd = -1, error = ENOENT;
+    struct store_dir *dir;
 
     pthread_mutex_lock(&s->lock);
-    if (s->root >= 0) {
-        fd = fcntl(s->root, F_DUPFD_CLOEXEC, 0);
-        error = errno;
-    }
+    dir = s->root;
+    if (dir)
+        atomic_fetch_add(&dir->users, 1);
     pthread_mutex_unlock(&s->lock);
-    return fd < 0 ? -error : fd;
+    return dir;
+}
+
+void store_dir_put(struct store_dir *dir)
+{
+    if (!dir || atomic_fetch_sub(&dir->users, 1) > 1)
+        return;
+    close(dir->fd);
+    free(dir);
 }
 
 int store_dir_make(int root, const char *path)

@@ -105,21 +105,22 @@ static int evict_locked(struct store *s, int root, uint64_t more, uint64_t bytes
  * is better to go on, and not to wait again for a while. */
 static void evict(struct store *s, uint64_t more, uint64_t bytes)
 {
-    int root, lock, rc = 1;
+    struct store_dir *root;
+    int lock, rc = 1;
     uint64_t freed = 0;
 
     if (atomic_load(&s->patience) && atomic_fetch_sub(&s->patience, 1) > 1)
         return;
     root = store_dir_get(s);
-    if (root < 0)
+    if (!root)
         return;
-    lock = store_dir_lock(root, true);
+    lock = store_dir_lock(root->fd, true);
     atomic_store(&s->patience, lock == -EBUSY ? PATIENCE : 0);
     for (int i = 0; lock >= 0 && rc == 1 && i < ROUNDS; i++)
-        rc = evict_locked(s, root, more, freed < bytes ? bytes - freed : 0, &freed);
+        rc = evict_locked(s, root->fd, more, freed < bytes ? bytes - freed : 0, &freed);
     if (lock >= 0)
         close(lock);
-    close(root);
+    store_dir_put(root);
 }
 
 /* How many bytes the disk lacks for `more` to fit above its floor; and whether it is `tight`: with
@@ -159,17 +160,18 @@ int store_evict_for(struct store *s, uint64_t more, bool *ret_tight)
 {
     uint64_t unknown = s->cache_size / 8 < UNKNOWN_MAX ? s->cache_size / 8 : UNKNOWN_MAX;
     uint64_t published = atomic_load(&s->published);
-    int root, rc;
+    struct store_dir *root;
+    int rc;
 
     if (!atomic_load(&s->scanned) && atomic_load(&s->inflight) + more > unknown)
         evict(s, more, 0);
     else if (published && surplus(s, published, more))
         evict(s, more, 0);
     root = store_dir_get(s);
-    if (root < 0)
+    if (!root)
         return -ENOSPC;
-    rc = keep_floor(s, root, more, ret_tight);
-    close(root);
+    rc = keep_floor(s, root->fd, more, ret_tight);
+    store_dir_put(root);
     return rc;
 }
 

@@ -30,7 +30,8 @@ static int open_named(struct store *s, struct store_temp *t)
         struct stat st;
 
         next_name(s, t->name);
-        t->fd = openat(t->root, t->name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+        t->fd = openat(t->root->fd, t->name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
+                       0600);
         if (t->fd < 0 && errno == EEXIST)
             continue;
         if (t->fd < 0)
@@ -49,7 +50,7 @@ static int open_named(struct store *s, struct store_temp *t)
 static int open_unnamed(struct store_temp *t)
 {
     t->name[0] = '\0';
-    t->fd = openat(t->root, "tmp", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    t->fd = openat(t->root->fd, "tmp", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
     return t->fd < 0 ? -errno : 0;
 }
 
@@ -73,11 +74,11 @@ int store_temp_open(struct store *s, bool named, struct store_temp *ret_t)
         if (i && (!s->dir || store_dir_enter(s)))
             return -ENOENT;
         t.root = store_dir_get(s);
-        if (t.root < 0)
-            return t.root;
+        if (!t.root)
+            return -ENOENT;
         rc = open_in_root(s, named, &t);
         if (rc)
-            close(t.root);
+            store_dir_put(t.root);
         if (rc == -ENOENT) {
             atomic_store(&s->scanned, false);
             atomic_store(&s->published, 0);
@@ -90,11 +91,11 @@ int store_temp_open(struct store *s, bool named, struct store_temp *ret_t)
 
 int store_temp_move(struct store_temp *t, const char *path)
 {
-    int rc = renameat(t->root, t->name, t->root, path) ? -errno : 0;
+    int rc = renameat(t->root->fd, t->name, t->root->fd, path) ? -errno : 0;
 
     if (rc == -ENOENT) {
-        rc = store_dir_make(t->root, path);
-        if (!rc && renameat(t->root, t->name, t->root, path))
+        rc = store_dir_make(t->root->fd, path);
+        if (!rc && renameat(t->root->fd, t->name, t->root->fd, path))
             rc = -errno;
     }
     if (!rc)
@@ -109,9 +110,9 @@ static int link_fd(struct store_temp *t, const char *path)
     int rc;
 
     snprintf(self, sizeof(self), "/proc/self/fd/%d", t->fd);
-    rc = linkat(AT_FDCWD, self, t->root, path, AT_SYMLINK_FOLLOW) ? -errno : 0;
+    rc = linkat(AT_FDCWD, self, t->root->fd, path, AT_SYMLINK_FOLLOW) ? -errno : 0;
     if ((rc == -ENOENT || rc == -EACCES) && access(self, F_OK))
-        rc = linkat(t->fd, "", t->root, path, AT_EMPTY_PATH) ? -errno : 0;
+        rc = linkat(t->fd, "", t->root->fd, path, AT_EMPTY_PATH) ? -errno : 0;
     return rc;
 }
 
@@ -121,7 +122,7 @@ int store_temp_link(struct store_temp *t, const char *path)
 
     if (rc != -ENOENT)
         return rc;
-    rc = store_dir_make(t->root, path);
+    rc = store_dir_make(t->root->fd, path);
     return rc ? rc : link_fd(t, path);
 }
 
@@ -191,13 +192,13 @@ static int write_all(int fd, const void *data, size_t len)
 static void temp_close(struct store_temp *t)
 {
     if (t->name[0])
-        unlinkat(t->root, t->name, 0);
+        unlinkat(t->root->fd, t->name, 0);
     t->name[0] = '\0';
     if (t->fd >= 0)
         close(t->fd);
-    if (t->root >= 0)
-        close(t->root);
-    t->fd = t->root = -1;
+    store_dir_put(t->root);
+    t->root = NULL;
+    t->fd = -1;
 }
 
 int store_file_replace(struct store *s, const char *path, const struct store_part *parts,
@@ -256,14 +257,15 @@ static int read_fd(int fd, size_t max, void **ret_data, size_t *ret_len)
 
 int store_file_read(struct store *s, const char *path, size_t max, void **ret_data, size_t *ret_len)
 {
-    int root = store_dir_get(s), fd, rc;
+    struct store_dir *root = store_dir_get(s);
+    int fd, rc;
 
-    if (root < 0)
-        return root;
-    fd = openat(root, path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    if (!root)
+        return -ENOENT;
+    fd = openat(root->fd, path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
     rc = fd < 0 ? -errno : read_fd(fd, max, ret_data, ret_len);
     if (fd >= 0)
         close(fd);
-    close(root);
+    store_dir_put(root);
     return rc;
 }

@@ -56,14 +56,15 @@ static int open_log(int root, const char *path, uint64_t size)
 
 static int find_log(struct store *s, uint64_t job, const struct store_meta *meta)
 {
-    int root = meta->checksums ? store_dir_get(s) : -ENOENT, fd;
+    struct store_dir *root = meta->checksums ? store_dir_get(s) : NULL;
     char path[STORE_PATH_LEN];
+    int fd;
 
-    if (root < 0)
-        return root;
+    if (!root)
+        return -ENOENT;
     log_path(s->host, job, "", path);
-    fd = open_log(root, path, meta->size);
-    close(root);
+    fd = open_log(root->fd, path, meta->size);
+    store_dir_put(root);
     return fd;
 }
 
@@ -192,8 +193,8 @@ static int give_name(struct store *s, uint64_t job, struct store_backing *b)
     char path[STORE_PATH_LEN];
     int rc;
 
-    if (t.root < 0)
-        return t.root;
+    if (!t.root)
+        return -ENOENT;
     memcpy(t.name, b->temp, sizeof(t.name));
     log_path(s->host, job, "", path);
     rc = t.name[0] ? 0 : store_temp_link(&t, path);
@@ -202,7 +203,7 @@ static int give_name(struct store *s, uint64_t job, struct store_backing *b)
     if (!rc && t.name[0])
         rc = store_temp_move(&t, path);
     memcpy(b->temp, t.name, sizeof(t.name));
-    close(t.root);
+    store_dir_put(t.root);
     return rc;
 }
 

@@ -140,15 +140,16 @@ int store_get_record(struct store *s, const char *key, void **ret_data, size_t *
 int store_drop_record(struct store *s, const char *key)
 {
     char path[STORE_PATH_LEN];
-    int root, rc;
+    struct store_dir *root;
+    int rc;
 
     if (!record_key_is_valid(key))
         return -EINVAL;
     root = store_dir_get(s);
-    if (root < 0)
+    if (!root)
         return -ENOENT;
     fact_path(s, key, path);
-    rc = unlinkat(root, path, 0) ? -errno : 0;
-    close(root);
+    rc = unlinkat(root->fd, path, 0) ? -errno : 0;
+    store_dir_put(root);
     return rc;
 }

@@ -2,8 +2,8 @@
  * room.h - inside the store: the struct and what its files know of each other.
  *
  * The directory is reached by one file descriptor, that of v1/. It can be replaced while others use
- * it (the directory was deleted and made anew), so everybody works on a duplicate: store_dir_get,
- * and close it. No lock is held across a call that goes to the disk.
+ * it (the directory was deleted and made anew), so it is counted by its users: store_dir_get, and
+ * store_dir_put. No lock is held across a call that goes to the disk.
  */
 #ifndef GHLOGFS_STORE_ROOM_H
 #define GHLOGFS_STORE_ROOM_H
@@ -23,6 +23,12 @@
 
 struct diag;
 
+/* v1/ as it was entered; closed by the last of its users, of whom the store is one. */
+struct store_dir {
+    int fd;
+    atomic_uint users;
+};
+
 struct store {
     char *dir; /* absolute; NULL: in memory for good */
     char host[STORE_HOST_LEN];
@@ -37,8 +43,8 @@ struct store {
     atomic_bool scanned;  /* `published` knows of what others published, too */
     atomic_uint serial;   /* of names in v1/tmp */
 
-    pthread_mutex_t lock; /* protects what follows */
-    int root;             /* v1/, or -1 */
+    pthread_mutex_t lock;   /* protects what follows */
+    struct store_dir *root; /* NULL: none */
     struct {
         uint64_t job;
         int64_t at_ms;
@@ -57,8 +63,9 @@ static inline uint64_t store_size_on_disk(uint64_t size)
 /* Walks to the directory, makes what is missing, checks, and has `root` from then on. Also when the
  * directory has vanished. -EPERM: refused. */
 int store_dir_enter(struct store *s);
-/* A descriptor of v1/ for the caller to close; -ENOENT: none. */
-int store_dir_get(struct store *s);
+/* v1/ for the caller to put back; NULL: there is none. */
+struct store_dir *store_dir_get(struct store *s);
+void store_dir_put(struct store_dir *dir);
 /* Makes the directories that lead to a path. */
 int store_dir_make(int root, const char *path);
 /* The lock of v1/ for the caller to close. -EBUSY: others hold it, for longer
@@ -72,7 +79,8 @@ int store_dir_lock(int root, bool wait);
 /* A file in v1/tmp and the root it is in. With a name it is held by flock: whoever can lock it
  * knows that its owner is gone. */
 struct store_temp {
-    int root, fd;
+    struct store_dir *root;
+    int fd;
     char name[STORE_TEMP_LEN]; /* "": it has none */
 };
 

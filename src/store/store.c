@@ -60,7 +60,8 @@ static char *absolute(const char *dir)
  * depend on the moment. */
 static int enter(struct store *s)
 {
-    int rc = store_dir_enter(s), root, lock;
+    int rc = store_dir_enter(s), lock;
+    struct store_dir *root;
 
     if (rc == -EPERM || rc == -ENOMEM)
         return rc;
@@ -73,13 +74,12 @@ static int enter(struct store *s)
     }
     /* Mounting waits for nobody: what is left over goes with the next mount. */
     root = store_dir_get(s);
-    lock = root < 0 ? -1 : store_dir_lock(root, false);
+    lock = root ? store_dir_lock(root->fd, false) : -1;
     if (lock >= 0) {
-        store_temp_clear(root);
+        store_temp_clear(root->fd);
         close(lock);
     }
-    if (root >= 0)
-        close(root);
+    store_dir_put(root);
     return 0;
 }
 
@@ -94,7 +94,6 @@ int store_create(const struct store_config *config, struct store **ret_store)
     s->memory = config->memory;
     s->diag = config->diag;
     s->now_ms = config->now_ms;
-    s->root = -1;
     /* Not all start at zero: processes that live shortly take their turn, too, at counting
      * files. */
     atomic_init(&s->changes, (unsigned)getpid());
@@ -116,8 +115,7 @@ void store_destroy(struct store *s)
 {
     if (!s)
         return;
-    if (s->root >= 0)
-        close(s->root);
+    store_dir_put(s->root);
     pthread_mutex_destroy(&s->lock);
     free(s->dir);
     free(s);
