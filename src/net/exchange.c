@@ -6,8 +6,8 @@
 #include <assert.h>
 #include <errno.h>
 
-/* Handles kept for the next exchange: they remember TLS sessions. */
-#define IDLE_MAX 8
+/* Handles kept for the next exchange: they remember TLS sessions, and how they were set up. */
+#define IDLE_MAX 32
 
 /* -- Requests that wait ----------------------------------------------------------------------- */
 
@@ -51,7 +51,7 @@ static struct net_transfer *take_idle(struct net *net)
     struct list *link = list_take_first(&net->idle);
 
     if (!link)
-        return net_transfer_create();
+        return net_transfer_create(&net->config);
     net->idle_count--;
     return list_entry(link, struct net_transfer, link);
 }

@@ -10,9 +10,9 @@
 #include <sys/socket.h>
 
 #define HEADERS_MAX (64 * 1024)
-/* 16 KiB costs half the speed of a large body; an API's answers are small. */
-#define BUFFER_EXPRESS (128 * 1024L)
-#define BUFFER_ORDINARY (32 * 1024L)
+/* 16 KiB costs half the speed of a large body; more than this costs memory touched for the first
+ * time. The same for all: where buffers of two sizes come and go, the heap is all over the place. */
+#define BUFFER (128 * 1024L)
 #define SLOW_BYTES 1024L
 /* A file of authorities that has changed is read again after so long. */
 #define AUTHORITIES_KEPT_S 600L
@@ -197,40 +197,6 @@ static int on_connected(void *arg, char *peer, char *local, int peer_port, int l
 
 /* -- Setting up ------------------------------------------------------------------------------- */
 
-struct net_transfer *net_transfer_create(void)
-{
-    struct net_transfer *t = calloc(1, sizeof(*t));
-
-    if (!t)
-        return NULL;
-    t->easy = curl_easy_init();
-    if (!t->easy) {
-        free(t);
-        return NULL;
-    }
-    return t;
-}
-
-void net_transfer_destroy(struct net_transfer *t)
-{
-    if (!t)
-        return;
-    net_transfer_clear(t);
-    curl_easy_cleanup(t->easy);
-    free(t);
-}
-
-void net_transfer_clear(struct net_transfer *t)
-{
-    CURL *easy = t->easy;
-
-    curl_easy_reset(easy);
-    curl_slist_free_all(t->headers);
-    curl_slist_free_all(t->resolve);
-    memset(t, 0, sizeof(*t));
-    t->easy = easy;
-}
-
 static int append(struct curl_slist **list, const char *line)
 {
     struct curl_slist *longer = curl_slist_append(*list, line);
@@ -250,16 +216,13 @@ static int set_headers(struct net_transfer *t, const char *const *headers)
     return err;
 }
 
-/* What is asked, of whom, and with which headers. */
-static bool set_question(struct net_transfer *t, const struct net_config *config, bool express)
+/* What is the same in all exchanges: how it speaks, and what it never does. */
+static bool set_manners(struct net_transfer *t, const struct net_config *config)
 {
     CURL *e = t->easy;
-    const char *proxy = t->is_proxied ? config->proxy : "";
-    const char *no_proxy = config->no_proxy ? config->no_proxy : "";
     const char *protocols = config->allow_http ? "http,https" : "https";
     int bad = 0;
 
-    bad |= curl_easy_setopt(e, CURLOPT_URL, t->request->url);
     bad |= curl_easy_setopt(e, CURLOPT_PATH_AS_IS, 1L);
     bad |= curl_easy_setopt(e, CURLOPT_DISALLOW_USERNAME_IN_URL, 1L);
     bad |= curl_easy_setopt(e, CURLOPT_PROTOCOLS_STR, protocols);
@@ -268,13 +231,26 @@ static bool set_question(struct net_transfer *t, const struct net_config *config
     bad |= curl_easy_setopt(e, CURLOPT_FOLLOWLOCATION, 0L);
     bad |= curl_easy_setopt(e, CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
     bad |= curl_easy_setopt(e, CURLOPT_USERAGENT, config->user_agent);
-    bad |= curl_easy_setopt(e, CURLOPT_HTTPHEADER, t->headers);
     bad |= curl_easy_setopt(e, CURLOPT_HEADEROPT, (long)CURLHEADER_SEPARATE);
-    bad |= curl_easy_setopt(e, CURLOPT_PROXY, proxy);
-    bad |= curl_easy_setopt(e, CURLOPT_NOPROXY, no_proxy);
     bad |= curl_easy_setopt(e, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
     bad |= curl_easy_setopt(e, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
-    bad |= curl_easy_setopt(e, CURLOPT_BUFFERSIZE, express ? BUFFER_EXPRESS : BUFFER_ORDINARY);
+    bad |= curl_easy_setopt(e, CURLOPT_BUFFERSIZE, BUFFER);
+    return !bad;
+}
+
+/* What is asked, of whom, by which way, and with which headers. */
+static bool set_question(struct net_transfer *t, const struct net_config *config)
+{
+    CURL *e = t->easy;
+    const char *proxy = t->is_proxied ? config->proxy : "";
+    const char *no_proxy = config->no_proxy ? config->no_proxy : "";
+    int bad = 0;
+
+    bad |= curl_easy_setopt(e, CURLOPT_URL, t->request->url);
+    bad |= curl_easy_setopt(e, CURLOPT_HTTPHEADER, t->headers);
+    bad |= curl_easy_setopt(e, CURLOPT_PROXY, proxy);
+    bad |= curl_easy_setopt(e, CURLOPT_NOPROXY, no_proxy);
+    bad |= curl_easy_setopt(e, CURLOPT_RESOLVE, t->resolve);
     return !bad;
 }
 
@@ -317,7 +293,6 @@ static bool set_patience(struct net_transfer *t, long timeout_s)
     bad |= curl_easy_setopt(e, CURLOPT_TCP_NODELAY, 1L);
     bad |= curl_easy_setopt(e, CURLOPT_PIPEWAIT, 0L);
     bad |= curl_easy_setopt(e, CURLOPT_DNS_CACHE_TIMEOUT, NET_GATE_CURL_S);
-    bad |= curl_easy_setopt(e, CURLOPT_RESOLVE, t->resolve);
     return !bad;
 }
 
@@ -339,6 +314,42 @@ static bool set_callbacks(struct net_transfer *t)
     return !bad;
 }
 
+struct net_transfer *net_transfer_create(const struct net_config *config)
+{
+    struct net_transfer *t = calloc(1, sizeof(*t));
+
+    if (!t)
+        return NULL;
+    t->easy = curl_easy_init();
+    if (t->easy && set_manners(t, config) && set_trust(t, config->ca_file) &&
+        set_patience(t, config->timeout_s) && set_callbacks(t))
+        return t;
+    net_transfer_destroy(t);
+    return NULL;
+}
+
+void net_transfer_destroy(struct net_transfer *t)
+{
+    if (!t)
+        return;
+    net_transfer_clear(t);
+    curl_easy_cleanup(t->easy);
+    free(t);
+}
+
+void net_transfer_clear(struct net_transfer *t)
+{
+    CURL *easy = t->easy;
+
+    curl_easy_setopt(easy, CURLOPT_URL, NULL);
+    curl_easy_setopt(easy, CURLOPT_HTTPHEADER, NULL);
+    curl_easy_setopt(easy, CURLOPT_RESOLVE, NULL);
+    curl_slist_free_all(t->headers);
+    curl_slist_free_all(t->resolve);
+    memset(t, 0, sizeof(*t));
+    t->easy = easy;
+}
+
 int net_transfer_prepare(struct net_transfer *t, const struct net_config *config,
                          const struct net_route *route, struct net_request *r)
 {
@@ -354,10 +365,7 @@ int net_transfer_prepare(struct net_transfer *t, const struct net_config *config
     t->request = r;
     t->promised = -1;
     t->is_proxied = route->is_proxied;
-    if (!set_question(t, config, r->express) || !set_trust(t, config->ca_file) ||
-        !set_patience(t, config->timeout_s) || !set_callbacks(t))
-        return -ENOMEM;
-    return 0;
+    return set_question(t, config) ? 0 : -ENOMEM;
 }
 
 /* -- What became of it ------------------------------------------------------------------------ */

@@ -1,8 +1,9 @@
 /*
- * transfer.h - one exchange: an easy handle set up from scratch, its callbacks, and what became of it.
+ * transfer.h - one exchange: an easy handle, its callbacks, and what became of it.
  *
  * It does not know when it runs or what runs beside it: that is exchange.c's. The handle keeps nothing
- * from one exchange to the next but what curl itself keeps (TLS sessions). Network thread only.
+ * from one exchange to the next but what is the same in all, and what curl itself keeps (TLS sessions).
+ * Network thread only.
  */
 #ifndef GHLOGFS_NET_TRANSFER_H
 #define GHLOGFS_NET_TRANSFER_H
@@ -28,8 +29,8 @@ struct net_transfer {
     char error[CURL_ERROR_SIZE]; /* curl's words */
 };
 
-/* NULL: no memory. */
-struct net_transfer *net_transfer_create(void);
+/* `config` is copied as far as it is needed. NULL: no memory. */
+struct net_transfer *net_transfer_create(const struct net_config *config);
 void net_transfer_destroy(struct net_transfer *t);
 
 /* Sets the handle up for the request; `leads` may be NULL. -ENOMEM, -EPROTO: a header with newlines. */
