@@ -4,6 +4,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -138,17 +139,22 @@ static void wake(struct waiter *w, int err)
 {
     struct request *r = list_entry(w, struct request, waiter);
     struct requests *all = r->all;
-    bool queued = false;
+    bool queued = false, first = false;
 
     if (err == 0) {
         pthread_mutex_lock(&all->lock);
         queued = !atomic_load(&all->stopping);
-        if (queued) {
-            if (list_is_empty(&all->woken))
-                pthread_cond_broadcast(&all->changed);
+        first = queued && list_is_empty(&all->woken);
+        if (queued)
             list_push_back(&all->woken, &r->in_woken);
-        }
+        if (first)
+            atomic_fetch_add(&all->calling, 1);
         pthread_mutex_unlock(&all->lock);
+    }
+    /* Without the lock, which the resumer wants first. By now it may have answered `r`. */
+    if (first) {
+        pthread_cond_broadcast(&all->changed);
+        atomic_fetch_sub(&all->calling, 1);
     }
     if (!queued)
         finish(r, err ? err : -ECONNABORTED);
@@ -184,6 +190,7 @@ int requests_init(struct requests *all, struct pending_hall *hall)
     all->has_resumer = false;
     atomic_init(&all->stopping, false);
     atomic_init(&all->interrupted, false);
+    atomic_init(&all->calling, 0);
     list_init(&all->live);
     list_init(&all->woken);
     all->looks = 0;
@@ -296,6 +303,8 @@ void requests_stop(struct requests *all)
     while (!list_is_empty(&all->live))
         pthread_cond_wait(&all->changed, &all->lock);
     pthread_mutex_unlock(&all->lock);
+    while (atomic_load(&all->calling)) /* as long as a call of the system's takes */
+        sched_yield();
     if (all->has_resumer)
         pthread_join(all->resumer, NULL);
     all->has_resumer = false;

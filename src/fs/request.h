@@ -48,6 +48,7 @@ struct requests {
     bool has_resumer;
     atomic_bool stopping;
     atomic_bool interrupted; /* some request was, since the last look */
+    atomic_uint calling;     /* threads that are about to wake the resumer */
     pthread_mutex_t lock;    /* protects what follows */
     pthread_cond_t changed;  /* woken is filled, live is empty, or stopping */
     struct list live;
