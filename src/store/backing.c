@@ -119,6 +119,7 @@ static int reserve_disk(struct store *s, struct store_backing *b, uint64_t from,
         return rc;
     /* With plenty of room nobody is in danger of finding none, and blocks that turn out too many
      * cost more to give back than a small log costs to write. */
+    b->allocated |= tight;
     rc = tight ? allocate(b->fd, from, to) : 0;
     if (rc == -ENOSPC || rc == -EDQUOT) {
         store_evict_bytes(s, to - from);

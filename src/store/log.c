@@ -222,7 +222,7 @@ int store_publish(struct store *s, uint64_t job, struct store_backing *b,
     if (is_there(s, job, meta))
         return 0;
     /* Gives back what was allocated behind the end. */
-    if (ftruncate(b->fd, st.st_size))
+    if (b->allocated && ftruncate(b->fd, st.st_size))
         return -errno;
     rc = store_save_meta(s, job, meta);
     if (!rc)

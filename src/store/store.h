@@ -117,6 +117,7 @@ struct store_backing {
     bool published;    /* this very file has the log's name */
     uint64_t reserved; /* bytes */
     uint64_t end;      /* the room's own: the furthest byte reserved */
+    bool allocated;    /* the room's own: blocks were taken, perhaps behind the log's end */
     char temp[32];     /* the room's own: name in v1/tmp, where a file cannot be without */
 };
 
