@@ -6,9 +6,6 @@
 #include <assert.h>
 #include <errno.h>
 
-/* Handles kept for the next exchange: they remember TLS sessions, and how they were set up. */
-#define IDLE_MAX 32
-
 /* -- Requests that wait ----------------------------------------------------------------------- */
 
 static struct list *queue_of(struct net *net, const struct net_request *r)
@@ -57,12 +54,14 @@ static struct net_transfer *take_idle(struct net *net)
 }
 
 /*
- * Only after an exchange that went well: a handle whose lookup failed keeps its buffer, and 7.88 then
- * refuses it another size.
+ * A handle is kept for the next exchange: it remembers TLS sessions, and how it was set up. Only after
+ * one that went well: where a lookup failed it keeps its buffer. Not one with which curl asked twice,
+ * because a kept connection was dead: curl counts that for as long as the handle lives, and gives up
+ * at the sixth.
  */
 static void recycle(struct net *net, struct net_transfer *t)
 {
-    if (net->idle_count >= IDLE_MAX) {
+    if (t->asked > 1 || net->idle_count >= net->config.connections) {
         net_transfer_destroy(t);
         return;
     }

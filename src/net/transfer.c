@@ -187,11 +187,15 @@ static curl_socket_t on_socket(void *arg, curlsocktype purpose, struct curl_sock
     return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
 }
 
-/* About to ask, on a connection that was kept: this one needed no lookup, the next one may. */
+/* About to ask. Nobody has settled the gate: the connection was kept, this one needed no lookup, the
+ * next one may. */
 static int on_connected(void *arg, char *peer, char *local, int peer_port, int local_port)
 {
+    struct net_transfer *t = arg;
+
     (void)peer, (void)local, (void)peer_port, (void)local_port;
-    settle_gate(arg, 0);
+    t->asked++;
+    settle_gate(t, 0);
     return CURL_PREREQFUNC_OK;
 }
 
@@ -238,7 +242,8 @@ static bool set_manners(struct net_transfer *t, const struct net_config *config)
     return !bad;
 }
 
-/* What is asked, of whom, by which way, and with which headers. */
+/* What is asked, of whom, by which way, and with which headers. The leader drops what curl remembers
+ * of the name (resolve), so that a lookup is as young as the gate believes. */
 static bool set_question(struct net_transfer *t, const struct net_config *config)
 {
     CURL *e = t->easy;
@@ -276,8 +281,7 @@ static bool set_trust(struct net_transfer *t, const char *ca_file)
 
 /*
  * How long it may take. A paused transfer is not slow, says curl. QUICK_EXIT: a lookup that hangs is
- * left to its thread, not waited for. The leader drops what curl remembers of the name, so that a
- * lookup is as young as the gate believes.
+ * left to its thread, not waited for.
  */
 static bool set_patience(struct net_transfer *t, long timeout_s)
 {

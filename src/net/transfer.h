@@ -24,7 +24,8 @@ struct net_transfer {
     int64_t promised;                     /* the body's length; -1: not told */
     uint64_t received;
     size_t header_bytes;
-    int verdict; /* why we ended it ourselves, 0: we did not */
+    unsigned asked; /* times that curl sent the request */
+    int verdict;    /* why we ended it ourselves, 0: we did not */
     bool headed, paused, is_proxied;
     char error[CURL_ERROR_SIZE]; /* curl's words */
 };
@@ -33,7 +34,7 @@ struct net_transfer {
 struct net_transfer *net_transfer_create(const struct net_config *config);
 void net_transfer_destroy(struct net_transfer *t);
 
-/* Sets the handle up for the request; `leads` may be NULL. -ENOMEM, -EPROTO: a header with newlines. */
+/* Sets the handle up for the request; t->leads may be NULL. -ENOMEM, -EPROTO: a header with newlines. */
 int net_transfer_prepare(struct net_transfer *t, const struct net_config *config,
                          const struct net_route *route, struct net_request *r);
 

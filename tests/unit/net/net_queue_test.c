@@ -21,6 +21,8 @@ static bool answer(struct http_conn *c)
 
     if (strncmp(c->path, "/held", 5) == 0)
         http_hold(c);
+    if (strcmp(c->path, "/fresh") == 0 && c->asked > 1)
+        return false;
     if (strcmp(c->path, "/big") == 0) {
         http_say(c, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n", BIG);
         for (int i = 0; i < BIG; i += (int)sizeof(block))
@@ -173,6 +175,20 @@ static void test_request_may_be_sent_again_from_on_done(void **state)
 }
 
 /* -- Cancelling ------------------------------------------------------------------------------- */
+
+/* R1: each time but the first the connection that was kept is dead: curl asks once more on another. Of
+ * one handle it does so five times. */
+static void test_r1_dead_kept_connections_are_never_noticed(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 20; i++) {
+        struct net_call *call = net_call_new(&bench, "/fresh");
+        assert_int_equal(net_call_run(call), 0);
+        net_call_free(call);
+    }
+    assert_int_equal(http_server_connections(bench.server), 20);
+    assert_int_equal(http_server_requests(bench.server), 39);
+}
 
 static void test_cancel_queued_and_running(void **state)
 {
@@ -530,6 +546,7 @@ int main(void)
         CASE(test_express_goes_before_and_else_first_come_first_served),
         CASE(test_r5_second_hop_takes_the_slot_of_the_first),
         CASE(test_request_may_be_sent_again_from_on_done),
+        CASE(test_r1_dead_kept_connections_are_never_noticed),
         CASE(test_cancel_queued_and_running),
         CASE(test_cancel_itself_and_another_from_a_callback),
         CASE(test_cancel_in_on_done_is_harmless),
