@@ -1,9 +1,25 @@
 """A certificate authority of one's own, for tests over TLS; made by the `openssl` command."""
 
+import datetime
 import pathlib
 import subprocess
 
-CONFIG = "[req]\ndistinguished_name = name\n[name]\n"
+CONFIG = """[req]
+distinguished_name = name
+[name]
+[ca]
+default_ca = this
+[this]
+database = issued.txt
+new_certs_dir = .
+rand_serial = yes
+unique_subject = no
+default_md = sha256
+policy = any
+[any]
+commonName = supplied
+"""
+DATE = "%Y%m%d%H%M%SZ"
 LOOPBACK = ("127.0.0.1", "127.0.0.2", "localhost")
 
 
@@ -30,19 +46,22 @@ class Authority:
         self.folder.mkdir(parents=True, exist_ok=True)
         (self.folder / "openssl.cnf").write_text(CONFIG)
         self.ca = self.folder / "ca.pem"
-        self.made = 0
+        (self.folder / "issued.txt").touch()
         _new_key(self.folder, "ca", "-x509", "-out", "ca.pem", "-subj", "/CN=" + name, "-days",
                  "30", "-addext", "basicConstraints = critical,CA:TRUE", "-addext",
                  "keyUsage = critical,keyCertSign,cRLSign")
 
     def issue(self, title, names=LOOPBACK, days=30):
         """(certificate, key) for these host names and addresses; days=-1 has expired."""
-        self.made += 1
         (self.folder / (title + ".ext")).write_text(
             "subjectAltName = %s\nextendedKeyUsage = serverAuth\nbasicConstraints = CA:FALSE\n"
             % ",".join(map(_alternative, names)))
         _new_key(self.folder, title, "-new", "-out", title + ".csr", "-subj", "/CN=" + title)
-        _openssl(self.folder, "x509", "-req", "-in", title + ".csr", "-CA", "ca.pem", "-CAkey",
-                 "ca.key", "-set_serial", str(self.made), "-days", str(days), "-extfile",
+        # "x509 -req" takes no dates before OpenSSL 3.4, and no negative days from 3.5 on.
+        now = datetime.datetime.now(datetime.timezone.utc)
+        begin, end = now - datetime.timedelta(days=2), now + datetime.timedelta(days=days)
+        _openssl(self.folder, "ca", "-batch", "-notext", "-config", "openssl.cnf", "-in",
+                 title + ".csr", "-cert", "ca.pem", "-keyfile", "ca.key", "-startdate",
+                 begin.strftime(DATE), "-enddate", end.strftime(DATE), "-extfile",
                  title + ".ext", "-out", title + ".pem")
         return self.folder / (title + ".pem"), self.folder / (title + ".key")
