@@ -71,6 +71,18 @@ static void op_statfs(fuse_req_t req, fuse_ino_t id)
     fuse_reply_statfs(req, &st);
 }
 
+static void fill_stat(struct ops *o, struct node *n, struct view_attr *attr, struct stat *ret_stat)
+{
+    if (attr->type == VIEW_DIRECTORY) {
+        int64_t shown_ms = tree_show_time(o->tree, n, attr->mtime_ms);
+
+        if (shown_ms != attr->mtime_ms)
+            attr->valid_ms = 0; /* the kernel shall ask again once it is released */
+        attr->mtime_ms = shown_ms;
+    }
+    reply_fill_stat(o->owner, n->ino, attr, ret_stat);
+}
+
 /* --- names ---------------------------------------------------------------------------------- */
 
 static int step_lookup(struct request *r)
@@ -93,7 +105,7 @@ static int step_lookup(struct request *r)
     rc = tree_intern(o->tree, r->node, r->name, &r->place, &n);
     if (rc)
         return rc;
-    reply_fill_stat(o->owner, n->ino, &attr, &entry.attr);
+    fill_stat(o, n, &attr, &entry.attr);
     entry.ino = tree_get_id(o->tree, n);
     entry.attr_timeout = entry.entry_timeout = reply_seconds(&attr);
     if (fuse_reply_entry(request_take(r), &entry) < 0)
@@ -132,7 +144,7 @@ static int step_get_attr(struct request *r)
 
     if (rc)
         return rc;
-    reply_fill_stat(o->owner, r->node->ino, &attr, &st);
+    fill_stat(o, r->node, &attr, &st);
     fuse_reply_attr(request_take(r), &st, reply_seconds(&attr));
     return 0;
 }
@@ -196,42 +208,51 @@ static void op_listxattr(fuse_req_t req, fuse_ino_t id, size_t cap)
 
 /* --- directories ---------------------------------------------------------------------------- */
 
-/* Answers with a handle on one of the two, which it takes. */
-static int reply_handle(struct request *r, struct view_file *file, struct view_listing *listing,
-                        struct fuse_file_info *fi)
+static void close_dir(struct ops *o, struct node *n, uint64_t number)
+{
+    handles_close(o->handles, number);
+    tree_released(o->tree, n);
+}
+
+/* Answers with a handle on the listing, which it takes. */
+static int reply_opened_dir(struct request *r, struct view_listing *listing)
 {
     struct ops *o = ops_of(r);
-    uint64_t number;
-    int rc = handles_open(o->handles, file, listing, &number);
+    struct node *n = r->node;
+    struct fuse_file_info fi = {0};
+    int rc = handles_open(o->handles, NULL, listing, &fi.fh);
 
     if (rc)
         return rc;
-    fi->fh = number;
-    if (fuse_reply_open(request_take(r), fi) < 0)
-        handles_close(o->handles, number);
+    tree_opened(o->tree, n);
+    if (fuse_reply_open(request_take(r), &fi) < 0)
+        close_dir(o, n, fi.fh);
     return 0;
 }
 
 static int step_open_dir(struct request *r)
 {
-    struct fuse_file_info fi = {0};
     struct view_listing *listing;
     int rc = views_list(ops_of(r)->views, &r->node->place, &r->waiter, &listing);
 
-    return rc ? rc : reply_handle(r, NULL, listing, &fi);
+    return rc ? rc : reply_opened_dir(r, listing);
 }
 
 /* Who opens without O_DIRECTORY (df, stat -f) asks about the file system and must not wait (S16); who
  * then reads after all is given the listing at the first READDIR. */
-static void open_dir_unread(fuse_req_t req, struct fuse_file_info *fi)
+static void open_dir_unread(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *fi)
 {
     struct ops *o = fuse_req_userdata(req);
+    struct node *n = tree_get_node(o->tree, id);
     int rc = handles_open(o->handles, NULL, NULL, &fi->fh);
 
-    if (rc)
+    if (rc) {
         fuse_reply_err(req, -rc);
-    else if (fuse_reply_open(req, fi) < 0)
-        handles_close(o->handles, fi->fh);
+        return;
+    }
+    tree_opened(o->tree, n);
+    if (fuse_reply_open(req, fi) < 0)
+        close_dir(o, n, fi->fh);
 }
 
 static void op_opendir(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *fi)
@@ -239,7 +260,7 @@ static void op_opendir(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *fi)
     if (fi->flags & O_DIRECTORY)
         ask_and_start(req, id, step_open_dir, NULL);
     else
-        open_dir_unread(req, fi);
+        open_dir_unread(req, id, fi);
 }
 
 static void reply_entries(fuse_req_t req, const struct node *dir,
@@ -284,7 +305,29 @@ static void op_readdir(fuse_req_t req, fuse_ino_t id, size_t size, off_t offset,
     request_start(r);
 }
 
-/* RELEASE and RELEASEDIR */
+static void op_releasedir(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *fi)
+{
+    struct ops *o = fuse_req_userdata(req);
+
+    close_dir(o, tree_get_node(o->tree, id), fi->fh);
+    fuse_reply_err(req, 0);
+}
+
+/* --- files ---------------------------------------------------------------------------------- */
+
+/* Answers with a handle on the file, which it takes. */
+static int reply_opened(struct request *r, struct view_file *file, struct fuse_file_info *fi)
+{
+    struct ops *o = ops_of(r);
+    int rc = handles_open(o->handles, file, NULL, &fi->fh);
+
+    if (rc)
+        return rc;
+    if (fuse_reply_open(request_take(r), fi) < 0)
+        handles_close(o->handles, fi->fh);
+    return 0;
+}
+
 static void op_release(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *fi)
 {
     struct ops *o = fuse_req_userdata(req);
@@ -293,8 +336,6 @@ static void op_release(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *fi)
     handles_close(o->handles, fi->fh);
     fuse_reply_err(req, 0);
 }
-
-/* --- files ---------------------------------------------------------------------------------- */
 
 static int step_open(struct request *r)
 {
@@ -307,7 +348,7 @@ static int step_open(struct request *r)
     fi.direct_io = opened.direct;
     fi.keep_cache = opened.keep_cache && !opened.direct;
     fi.noflush = 1;
-    return reply_handle(r, opened.file, NULL, &fi);
+    return reply_opened(r, opened.file, &fi);
 }
 
 static void op_open(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *fi)
@@ -451,7 +492,7 @@ static const struct fuse_lowlevel_ops table = {
     .release = op_release,
     .opendir = op_opendir,
     .readdir = op_readdir,
-    .releasedir = op_release,
+    .releasedir = op_releasedir,
     .statfs = op_statfs,
     .getxattr = op_getxattr,
     .listxattr = op_listxattr,

@@ -248,6 +248,33 @@ void tree_forget(struct tree *t, struct node *n, uint64_t count)
     }
 }
 
+void tree_opened(struct tree *t, struct node *n)
+{
+    pthread_mutex_lock(&t->lock);
+    n->opened++;
+    pthread_mutex_unlock(&t->lock);
+}
+
+void tree_released(struct tree *t, struct node *n)
+{
+    pthread_mutex_lock(&t->lock);
+    assert(n->opened > 0);
+    n->opened--;
+    pthread_mutex_unlock(&t->lock);
+}
+
+int64_t tree_show_time(struct tree *t, struct node *n, int64_t mtime_ms)
+{
+    int64_t shown_ms;
+
+    pthread_mutex_lock(&t->lock);
+    if (n->opened == 0 || n->shown_ms == 0)
+        n->shown_ms = mtime_ms;
+    shown_ms = n->shown_ms;
+    pthread_mutex_unlock(&t->lock);
+    return shown_ms;
+}
+
 size_t tree_count(struct tree *t)
 {
     size_t n;

@@ -33,6 +33,8 @@ struct node {
     struct node *next; /* in its bucket, or among the dead */
     uint64_t lookups;
     uint64_t children;
+    uint64_t opened; /* as a directory, and not yet released */
+    int64_t shown_ms;
     bool hashed;
     char name[];
 };
@@ -54,6 +56,15 @@ int tree_intern(struct tree *t, struct node *parent, const char *name, struct pl
 
 /* The kernel forgets `count` lookups. The node may be gone afterwards. */
 void tree_forget(struct tree *t, struct node *n, uint64_t count);
+
+/* Brackets the time in which a directory is open. The kernel holds the node in between. */
+void tree_opened(struct tree *t, struct node *n);
+void tree_released(struct tree *t, struct node *n);
+
+/* Which mtime of a directory to show: `mtime_ms` (UTC), but while it is open the one shown last. Its
+ * time may become known while somebody reads it, which is no change of it: GNU tar 1.35 compares
+ * the times before and after, and fails. */
+int64_t tree_show_time(struct tree *t, struct node *n, int64_t mtime_ms);
 
 /* How many nodes there are, the root included. */
 size_t tree_count(struct tree *t);

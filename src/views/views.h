@@ -73,8 +73,8 @@ struct view_attr {
     enum view_type type;
     uint64_t size;    /* bytes; of a link, its target's length */
     int64_t mtime_ms; /* UTC */
-    /* UTC; not 0: ctime is not mtime. A directory's time may become known while it is read, which is
-     * no change of it: GNU tar compares ctime before and after, and fails. */
+    /* UTC; not 0: ctime is not mtime. A directory's time may become known between two looks at it,
+     * which is no change of it: GNU tar compares ctime before and after, and fails. */
     int64_t ctime_ms;
     int64_t valid_ms; /* how long this may be remembered; 0: not at all */
     bool growing;     /* a file whose size is only "so far": to be opened with direct I/O */

@@ -404,6 +404,27 @@ def test_s7_a_repository_s_time_is_that_of_its_last_push(github, mount):
 # --- copies --------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("what", ("runs/%d", "jobs/%d"))
+def test_s7_the_times_of_a_directory_stay_while_it_is_open(github, mount, what):
+    """GNU tar 1.35 compares mtime before and after; earlier versions compare ctime."""
+    made = github.add_run(REPO)
+    job = github.add_job(made, size=1000)
+    there = mount(prefetch=0).repo() / (what % (made if "runs" in what else job))
+    opened = os.open(there, os.O_PATH | os.O_DIRECTORY)
+    reading = os.open(there, os.O_RDONLY | os.O_DIRECTORY)
+    before = os.stat(opened)
+    for _, _, names in os.walk(there):
+        assert names
+    wait_for(lambda: traffic(github).requests[0] > 0, why="nothing was asked")
+    time.sleep(1.2)     # longer than the kernel keeps a time that is not known yet
+    after = os.stat(opened)
+    assert (before.st_mtime_ns, before.st_ctime_ns) == (after.st_mtime_ns, after.st_ctime_ns)
+    os.close(reading)
+    wait_for(lambda: os.stat(opened).st_mtime < time.time() - 60, 5, 0.1,
+             why="its own time is never told")
+    os.close(opened)
+
+
+@pytest.mark.parametrize("what", ("runs/%d", "jobs/%d"))
 def test_a_cold_folder_does_not_change_while_tar_reads_it(github, mount, folder, what):
     """Its time becomes known on the way; tar calls it a change if that is its ctime, and fails."""
     made = github.add_run(REPO)

@@ -131,6 +131,38 @@ static void test_name_with_a_new_meaning_is_a_new_node(void **state)
     tree_destroy(t);
 }
 
+/* S7: what GNU tar compares before and after it reads a directory. */
+static void test_s7_time_of_an_open_directory_stays(void **state)
+{
+    struct tree *t = make_tree();
+    struct node *n = look_up(t, root_of(t), "run", 1);
+
+    (void)state;
+    assert_int_equal(tree_show_time(t, n, 10), 10);
+    assert_int_equal(tree_show_time(t, n, 20), 20);
+    tree_opened(t, n);
+    tree_opened(t, n);
+    assert_int_equal(tree_show_time(t, n, 30), 20);
+    tree_released(t, n);
+    assert_int_equal(tree_show_time(t, n, 30), 20);
+    tree_released(t, n);
+    assert_int_equal(tree_show_time(t, n, 30), 30);
+    assert_int_equal(tree_show_time(t, n, 40), 40);
+    tree_destroy(t);
+}
+
+static void test_s7_first_time_of_an_open_directory_stays(void **state)
+{
+    struct tree *t = make_tree();
+
+    (void)state;
+    tree_opened(t, root_of(t));
+    assert_int_equal(tree_show_time(t, root_of(t), 10), 10);
+    assert_int_equal(tree_show_time(t, root_of(t), 20), 10);
+    tree_released(t, root_of(t));
+    tree_destroy(t);
+}
+
 #define MANY 100000
 
 /* S16, and memory: what is forgotten is gone. */
@@ -177,6 +209,8 @@ int main(void)
         cmocka_unit_test(test_same_name_is_same_node_until_forgotten),
         cmocka_unit_test(test_node_keeps_its_ancestors),
         cmocka_unit_test(test_name_with_a_new_meaning_is_a_new_node),
+        cmocka_unit_test(test_s7_time_of_an_open_directory_stays),
+        cmocka_unit_test(test_s7_first_time_of_an_open_directory_stays),
         cmocka_unit_test(test_100000_nodes_keep_their_numbers_and_go),
         cmocka_unit_test(test_destroy_ends_what_the_kernel_still_counts),
     };
