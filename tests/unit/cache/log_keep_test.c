@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -135,6 +136,19 @@ static enum page_state state_of(struct log *log, uint64_t page)
     return state;
 }
 
+/* Some file systems (tmpfs, overlayfs) cannot tell what of a file is in memory: there nothing is
+ * compared ahead of a reader. */
+static bool is_read_without_waiting(const char *path)
+{
+    char byte;
+    struct iovec one = {.iov_base = &byte, .iov_len = 1};
+    int fd = open(path, O_RDONLY);
+    bool is = preadv2(fd, &one, 1, 0, RWF_NOWAIT) >= 0 || errno == EAGAIN;
+
+    close(fd);
+    return is;
+}
+
 /* P3: a worker that has nothing to compare answers sooner. */
 static void who_reads_in_a_row_finds_the_next_pages_checked_R2(void **state)
 {
@@ -143,6 +157,8 @@ static void who_reads_in_a_row_finds_the_next_pages_checked_R2(void **state)
     struct log *log;
 
     publish_and_remount(b, 1);
+    if (!is_read_without_waiting(scratch_log(b->scratch, 1, "")))
+        scratch_skip("the file system of /var/tmp has no RWF_NOWAIT");
     damage(b, 1, 9 * PAGE + 5);
     log = open_kept(b, 1, &r);
     assert_int_equal(bench_read(&r, 1, 0, 2 * PAGE), 0);

@@ -44,7 +44,7 @@ int scratch_setup(void **state)
 
     if (!x)
         return -1;
-    snprintf(x->top, sizeof(x->top), "/tmp/ghlogfs-store-XXXXXX");
+    snprintf(x->top, sizeof(x->top), "/var/tmp/ghlogfs-store-XXXXXX");
     if (!mkdtemp(x->top))
         return -1;
     snprintf(x->dir, sizeof(x->dir), "%s/cache", x->top);

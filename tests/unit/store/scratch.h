@@ -12,7 +12,7 @@
 #define SCRATCH_PATH 512
 
 struct scratch {
-    char top[64];            /* a fresh directory */
+    char top[64];            /* a fresh directory; not in /tmp, which may be a tmpfs */
     char dir[SCRATCH_PATH];  /* the cache directory in it, not made yet */
     char path[SCRATCH_PATH]; /* the last scratch_path */
 };
