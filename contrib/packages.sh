@@ -1,4 +1,4 @@
-# Debian 12's packages that ghlogfs needs, and how a missing one is installed. Sourced by
+# Debian's packages (12 and later) that ghlogfs needs, and how a missing one is installed. Sourced by
 # contrib/run.sh, tests/run.sh and .ci/run; needs bash. A name may offer alternatives: a|b is
 # satisfied by either, and a is what gets installed.
 
@@ -8,13 +8,20 @@ packages_build=(
 )
 packages_mount=(fuse3 ca-certificates python3)
 packages_test=(
-    libcmocka-dev python3 python3-pytest python3-pytest-xdist universal-ctags clang-format-14 binutils
+    libcmocka-dev python3 python3-pytest python3-pytest-xdist universal-ctags binutils
     attr diffutils file gh iproute2 less openssl ripgrep rsync tar tmux tree xz-utils
 )
+# The one version that lays out the code as it stands; Debian 12 has it.
+package_format=clang-format-14
 packages_ci=(clang libclang-rt-14-dev llvm-14 valgrind)
 
 package_is_here() {
     [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
+}
+
+# Whether this release has a package of that name.
+package_exists() {
+    apt-cache show "$1" >/dev/null 2>&1
 }
 
 # Prints those of the named packages that are missing, one a line.

@@ -65,6 +65,13 @@ prepare() {
     local -a needed=("${packages_build[@]}" "${packages_mount[@]}" "${packages_test[@]}")
     [ "$preset" = clang ] && needed+=(clang)
     packages_need "${needed[@]}" || return 1
+    if wants style; then
+        if package_exists "$package_format"; then
+            packages_need "$package_format" || return 1
+        else
+            echo "The formatting is not checked: this release has no $package_format."
+        fi
+    fi
     cmake --preset "$preset" && cmake --build --preset "$preset" && mkdir -p "$closing" &&
         rm -f "$closing"/*.log
 }

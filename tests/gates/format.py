@@ -17,7 +17,8 @@ def clang_format():
             told = subprocess.run([path, "--version"], capture_output=True, text=True).stdout
             if re.search(r"version 14\.", told):
                 return path
-    sys.exit("clang-format 14 is missing (Debian package clang-format-14)")
+    print("clang-format 14 is missing (Debian package clang-format-14): nothing was checked")
+    sys.exit(common.SKIPPED)
 
 
 def main():
