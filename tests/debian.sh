@@ -1,0 +1,79 @@
+#!/bin/bash
+# Runs a command in a bare Debian of another release, on a copy of this checkout.
+#
+#   tests/debian.sh SUITE COMMAND [ARGUMENT]...      tests/debian.sh trixie tests/run.sh --fast
+#
+# The root is made by debootstrap from this machine's own package source. It is kept under
+# GHLOGFS_ROOTS (/var/tmp/ghlogfs-roots) with the packages that the command installed, so that the
+# next run is quick; deleting it is always in order. The command runs as root in namespaces of its
+# own: its mounts and processes end with it. Needs root, and a kernel with FUSE for the mounts.
+
+set -u
+cd "$(dirname "$0")/.." || exit 1
+. contrib/packages.sh
+
+roots=${GHLOGFS_ROOTS:-/var/tmp/ghlogfs-roots}
+
+die() {
+    echo "tests/debian.sh: $*" >&2
+    exit 1
+}
+
+# Where this machine gets its packages from.
+package_source() {
+    apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Component: main' | head -n 1
+}
+
+# An interrupted debootstrap leaves no root that counts.
+make_root() {
+    local suite=$1 root=$2 source
+    source=$(package_source)
+    [ -n "$source" ] || die "apt-get has no package source; run apt-get update"
+    echo "Making a bare Debian ($suite) in $root."
+    rm -rf "$root.part"
+    mkdir -p "$root.part" || return 1
+    debootstrap --variant=minbase "$suite" "$root.part" "$source" >"$root.log" 2>&1 ||
+        { tail -n 5 "$root.log" >&2 && return 1; }
+    mv "$root.part" "$root"
+}
+
+# In the namespaces: mounts what a system has, and goes in.
+enter() {
+    local root=$1
+    shift
+    mount --bind "$root" "$root" && mount -t proc proc "$root/proc" &&
+        mount --rbind /sys "$root/sys" && mount --rbind /dev "$root/dev" &&
+        mount -t tmpfs tmpfs "$root/tmp" && mount -t tmpfs tmpfs "$root/run" || return 1
+    cp -L /etc/resolv.conf "$root/etc/resolv.conf" 2>/dev/null
+    cp /etc/apt/apt.conf.d/* "$root/etc/apt/apt.conf.d/" 2>/dev/null
+    exec env -i CI="${CI:-}" LC_ALL=C.UTF-8 HOME=/root TERM="${TERM:-dumb}" \
+        PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
+        chroot "$root" /bin/bash -c 'cd /ghlogfs/checkout && exec "$@"' bash "$@"
+}
+
+if [ "${1:-}" = --inside ]; then
+    shift
+    enter "$@"
+    exit
+fi
+
+[ $# -ge 2 ] || { sed -n '2,/^$/s/^# \{0,1\}//p' tests/debian.sh >&2 && exit 2; }
+[ "$(id -u)" -eq 0 ] || die "a root for another release can be made by root only"
+packages_need debootstrap util-linux git || exit 1
+suite=$1
+shift
+root=$roots/$suite
+mkdir -p "$roots" || exit 1
+exec {lock}>"$roots/$suite.lock"
+flock "$lock" || exit 1
+[ -d "$root" ] || make_root "$suite" "$root" || exit 1
+
+# What git knows of, as it stands here; files built in the last run stay.
+mkdir -p "$root/ghlogfs/checkout"
+find "$root/ghlogfs/checkout" -mindepth 1 -maxdepth 1 ! -name build -exec rm -rf {} +
+git ls-files -z --cached --others --exclude-standard | tar --null -T - -c | tar -C "$root/ghlogfs/checkout" -x || exit 1
+rm -rf "$root/ghlogfs/shared"
+[ -d ../shared ] && cp -r ../shared "$root/ghlogfs/shared"
+
+exec unshare --mount --pid --fork --kill-child --propagation slave \
+    bash tests/debian.sh --inside "$root" "$@"
