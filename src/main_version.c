@@ -21,12 +21,12 @@ static const char *describe_device(void)
 char *version_make_text(void)
 {
     struct utsname kernel = {.sysname = "unknown"};
-    char *text;
+    char curl[128], *text;
 
     uname(&kernel);
+    net_describe_library(curl, sizeof(curl));
     if (asprintf(&text, "ghlogfs %s\nlibfuse %s\n%s\n%s %s, /dev/fuse %s\n", GHLOGFS_VERSION,
-                 fs_get_library(), net_get_library(), kernel.sysname, kernel.release,
-                 describe_device()) < 0)
+                 fs_get_library(), curl, kernel.sysname, kernel.release, describe_device()) < 0)
         return NULL;
     return text;
 }

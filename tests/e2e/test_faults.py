@@ -407,6 +407,9 @@ def test_r1_who_asks_next_joins_the_fetch_that_goes_on(github, mount):
 
 # --- R1: a name server that does not answer ------------------------------------------------------
 
+# What is unmounted elsewhere meanwhile must not stay mounted in here.
+NAMESPACES = ("unshare", "-n", "-m", "--propagation", "slave")
+
 SILENT = """
 import json, os, socket, subprocess, sys, time
 server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -450,9 +453,13 @@ def without_a_name_server(folder, words, path):
     """Runs the script above where the only name server is silent; what it told."""
     config = folder / "resolv.conf"
     config.write_text("nameserver 127.0.0.1\noptions timeout:30 attempts:5\n")
-    prepare = ("mount --bind '%s' /etc/resolv.conf && ip link set lo up && exec \"$@\"" % config)
-    done = subprocess.run(["unshare", "-n", "-m", "sh", "-c", prepare, "sh", sys.executable, "-c",
-                           SILENT, json.dumps(words), str(path)],
+    # This machine's own name cannot be looked up, either.
+    hosts = folder / "hosts"
+    hosts.write_text("127.0.0.1 localhost\n")
+    prepare = ("mount --bind '%s' /etc/resolv.conf && mount --bind '%s' /etc/hosts && "
+               "ip link set lo up && exec \"$@\"" % (config, hosts))
+    done = subprocess.run([*NAMESPACES, "sh", "-c", prepare, "sh", sys.executable, "-c", SILENT,
+                           json.dumps(words), str(path)],
                           capture_output=True, text=True, timeout=60 * SLOW)
     assert done.returncode == 0 and done.stdout, done.stderr
     return json.loads(done.stdout), done.stderr
@@ -462,8 +469,8 @@ def without_a_name_server(folder, words, path):
 def namespaces():
     if not shutil.which("unshare") or not shutil.which("ip"):
         pytest.skip("there is no unshare, or no ip")
-    if subprocess.run(["unshare", "-n", "-m", "sh", "-c", "mount --bind /etc/hosts "
-                       "/etc/resolv.conf"], capture_output=True).returncode:
+    if subprocess.run([*NAMESPACES, "sh", "-c", "mount --bind /etc/hosts /etc/resolv.conf"],
+                      capture_output=True).returncode:
         pytest.skip("no right to make namespaces")
 
 
