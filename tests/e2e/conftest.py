@@ -5,6 +5,7 @@ import os
 import pathlib
 import secrets
 import shutil
+import signal
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
@@ -24,6 +25,10 @@ MARKERS = {
 
 
 def pytest_configure(config):
+    # Under nohup, or in the background of a script, these are ignored, and so by all that is started.
+    for word in (signal.SIGHUP, signal.SIGINT):
+        if signal.getsignal(word) == signal.SIG_IGN:
+            signal.signal(word, signal.SIG_DFL)
     for name, meaning in MARKERS.items():
         config.addinivalue_line("markers", "%s: %s" % (name, meaning))
 

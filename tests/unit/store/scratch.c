@@ -24,7 +24,7 @@ void scratch_skip(const char *why)
 
 bool scratch_may_mount(void)
 {
-    return !unshare(CLONE_NEWNS) && !mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL);
+    return !unshare(CLONE_NEWNS) && !mount("none", "/", "none", MS_REC | MS_SLAVE, NULL);
 }
 
 static int remove_one(const char *path, const struct stat *st, int flag, struct FTW *ftw)
