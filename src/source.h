@@ -123,6 +123,7 @@ struct source_facts {
     char filter[512];
     char etag[SOURCE_ETAG_LEN]; /* of what is known; "" where nothing is */
     enum source_class class;
+    unsigned tries; /* requests at most while they fail; 0: as many as the deadline allows */
 
     void (*done)(struct source_facts *f, const struct source_answer *answer);
 };
