@@ -9,7 +9,8 @@
 #include <strings.h>
 
 #define FILTER_LEN sizeof(((struct catalog_question *)0)->filter)
-#define BRANCH_LEN 1024 /* a branch's name with its fork's owner; GitHub's are shorter */
+#define BRANCH_LEN VIEWS_TEXT_MAX /* a branch's name with its fork's owner; GitHub's are shorter */
+#define UNKNOWN_OWNER "unknown"   /* of a fork that was deleted */
 
 static int add_run_link(struct view_listing *l, uint64_t run)
 {
@@ -122,16 +123,17 @@ static bool is_no_part(const char *part)
 
 /* How a run's branch is spelled under branches/: a fork's with its owner in front. Parts are made
  * safe one by one. */
-static void spell_branch(const struct facts_run *run, const struct repo_name *repo,
-                         char ret_path[BRANCH_LEN])
+static void spell_branch(const struct facts_run *run, char ret_path[BRANCH_LEN])
 {
+    enum facts_origin origin = facts_origin_of(run);
     char part[SAFE_NAME_LEN];
     const char *from = run->head_branch;
     size_t used = 0, prefix;
 
     ret_path[0] = '\0';
-    if (run->head_repo_owner[0] && strcasecmp(run->head_repo_owner, repo->owner) != 0) {
-        clean_part(run->head_repo_owner, NAME_PART_MAX, part);
+    if (origin != FACTS_OWN_BRANCH) {
+        clean_part(origin == FACTS_FORK ? run->head_repo_owner : UNKNOWN_OWNER, NAME_PART_MAX,
+                   part);
         used = (size_t)snprintf(ret_path, BRANCH_LEN, "%s:", part);
     }
     prefix = used;
@@ -150,6 +152,18 @@ static void spell_branch(const struct facts_run *run, const struct repo_name *re
             from++;
         }
     }
+    if (used && ret_path[used - 1] == '/') /* too long for all its parts */
+        ret_path[used - 1] = '\0';
+}
+
+/* Whether it is what was typed. Owners are the same in any case of letters. */
+static bool is_spelled(const char *spelled, const char *typed)
+{
+    size_t owner = strcspn(spelled, ":");
+
+    if (!spelled[owner])
+        owner = 0; /* its own branch: no git branch has a colon */
+    return !strncasecmp(spelled, typed, owner) && !strcmp(spelled + owner, typed + owner);
 }
 
 /* The next part of `path` below `dir` ("" is the top); false: it is not below. */
@@ -176,8 +190,8 @@ static int add_parts(const struct catalog_answer *runs, const struct place *dir,
     for (size_t i = 0; i < runs->count && !rc; i++) {
         if (!runs->runs[i]->head_branch[0])
             continue;
-        spell_branch(runs->runs[i], &dir->repo, spelled);
-        if (!strcmp(spelled, path) && !*ret_own)
+        spell_branch(runs->runs[i], spelled);
+        if (is_spelled(spelled, path) && !*ret_own)
             *ret_own = runs->runs[i];
         if (!part_below(spelled, path, part))
             continue;
@@ -188,47 +202,36 @@ static int add_parts(const struct catalog_answer *runs, const struct place *dir,
     return rc;
 }
 
-/* The branch's name as GitHub knows it, and its fork's owner or "". */
-static void unspell(const struct place *dir, const struct facts_run *own, char owner[BRANCH_LEN],
-                    char branch[BRANCH_LEN])
+/* The branch's name as GitHub knows it. */
+static const char *unspell(const struct place *dir, const struct facts_run *own)
 {
     const char *colon = strchr(dir->text, ':');
 
-    snprintf(owner, BRANCH_LEN, "%s", dir->repo.owner);
-    if (own) {
-        if (own->head_repo_owner[0])
-            snprintf(owner, BRANCH_LEN, "%s", own->head_repo_owner);
-        snprintf(branch, BRANCH_LEN, "%s", own->head_branch);
-    } else if (colon) { /* no git branch has a colon */
-        snprintf(owner, BRANCH_LEN, "%.*s", (int)(colon - dir->text), dir->text);
-        snprintf(branch, BRANCH_LEN, "%s", colon + 1);
-    } else {
-        snprintf(branch, BRANCH_LEN, "%s", dir->text);
-    }
+    if (own)
+        return own->head_branch;
+    return colon ? colon + 1 : dir->text; /* no git branch has a colon */
 }
 
 static int add_runs_of_branch(struct views *v, const struct place *dir, const struct facts_run *own,
                               struct waiter *w, struct view_listing *l)
 {
-    char owner[BRANCH_LEN], branch[BRANCH_LEN];
     const struct catalog_answer *answer;
+    char spelled[BRANCH_LEN];
     struct catalog_question q;
     int rc;
 
-    unspell(dir, own, owner, branch);
     runs_question(v, &dir->repo, &q);
     snprintf(q.filter, sizeof(q.filter), "branch=");
-    rc = encode(q.filter, branch);
+    rc = encode(q.filter, unspell(dir, own));
     if (rc)
         return rc;
     rc = catalog_ask(v->config.catalog, &q, w, &answer);
     if (rc)
         return rc;
     for (size_t i = 0; i < answer->count && !rc; i++) {
-        const struct facts_run *run = answer->runs[i];
-        const char *of = run->head_repo_owner[0] ? run->head_repo_owner : dir->repo.owner;
-        if (!strcasecmp(of, owner))
-            rc = add_run_link(l, run->id);
+        spell_branch(answer->runs[i], spelled);
+        if (is_spelled(spelled, dir->text))
+            rc = add_run_link(l, answer->runs[i]->id);
     }
     catalog_answer_release(answer);
     return rc;
