@@ -1,6 +1,7 @@
 #include "views/groups.h"
 
 #include "views/runs.h"
+#include "views/united.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -11,6 +12,8 @@
 #define FILTER_LEN sizeof(((struct catalog_question *)0)->filter)
 #define BRANCH_LEN VIEWS_TEXT_MAX /* a branch's name with its fork's owner; GitHub's are shorter */
 #define UNKNOWN_OWNER "unknown"   /* of a fork that was deleted */
+#define FILTERS_MAX 3
+#define FILTERED_MAX 1000 /* GitHub gives no more of a filtered list */
 
 static int add_run_link(struct view_listing *l, uint64_t run)
 {
@@ -44,61 +47,100 @@ static int encode(char filter[FILTER_LEN], const char *text)
     return 0;
 }
 
-/* --- failed --- */
+/* --- filtered views (S18) --- */
 
-static int newest_first(const void *a, const void *b)
+/* What a view asks, and which runs it shows. */
+struct group {
+    struct united_filter filter;
+    struct catalog_question questions[FILTERS_MAX];
+    size_t question_count;
+    const struct catalog_answer *unfiltered; /* NULL: cannot be had, or has nothing for this view */
+    const struct place *dir;
+    uint64_t workflow; /* 0: all runs of the answers */
+};
+
+/* Whether a view ends with what came of the recent runs: they are yet to come, or GitHub says that
+ * there is no such repository, or none for us. */
+static bool is_end(int rc)
 {
-    const struct facts_run *x = *(const struct facts_run *const *)a;
-    const struct facts_run *y = *(const struct facts_run *const *)b;
-
-    if (x->created_ms != y->created_ms)
-        return x->created_ms > y->created_ms ? -1 : 1;
-    return x->id > y->id ? -1 : x->id < y->id;
+    return rc == PENDING_PARKED || rc == -ENOENT || rc == -EACCES;
 }
 
-/* Merges the three lists and keeps as many as a listing shows. */
-static int add_failed(struct views *v, const struct catalog_answer *const answers[3],
-                      struct view_listing *l)
+static struct catalog_question *add_question(struct views *v, struct group *g)
 {
-    size_t count = answers[0]->count + answers[1]->count + answers[2]->count, used = 0;
-    const struct facts_run **runs = calloc(count + 1, sizeof(*runs));
-    int rc = 0;
+    struct catalog_question *q = &g->questions[g->question_count++];
 
-    if (!runs)
-        return -ENOMEM;
-    for (int i = 0; i < 3; i++)
-        for (size_t k = 0; k < answers[i]->count; k++)
-            if (facts_is_failed(answers[i]->runs[k]->conclusion))
-                runs[used++] = answers[i]->runs[k];
-    qsort(runs, used, sizeof(*runs), newest_first);
-    for (size_t i = 0; i < used && i < v->config.runs && !rc; i++)
-        if (i == 0 || runs[i]->id != runs[i - 1]->id)
-            rc = add_run_link(l, runs[i]->id);
+    runs_question(v, &g->dir->repo, q);
+    if (q->limit > FILTERED_MAX)
+        q->limit = FILTERED_MAX;
+    q->is_extra = g->unfiltered != NULL;
+    return q;
+}
+
+static int add_united(struct views *v, const struct group *g,
+                      const struct catalog_answer *const *filtered, struct view_listing *l)
+{
+    const struct facts_run **runs;
+    size_t count;
+    int rc = united_make(g->unfiltered, filtered, g->question_count, &g->filter, v->config.runs,
+                         &runs, &count);
+
+    if (rc)
+        return rc;
+    for (size_t i = 0; i < count && !rc; i++)
+        rc = add_run_link(l, runs[i]->id);
     free(runs);
     return rc;
+}
+
+/* Links of the group's runs, from whatever answers there are; the first errno where there is none. */
+static int list_group(struct views *v, const struct group *g, struct waiter *w,
+                      struct view_listing *l)
+{
+    const struct catalog_answer *filtered[FILTERS_MAX] = {NULL};
+    bool has_any = g->unfiltered != NULL;
+    int rc = 0, err = 0;
+
+    for (size_t i = 0; i < g->question_count; i++)
+        catalog_want(v->config.catalog, &g->questions[i], w);
+    for (size_t i = 0; i < g->question_count && rc != PENDING_PARKED; i++) {
+        rc = catalog_ask(v->config.catalog, &g->questions[i], w, &filtered[i]);
+        has_any |= rc == 0;
+        err = err ? err : rc;
+    }
+    if (rc != PENDING_PARKED)
+        rc = has_any ? add_united(v, g, filtered, l) : err;
+    for (size_t i = 0; i < g->question_count; i++)
+        catalog_answer_release(filtered[i]);
+    return rc;
+}
+
+/* --- failed --- */
+
+static bool is_failed(const struct united_filter *filter, const struct facts_run *run)
+{
+    (void)filter;
+    return facts_is_failed(run->conclusion);
 }
 
 int groups_list_failed(struct views *v, const struct place *dir, struct waiter *w,
                        struct view_listing *l)
 {
     /* GitHub filters by one conclusion at a time. */
-    static const char *const filters[3] = {"status=failure", "status=timed_out",
-                                           "status=startup_failure"};
-    const struct catalog_answer *answers[3] = {NULL};
-    struct catalog_question q[3];
-    int rc = 0;
+    static const char *const filters[FILTERS_MAX] = {"status=failure", "status=timed_out",
+                                                     "status=startup_failure"};
+    struct group g = {.filter.matches = is_failed, .dir = dir};
+    struct catalog_question q;
+    int rc;
 
-    for (int i = 0; i < 3; i++) {
-        runs_question(v, &dir->repo, &q[i]);
-        snprintf(q[i].filter, sizeof(q[i].filter), "%s", filters[i]);
-        catalog_want(v->config.catalog, &q[i], w);
-    }
-    for (int i = 0; i < 3 && !rc; i++)
-        rc = catalog_ask(v->config.catalog, &q[i], w, &answers[i]);
-    if (!rc)
-        rc = add_failed(v, answers, l);
-    for (int i = 0; i < 3; i++)
-        catalog_answer_release(answers[i]);
+    runs_question(v, &dir->repo, &q);
+    rc = catalog_ask(v->config.catalog, &q, w, &g.unfiltered);
+    if (is_end(rc))
+        return rc;
+    for (int i = 0; i < FILTERS_MAX; i++)
+        snprintf(add_question(v, &g)->filter, FILTER_LEN, "%s", filters[i]);
+    rc = list_group(v, &g, w, l);
+    catalog_answer_release(g.unfiltered);
     return rc;
 }
 
@@ -212,49 +254,67 @@ static const char *unspell(const struct place *dir, const struct facts_run *own)
     return colon ? colon + 1 : dir->text; /* no git branch has a colon */
 }
 
-static int add_runs_of_branch(struct views *v, const struct place *dir, const struct facts_run *own,
+static bool is_of_branch(const struct united_filter *filter, const struct facts_run *run)
+{
+    const struct group *g = list_entry((void *)(uintptr_t)filter, struct group, filter);
+    char spelled[BRANCH_LEN];
+
+    if (!run->head_branch[0])
+        return false;
+    spell_branch(run, spelled);
+    return is_spelled(spelled, g->dir->text);
+}
+
+/* Whether forks have a branch of this name, or may have: GitHub's filter knows the name only. */
+static bool is_shared(const struct group *g, const struct facts_run *own)
+{
+    for (size_t i = 0; own && i < g->unfiltered->count; i++) {
+        const struct facts_run *run = g->unfiltered->runs[i];
+        if (!strcmp(run->head_branch, own->head_branch) && !is_of_branch(&g->filter, run))
+            return true;
+    }
+    return !own;
+}
+
+/* `own`: one of the branch's runs among the recent ones; NULL: there is none. */
+static int add_runs_of_branch(struct views *v, const struct place *dir,
+                              const struct catalog_answer *recent, const struct facts_run *own,
                               struct waiter *w, struct view_listing *l)
 {
-    const struct catalog_answer *answer;
-    char spelled[BRANCH_LEN];
-    struct catalog_question q;
+    struct group g = {
+        .filter.matches = is_of_branch, .dir = dir, .unfiltered = own ? recent : NULL};
+    struct catalog_question *q = add_question(v, &g);
     int rc;
 
-    runs_question(v, &dir->repo, &q);
-    snprintf(q.filter, sizeof(q.filter), "branch=");
-    rc = encode(q.filter, unspell(dir, own));
-    if (rc)
+    if (q->limit < CATALOG_PAGE && is_shared(&g, own))
+        q->limit = CATALOG_PAGE; /* the runs of all forks come with it: one request as well */
+    snprintf(q->filter, FILTER_LEN, "branch=");
+    rc = encode(q->filter, unspell(dir, own));
+    if (rc && !own)
         return rc;
-    rc = catalog_ask(v->config.catalog, &q, w, &answer);
     if (rc)
-        return rc;
-    for (size_t i = 0; i < answer->count && !rc; i++) {
-        spell_branch(answer->runs[i], spelled);
-        if (is_spelled(spelled, dir->text))
-            rc = add_run_link(l, answer->runs[i]->id);
-    }
-    catalog_answer_release(answer);
-    return rc;
+        g.question_count = 0; /* too long to be asked for */
+    return list_group(v, &g, w, l);
 }
 
 int groups_list_branches(struct views *v, const struct place *dir, struct waiter *w,
                          struct view_listing *l)
 {
+    const struct catalog_answer *recent = NULL;
     const struct facts_run *own = NULL;
-    const struct catalog_answer *runs;
     struct catalog_question q;
     bool is_parent = false;
     int rc;
 
     runs_question(v, &dir->repo, &q);
-    rc = catalog_ask(v->config.catalog, &q, w, &runs);
-    if (rc)
+    rc = catalog_ask(v->config.catalog, &q, w, &recent);
+    if (rc && (is_end(rc) || !dir->text))
         return rc;
-    rc = add_parts(runs, dir, l, &own, &is_parent);
+    rc = recent ? add_parts(recent, dir, l, &own, &is_parent) : 0;
     /* A part of known branches' names that is none itself needs no question of its own. */
     if (!rc && dir->text && (own || !is_parent))
-        rc = add_runs_of_branch(v, dir, own, w, l);
-    catalog_answer_release(runs);
+        rc = add_runs_of_branch(v, dir, recent, own, w, l);
+    catalog_answer_release(recent);
     return rc;
 }
 
@@ -329,44 +389,63 @@ int groups_list_workflows(struct views *v, const struct place *dir, struct waite
     return rc;
 }
 
-/* The id of the workflow that the directory is named for, as a filter; else its name as spelled. */
-static int workflow_filter(const struct catalog_answer *runs, const struct place *dir,
-                           char filter[FILTER_LEN])
+/* The workflow of the recent runs that has this name; 0: none has. */
+static int find_workflow(const struct catalog_answer *runs, const char *name, uint64_t *ret_id)
 {
     struct safe_name *names;
+    uint64_t id = 0;
     size_t count;
     int rc = name_workflows(runs, &names, &count);
 
     if (rc)
         return rc;
-    filter[0] = '\0';
     for (size_t i = 0; i < count; i++)
-        if (!strcmp(names[i].name, dir->text))
-            snprintf(filter, FILTER_LEN, "%llu", (unsigned long long)names[i].id);
+        if (!strcmp(names[i].name, name))
+            id = names[i].id;
     free(names);
-    return filter[0] ? 0 : encode(filter, dir->text);
+    *ret_id = id;
+    return 0;
+}
+
+static bool is_of_workflow(const struct united_filter *filter, const struct facts_run *run)
+{
+    const struct group *g = list_entry((void *)(uintptr_t)filter, struct group, filter);
+
+    return !g->workflow || run->workflow_id == g->workflow;
+}
+
+/* One that is not among the recent runs is asked for by the name as typed. */
+static int add_runs_of_workflow(struct views *v, struct group *g, struct waiter *w,
+                                struct view_listing *l)
+{
+    struct catalog_question *q = add_question(v, g);
+    int rc = 0;
+
+    q->what = SOURCE_WORKFLOW_RUNS;
+    if (g->workflow)
+        snprintf(q->filter, FILTER_LEN, "%llu", (unsigned long long)g->workflow);
+    else
+        rc = encode(q->filter, g->dir->text);
+    return rc ? rc : list_group(v, g, w, l);
 }
 
 int groups_list_workflow(struct views *v, const struct place *dir, struct waiter *w,
                          struct view_listing *l)
 {
-    const struct catalog_answer *runs;
+    struct group g = {.filter.matches = is_of_workflow, .dir = dir};
+    const struct catalog_answer *recent = NULL;
     struct catalog_question q;
     int rc;
 
     runs_question(v, &dir->repo, &q);
-    rc = catalog_ask(v->config.catalog, &q, w, &runs);
-    if (rc)
+    rc = catalog_ask(v->config.catalog, &q, w, &recent);
+    if (is_end(rc))
         return rc;
-    q.what = SOURCE_WORKFLOW_RUNS;
-    rc = workflow_filter(runs, dir, q.filter);
-    catalog_answer_release(runs);
+    rc = recent ? find_workflow(recent, dir->text, &g.workflow) : 0;
+    if (g.workflow)
+        g.unfiltered = recent;
     if (!rc)
-        rc = catalog_ask(v->config.catalog, &q, w, &runs);
-    if (rc)
-        return rc;
-    for (size_t i = 0; i < runs->count && !rc; i++)
-        rc = add_run_link(l, runs->runs[i]->id);
-    catalog_answer_release(runs);
+        rc = add_runs_of_workflow(v, &g, w, l);
+    catalog_answer_release(recent);
     return rc;
 }

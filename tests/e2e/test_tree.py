@@ -262,7 +262,7 @@ def test_failed_means_three_conclusions(github, mount):
     folder = m.repo() / "failed"
     assert listing(folder) == [str(runs[end])
                                for end in ("startup_failure", "timed_out", "failure")]
-    assert traffic(github).api == 3
+    assert traffic(github).api == 4
     assert os.readlink(folder / str(runs["failure"])) == "../runs/%d" % runs["failure"]
     assert "run.json" in listing(folder / str(runs["failure"]))
 
