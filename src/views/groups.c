@@ -320,16 +320,53 @@ int groups_list_branches(struct views *v, const struct place *dir, struct waiter
 
 /* --- workflows --- */
 
-/* The file's name out of ".github/workflows/ci.yml@refs/heads/main". */
-static void workflow_file(const struct facts_run *run, char ret_name[SAFE_NAME_LEN])
+static bool ends_in(const char *text, size_t len, const char *end)
 {
-    size_t len = strcspn(run->path, "@");
-    char path[SAFE_NAME_LEN];
-    const char *slash;
+    size_t end_len = strlen(end);
 
-    snprintf(path, sizeof(path), "%.*s", (int)len, run->path);
-    slash = strrchr(path, '/');
-    safe_name_clean(slash ? slash + 1 : path, SAFE_NAME_LEN - 32, ret_name);
+    return len >= end_len && !memcmp(text + len - end_len, end, end_len);
+}
+
+static bool is_yaml(const char *path, size_t len)
+{
+    return ends_in(path, len, ".yml") || ends_in(path, len, ".yaml");
+}
+
+/* Length of a path without the "@refs/heads/main" that GitHub may append; file names may have an @. */
+static size_t length_without_ref(const char *path)
+{
+    for (const char *at = strchr(path, '@'); at; at = strchr(at + 1, '@'))
+        if (is_yaml(path, (size_t)(at - path)))
+            return (size_t)(at - path);
+    return is_yaml(path, strlen(path)) ? strlen(path) : strcspn(path, "@");
+}
+
+/* The file's name out of ".github/workflows/ci.yml@refs/heads/main"; "" where the path has none. */
+static void workflow_file(const char *given, char ret_name[SAFE_NAME_LEN])
+{
+    size_t end = length_without_ref(given), begin = end;
+    char file[SAFE_NAME_LEN];
+
+    while (begin > 0 && given[begin - 1] != '/')
+        begin--;
+    snprintf(file, sizeof(file), "%.*s", (int)(end - begin), given + begin);
+    safe_name_clean(file, SAFE_NAME_LEN - 32, ret_name);
+}
+
+/* A workflow without a file, as a deleted one may be, has its own name. GitHub makes that of the path
+ * where the file gave none. A number alone would be no workflow's name (lookup.c). */
+static void finish_name(const struct facts_run *run, char name[SAFE_NAME_LEN])
+{
+    uint64_t id;
+
+    if (!name[0] && !strncmp(run->name, ".github/", strlen(".github/")))
+        workflow_file(run->name, name);
+    else if (!name[0])
+        safe_name_clean(run->name, SAFE_NAME_LEN - 32, name);
+    if (!name[0])
+        snprintf(name, SAFE_NAME_LEN, "workflow");
+    if (name_parse_id(name, &id))
+        snprintf(name, SAFE_NAME_LEN, "%llu (workflow)", (unsigned long long)id);
 }
 
 /* The workflows of the recent runs, each once, named; the caller frees. */
@@ -339,23 +376,31 @@ static int name_workflows(const struct catalog_answer *runs, struct safe_name **
     static const char *const none[] = {NULL};
     struct safe_name *names = calloc(runs->count + 1, sizeof(*names));
     char(*files)[SAFE_NAME_LEN] = calloc(runs->count + 1, sizeof(*files));
-    size_t count = 0;
+    const struct facts_run **newest = calloc(runs->count + 1, sizeof(*newest));
+    size_t count = 0, at;
     int rc = -ENOMEM;
 
-    if (!names || !files)
+    if (!names || !files || !newest)
         goto out;
     for (size_t i = 0; i < runs->count; i++) {
-        bool seen = runs->runs[i]->workflow_id == 0;
-        for (size_t k = 0; k < count && !seen; k++)
-            seen = names[k].id == runs->runs[i]->workflow_id;
-        if (seen)
+        const struct facts_run *run = runs->runs[i];
+        if (!run->workflow_id)
             continue;
-        workflow_file(runs->runs[i], files[count]);
-        names[count].given = files[count];
-        names[count++].id = runs->runs[i]->workflow_id;
+        for (at = 0; at < count && names[at].id != run->workflow_id; at++)
+            ;
+        if (at == count) {
+            newest[count] = run;
+            names[count].given = files[count];
+            names[count++].id = run->workflow_id;
+        }
+        if (!files[at][0]) /* not each run need have the path */
+            workflow_file(run->path, files[at]);
     }
+    for (at = 0; at < count; at++)
+        finish_name(newest[at], files[at]);
     rc = safe_name_assign(names, count, none);
 out:
+    free(newest);
     free(files);
     if (rc) {
         free(names);

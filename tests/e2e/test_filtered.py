@@ -198,6 +198,55 @@ def test_s13_a_workflow_that_cannot_be_asked_for_opens(github, mount):
     assert os.readlink(flows / "required.yml" / made) == "../../runs/" + made
 
 
+@pytest.mark.parametrize("status", (404, 500))
+def test_s13_a_deleted_workflow_without_a_path_opens(github, mount, status):
+    made = str(github.add_run(REPO, file="", workflow="Nightly build"))
+    refuse(github, status, path="/actions/workflows/")
+    m = mount()
+    with within(10 * SLOW):
+        assert walk(m)
+    assert traffic(github).api <= 10
+    assert listing(m.repo() / "workflows") == ["Nightly build"]
+    assert listing(m.repo() / "workflows" / "Nightly build") == [made]
+    forget(github)
+    assert walk(m)
+    assert traffic(github).api == 0, "a refusal is remembered for a minute"
+
+
+NAMES = [("", "Lint / lint", "Lint ∕ lint"), ("", "", "workflow"), ("", "2026", "2026 (workflow)"),
+         ("", ".github/workflows/old.yml", "old.yml"), (".github/workflows/", "CI", "CI"),
+         ("dynamic/pages/pages-build-deployment", "pages", "pages-build-deployment"),
+         ("dynamic/7", "x", "7 (workflow)"), ("a@b.yml", "x", "a@b.yml"),
+         ("a@b.yaml@refs/heads/a/b.c@d", "x", "a@b.yaml"), ("x/no-file@refs/heads/a/b", "x",
+                                                           "no-file")]
+
+
+@pytest.mark.parametrize("path,name,shown", NAMES)
+def test_s19_names_of_workflows_by_path_or_else_by_name(github, mount, path, name, shown):
+    made = str(github.add_run(REPO, file="some.yml", path=path, workflow=name))
+    m = mount()
+    assert walk(m)
+    assert listing(m.repo() / "workflows") == [shown]
+    assert listing(m.repo() / "workflows" / shown) == [made]
+
+
+def test_s19_a_workflow_is_listed_once_whatever_the_paths_of_its_runs(github, mount):
+    runs = [str(github.add_run(REPO, path=path)) for path in (
+        "", ".github/workflows/ci.yml", ".github/workflows/ci.yml@refs/heads/a/b", "")]
+    flows = mount().repo() / "workflows"
+    assert listing(flows) == ["ci.yml"]
+    assert listing(flows / "ci.yml") == runs[::-1]
+
+
+def test_s19_workflows_of_equal_names_all_open(github, mount):
+    github.ops([{"op": "add_run", "repo": REPO, "file": "d%d/x.yml" % n, "path": ""}
+                for n in range(4)])
+    refuse(github, 404, path="/actions/workflows/")
+    m = mount()
+    assert len(walk(m)) == 3 + 4 * 2 + 1 + 4
+    assert len(set(listing(m.repo() / "workflows"))) == 4
+
+
 # --- whose branch it is --------------------------------------------------------------------------
 
 def branches(m, repo=REPO):
