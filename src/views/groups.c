@@ -354,7 +354,7 @@ static void workflow_file(const char *given, char ret_name[SAFE_NAME_LEN])
 }
 
 /* A workflow without a file, as a deleted one may be, has its own name. GitHub makes that of the path
- * where the file gave none. A number alone would be no workflow's name (lookup.c). */
+ * where the file gave none. A lookup takes a number alone for a run: it has the id behind it. */
 static void finish_name(const struct facts_run *run, char name[SAFE_NAME_LEN])
 {
     uint64_t id;
@@ -366,7 +366,8 @@ static void finish_name(const struct facts_run *run, char name[SAFE_NAME_LEN])
     if (!name[0])
         snprintf(name, SAFE_NAME_LEN, "workflow");
     if (name_parse_id(name, &id))
-        snprintf(name, SAFE_NAME_LEN, "%llu (workflow)", (unsigned long long)id);
+        snprintf(name, SAFE_NAME_LEN, "%llu (%llu)", (unsigned long long)id,
+                 (unsigned long long)run->workflow_id);
 }
 
 /* The workflows of the recent runs, each once, named; the caller frees. */

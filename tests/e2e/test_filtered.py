@@ -213,17 +213,19 @@ def test_s13_a_deleted_workflow_without_a_path_opens(github, mount, status):
     assert traffic(github).api == 0, "a refusal is remembered for a minute"
 
 
-NAMES = [("", "Lint / lint", "Lint ∕ lint"), ("", "", "workflow"), ("", "2026", "2026 (workflow)"),
+NAMES = [("", "Lint / lint", "Lint ∕ lint"), ("", "", "workflow"), ("", "2026", "2026 (%d)"),
          ("", ".github/workflows/old.yml", "old.yml"), (".github/workflows/", "CI", "CI"),
          ("dynamic/pages/pages-build-deployment", "pages", "pages-build-deployment"),
-         ("dynamic/7", "x", "7 (workflow)"), ("a@b.yml", "x", "a@b.yml"),
+         ("dynamic/7", "x", "7 (%d)"), ("a@b.yml", "x", "a@b.yml"),
          ("a@b.yaml@refs/heads/a/b.c@d", "x", "a@b.yaml"), ("x/no-file@refs/heads/a/b", "x",
                                                            "no-file")]
 
 
 @pytest.mark.parametrize("path,name,shown", NAMES)
 def test_s19_names_of_workflows_by_path_or_else_by_name(github, mount, path, name, shown):
-    made = str(github.add_run(REPO, file="some.yml", path=path, workflow=name))
+    number = github.add_workflow(repo=REPO, file="some.yml", name=name)
+    made = str(github.add_run(REPO, file="some.yml", path=path))
+    shown = shown.replace("%d", str(number))
     m = mount()
     assert walk(m)
     assert listing(m.repo() / "workflows") == [shown]
