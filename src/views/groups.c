@@ -1,5 +1,6 @@
 #include "views/groups.h"
 
+#include "views/branch_name.h"
 #include "views/runs.h"
 
 #include <errno.h>
@@ -9,7 +10,6 @@
 #include <strings.h>
 
 #define FILTER_LEN sizeof(((struct catalog_question *)0)->filter)
-#define BRANCH_LEN 1024 /* a branch's name with its fork's owner; GitHub's are shorter */
 
 static int add_run_link(struct view_listing *l, uint64_t run)
 {
@@ -103,119 +103,31 @@ int groups_list_failed(struct views *v, const struct place *dir, struct waiter *
 
 /* --- branches --- */
 
-/* Makes safe what stands in front of a part or is one: none begins with a dot, as git's do not. */
-static void clean_part(const char *given, size_t max, char part[SAFE_NAME_LEN])
+/* Adds the directories in `dir`, but those whose paths are too long to be looked up. */
+static int add_parts(const struct branch_runs *runs, const struct branch_dir *dir, const char *path,
+                     struct view_listing *l)
 {
-    safe_name_clean(given, max, part);
-    if (part[0] == '.')
-        part[0] = '_';
-}
+    size_t len = path ? strlen(path) + 1 : 0;
+    struct branch_parts parts;
+    int rc = branch_parts_make(runs, dir, &parts);
 
-/* What cannot be a part's name, as none is in git; one of digits only would be taken for a run. */
-static bool is_no_part(const char *part)
-{
-    size_t len = strlen(part);
-    uint64_t id;
-
-    return !len || name_parse_id(part, &id) || (len >= 5 && !strcmp(part + len - 5, ".lock"));
-}
-
-/* How a run's branch is spelled under branches/: a fork's with its owner in front. Parts are made
- * safe one by one. */
-static void spell_branch(const struct facts_run *run, const struct repo_name *repo,
-                         char ret_path[BRANCH_LEN])
-{
-    char part[SAFE_NAME_LEN];
-    const char *from = run->head_branch;
-    size_t used = 0, prefix;
-
-    ret_path[0] = '\0';
-    if (run->head_repo_owner[0] && strcasecmp(run->head_repo_owner, repo->owner) != 0) {
-        clean_part(run->head_repo_owner, NAME_PART_MAX, part);
-        used = (size_t)snprintf(ret_path, BRANCH_LEN, "%s:", part);
-    }
-    prefix = used;
-    while (*from && used + SAFE_NAME_LEN + 16 < BRANCH_LEN) {
-        size_t len = strcspn(from, "/");
-        char raw[SAFE_NAME_LEN];
-        snprintf(raw, sizeof(raw), "%.*s", (int)len, from);
-        clean_part(raw, SAFE_NAME_LEN - 16 - prefix, part);
-        used += (size_t)snprintf(ret_path + used, BRANCH_LEN - used, "%s%s", part,
-                                 is_no_part(part) ? " (branch)" : "");
-        from += len;
-        prefix = 0;
-        if (*from == '/') {
-            ret_path[used++] = '/';
-            ret_path[used] = '\0';
-            from++;
-        }
-    }
-}
-
-/* The next part of `path` below `dir` ("" is the top); false: it is not below. */
-static bool part_below(const char *path, const char *dir, char part[SAFE_NAME_LEN])
-{
-    size_t len = strlen(dir);
-
-    if (len && (strncmp(path, dir, len) != 0 || path[len] != '/'))
-        return false;
-    path += len ? len + 1 : 0;
-    snprintf(part, SAFE_NAME_LEN, "%.*s", (int)strcspn(path, "/"), path);
-    return part[0] != '\0';
-}
-
-/* Adds the parts of branches' names that lie below `dir`; whether `dir` itself is a branch, and
- * which run it is of. */
-static int add_parts(const struct catalog_answer *runs, const struct place *dir,
-                     struct view_listing *l, const struct facts_run **ret_own, bool *ret_is_parent)
-{
-    const char *path = dir->text ? dir->text : "";
-    char spelled[BRANCH_LEN], part[SAFE_NAME_LEN];
-    int rc = 0;
-
-    for (size_t i = 0; i < runs->count && !rc; i++) {
-        if (!runs->runs[i]->head_branch[0])
-            continue;
-        spell_branch(runs->runs[i], &dir->repo, spelled);
-        if (!strcmp(spelled, path) && !*ret_own)
-            *ret_own = runs->runs[i];
-        if (!part_below(spelled, path, part))
-            continue;
-        *ret_is_parent = true;
-        if (!listing_has(l, part))
-            rc = listing_add(l, part, VIEW_DIRECTORY);
-    }
+    if (rc)
+        return rc;
+    for (size_t i = 0; i < parts.count && !rc; i++)
+        if (len + strlen(parts.shown[i].name) < VIEWS_TEXT_MAX)
+            rc = listing_add(l, parts.shown[i].name, VIEW_DIRECTORY);
+    branch_parts_finish(&parts);
     return rc;
 }
 
-/* The branch's name as GitHub knows it, and its fork's owner or "". */
-static void unspell(const struct place *dir, const struct facts_run *own, char owner[BRANCH_LEN],
-                    char branch[BRANCH_LEN])
+/* Asks for the runs of a branch, and adds those of this fork ("": the repository itself). */
+static int add_runs_of_branch(struct views *v, const struct place *dir, const char *fork,
+                              const char *branch, struct waiter *w, struct view_listing *l)
 {
-    const char *colon = strchr(dir->text, ':');
-
-    snprintf(owner, BRANCH_LEN, "%s", dir->repo.owner);
-    if (own) {
-        if (own->head_repo_owner[0])
-            snprintf(owner, BRANCH_LEN, "%s", own->head_repo_owner);
-        snprintf(branch, BRANCH_LEN, "%s", own->head_branch);
-    } else if (colon) { /* no git branch has a colon */
-        snprintf(owner, BRANCH_LEN, "%.*s", (int)(colon - dir->text), dir->text);
-        snprintf(branch, BRANCH_LEN, "%s", colon + 1);
-    } else {
-        snprintf(branch, BRANCH_LEN, "%s", dir->text);
-    }
-}
-
-static int add_runs_of_branch(struct views *v, const struct place *dir, const struct facts_run *own,
-                              struct waiter *w, struct view_listing *l)
-{
-    char owner[BRANCH_LEN], branch[BRANCH_LEN];
     const struct catalog_answer *answer;
     struct catalog_question q;
     int rc;
 
-    unspell(dir, own, owner, branch);
     runs_question(v, &dir->repo, &q);
     snprintf(q.filter, sizeof(q.filter), "branch=");
     rc = encode(q.filter, branch);
@@ -224,33 +136,88 @@ static int add_runs_of_branch(struct views *v, const struct place *dir, const st
     rc = catalog_ask(v->config.catalog, &q, w, &answer);
     if (rc)
         return rc;
-    for (size_t i = 0; i < answer->count && !rc; i++) {
-        const struct facts_run *run = answer->runs[i];
-        const char *of = run->head_repo_owner[0] ? run->head_repo_owner : dir->repo.owner;
-        if (!strcasecmp(of, owner))
-            rc = add_run_link(l, run->id);
-    }
+    for (size_t i = 0; i < answer->count && !rc; i++)
+        if (!strcasecmp(branch_fork_of(answer->runs[i], &dir->repo), fork))
+            rc = add_run_link(l, answer->runs[i]->id);
     catalog_answer_release(answer);
+    return rc;
+}
+
+static int add_runs_of_known(struct views *v, const struct place *dir, const struct branch_dir *at,
+                             struct waiter *w, struct view_listing *l)
+{
+    char *branch = strndup(at->name, at->len);
+    int rc = branch ? add_runs_of_branch(v, dir, at->fork, branch, w, l) : -ENOMEM;
+
+    free(branch);
+    return rc;
+}
+
+/* A branch of which no run is known, "OWNER:branch" for a fork's: no branch in git has a colon. */
+static int add_runs_of_spelled(struct views *v, const struct place *dir, const char *spelled,
+                               struct waiter *w, struct view_listing *l)
+{
+    const char *colon = strchr(spelled, ':');
+    char *fork;
+    int rc;
+
+    if (!colon)
+        return add_runs_of_branch(v, dir, "", spelled, w, l);
+    fork = strndup(spelled, (size_t)(colon - spelled));
+    if (!fork)
+        return -ENOMEM;
+    if (!strcasecmp(fork, dir->repo.owner))
+        *fork = '\0';
+    rc = add_runs_of_branch(v, dir, fork, colon + 1, w, l);
+    free(fork);
+    return rc;
+}
+
+/* First as it is spelled; where there is no run, as it may be in git. */
+static int add_runs_of_unknown(struct views *v, const struct place *dir, struct waiter *w,
+                               struct view_listing *l)
+{
+    struct view_entry first;
+    char *name;
+    int rc = add_runs_of_spelled(v, dir, dir->text, w, l);
+
+    if (rc || views_listing_get(l, 0, &first) || !branch_name_unmake(dir->text, &name))
+        return rc;
+    rc = add_runs_of_spelled(v, dir, name, w, l);
+    free(name);
+    return rc;
+}
+
+static int add_branch(struct views *v, const struct place *dir, const struct branch_runs *known,
+                      struct waiter *w, struct view_listing *l)
+{
+    struct branch_dir at = {0};
+    int rc = dir->text ? branch_dir_find(known, dir->text, &at) : 0;
+
+    if (rc == -ENOENT)
+        return add_runs_of_unknown(v, dir, w, l);
+    if (!rc)
+        rc = add_parts(known, &at, dir->text, l);
+    /* A part of known branches' names that is none itself needs no question of its own. */
+    if (!rc && branch_dir_has_runs(known, &at))
+        rc = add_runs_of_known(v, dir, &at, w, l);
     return rc;
 }
 
 int groups_list_branches(struct views *v, const struct place *dir, struct waiter *w,
                          struct view_listing *l)
 {
-    const struct facts_run *own = NULL;
     const struct catalog_answer *runs;
+    struct branch_runs known;
     struct catalog_question q;
-    bool is_parent = false;
     int rc;
 
     runs_question(v, &dir->repo, &q);
     rc = catalog_ask(v->config.catalog, &q, w, &runs);
     if (rc)
         return rc;
-    rc = add_parts(runs, dir, l, &own, &is_parent);
-    /* A part of known branches' names that is none itself needs no question of its own. */
-    if (!rc && dir->text && (own || !is_parent))
-        rc = add_runs_of_branch(v, dir, own, w, l);
+    known = (struct branch_runs){&dir->repo, runs->runs, runs->count};
+    rc = add_branch(v, dir, &known, w, l);
     catalog_answer_release(runs);
     return rc;
 }
@@ -273,7 +240,6 @@ static void workflow_file(const struct facts_run *run, char ret_name[SAFE_NAME_L
 static int name_workflows(const struct catalog_answer *runs, struct safe_name **ret_names,
                           size_t *ret_count)
 {
-    static const char *const none[] = {NULL};
     struct safe_name *names = calloc(runs->count + 1, sizeof(*names));
     char(*files)[SAFE_NAME_LEN] = calloc(runs->count + 1, sizeof(*files));
     size_t count = 0;
@@ -291,7 +257,7 @@ static int name_workflows(const struct catalog_answer *runs, struct safe_name **
         names[count].given = files[count];
         names[count++].id = runs->runs[i]->workflow_id;
     }
-    rc = safe_name_assign(names, count, none);
+    rc = safe_name_assign(names, count, NULL);
 out:
     free(files);
     if (rc) {
@@ -326,7 +292,7 @@ int groups_list_workflows(struct views *v, const struct place *dir, struct waite
     return rc;
 }
 
-/* The id of the workflow that the directory is named for, as a filter; else its name as spelled. */
+/* The id of the workflow that the directory is named for, as a filter; "": no known run is of it. */
 static int workflow_filter(const struct catalog_answer *runs, const struct place *dir,
                            char filter[FILTER_LEN])
 {
@@ -341,7 +307,17 @@ static int workflow_filter(const struct catalog_answer *runs, const struct place
         if (!strcmp(names[i].name, dir->text))
             snprintf(filter, FILTER_LEN, "%llu", (unsigned long long)names[i].id);
     free(names);
-    return filter[0] ? 0 : encode(filter, dir->text);
+    return 0;
+}
+
+static int ask_for_file(struct views *v, struct catalog_question *q, const char *file,
+                        struct waiter *w, const struct catalog_answer **ret_runs)
+{
+    int rc;
+
+    q->filter[0] = '\0';
+    rc = encode(q->filter, file);
+    return rc ? rc : catalog_ask(v->config.catalog, q, w, ret_runs);
 }
 
 int groups_list_workflow(struct views *v, const struct place *dir, struct waiter *w,
@@ -349,6 +325,7 @@ int groups_list_workflow(struct views *v, const struct place *dir, struct waiter
 {
     const struct catalog_answer *runs;
     struct catalog_question q;
+    const char *given;
     int rc;
 
     runs_question(v, &dir->repo, &q);
@@ -358,8 +335,13 @@ int groups_list_workflow(struct views *v, const struct place *dir, struct waiter
     q.what = SOURCE_WORKFLOW_RUNS;
     rc = workflow_filter(runs, dir, q.filter);
     catalog_answer_release(runs);
-    if (!rc)
+    if (!rc && q.filter[0]) {
         rc = catalog_ask(v->config.catalog, &q, w, &runs);
+    } else if (!rc) { /* as it is spelled, else as the file may be called */
+        rc = ask_for_file(v, &q, dir->text, w, &runs);
+        if (rc == -ENOENT && safe_name_unmake(dir->text, &given))
+            rc = ask_for_file(v, &q, given, w, &runs);
+    }
     if (rc)
         return rc;
     for (size_t i = 0; i < runs->count && !rc; i++)
