@@ -39,8 +39,8 @@ struct catalog_question {
     struct repo_name repo;
     uint64_t id;
     unsigned attempt;
-    char filter[512]; /* as in source.h */
-    unsigned limit;   /* entries wanted of a listing; 0: all, up to CATALOG_ENTRIES_MAX */
+    char filter[SOURCE_FILTER_LEN]; /* as in source.h */
+    unsigned limit;  /* entries wanted of a listing; 0: all, up to CATALOG_ENTRIES_MAX */
     bool may_settle; /* the caller knows that what is asked about has ended (a completed attempt) */
 };
 
