@@ -9,7 +9,8 @@ packages_build=(
 packages_mount=(fuse3 ca-certificates python3)
 packages_test=(
     libcmocka-dev python3 python3-pytest python3-pytest-xdist universal-ctags clang-format-14 binutils
-    attr diffutils file gh iproute2 less openssl ripgrep rsync tar tmux tree xz-utils
+    attr diffutils file fio gh hashdeep iproute2 less mtree-netbsd openssl ripgrep rsync tar tmux tree
+    xz-utils
 )
 packages_ci=(clang libclang-rt-14-dev llvm-14 valgrind)
 

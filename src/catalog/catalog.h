@@ -40,8 +40,8 @@ struct catalog_question {
     struct repo_name repo;
     uint64_t id;
     unsigned attempt;
-    char filter[512]; /* as in source.h */
-    unsigned limit;   /* entries wanted of a listing; 0: all, up to CATALOG_ENTRIES_MAX */
+    char filter[SOURCE_FILTER_LEN]; /* as in source.h */
+    unsigned limit;  /* entries wanted of a listing; 0: all, up to CATALOG_ENTRIES_MAX */
     bool may_settle; /* the caller knows that what is asked about has ended (a completed attempt) */
     /* The caller can do without the answer: few requests are made for it, it is waited for
      * `patience_ms` (then -ETIMEDOUT), and a refusal is remembered for a minute. */

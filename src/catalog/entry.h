@@ -16,7 +16,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#define ENTRY_KEY_LEN 832
+#define ENTRY_KEY_LEN (SOURCE_FILTER_LEN + 320)
 #define ENTRY_RECORD_LEN (ENTRY_KEY_LEN + 16)
 #define ENTRY_PAGES_MAX (CATALOG_ENTRIES_MAX / CATALOG_PAGE)
 #define ENTRY_BUCKETS 1024

@@ -1,5 +1,6 @@
 #include "views/groups.h"
 
+#include "views/branch_name.h"
 #include "views/runs.h"
 #include "views/united.h"
 
@@ -10,8 +11,6 @@
 #include <strings.h>
 
 #define FILTER_LEN sizeof(((struct catalog_question *)0)->filter)
-#define BRANCH_LEN VIEWS_TEXT_MAX /* a branch's name with its fork's owner; GitHub's are shorter */
-#define UNKNOWN_OWNER "unknown"   /* of a fork that was deleted */
 #define FILTERS_MAX 3
 #define FILTERED_MAX 1000 /* GitHub gives no more of a filtered list */
 
@@ -24,12 +23,12 @@ static int add_run_link(struct view_listing *l, uint64_t run)
 }
 
 /* Appends to a filter what may stand in a query; -ENAMETOOLONG. */
-static int encode(char filter[FILTER_LEN], const char *text)
+static int encode(char filter[FILTER_LEN], const char *text, size_t len)
 {
     static const char hex[] = "0123456789ABCDEF";
     size_t used = strlen(filter);
 
-    for (; *text; text++) {
+    for (; len; text++, len--) {
         unsigned char c = (unsigned char)*text;
         bool plain = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
                      c == '-' || c == '_' || c == '.';
@@ -56,6 +55,7 @@ struct group {
     size_t question_count;
     const struct catalog_answer *unfiltered; /* NULL: cannot be had, or has nothing for this view */
     const struct place *dir;
+    struct branch_dir branch;
     uint64_t workflow; /* 0: all runs of the answers */
 };
 
@@ -146,174 +146,129 @@ int groups_list_failed(struct views *v, const struct place *dir, struct waiter *
 
 /* --- branches --- */
 
-/* Makes safe what stands in front of a part or is one: none begins with a dot, as git's do not. */
-static void clean_part(const char *given, size_t max, char part[SAFE_NAME_LEN])
+/* Adds the directories in `dir`, but those whose paths are too long to be looked up. */
+static int add_parts(const struct branch_runs *runs, const struct branch_dir *dir, const char *path,
+                     struct view_listing *l)
 {
-    safe_name_clean(given, max, part);
-    if (part[0] == '.')
-        part[0] = '_';
-}
+    size_t len = path ? strlen(path) + 1 : 0;
+    struct branch_parts parts;
+    int rc = branch_parts_make(runs, dir, &parts);
 
-/* What cannot be a part's name, as none is in git; one of digits only would be taken for a run. */
-static bool is_no_part(const char *part)
-{
-    size_t len = strlen(part);
-    uint64_t id;
-
-    return !len || name_parse_id(part, &id) || (len >= 5 && !strcmp(part + len - 5, ".lock"));
-}
-
-/* How a run's branch is spelled under branches/: a fork's with its owner in front. Parts are made
- * safe one by one. */
-static void spell_branch(const struct facts_run *run, char ret_path[BRANCH_LEN])
-{
-    enum facts_origin origin = facts_origin_of(run);
-    char part[SAFE_NAME_LEN];
-    const char *from = run->head_branch;
-    size_t used = 0, prefix;
-
-    ret_path[0] = '\0';
-    if (origin != FACTS_OWN_BRANCH) {
-        clean_part(origin == FACTS_FORK ? run->head_repo_owner : UNKNOWN_OWNER, NAME_PART_MAX,
-                   part);
-        used = (size_t)snprintf(ret_path, BRANCH_LEN, "%s:", part);
-    }
-    prefix = used;
-    while (*from && used + SAFE_NAME_LEN + 16 < BRANCH_LEN) {
-        size_t len = strcspn(from, "/");
-        char raw[SAFE_NAME_LEN];
-        snprintf(raw, sizeof(raw), "%.*s", (int)len, from);
-        clean_part(raw, SAFE_NAME_LEN - 16 - prefix, part);
-        used += (size_t)snprintf(ret_path + used, BRANCH_LEN - used, "%s%s", part,
-                                 is_no_part(part) ? " (branch)" : "");
-        from += len;
-        prefix = 0;
-        if (*from == '/') {
-            ret_path[used++] = '/';
-            ret_path[used] = '\0';
-            from++;
-        }
-    }
-    if (used && ret_path[used - 1] == '/') /* too long for all its parts */
-        ret_path[used - 1] = '\0';
-}
-
-/* Whether it is what was typed. Owners are the same in any case of letters. */
-static bool is_spelled(const char *spelled, const char *typed)
-{
-    size_t owner = strcspn(spelled, ":");
-
-    if (!spelled[owner])
-        owner = 0; /* its own branch: no git branch has a colon */
-    return !strncasecmp(spelled, typed, owner) && !strcmp(spelled + owner, typed + owner);
-}
-
-/* The next part of `path` below `dir` ("" is the top); false: it is not below. */
-static bool part_below(const char *path, const char *dir, char part[SAFE_NAME_LEN])
-{
-    size_t len = strlen(dir);
-
-    if (len && (strncmp(path, dir, len) != 0 || path[len] != '/'))
-        return false;
-    path += len ? len + 1 : 0;
-    snprintf(part, SAFE_NAME_LEN, "%.*s", (int)strcspn(path, "/"), path);
-    return part[0] != '\0';
-}
-
-/* Adds the parts of branches' names that lie below `dir`; whether `dir` itself is a branch, and
- * which run it is of. */
-static int add_parts(const struct catalog_answer *runs, const struct place *dir,
-                     struct view_listing *l, const struct facts_run **ret_own, bool *ret_is_parent)
-{
-    const char *path = dir->text ? dir->text : "";
-    char spelled[BRANCH_LEN], part[SAFE_NAME_LEN];
-    int rc = 0;
-
-    for (size_t i = 0; i < runs->count && !rc; i++) {
-        if (!runs->runs[i]->head_branch[0])
-            continue;
-        spell_branch(runs->runs[i], spelled);
-        if (is_spelled(spelled, path) && !*ret_own)
-            *ret_own = runs->runs[i];
-        if (!part_below(spelled, path, part))
-            continue;
-        *ret_is_parent = true;
-        if (!listing_has(l, part))
-            rc = listing_add(l, part, VIEW_DIRECTORY);
-    }
+    if (rc)
+        return rc;
+    for (size_t i = 0; i < parts.count && !rc; i++)
+        if (len + strlen(parts.shown[i].name) < VIEWS_TEXT_MAX)
+            rc = listing_add(l, parts.shown[i].name, VIEW_DIRECTORY);
+    branch_parts_finish(&parts);
     return rc;
-}
-
-/* The branch's name as GitHub knows it. */
-static const char *unspell(const struct place *dir, const struct facts_run *own)
-{
-    const char *colon = strchr(dir->text, ':');
-
-    if (own)
-        return own->head_branch;
-    return colon ? colon + 1 : dir->text; /* no git branch has a colon */
 }
 
 static bool is_of_branch(const struct united_filter *filter, const struct facts_run *run)
 {
     const struct group *g = list_entry((void *)(uintptr_t)filter, struct group, filter);
-    char spelled[BRANCH_LEN];
 
-    if (!run->head_branch[0])
-        return false;
-    spell_branch(run, spelled);
-    return is_spelled(spelled, g->dir->text);
+    return branch_dir_has_run(&g->branch, run);
 }
 
 /* Whether forks have a branch of this name, or may have: GitHub's filter knows the name only. */
-static bool is_shared(const struct group *g, const struct facts_run *own)
+static bool is_shared(const struct group *g)
 {
-    for (size_t i = 0; own && i < g->unfiltered->count; i++) {
+    for (size_t i = 0; g->unfiltered && i < g->unfiltered->count; i++) {
         const struct facts_run *run = g->unfiltered->runs[i];
-        if (!strcmp(run->head_branch, own->head_branch) && !is_of_branch(&g->filter, run))
+        if (strlen(run->head_branch) == g->branch.len &&
+            !memcmp(run->head_branch, g->branch.name, g->branch.len) &&
+            !is_of_branch(&g->filter, run))
             return true;
     }
-    return !own;
+    return !g->unfiltered;
 }
 
-/* `own`: one of the branch's runs among the recent ones; NULL: there is none. */
+/* `recent`: NULL where it has no run of the branch. */
 static int add_runs_of_branch(struct views *v, const struct place *dir,
-                              const struct catalog_answer *recent, const struct facts_run *own,
+                              const struct catalog_answer *recent, const struct branch_dir *branch,
                               struct waiter *w, struct view_listing *l)
 {
     struct group g = {
-        .filter.matches = is_of_branch, .dir = dir, .unfiltered = own ? recent : NULL};
+        .filter.matches = is_of_branch, .dir = dir, .unfiltered = recent, .branch = *branch};
     struct catalog_question *q = add_question(v, &g);
     int rc;
 
-    if (q->limit < CATALOG_PAGE && is_shared(&g, own))
+    if (q->limit < CATALOG_PAGE && is_shared(&g))
         q->limit = CATALOG_PAGE; /* the runs of all forks come with it: one request as well */
     snprintf(q->filter, FILTER_LEN, "branch=");
-    rc = encode(q->filter, unspell(dir, own));
-    if (rc && !own)
+    rc = encode(q->filter, branch->name, branch->len);
+    if (rc && !recent)
         return rc;
     if (rc)
         g.question_count = 0; /* too long to be asked for */
     return list_group(v, &g, w, l);
 }
 
+/* A branch of which no run is known, "OWNER:branch" for a fork's: no branch in git has a colon. */
+static int add_runs_of_spelled(struct views *v, const struct place *dir, const char *spelled,
+                               struct waiter *w, struct view_listing *l)
+{
+    char *copy = strdup(spelled), *colon = copy ? strchr(copy, ':') : NULL;
+    struct branch_dir branch = {.fork = "", .name = copy};
+    int rc;
+
+    if (!copy)
+        return -ENOMEM;
+    if (colon) {
+        *colon = '\0';
+        branch.fork = copy;
+        branch.name = colon + 1;
+    }
+    branch.len = strlen(branch.name);
+    rc = add_runs_of_branch(v, dir, NULL, &branch, w, l);
+    free(copy);
+    return rc;
+}
+
+/* First as it is spelled; where there is no run, as it may be in git. */
+static int add_runs_of_unknown(struct views *v, const struct place *dir, struct waiter *w,
+                               struct view_listing *l)
+{
+    struct view_entry first;
+    char *name;
+    int rc = add_runs_of_spelled(v, dir, dir->text, w, l);
+
+    if (rc || views_listing_get(l, 0, &first) || !branch_name_unmake(dir->text, &name))
+        return rc;
+    rc = add_runs_of_spelled(v, dir, name, w, l);
+    free(name);
+    return rc;
+}
+
+static int add_branch(struct views *v, const struct place *dir, const struct catalog_answer *recent,
+                      struct waiter *w, struct view_listing *l)
+{
+    struct branch_runs known = {recent ? recent->runs : NULL, recent ? recent->count : 0};
+    struct branch_dir at = {0};
+    int rc = dir->text ? branch_dir_find(&known, dir->text, &at) : 0;
+
+    if (rc == -ENOENT)
+        return add_runs_of_unknown(v, dir, w, l);
+    if (!rc)
+        rc = add_parts(&known, &at, dir->text, l);
+    /* A part of known branches' names that is none itself needs no question of its own. */
+    if (!rc && branch_dir_has_runs(&known, &at))
+        rc = add_runs_of_branch(v, dir, recent, &at, w, l);
+    return rc;
+}
+
 int groups_list_branches(struct views *v, const struct place *dir, struct waiter *w,
                          struct view_listing *l)
 {
     const struct catalog_answer *recent = NULL;
-    const struct facts_run *own = NULL;
     struct catalog_question q;
-    bool is_parent = false;
     int rc;
 
     runs_question(v, &dir->repo, &q);
     rc = catalog_ask(v->config.catalog, &q, w, &recent);
     if (rc && (is_end(rc) || !dir->text))
         return rc;
-    rc = recent ? add_parts(recent, dir, l, &own, &is_parent) : 0;
-    /* A part of known branches' names that is none itself needs no question of its own. */
-    if (!rc && dir->text && (own || !is_parent))
-        rc = add_runs_of_branch(v, dir, recent, own, w, l);
+    rc = add_branch(v, dir, recent, w, l);
     catalog_answer_release(recent);
     return rc;
 }
@@ -374,7 +329,6 @@ static void finish_name(const struct facts_run *run, char name[SAFE_NAME_LEN])
 static int name_workflows(const struct catalog_answer *runs, struct safe_name **ret_names,
                           size_t *ret_count)
 {
-    static const char *const none[] = {NULL};
     struct safe_name *names = calloc(runs->count + 1, sizeof(*names));
     char(*files)[SAFE_NAME_LEN] = calloc(runs->count + 1, sizeof(*files));
     const struct facts_run **newest = calloc(runs->count + 1, sizeof(*newest));
@@ -399,7 +353,7 @@ static int name_workflows(const struct catalog_answer *runs, struct safe_name **
     }
     for (at = 0; at < count; at++)
         finish_name(newest[at], files[at]);
-    rc = safe_name_assign(names, count, none);
+    rc = safe_name_assign(names, count, NULL);
 out:
     free(newest);
     free(files);
@@ -460,18 +414,20 @@ static bool is_of_workflow(const struct united_filter *filter, const struct fact
     return !g->workflow || run->workflow_id == g->workflow;
 }
 
-/* One that is not among the recent runs is asked for by the name as typed. */
-static int add_runs_of_workflow(struct views *v, struct group *g, struct waiter *w,
-                                struct view_listing *l)
+/* One that is not among the recent runs is asked for by the name of its file. */
+static int add_runs_of_workflow(struct views *v, struct group *g, const char *file,
+                                struct waiter *w, struct view_listing *l)
 {
-    struct catalog_question *q = add_question(v, g);
+    struct catalog_question *q;
     int rc = 0;
 
+    g->question_count = 0;
+    q = add_question(v, g);
     q->what = SOURCE_WORKFLOW_RUNS;
     if (g->workflow)
         snprintf(q->filter, FILTER_LEN, "%llu", (unsigned long long)g->workflow);
     else
-        rc = encode(q->filter, g->dir->text);
+        rc = encode(q->filter, file, strlen(file));
     return rc ? rc : list_group(v, g, w, l);
 }
 
@@ -481,6 +437,7 @@ int groups_list_workflow(struct views *v, const struct place *dir, struct waiter
     struct group g = {.filter.matches = is_of_workflow, .dir = dir};
     const struct catalog_answer *recent = NULL;
     struct catalog_question q;
+    const char *given;
     int rc;
 
     runs_question(v, &dir->repo, &q);
@@ -491,7 +448,9 @@ int groups_list_workflow(struct views *v, const struct place *dir, struct waiter
     if (g.workflow)
         g.unfiltered = recent;
     if (!rc)
-        rc = add_runs_of_workflow(v, &g, w, l);
+        rc = add_runs_of_workflow(v, &g, dir->text, w, l);
+    if (rc == -ENOENT && !g.workflow && safe_name_unmake(dir->text, &given))
+        rc = add_runs_of_workflow(v, &g, given, w, l);
     catalog_answer_release(recent);
     return rc;
 }

@@ -467,6 +467,7 @@ def namespaces():
         pytest.skip("no right to make namespaces")
 
 
+@pytest.mark.alone
 def test_r1_a_name_server_that_never_answers(fuse, folder, namespaces):
     """A clear errno at the deadline, folders and df at once, and the end is not waited for."""
     (folder / "mnt").mkdir()
