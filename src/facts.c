@@ -54,6 +54,13 @@ bool facts_is_failed(enum facts_conclusion conclusion)
            conclusion == FACTS_STARTUP_FAILURE;
 }
 
+enum facts_origin facts_origin_of(const struct facts_run *run)
+{
+    if (run->head_repo_id && run->head_repo_id == run->repo_id)
+        return FACTS_OWN_BRANCH;
+    return run->head_repo_id && run->head_repo_owner[0] ? FACTS_FORK : FACTS_DELETED_FORK;
+}
+
 bool facts_may_have_log(const struct facts_job *job)
 {
     return job->status == FACTS_COMPLETED && job->conclusion != FACTS_SKIPPED;

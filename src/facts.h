@@ -79,6 +79,7 @@ struct facts_run {
     char *status_text, *conclusion_text;
     char *head_branch, *head_sha;
     char *path;                                  /* ".github/workflows/ci.yml", maybe "...@ref" */
+    uint64_t repo_id, head_repo_id;              /* of the head 0 when the fork was deleted */
     char *head_repo_owner, *head_repo_full_name; /* "" when the fork was deleted */
     char *html_url;
     int64_t created_ms, started_ms, updated_ms; /* started: of the latest attempt */
@@ -127,6 +128,11 @@ enum facts_conclusion facts_conclusion_from(const char *text);
 
 /* Whether the conclusion is one that the view `failed` lists (S19). */
 bool facts_is_failed(enum facts_conclusion conclusion);
+
+/* Where the branch of a run lies. Told by the ids of the repositories in the run itself: a repository
+ * that was moved or renamed keeps its id, and a fork has another one, also under the same owner. */
+enum facts_origin { FACTS_OWN_BRANCH, FACTS_FORK, FACTS_DELETED_FORK };
+enum facts_origin facts_origin_of(const struct facts_run *run);
 
 /* Whether the job may have a log that is whole: it has ended, and was not skipped. */
 bool facts_may_have_log(const struct facts_job *job);

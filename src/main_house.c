@@ -24,6 +24,7 @@
 #include <unistd.h>
 
 #define WORKERS 2
+#define PATIENCE_MS 8000 /* for an answer that can be done without */
 
 struct house {
     struct options *options;
@@ -158,6 +159,14 @@ static int build_source(struct house *h)
     return rc;
 }
 
+/* What can be done without is not waited for until nothing at all can be shown. */
+static int64_t patience_ms(const struct options *o)
+{
+    int64_t deadline_ms = source_deadline_ms(o);
+
+    return deadline_ms < PATIENCE_MS ? deadline_ms : PATIENCE_MS;
+}
+
 static int build_upper(struct house *h, unsigned open_files)
 {
     const struct options *o = h->options;
@@ -172,7 +181,8 @@ static int build_upper(struct house *h, unsigned open_files)
                                            .source = api_source(h->api),
                                            .diag = h->diag,
                                            .now_ms = net_now_ms,
-                                           .fresh_ms = o->fresh * INT64_C(1000)};
+                                           .fresh_ms = o->fresh * INT64_C(1000),
+                                           .patience_ms = patience_ms(o)};
     int rc = cache_create(&cache, &h->cache);
 
     return rc ? rc : catalog_create(&catalog, &h->catalog);

@@ -21,6 +21,7 @@
 #include <stdint.h>
 
 #define SOURCE_ETAG_LEN 136
+#define SOURCE_FILTER_LEN 768 /* the longest name of a branch, 244 bytes, percent-encoded */
 #define SOURCE_FIRST_RANGE (UINT64_C(1) << 20) /* bytes asked for before the total is known (S3) */
 
 /* What is wrong, in GitHub's world; `err` in source_failure is the errno for the user. */
@@ -120,9 +121,10 @@ struct source_facts {
     struct repo_name repo;
     uint64_t id;
     unsigned attempt, page, per_page; /* page, per_page 0: the first, 100 */
-    char filter[512];
+    char filter[SOURCE_FILTER_LEN];
     char etag[SOURCE_ETAG_LEN]; /* of what is known; "" where nothing is */
     enum source_class class;
+    unsigned tries; /* requests at most while they fail; 0: as many as the deadline allows */
 
     void (*done)(struct source_facts *f, const struct source_answer *answer);
 };

@@ -9,6 +9,7 @@
 #include <strings.h>
 
 #define SHOW_OLD_AFTER_MS 1000 /* of waiting (S18) */
+#define EXTRA_TRIES 4          /* of an extra question: three faults in a row are not noticed */
 
 int catalog_create(const struct catalog_config *config, struct catalog **ret_catalog)
 {
@@ -223,11 +224,13 @@ struct steps {
     int64_t slow_ms; /* from now */
 };
 
-/* Lock held. */
-static void start_asking(struct entry *e, int64_t now, struct steps *steps)
+/* Lock held. What was refused before is tried once. */
+static void start_asking(struct entry *e, const struct catalog_question *q, int64_t now,
+                         struct steps *steps)
 {
     e->phase = ENTRY_ASKING;
     e->started_ms = now;
+    e->tries = !q->is_extra ? 0 : e->failure.reason == SOURCE_FINE ? EXTRA_TRIES : 1;
     e->round_may_settle = e->q.may_settle || e->q.what == SOURCE_JOB ||
                           e->q.what == SOURCE_RUN_ATTEMPT;
     e->users++; /* the round */
@@ -235,15 +238,19 @@ static void start_asking(struct entry *e, int64_t now, struct steps *steps)
 }
 
 /* Lock held. How much longer this waiter waits for something newer: what is made of several
- * listings waits for all of them together no longer than for one. */
-static int64_t patience_ms(const struct entry *e, const struct waiter *w, int64_t now)
+ * listings waits for all of them together no longer than for one. Where there is no answer yet, who
+ * can do without waits longer, but not again and again. */
+static int64_t patience_ms(const struct entry *e, bool has_old, const struct waiter *w, int64_t now)
 {
     int64_t since = w->began_ms < e->started_ms ? w->began_ms : e->started_ms;
 
+    if (!has_old && e->failure.reason == SOURCE_FINE)
+        return e->started_ms + e->catalog->config.patience_ms - now;
     return since + SHOW_OLD_AFTER_MS - now;
 }
 
-/* Lock held. Somebody is about to wait for something newer than the answer there is. */
+/* Lock held. Somebody is about to wait, and not for as long as it takes. Who waits longer than a
+ * second looks again each second: the next round may have somebody who does not. */
 static void post_slow(struct entry *e, int64_t after_ms, struct steps *steps)
 {
     if (e->slow_posted)
@@ -251,12 +258,12 @@ static void post_slow(struct entry *e, int64_t after_ms, struct steps *steps)
     e->slow_posted = true;
     e->users++; /* the task */
     steps->post_slow = true;
-    steps->slow_ms = after_ms;
+    steps->slow_ms = after_ms < SHOW_OLD_AFTER_MS ? after_ms : SHOW_OLD_AFTER_MS;
 }
 
 /* Lock held. One look; PENDING_PARKED: take the steps, then park. */
-static int look(struct entry *e, struct waiter *w, struct steps *steps,
-                const struct catalog_answer **ret_answer)
+static int look(struct entry *e, const struct catalog_question *q, struct waiter *w,
+                struct steps *steps, const struct catalog_answer **ret_answer)
 {
     bool has_old = e->answer && !e->refused;
     int64_t now = e->catalog->config.now_ms();
@@ -286,13 +293,15 @@ static int look(struct entry *e, struct waiter *w, struct steps *steps,
         return 0;
     }
     if (e->phase == ENTRY_IDLE)
-        start_asking(e, now, steps);
-    if (!has_old)
+        start_asking(e, q, now, steps);
+    if (!has_old && !q->is_extra)
         return PENDING_PARKED;
-    if (patience_ms(e, w, now) > 0) {
-        post_slow(e, patience_ms(e, w, now), steps);
+    if (patience_ms(e, has_old, w, now) > 0) {
+        post_slow(e, patience_ms(e, has_old, w, now), steps);
         return PENDING_PARKED;
     }
+    if (!has_old)
+        return -ETIMEDOUT;
     *ret_answer = take_answer(e);
     return 0;
 }
@@ -323,7 +332,7 @@ int catalog_ask(struct catalog *c, const struct catalog_question *q, struct wait
 
         pthread_mutex_lock(&c->lock);
         learn_end(e, q);
-        rc = look(e, w, &steps, ret_answer);
+        rc = look(e, q, w, &steps, ret_answer);
         pthread_mutex_unlock(&c->lock);
         take_steps(e, &steps);
         if (rc != PENDING_PARKED)
@@ -348,7 +357,7 @@ void catalog_want(struct catalog *c, const struct catalog_question *q, struct wa
         answer = NULL;
         pthread_mutex_lock(&c->lock);
         learn_end(e, q);
-        look(e, w, &steps, &answer);
+        look(e, q, w, &steps, &answer);
         pthread_mutex_unlock(&c->lock);
         catalog_answer_release(answer);
         take_steps(e, &steps);

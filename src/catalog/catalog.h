@@ -32,6 +32,7 @@ struct catalog_config {
     struct diag *diag;
     int64_t (*now_ms)(void); /* monotonic */
     int64_t fresh_ms;        /* age at which an answer is asked again */
+    int64_t patience_ms;     /* how long a first answer is waited for by who can do without it */
 };
 
 struct catalog_question {
@@ -39,9 +40,12 @@ struct catalog_question {
     struct repo_name repo;
     uint64_t id;
     unsigned attempt;
-    char filter[512]; /* as in source.h */
-    unsigned limit;   /* entries wanted of a listing; 0: all, up to CATALOG_ENTRIES_MAX */
+    char filter[SOURCE_FILTER_LEN]; /* as in source.h */
+    unsigned limit;  /* entries wanted of a listing; 0: all, up to CATALOG_ENTRIES_MAX */
     bool may_settle; /* the caller knows that what is asked about has ended (a completed attempt) */
+    /* The caller can do without the answer: few requests are made for it, it is waited for
+     * `patience_ms` (then -ETIMEDOUT), and a refusal is remembered for a minute. */
+    bool is_extra;
 };
 
 /* A snapshot: never changes, counted. The array of the question's kind is filled; the others are

@@ -16,7 +16,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#define ENTRY_KEY_LEN 832
+#define ENTRY_KEY_LEN (SOURCE_FILTER_LEN + 320)
 #define ENTRY_RECORD_LEN (ENTRY_KEY_LEN + 16)
 #define ENTRY_PAGES_MAX (CATALOG_ENTRIES_MAX / CATALOG_PAGE)
 #define ENTRY_BUCKETS 1024
@@ -46,7 +46,7 @@ enum entry_phase { ENTRY_NEW, ENTRY_LOADING, ENTRY_IDLE, ENTRY_ASKING };
 
 struct entry {
     struct catalog *catalog;
-    struct catalog_question q; /* may_settle: lock */
+    struct catalog_question q; /* may_settle: lock; is_extra: not used */
     char key[ENTRY_KEY_LEN];
     struct pending wait;
 
@@ -62,6 +62,8 @@ struct entry {
     bool refused; /* GitHub's last word was that there is nothing for us: the answer is not shown */
     struct task slow; /* wakes who waited a second */
     bool slow_posted;
+    unsigned
+        tries; /* of the round's pages, as in source.h; not 0: it is extra. Stays while ASKING */
     bool
         round_may_settle; /* what was known when the round began: an earlier answer settles nothing */
     struct task begin;    /* the round's start */

@@ -14,6 +14,7 @@
 
 #define PROTOCOL_HOLD_MS 5000 /* garbage is not asked for again before */
 #define FAILURE_HOLD_MS 1000  /* nor what has failed for a while when this was told */
+#define EXTRA_HOLD_MS 60000   /* nor what was refused and can be done without */
 
 /* One page under way. */
 struct page_ask {
@@ -102,6 +103,7 @@ static void ask_page(struct entry *e, unsigned page)
                                        .attempt = e->q.attempt,
                                        .page = page + 1,
                                        .per_page = page_size(e),
+                                       .tries = e->tries,
                                        .done = on_page};
     snprintf(ask->facts.filter, sizeof(ask->facts.filter), "%s", e->q.filter);
     old = old_page(e, page);
@@ -265,6 +267,24 @@ static bool is_refusal(enum source_reason reason)
     return reason == SOURCE_NOT_FOUND || reason == SOURCE_FORBIDDEN || reason == SOURCE_EXPIRED;
 }
 
+/* The asker can do without the answer. If GitHub could be asked and gave none, it is not asked again
+ * soon. Where there is no such thing (404) nothing is missing, and nothing is said. */
+static void hold_extra(const struct entry *e, struct source_failure *failure)
+{
+    int64_t until_ms = e->catalog->config.now_ms() + EXTRA_HOLD_MS;
+
+    if (!is_refusal(failure->reason) && failure->reason != SOURCE_PROTOCOL &&
+        failure->reason != SOURCE_BROKEN)
+        return;
+    if (failure->until_ms < until_ms)
+        failure->until_ms = until_ms;
+    if (failure->reason != SOURCE_NOT_FOUND)
+        diag_say(e->catalog->config.diag, DIAG_WARNING,
+                 "API: %s/%s: the list of the runs with %s%s cannot be had: shown without it",
+                 e->q.repo.owner, e->q.repo.repo,
+                 e->q.what == SOURCE_WORKFLOW_RUNS ? "workflow=" : "", e->q.filter);
+}
+
 static void finish_round(struct entry *e)
 {
     struct catalog *c = e->catalog;
@@ -278,6 +298,8 @@ static void finish_round(struct entry *e)
     pthread_mutex_unlock(&c->lock);
     if (r->failure.reason == SOURCE_FINE)
         a = make_answer(e, r, may_settle);
+    if (e->tries)
+        hold_extra(e, &r->failure);
     pthread_mutex_lock(&c->lock);
     if (a) {
         old = e->answer;

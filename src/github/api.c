@@ -130,6 +130,7 @@ static void begin_facts(struct api *api, struct source_facts *f)
         return;
     }
     call_init(&fc->call, &api->core, CALL_FACTS, f->class, facts_told);
+    fc->call.tries = f->tries;
     call_begin(&fc->call, url, f->etag);
 }
 

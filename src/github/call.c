@@ -231,6 +231,8 @@ static void trouble(struct call *c, const struct failure_event *event)
     struct failure_verdict verdict;
 
     failure_judge(event, now_ms, &verdict);
+    if (++c->failures == c->tries)
+        verdict.retry = RETRY_NOT;
     if (verdict.retry != RETRY_CONNECT || !hosts_is_down(&core->hosts, &core->base_at, now_ms))
         at_ms = retry_next(&c->retry, verdict.retry, now_ms, core->deadline_ms, retry_after_ms(c),
                            core_draw_chance(core));
@@ -426,7 +428,7 @@ void call_begin(struct call *c, char *url, const char *etag)
     call_finish(c);
     c->url = url;
     c->etag = etag_line(etag);
-    c->moves = c->limits = 0;
+    c->moves = c->limits = c->failures = 0;
     c->has_new_token = false;
     c->turn.since_ms = now_ms;
     retry_init(&c->retry, now_ms);

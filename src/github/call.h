@@ -58,7 +58,8 @@ struct call {
     char *body;
     size_t len, cap;
     int status; /* of the last answer, 0: none came */
-    unsigned moves, limits;
+    unsigned moves, limits, failures;
+    unsigned tries; /* after call_init: how many failures end it; 0: only the deadline does */
     bool has_new_token, is_cancelled;
 };
 

@@ -90,14 +90,16 @@ static void fill_run_times(struct parse_reader *r, struct facts_run *run)
     run->updated_ms = parse_read_time(r, "updated_at");
 }
 
-/* Null where the fork was deleted. */
-static int fill_head_repo(struct parse_reader repo, struct facts_run *run)
+/* The head's is null where the fork was deleted. */
+static int fill_repos(struct parse_reader repo, struct parse_reader head, struct facts_run *run)
 {
-    struct parse_reader owner = parse_read_object(&repo, "owner");
+    struct parse_reader owner = parse_read_object(&head, "owner");
 
-    run->head_repo_full_name = parse_read_text(&repo, "full_name");
+    run->repo_id = parse_read_number(&repo, "id", FACTS_ID_MAX, 0);
+    run->head_repo_id = parse_read_number(&head, "id", FACTS_ID_MAX, 0);
+    run->head_repo_full_name = parse_read_text(&head, "full_name");
     run->head_repo_owner = parse_read_text(&owner, "login");
-    return repo.err ? repo.err : owner.err;
+    return head.err ? head.err : owner.err;
 }
 
 static int fill_run(const cJSON *object, void *item)
@@ -123,7 +125,8 @@ static int fill_run(const cJSON *object, void *item)
     fill_run_times(&r, run);
     if (r.err)
         return r.err;
-    return fill_head_repo(parse_read_object(&r, "head_repository"), run);
+    return fill_repos(parse_read_object(&r, "repository"), parse_read_object(&r, "head_repository"),
+                      run);
 }
 
 static int fill_repo(const cJSON *object, void *item)

@@ -1,6 +1,8 @@
 #include "views/groups.h"
 
+#include "views/branch_name.h"
 #include "views/runs.h"
+#include "views/united.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -9,7 +11,8 @@
 #include <strings.h>
 
 #define FILTER_LEN sizeof(((struct catalog_question *)0)->filter)
-#define BRANCH_LEN 1024 /* a branch's name with its fork's owner; GitHub's are shorter */
+#define FILTERS_MAX 3
+#define FILTERED_MAX 1000 /* GitHub gives no more of a filtered list */
 
 static int add_run_link(struct view_listing *l, uint64_t run)
 {
@@ -20,12 +23,12 @@ static int add_run_link(struct view_listing *l, uint64_t run)
 }
 
 /* Appends to a filter what may stand in a query; -ENAMETOOLONG. */
-static int encode(char filter[FILTER_LEN], const char *text)
+static int encode(char filter[FILTER_LEN], const char *text, size_t len)
 {
     static const char hex[] = "0123456789ABCDEF";
     size_t used = strlen(filter);
 
-    for (; *text; text++) {
+    for (; len; text++, len--) {
         unsigned char c = (unsigned char)*text;
         bool plain = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
                      c == '-' || c == '_' || c == '.';
@@ -43,256 +46,316 @@ static int encode(char filter[FILTER_LEN], const char *text)
     return 0;
 }
 
-/* --- failed --- */
+/* --- filtered views (S18) --- */
 
-static int newest_first(const void *a, const void *b)
+/* What a view asks, and which runs it shows. */
+struct group {
+    struct united_filter filter;
+    struct catalog_question questions[FILTERS_MAX];
+    size_t question_count;
+    const struct catalog_answer *unfiltered; /* NULL: cannot be had, or has nothing for this view */
+    const struct place *dir;
+    struct branch_dir branch;
+    uint64_t workflow; /* 0: all runs of the answers */
+};
+
+/* Whether a view ends with what came of the recent runs: they are yet to come, or GitHub says that
+ * there is no such repository, or none for us. */
+static bool is_end(int rc)
 {
-    const struct facts_run *x = *(const struct facts_run *const *)a;
-    const struct facts_run *y = *(const struct facts_run *const *)b;
-
-    if (x->created_ms != y->created_ms)
-        return x->created_ms > y->created_ms ? -1 : 1;
-    return x->id > y->id ? -1 : x->id < y->id;
+    return rc == PENDING_PARKED || rc == -ENOENT || rc == -EACCES;
 }
 
-/* Merges the three lists and keeps as many as a listing shows. */
-static int add_failed(struct views *v, const struct catalog_answer *const answers[3],
-                      struct view_listing *l)
+static struct catalog_question *add_question(struct views *v, struct group *g)
 {
-    size_t count = answers[0]->count + answers[1]->count + answers[2]->count, used = 0;
-    const struct facts_run **runs = calloc(count + 1, sizeof(*runs));
-    int rc = 0;
+    struct catalog_question *q = &g->questions[g->question_count++];
 
-    if (!runs)
-        return -ENOMEM;
-    for (int i = 0; i < 3; i++)
-        for (size_t k = 0; k < answers[i]->count; k++)
-            if (facts_is_failed(answers[i]->runs[k]->conclusion))
-                runs[used++] = answers[i]->runs[k];
-    qsort(runs, used, sizeof(*runs), newest_first);
-    for (size_t i = 0; i < used && i < v->config.runs && !rc; i++)
-        if (i == 0 || runs[i]->id != runs[i - 1]->id)
-            rc = add_run_link(l, runs[i]->id);
+    runs_question(v, &g->dir->repo, q);
+    if (q->limit > FILTERED_MAX)
+        q->limit = FILTERED_MAX;
+    q->is_extra = g->unfiltered != NULL;
+    return q;
+}
+
+static int add_united(struct views *v, const struct group *g,
+                      const struct catalog_answer *const *filtered, struct view_listing *l)
+{
+    const struct facts_run **runs;
+    size_t count;
+    int rc = united_make(g->unfiltered, filtered, g->question_count, &g->filter, v->config.runs,
+                         &runs, &count);
+
+    if (rc)
+        return rc;
+    for (size_t i = 0; i < count && !rc; i++)
+        rc = add_run_link(l, runs[i]->id);
     free(runs);
     return rc;
+}
+
+/* Links of the group's runs, from whatever answers there are; the first errno where there is none. */
+static int list_group(struct views *v, const struct group *g, struct waiter *w,
+                      struct view_listing *l)
+{
+    const struct catalog_answer *filtered[FILTERS_MAX] = {NULL};
+    bool has_any = g->unfiltered != NULL;
+    int rc = 0, err = 0;
+
+    for (size_t i = 0; i < g->question_count; i++)
+        catalog_want(v->config.catalog, &g->questions[i], w);
+    for (size_t i = 0; i < g->question_count && rc != PENDING_PARKED; i++) {
+        rc = catalog_ask(v->config.catalog, &g->questions[i], w, &filtered[i]);
+        has_any |= rc == 0;
+        err = err ? err : rc;
+    }
+    if (rc != PENDING_PARKED)
+        rc = has_any ? add_united(v, g, filtered, l) : err;
+    for (size_t i = 0; i < g->question_count; i++)
+        catalog_answer_release(filtered[i]);
+    return rc;
+}
+
+/* --- failed --- */
+
+static bool is_failed(const struct united_filter *filter, const struct facts_run *run)
+{
+    (void)filter;
+    return facts_is_failed(run->conclusion);
 }
 
 int groups_list_failed(struct views *v, const struct place *dir, struct waiter *w,
                        struct view_listing *l)
 {
     /* GitHub filters by one conclusion at a time. */
-    static const char *const filters[3] = {"status=failure", "status=timed_out",
-                                           "status=startup_failure"};
-    const struct catalog_answer *answers[3] = {NULL};
-    struct catalog_question q[3];
-    int rc = 0;
+    static const char *const filters[FILTERS_MAX] = {"status=failure", "status=timed_out",
+                                                     "status=startup_failure"};
+    struct group g = {.filter.matches = is_failed, .dir = dir};
+    struct catalog_question q;
+    int rc;
 
-    for (int i = 0; i < 3; i++) {
-        runs_question(v, &dir->repo, &q[i]);
-        snprintf(q[i].filter, sizeof(q[i].filter), "%s", filters[i]);
-        catalog_want(v->config.catalog, &q[i], w);
-    }
-    for (int i = 0; i < 3 && !rc; i++)
-        rc = catalog_ask(v->config.catalog, &q[i], w, &answers[i]);
-    if (!rc)
-        rc = add_failed(v, answers, l);
-    for (int i = 0; i < 3; i++)
-        catalog_answer_release(answers[i]);
+    runs_question(v, &dir->repo, &q);
+    rc = catalog_ask(v->config.catalog, &q, w, &g.unfiltered);
+    if (is_end(rc))
+        return rc;
+    for (int i = 0; i < FILTERS_MAX; i++)
+        snprintf(add_question(v, &g)->filter, FILTER_LEN, "%s", filters[i]);
+    rc = list_group(v, &g, w, l);
+    catalog_answer_release(g.unfiltered);
     return rc;
 }
 
 /* --- branches --- */
 
-/* Makes safe what stands in front of a part or is one: none begins with a dot, as git's do not. */
-static void clean_part(const char *given, size_t max, char part[SAFE_NAME_LEN])
+/* Adds the directories in `dir`, but those whose paths are too long to be looked up. */
+static int add_parts(const struct branch_runs *runs, const struct branch_dir *dir, const char *path,
+                     struct view_listing *l)
 {
-    safe_name_clean(given, max, part);
-    if (part[0] == '.')
-        part[0] = '_';
-}
+    size_t len = path ? strlen(path) + 1 : 0;
+    struct branch_parts parts;
+    int rc = branch_parts_make(runs, dir, &parts);
 
-/* What cannot be a part's name, as none is in git; one of digits only would be taken for a run. */
-static bool is_no_part(const char *part)
-{
-    size_t len = strlen(part);
-    uint64_t id;
-
-    return !len || name_parse_id(part, &id) || (len >= 5 && !strcmp(part + len - 5, ".lock"));
-}
-
-/* How a run's branch is spelled under branches/: a fork's with its owner in front. Parts are made
- * safe one by one. */
-static void spell_branch(const struct facts_run *run, const struct repo_name *repo,
-                         char ret_path[BRANCH_LEN])
-{
-    char part[SAFE_NAME_LEN];
-    const char *from = run->head_branch;
-    size_t used = 0, prefix;
-
-    ret_path[0] = '\0';
-    if (run->head_repo_owner[0] && strcasecmp(run->head_repo_owner, repo->owner) != 0) {
-        clean_part(run->head_repo_owner, NAME_PART_MAX, part);
-        used = (size_t)snprintf(ret_path, BRANCH_LEN, "%s:", part);
-    }
-    prefix = used;
-    while (*from && used + SAFE_NAME_LEN + 16 < BRANCH_LEN) {
-        size_t len = strcspn(from, "/");
-        char raw[SAFE_NAME_LEN];
-        snprintf(raw, sizeof(raw), "%.*s", (int)len, from);
-        clean_part(raw, SAFE_NAME_LEN - 16 - prefix, part);
-        used += (size_t)snprintf(ret_path + used, BRANCH_LEN - used, "%s%s", part,
-                                 is_no_part(part) ? " (branch)" : "");
-        from += len;
-        prefix = 0;
-        if (*from == '/') {
-            ret_path[used++] = '/';
-            ret_path[used] = '\0';
-            from++;
-        }
-    }
-}
-
-/* The next part of `path` below `dir` ("" is the top); false: it is not below. */
-static bool part_below(const char *path, const char *dir, char part[SAFE_NAME_LEN])
-{
-    size_t len = strlen(dir);
-
-    if (len && (strncmp(path, dir, len) != 0 || path[len] != '/'))
-        return false;
-    path += len ? len + 1 : 0;
-    snprintf(part, SAFE_NAME_LEN, "%.*s", (int)strcspn(path, "/"), path);
-    return part[0] != '\0';
-}
-
-/* Adds the parts of branches' names that lie below `dir`; whether `dir` itself is a branch, and
- * which run it is of. */
-static int add_parts(const struct catalog_answer *runs, const struct place *dir,
-                     struct view_listing *l, const struct facts_run **ret_own, bool *ret_is_parent)
-{
-    const char *path = dir->text ? dir->text : "";
-    char spelled[BRANCH_LEN], part[SAFE_NAME_LEN];
-    int rc = 0;
-
-    for (size_t i = 0; i < runs->count && !rc; i++) {
-        if (!runs->runs[i]->head_branch[0])
-            continue;
-        spell_branch(runs->runs[i], &dir->repo, spelled);
-        if (!strcmp(spelled, path) && !*ret_own)
-            *ret_own = runs->runs[i];
-        if (!part_below(spelled, path, part))
-            continue;
-        *ret_is_parent = true;
-        if (!listing_has(l, part))
-            rc = listing_add(l, part, VIEW_DIRECTORY);
-    }
+    if (rc)
+        return rc;
+    for (size_t i = 0; i < parts.count && !rc; i++)
+        if (len + strlen(parts.shown[i].name) < VIEWS_TEXT_MAX)
+            rc = listing_add(l, parts.shown[i].name, VIEW_DIRECTORY);
+    branch_parts_finish(&parts);
     return rc;
 }
 
-/* The branch's name as GitHub knows it, and its fork's owner or "". */
-static void unspell(const struct place *dir, const struct facts_run *own, char owner[BRANCH_LEN],
-                    char branch[BRANCH_LEN])
+static bool is_of_branch(const struct united_filter *filter, const struct facts_run *run)
 {
-    const char *colon = strchr(dir->text, ':');
+    const struct group *g = list_entry((void *)(uintptr_t)filter, struct group, filter);
 
-    snprintf(owner, BRANCH_LEN, "%s", dir->repo.owner);
-    if (own) {
-        if (own->head_repo_owner[0])
-            snprintf(owner, BRANCH_LEN, "%s", own->head_repo_owner);
-        snprintf(branch, BRANCH_LEN, "%s", own->head_branch);
-    } else if (colon) { /* no git branch has a colon */
-        snprintf(owner, BRANCH_LEN, "%.*s", (int)(colon - dir->text), dir->text);
-        snprintf(branch, BRANCH_LEN, "%s", colon + 1);
-    } else {
-        snprintf(branch, BRANCH_LEN, "%s", dir->text);
-    }
+    return branch_dir_has_run(&g->branch, run);
 }
 
-static int add_runs_of_branch(struct views *v, const struct place *dir, const struct facts_run *own,
+/* Whether forks have a branch of this name, or may have: GitHub's filter knows the name only. */
+static bool is_shared(const struct group *g)
+{
+    for (size_t i = 0; g->unfiltered && i < g->unfiltered->count; i++) {
+        const struct facts_run *run = g->unfiltered->runs[i];
+        if (strlen(run->head_branch) == g->branch.len &&
+            !memcmp(run->head_branch, g->branch.name, g->branch.len) &&
+            !is_of_branch(&g->filter, run))
+            return true;
+    }
+    return !g->unfiltered;
+}
+
+/* `recent`: NULL where it has no run of the branch. */
+static int add_runs_of_branch(struct views *v, const struct place *dir,
+                              const struct catalog_answer *recent, const struct branch_dir *branch,
                               struct waiter *w, struct view_listing *l)
 {
-    char owner[BRANCH_LEN], branch[BRANCH_LEN];
-    const struct catalog_answer *answer;
-    struct catalog_question q;
+    struct group g = {
+        .filter.matches = is_of_branch, .dir = dir, .unfiltered = recent, .branch = *branch};
+    struct catalog_question *q = add_question(v, &g);
     int rc;
 
-    unspell(dir, own, owner, branch);
-    runs_question(v, &dir->repo, &q);
-    snprintf(q.filter, sizeof(q.filter), "branch=");
-    rc = encode(q.filter, branch);
-    if (rc)
+    if (q->limit < CATALOG_PAGE && is_shared(&g))
+        q->limit = CATALOG_PAGE; /* the runs of all forks come with it: one request as well */
+    snprintf(q->filter, FILTER_LEN, "branch=");
+    rc = encode(q->filter, branch->name, branch->len);
+    if (rc && !recent)
         return rc;
-    rc = catalog_ask(v->config.catalog, &q, w, &answer);
     if (rc)
-        return rc;
-    for (size_t i = 0; i < answer->count && !rc; i++) {
-        const struct facts_run *run = answer->runs[i];
-        const char *of = run->head_repo_owner[0] ? run->head_repo_owner : dir->repo.owner;
-        if (!strcasecmp(of, owner))
-            rc = add_run_link(l, run->id);
+        g.question_count = 0; /* too long to be asked for */
+    return list_group(v, &g, w, l);
+}
+
+/* A branch of which no run is known, "OWNER:branch" for a fork's: no branch in git has a colon. */
+static int add_runs_of_spelled(struct views *v, const struct place *dir, const char *spelled,
+                               struct waiter *w, struct view_listing *l)
+{
+    char *copy = strdup(spelled), *colon = copy ? strchr(copy, ':') : NULL;
+    struct branch_dir branch = {.fork = "", .name = copy};
+    int rc;
+
+    if (!copy)
+        return -ENOMEM;
+    if (colon) {
+        *colon = '\0';
+        branch.fork = copy;
+        branch.name = colon + 1;
     }
-    catalog_answer_release(answer);
+    branch.len = strlen(branch.name);
+    rc = add_runs_of_branch(v, dir, NULL, &branch, w, l);
+    free(copy);
+    return rc;
+}
+
+/* First as it is spelled; where there is no run, as it may be in git. */
+static int add_runs_of_unknown(struct views *v, const struct place *dir, struct waiter *w,
+                               struct view_listing *l)
+{
+    struct view_entry first;
+    char *name;
+    int rc = add_runs_of_spelled(v, dir, dir->text, w, l);
+
+    if (rc || views_listing_get(l, 0, &first) || !branch_name_unmake(dir->text, &name))
+        return rc;
+    rc = add_runs_of_spelled(v, dir, name, w, l);
+    free(name);
+    return rc;
+}
+
+static int add_branch(struct views *v, const struct place *dir, const struct catalog_answer *recent,
+                      struct waiter *w, struct view_listing *l)
+{
+    struct branch_runs known = {recent ? recent->runs : NULL, recent ? recent->count : 0};
+    struct branch_dir at = {0};
+    int rc = dir->text ? branch_dir_find(&known, dir->text, &at) : 0;
+
+    if (rc == -ENOENT)
+        return add_runs_of_unknown(v, dir, w, l);
+    if (!rc)
+        rc = add_parts(&known, &at, dir->text, l);
+    /* A part of known branches' names that is none itself needs no question of its own. */
+    if (!rc && branch_dir_has_runs(&known, &at))
+        rc = add_runs_of_branch(v, dir, recent, &at, w, l);
     return rc;
 }
 
 int groups_list_branches(struct views *v, const struct place *dir, struct waiter *w,
                          struct view_listing *l)
 {
-    const struct facts_run *own = NULL;
-    const struct catalog_answer *runs;
+    const struct catalog_answer *recent = NULL;
     struct catalog_question q;
-    bool is_parent = false;
     int rc;
 
     runs_question(v, &dir->repo, &q);
-    rc = catalog_ask(v->config.catalog, &q, w, &runs);
-    if (rc)
+    rc = catalog_ask(v->config.catalog, &q, w, &recent);
+    if (rc && (is_end(rc) || !dir->text))
         return rc;
-    rc = add_parts(runs, dir, l, &own, &is_parent);
-    /* A part of known branches' names that is none itself needs no question of its own. */
-    if (!rc && dir->text && (own || !is_parent))
-        rc = add_runs_of_branch(v, dir, own, w, l);
-    catalog_answer_release(runs);
+    rc = add_branch(v, dir, recent, w, l);
+    catalog_answer_release(recent);
     return rc;
 }
 
 /* --- workflows --- */
 
-/* The file's name out of ".github/workflows/ci.yml@refs/heads/main". */
-static void workflow_file(const struct facts_run *run, char ret_name[SAFE_NAME_LEN])
+static bool ends_in(const char *text, size_t len, const char *end)
 {
-    size_t len = strcspn(run->path, "@");
-    char path[SAFE_NAME_LEN];
-    const char *slash;
+    size_t end_len = strlen(end);
 
-    snprintf(path, sizeof(path), "%.*s", (int)len, run->path);
-    slash = strrchr(path, '/');
-    safe_name_clean(slash ? slash + 1 : path, SAFE_NAME_LEN - 32, ret_name);
+    return len >= end_len && !memcmp(text + len - end_len, end, end_len);
+}
+
+static bool is_yaml(const char *path, size_t len)
+{
+    return ends_in(path, len, ".yml") || ends_in(path, len, ".yaml");
+}
+
+/* Length of a path without the "@refs/heads/main" that GitHub may append; file names may have an @. */
+static size_t length_without_ref(const char *path)
+{
+    for (const char *at = strchr(path, '@'); at; at = strchr(at + 1, '@'))
+        if (is_yaml(path, (size_t)(at - path)))
+            return (size_t)(at - path);
+    return is_yaml(path, strlen(path)) ? strlen(path) : strcspn(path, "@");
+}
+
+/* The file's name out of ".github/workflows/ci.yml@refs/heads/main"; "" where the path has none. */
+static void workflow_file(const char *given, char ret_name[SAFE_NAME_LEN])
+{
+    size_t end = length_without_ref(given), begin = end;
+    char file[SAFE_NAME_LEN];
+
+    while (begin > 0 && given[begin - 1] != '/')
+        begin--;
+    snprintf(file, sizeof(file), "%.*s", (int)(end - begin), given + begin);
+    safe_name_clean(file, SAFE_NAME_LEN - 32, ret_name);
+}
+
+/* A workflow without a file, as a deleted one may be, has its own name. GitHub makes that of the path
+ * where the file gave none. A lookup takes a number alone for a run: it has the id behind it. */
+static void finish_name(const struct facts_run *run, char name[SAFE_NAME_LEN])
+{
+    uint64_t id;
+
+    if (!name[0] && !strncmp(run->name, ".github/", strlen(".github/")))
+        workflow_file(run->name, name);
+    else if (!name[0])
+        safe_name_clean(run->name, SAFE_NAME_LEN - 32, name);
+    if (!name[0])
+        snprintf(name, SAFE_NAME_LEN, "workflow");
+    if (name_parse_id(name, &id))
+        snprintf(name, SAFE_NAME_LEN, "%llu (%llu)", (unsigned long long)id,
+                 (unsigned long long)run->workflow_id);
 }
 
 /* The workflows of the recent runs, each once, named; the caller frees. */
 static int name_workflows(const struct catalog_answer *runs, struct safe_name **ret_names,
                           size_t *ret_count)
 {
-    static const char *const none[] = {NULL};
     struct safe_name *names = calloc(runs->count + 1, sizeof(*names));
     char(*files)[SAFE_NAME_LEN] = calloc(runs->count + 1, sizeof(*files));
-    size_t count = 0;
+    const struct facts_run **newest = calloc(runs->count + 1, sizeof(*newest));
+    size_t count = 0, at;
     int rc = -ENOMEM;
 
-    if (!names || !files)
+    if (!names || !files || !newest)
         goto out;
     for (size_t i = 0; i < runs->count; i++) {
-        bool seen = runs->runs[i]->workflow_id == 0;
-        for (size_t k = 0; k < count && !seen; k++)
-            seen = names[k].id == runs->runs[i]->workflow_id;
-        if (seen)
+        const struct facts_run *run = runs->runs[i];
+        if (!run->workflow_id)
             continue;
-        workflow_file(runs->runs[i], files[count]);
-        names[count].given = files[count];
-        names[count++].id = runs->runs[i]->workflow_id;
+        for (at = 0; at < count && names[at].id != run->workflow_id; at++)
+            ;
+        if (at == count) {
+            newest[count] = run;
+            names[count].given = files[count];
+            names[count++].id = run->workflow_id;
+        }
+        if (!files[at][0]) /* not each run need have the path */
+            workflow_file(run->path, files[at]);
     }
-    rc = safe_name_assign(names, count, none);
+    for (at = 0; at < count; at++)
+        finish_name(newest[at], files[at]);
+    rc = safe_name_assign(names, count, NULL);
 out:
+    free(newest);
     free(files);
     if (rc) {
         free(names);
@@ -326,44 +389,68 @@ int groups_list_workflows(struct views *v, const struct place *dir, struct waite
     return rc;
 }
 
-/* The id of the workflow that the directory is named for, as a filter; else its name as spelled. */
-static int workflow_filter(const struct catalog_answer *runs, const struct place *dir,
-                           char filter[FILTER_LEN])
+/* The workflow of the recent runs that has this name; 0: none has. */
+static int find_workflow(const struct catalog_answer *runs, const char *name, uint64_t *ret_id)
 {
     struct safe_name *names;
+    uint64_t id = 0;
     size_t count;
     int rc = name_workflows(runs, &names, &count);
 
     if (rc)
         return rc;
-    filter[0] = '\0';
     for (size_t i = 0; i < count; i++)
-        if (!strcmp(names[i].name, dir->text))
-            snprintf(filter, FILTER_LEN, "%llu", (unsigned long long)names[i].id);
+        if (!strcmp(names[i].name, name))
+            id = names[i].id;
     free(names);
-    return filter[0] ? 0 : encode(filter, dir->text);
+    *ret_id = id;
+    return 0;
+}
+
+static bool is_of_workflow(const struct united_filter *filter, const struct facts_run *run)
+{
+    const struct group *g = list_entry((void *)(uintptr_t)filter, struct group, filter);
+
+    return !g->workflow || run->workflow_id == g->workflow;
+}
+
+/* One that is not among the recent runs is asked for by the name of its file. */
+static int add_runs_of_workflow(struct views *v, struct group *g, const char *file,
+                                struct waiter *w, struct view_listing *l)
+{
+    struct catalog_question *q;
+    int rc = 0;
+
+    g->question_count = 0;
+    q = add_question(v, g);
+    q->what = SOURCE_WORKFLOW_RUNS;
+    if (g->workflow)
+        snprintf(q->filter, FILTER_LEN, "%llu", (unsigned long long)g->workflow);
+    else
+        rc = encode(q->filter, file, strlen(file));
+    return rc ? rc : list_group(v, g, w, l);
 }
 
 int groups_list_workflow(struct views *v, const struct place *dir, struct waiter *w,
                          struct view_listing *l)
 {
-    const struct catalog_answer *runs;
+    struct group g = {.filter.matches = is_of_workflow, .dir = dir};
+    const struct catalog_answer *recent = NULL;
     struct catalog_question q;
+    const char *given;
     int rc;
 
     runs_question(v, &dir->repo, &q);
-    rc = catalog_ask(v->config.catalog, &q, w, &runs);
-    if (rc)
+    rc = catalog_ask(v->config.catalog, &q, w, &recent);
+    if (is_end(rc))
         return rc;
-    q.what = SOURCE_WORKFLOW_RUNS;
-    rc = workflow_filter(runs, dir, q.filter);
-    catalog_answer_release(runs);
+    rc = recent ? find_workflow(recent, dir->text, &g.workflow) : 0;
+    if (g.workflow)
+        g.unfiltered = recent;
     if (!rc)
-        rc = catalog_ask(v->config.catalog, &q, w, &runs);
-    if (rc)
-        return rc;
-    for (size_t i = 0; i < runs->count && !rc; i++)
-        rc = add_run_link(l, runs->runs[i]->id);
-    catalog_answer_release(runs);
+        rc = add_runs_of_workflow(v, &g, dir->text, w, l);
+    if (rc == -ENOENT && !g.workflow && safe_name_unmake(dir->text, &given))
+        rc = add_runs_of_workflow(v, &g, given, w, l);
+    catalog_answer_release(recent);
     return rc;
 }

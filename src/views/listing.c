@@ -47,14 +47,6 @@ int listing_add(struct view_listing *l, const char *name, enum view_type type)
     return 0;
 }
 
-bool listing_has(const struct view_listing *l, const char *name)
-{
-    for (size_t i = 0; i < l->count; i++)
-        if (!strcmp(l->entries[i].name, name))
-            return true;
-    return false;
-}
-
 bool views_listing_get(const struct view_listing *l, size_t i, struct view_entry *ret_entry)
 {
     if (i >= l->count)

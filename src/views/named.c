@@ -6,7 +6,10 @@
 #include <string.h>
 
 /* What a run's directory has besides its jobs. */
-static const char *const reserved_in_run[] = {"run.json", "attempts", NULL};
+static bool is_taken_in_run(const char *name)
+{
+    return !strcmp(name, "run.json") || !strcmp(name, "attempts");
+}
 
 /* The names in one answer, which is held: so it stays what its address says. */
 struct named_run {
@@ -30,7 +33,7 @@ int named_make(const struct catalog_answer *jobs, struct safe_name **ret_names)
         names[i].given = jobs->jobs[i]->name;
         names[i].id = jobs->jobs[i]->id;
     }
-    rc = safe_name_assign(names, jobs->count, reserved_in_run);
+    rc = safe_name_assign(names, jobs->count, is_taken_in_run);
     if (rc)
         free(names);
     else

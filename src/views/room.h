@@ -14,7 +14,7 @@
 #define VIEWS_CONTROL ".ghlogfs"
 #define VIEWS_WHOLE_STEP "00-log.txt"     /* the one file of a job that has no steps */
 #define VIEWS_FINAL_MS (24 * 3600 * 1000) /* what never changes may be remembered this long */
-#define VIEWS_TEXT_MAX 768                /* bytes of a branch as spelled in a path */
+#define VIEWS_TEXT_MAX 2048               /* bytes of a branch as spelled in a path */
 
 struct views {
     struct view_config config;
@@ -56,6 +56,5 @@ int view_find_job(struct views *v, const struct place *p, struct waiter *w,
 struct view_listing *listing_create(void);
 /* -ENOMEM. Copies the name. */
 int listing_add(struct view_listing *l, const char *name, enum view_type type);
-bool listing_has(const struct view_listing *l, const char *name);
 
 #endif

@@ -30,7 +30,16 @@ static bool is_control(const char *s, size_t len)
     return len == 2 && c == 0xc2 && (unsigned char)s[1] < 0xa0;
 }
 
-void safe_name_clean(const char *name, size_t max, char ret_name[SAFE_NAME_LEN])
+/* What a name must not begin with. Tools take - and + for the beginning of an option (less and vi run
+ * the command behind a +), perl -n runs what is behind a |, shells put a home directory for ~, ls,
+ * globs and rg leave out what begins with a dot, and a space in front is lost where words are split. */
+static bool misleads(char first)
+{
+    return first && strchr("-+|~. ", first);
+}
+
+/* Writes at most `max` bytes and the NUL; answers how many. */
+static size_t clean(const char *name, size_t max, char *out)
 {
     size_t used = 0;
 
@@ -47,29 +56,38 @@ void safe_name_clean(const char *name, size_t max, char ret_name[SAFE_NAME_LEN])
         }
         if (used + add > max)
             break;
-        memcpy(ret_name + used, from, add);
+        memcpy(out + used, from, add);
         used += add;
         name += len;
     }
-    ret_name[used] = '\0';
+    out[used] = '\0';
+    return used;
 }
 
-void safe_name_with_suffix(const char *name, const char *suffix, char ret_name[SAFE_NAME_LEN])
+void safe_name_clean(const char *name, size_t max, char ret_name[SAFE_NAME_LEN])
 {
-    size_t len = strlen(suffix);
-
-    safe_name_clean(name, SAFE_NAME_LEN - 1 - len, ret_name);
-    memcpy(ret_name + strlen(ret_name), suffix, len + 1);
+    clean(name, max, ret_name);
 }
 
-static bool is_reserved(const char *name, const char *const *reserved)
+bool safe_name_unmake(const char *shown, const char **ret_given)
 {
-    if (!*name || !strcmp(name, ".") || !strcmp(name, ".."))
-        return true;
-    for (; *reserved; reserved++)
-        if (!strcmp(name, *reserved))
-            return true;
-    return false;
+    if (shown[0] != '_' || !misleads(shown[1]) || !strcmp(shown, "_.") || !strcmp(shown, "_.."))
+        return false;
+    *ret_given = shown + 1;
+    return true;
+}
+
+void safe_name_make(const char *before, const char *name, const char *behind,
+                    char ret_name[SAFE_NAME_LEN])
+{
+    const char *first = *before ? before : *name ? name : behind;
+    size_t len = strlen(behind), used = 0;
+
+    if (misleads(*first))
+        ret_name[used++] = '_';
+    used += clean(before, SAFE_NAME_LEN - 1 - len - used, ret_name + used);
+    used += clean(name, SAFE_NAME_LEN - 1 - len - used, ret_name + used);
+    memcpy(ret_name + used, behind, len + 1);
 }
 
 static int by_id(const void *a, const void *b)
@@ -101,22 +119,22 @@ static struct safe_name **slot_of(const struct taken *t, const char *name)
 
 /* Names are given in the order of the ids, so the result does not depend on that of the list. A
  * suffixed name may itself be somebody's bare one: then the suffix is given once more. */
-static void assign_one(struct safe_name *n, const char *const *reserved, struct taken *t)
+static void assign_one(struct safe_name *n, safe_name_test *is_taken, struct taken *t)
 {
     char suffix[64] = "";
 
-    safe_name_clean(n->given, SAFE_NAME_LEN - 1, n->name);
-    while (is_reserved(n->name, reserved) || *slot_of(t, n->name)) {
+    safe_name_make("", n->given, suffix, n->name);
+    while (!*n->name || (is_taken && is_taken(n->name)) || *slot_of(t, n->name)) {
         size_t len = strlen(suffix);
         if (len + 32 > sizeof(suffix))
             break;
         snprintf(suffix + len, sizeof(suffix) - len, " (%llu)", (unsigned long long)n->id);
-        safe_name_with_suffix(n->given, suffix, n->name);
+        safe_name_make("", n->given, suffix, n->name);
     }
     *slot_of(t, n->name) = n;
 }
 
-int safe_name_assign(struct safe_name *names, size_t count, const char *const *reserved)
+int safe_name_assign(struct safe_name *names, size_t count, safe_name_test *is_taken)
 {
     struct safe_name **order = calloc(count + 1, sizeof(struct safe_name *));
     struct taken t = {.mask = 15};
@@ -131,7 +149,7 @@ int safe_name_assign(struct safe_name *names, size_t count, const char *const *r
         order[i] = &names[i];
     qsort(order, count, sizeof(struct safe_name *), by_id);
     for (size_t i = 0; i < count; i++)
-        assign_one(order[i], reserved, &t);
+        assign_one(order[i], is_taken, &t);
     rc = 0;
 out:
     free(order);

@@ -465,7 +465,7 @@ def test_s13_what_asks(github, mount, path, api, storage):
 
 @pytest.mark.parametrize("path,api", (
     ("jobs", 3), ("jobs/{job}", 1), ("runs", 1), ("runs/{run}", 2), ("runs/{run}/build", 2),
-    ("runs/{run}/attempts", 1), ("failed", 3), ("branches", 1), ("branches/main", 2),
+    ("runs/{run}/attempts", 1), ("failed", 4), ("branches", 1), ("branches/main", 2),
     ("branches/a/b", 2), ("workflows", 1), ("workflows/ci.yml", 2), ("", 1)))
 def test_s13_what_listings_ask(github, mount, path, api):
     made = two_runs(github)[1]

@@ -14,22 +14,29 @@ from treeing import PLAIN, concatenated, cleaned, cut_job, listing, stamped, ste
 
 EMOJI = "\U0001f9ea"
 HOSTILE = {
-    "slashes": ("../x", "..∕x"),
+    "slashes": ("../x", "_..∕x"),
     "absolute": ("/etc/passwd", "∕etc∕passwd"),
     "newline": ("a\nb", "a_b"),
     "escape": ("\x1b[31mred\x1b[0m", "_[31mred_[0m"),
     "controls": ("\x01\x7f\x9b", "___"),
-    "spaces": (" a  b ", " a  b "),
+    "spaces": (" a  b ", "_ a  b "),
     "quotes": ("'\"`$(x)\\*?", "'\"`$(x)\\*?"),
     "bidi": ("‮txt.exe", "‮txt.exe"),
     "emoji": (EMOJI * 75, EMOJI * 63),
     "letters": ("x" * 1000, "x" * 255),
     "mixed cut": ("x" * 254 + "é", "x" * 254),
-    "dash": ("-rf", "-rf"),
+    "dash": ("-rf", "_-rf"),
+    "dashes": ("-" * 300, "_" + "-" * 254),
+    "option": ("--checkpoint=1", "_--checkpoint=1"),
+    "hidden": (".NET 8 (windows-latest)", "_.NET 8 (windows-latest)"),
+    "home": ("~root", "_~root"),
+    "plus": ("+!id", "_+!id"),
+    "pipe": ("|id", "_|id"),
     "log": ("log", "log"),
     "matrix": ("build (ubuntu, 3.12)", "build (ubuntu, 3.12)"),
 }
-SUFFIXED = (".", "..", "run.json", "attempts", "")
+USED = {".": "_.", "..": "_..", "run.json": "run.json (%d)", "attempts": "attempts (%d)",
+        "": "_ (%d)"}
 
 
 @pytest.mark.parametrize("kind", HOSTILE)
@@ -45,9 +52,9 @@ def test_s12_names_of_jobs(github, mount, kind):
 
 def test_s12_names_that_the_tree_uses(github, mount):
     made = github.add_run(REPO, attempts=2)
-    jobs = {name: cut_job(github, made, name=name, attempt=2) for name in SUFFIXED}
+    jobs = {name: cut_job(github, made, name=name, attempt=2) for name in USED}
     folder = mount().repo() / "runs" / str(made)
-    shown = ["%s (%d)" % (name, job) for name, job in jobs.items()]
+    shown = [USED[name] % job if "%d" in USED[name] else USED[name] for name, job in jobs.items()]
     assert listing(folder) == ["run.json", *shown, "attempts"]
     for name in shown:
         assert concatenated(folder / name) == cleaned(stamped(PLAIN))
@@ -94,10 +101,11 @@ def test_s12_names_of_steps(github, mount, kind):
 
 
 @pytest.mark.parametrize("branch,shown", (
-    ("../x", ["_.", "x"]), ("a/./b", ["a", "_", "b"]), ("..", ["_."]), (".git", ["_git"]),
-    ("x.lock", ["x.lock (branch)"]),
+    ("../x", ["_..", "x"]), ("a/./b", ["a", "_.", "b"]), ("..", ["_.."]), (".git", ["_.git"]),
+    ("x.lock", ["x.lock (branch)"]), ("-x", ["_-x"]), ("fix/-rf/+x", ["fix", "_-rf", "_+x"]),
+    ("_-x", ["_-x"]), ("a/~b/ c", ["a", "_~b", "_ c"]),
     ("a\nb", ["a_b"]), ("\x1b]0;x\x07", ["_]0;x_"]), ("5/6", ["5 (branch)", "6 (branch)"]),
-    ("x" * 300, ["x" * 240]), ("a//b", ["a", " (branch)", "b"])), ids=repr)
+    ("x" * 300, ["x" * 255]), ("a//b/", ["a", "_ (branch)", "b", "_ (branch)"])), ids=repr)
 def test_s12_branches(github, mount, branch, shown):
     made = github.add_run(REPO, branch=branch)
     folder = mount().repo() / "branches"
@@ -114,12 +122,13 @@ def test_s12_owners_of_forks(github, mount):
     rewrite(github, "/actions/runs", lambda body: body["workflow_runs"][0]["head_repository"][
         "owner"].update(login="../../up"))
     top = mount().repo() / "branches"
-    assert listing(top) == ["_.∕..∕up:main"]
-    assert listing(top / "_.∕..∕up:main") == [str(one)]
+    assert listing(top) == ["_..∕..∕up:main"]
+    assert listing(top / "_..∕..∕up:main") == [str(one)]
 
 
-@pytest.mark.parametrize("path,shown", (("..", ".. (%d)"), ("x/..", ".. (%d)"), ("a\nb", "a_b"),
-                                        ("x/" + "y" * 300, "y" * 200)), ids=repr)
+@pytest.mark.parametrize("path,shown", (
+    ("..", "_.."), ("x/..", "_.."), ("a\nb", "a_b"), ("x/" + "y" * 300, "y" * 200),
+    ("-x.yml", "_-x.yml"), (".x.yml", "_.x.yml"), (".gitignore", "_.gitignore")), ids=repr)
 def test_s12_workflows(github, mount, path, shown):
     made = github.add_run(REPO, file=path)
     number = Asker(github)("/repos/%s/actions/workflows" % REPO).json["workflows"][0]["id"]
@@ -142,6 +151,115 @@ def test_tools_live_with_such_names(github, mount, folder):
     run("rsync", "-a", "%s/" % there, folder / "copy")
     run("diff", "-r", there, folder / "copy")
     assert not set(out("ls", "-1R", there)) & set(b"\x1b\x07\x9b\x01"), "safe to look at"
+
+
+# --- names that tools take for something else ----------------------------------------------------
+
+PROOF = "touch $PROOF"          # what none of these names may make a tool do
+TRAPS = ("--checkpoint=1", "--checkpoint-action=exec=%s" % PROOF, "-rf", "--help", "-", "--",
+         "+!%s;" % PROOF, "|%s;" % PROOF, ".NET 8 (windows-latest)", ".", "..", ".git",
+         "~root", "~", " lead", "build")
+MISLEADING = tuple("-+|~. ")
+
+
+def shell(where, folder, line):
+    """What a line of shell prints in this directory; it must neither fail nor complain."""
+    done = run("env", "PROOF=%s" % (folder / "proof"), "OUT=%s" % folder, "SHELL=/bin/sh",
+               "bash", "-c", "set -o pipefail; " + line, cwd=where, text=True)
+    assert done.stderr == "", line
+    assert not (folder / "proof").exists(), "%s ran what a job is called" % line
+    return done.stdout
+
+
+COUNTED = {     # each prints one line for each job
+    "ls": "ls | grep -v json",
+    "glob": 'for d in */; do test -d "$d" && echo "$d"; done',
+    "read": 'ls -d */ | while read name; do ls -d "$name"; done',
+    "xargs": "ls -d */ | xargs -I{} ls -d {}",
+    "tar": "tar cf $OUT/x * && tar tf $OUT/x | grep 02-",
+    "tar -C": "mkdir $OUT/c && tar cf - * | tar -C $OUT/c -xf - && find $OUT/c -name '02-*'",
+    "cp": "mkdir $OUT/c && cp -r * $OUT/c && ls $OUT/c | grep -v json",
+    "rsync": "mkdir $OUT/c && rsync -a * $OUT/c && ls $OUT/c | grep -v json",
+    "grep": "grep -c needle */*.txt | grep ':1$'",
+    "grep -r": "grep -rl needle * | grep 02-",
+    "rg": "rg --no-config -l needle . | grep 02-",
+    "rg *": "rg --no-config -l needle * | grep 02-",
+    "find *": "find * -name '02-*'",
+    "wc": "wc -l */02-*.txt | grep -v total",
+    "head": "head -n 1 */02-*.txt | grep '==>'",
+    "cat": "cat */*.txt | grep needle",
+    "less": "less */*.txt | grep needle",
+    "sort": "sort -m */02-*.txt | grep needle",
+    "perl": "perl -ne 'print if /needle/' */*.txt",
+    "awk": "awk '/needle/' */*.txt",
+}
+
+
+@pytest.fixture
+def traps(github, mount):
+    made = github.add_run(REPO)
+    for name in TRAPS:
+        cut_job(github, made, name=name)
+    return mount().repo() / "runs" / str(made)
+
+
+@pytest.mark.parametrize("tool", COUNTED)
+def test_s12_no_name_is_an_option_or_hidden(traps, folder, tool):
+    """A job's name is written by whoever opens a pull request."""
+    printed = shell(traps, folder, COUNTED[tool])
+    assert len(printed.splitlines()) == len(TRAPS), printed
+
+
+def test_s12_no_view_shows_a_name_that_misleads(github, mount):
+    """Names of jobs, steps, workflows, branches and owners of forks; what is shown opens."""
+    for name in TRAPS:
+        made = github.add_run(REPO, attempts=2, branch=name, file=name)
+        github.add_run(REPO, branch="a/%s/b" % name, file="x/" + name)
+        github.add_run(REPO, branch=name, head_repo="%s/hello" % name)
+        for attempt in (1, 2):
+            cut_job(github, made, [(name, PLAIN[0][1]), *PLAIN[1:]], name=name, attempt=attempt)
+    m = mount(runs=100)
+    shown = out("find", m.repo(), "-mindepth", "1", "-printf", "%f\\0", text=True).split("\0")
+    assert len(shown) > 10 * len(TRAPS)
+    assert not [name for name in shown if name.startswith(MISLEADING)]
+
+
+@pytest.mark.parametrize("what,given,typed", (
+    ("file", "-x.yml", "workflows/_-x.yml"), ("file", ".x.yml", "workflows/_.x.yml"),
+    ("file", "_-x.yml", "workflows/_-x.yml"),
+    ("branch", "fix/-x", "branches/fix/_-x"), ("branch", "fix/_-x", "branches/fix/_-x"),
+    ("branch", "+a/-b/7", "branches/_+a/_-b/7 (branch)")), ids=repr)
+@pytest.mark.parametrize("recent", (30, 2))
+def test_s12_a_typed_name_is_mapped_back(github, mount, what, given, typed, recent):
+    """The name that is shown and the one that GitHub has, with and without a recent run of it."""
+    made = github.add_run(REPO, **{what: given})
+    github.bulk(REPO, 4, 1, 100)
+    root = mount(runs=recent, fresh=600).repo()
+    raw = root / typed.split("/")[0] / given
+    assert listing(root / typed) == [str(made)]
+    assert given.endswith("/7") or listing(raw) == [str(made)]
+    assert traffic(github).api <= 4
+
+
+def test_s12_of_branches_of_equal_names_the_oldest_known_keeps_the_bare_one(github, mount):
+    runs = {name: github.add_run(REPO, branch=name)
+            for name in ("fix/-x", "fix/_-x", "fix/_-x/deep")}
+    top = mount().repo() / "branches" / "fix"
+    other = "_-x (%d)" % runs["fix/_-x"]
+    assert sorted(listing(top)) == sorted(["_-x", other])
+    assert listing(top / "_-x") == [str(runs["fix/-x"])]
+    assert sorted(listing(top / other)) == sorted(["deep", str(runs["fix/_-x"])])
+    assert listing(top / other / "deep") == [str(runs["fix/_-x/deep"])]
+
+
+def test_s12_of_workflows_of_equal_names_the_lowest_id_keeps_the_bare_one(github, mount):
+    runs = [github.add_run(REPO, file=name) for name in ("-x.yml", "_-x.yml")]
+    top = mount().repo() / "workflows"
+    second = max(w["id"] for w in
+                 Asker(github)("/repos/%s/actions/workflows" % REPO).json["workflows"])
+    assert sorted(listing(top)) == sorted(["_-x.yml", "_-x.yml (%d)" % second])
+    assert listing(top / "_-x.yml") == [str(runs[0])]
+    assert listing(top / ("_-x.yml (%d)" % second)) == [str(runs[1])]
 
 
 # --- bodies --------------------------------------------------------------------------------------
@@ -182,8 +300,8 @@ def test_fields_that_are_null_or_missing(github, mount, how):
     assert listing(root / "runs") == [str(made)] and listing(root / "jobs") == [str(job)]
     assert os.readlink(root / "latest") == "runs/%d" % made
     assert listing(root / "branches") == [] == listing(root / "workflows")
-    assert listing(root / "runs" / str(made)) == ["run.json", " (%d)" % job]
-    assert listing(root / "runs" / str(made) / (" (%d)" % job)) == [], "it may still run"
+    assert listing(root / "runs" / str(made)) == ["run.json", "_ (%d)" % job]
+    assert listing(root / "runs" / str(made) / ("_ (%d)" % job)) == [], "it may still run"
     assert json.loads((root / "runs" / str(made) / "run.json").read_bytes())["id"] == made
     assert m.json(job).stat().st_size
     run("ls", "-laR", root)
@@ -252,7 +370,7 @@ def test_names_with_nul(github, mount):
     job = github.add_job(made, name="\0hidden", size=5050)
     m = mount()
     try:
-        assert listing(m.repo() / "runs" / str(made)) == ["run.json", " (%d)" % job]
+        assert listing(m.repo() / "runs" / str(made)) == ["run.json", "_ (%d)" % job]
     except OSError as error:
         assert errno.errorcode[error.errno] == "EPROTO"
     assert len(m.log(job).read_bytes()) == 5050

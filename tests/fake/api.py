@@ -405,21 +405,24 @@ def get_workflow(ask, workflow_id, **where):
 
 def list_runs(ask, **where):
     repo = _repo(ask, **where)
-    return _run_list(ask, repo, repo.newest_runs(), "/actions/runs")
+    runs = repo.indexed_runs() if _filters(ask) else repo.newest_runs()
+    return _run_list(ask, repo, runs, "/actions/runs")
 
 
 def list_workflow_runs(ask, workflow_id, **where):
     repo, flow = _workflow(ask, workflow_id, **where)
-    runs = [run for run in repo.newest_runs() if run.workflow is flow]
+    runs = [run for run in repo.indexed_runs() if run.workflow is flow]
     return _run_list(ask, repo, runs, "/actions/workflows/%d/runs" % flow.id)
 
 
+def _filters(ask):
+    return [name for name in RUN_FILTERS if ask.query.get(name)]
+
+
 def _run_list(ask, repo, runs, path):
-    filters = [test for name, test in RUN_FILTERS.items() if ask.query.get(name)]
-    for name, test in RUN_FILTERS.items():
-        if ask.query.get(name):
-            runs = [run for run in runs if test(run, ask.query[name])]
-    cap = SEARCH_CAP if filters else None
+    for name in _filters(ask):
+        runs = [run for run in runs if RUN_FILTERS[name](run, ask.query[name])]
+    cap = SEARCH_CAP if _filters(ask) else None
     shown = ask.page(runs, "/repositories/%d%s" % (repo.id, path), cap)
     cache = {}
     return {"total_count": len(runs),

@@ -145,6 +145,8 @@ OPS = {
     "add_workflow": _add_workflow,
     "add_run": _add_run,
     "set_run": lambda server, run, **f: server.world.set_run(server.world.run(run), **f),
+    "remove_run": lambda server, run: server.world.remove_run(server.world.run(run)),
+    "index": lambda server, repo, state: server.world.set_index(server.world.repo(repo), state),
     "add_job": _add_job,
     "set_job": _with_job("set_job"),
     "grow": _grow,

@@ -1,7 +1,8 @@
 """Faults: which request they meet, how often, and what they do to an answer.
 
 A fault is a dict. What it meets:
-    hop "api" | "storage", path (substring), job (id), method, range (substring of the Range header)
+    hop "api" | "storage", path (substring), job (id), method, range (substring of the Range header),
+    query (a regular expression somewhere in the query as it was sent)
     nth   the first matching request that is hit (1)     times   how many are hit (1; -1: for ever)
 What it does, `kind` and its arguments:
     status          status, body ("" or text or JSON value), headers {}
@@ -31,6 +32,7 @@ What it does, `kind` and its arguments:
 import dataclasses
 import gzip as gzip_module
 import json
+import re
 
 from fake.message import Answer
 
@@ -39,7 +41,7 @@ class FaultError(Exception):
     """A fault that cannot be; the text says why."""
 
 
-MATCH = {"hop", "path", "job", "method", "range", "nth", "times"}
+MATCH = {"hop", "path", "query", "job", "method", "range", "nth", "times"}
 
 
 @dataclasses.dataclass
@@ -55,6 +57,7 @@ class Fault:
         want = self.match
         return (want.get("hop") in (None, request.hop)
                 and want.get("path", "") in request.path
+                and re.search(want.get("query", ""), request.raw_query) is not None
                 and want.get("job") in (None, request.job_id)
                 and want.get("method") in (None, request.method)
                 and want.get("range", "") in request.headers.get("range", ""))

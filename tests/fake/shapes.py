@@ -133,7 +133,8 @@ class Shaper:
         suite = 40_000_000_000 + run.id
         shape = {
             "id": run.id, "name": run.workflow.name, "node_id": node_id("WFR", run.id),
-            "head_branch": run.branch, "head_sha": run.sha, "path": run.workflow.path,
+            "head_branch": run.branch, "head_sha": run.sha,
+            "path": run.workflow.path if run.path is None else run.path,
             "display_title": run.title, "run_number": run.number, "event": run.event,
             "status": attempt.status, "conclusion": attempt.conclusion,
             "workflow_id": run.workflow.id, "check_suite_id": suite,
@@ -149,6 +150,8 @@ class Shaper:
         return shape
 
     def _shared_repo(self, cache, repo):
+        if repo is None:
+            return None
         if repo.id not in cache:
             cache[repo.id] = self.minimal_repo(repo)
         return cache[repo.id]

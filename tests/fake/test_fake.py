@@ -216,6 +216,47 @@ def test_run_filters(github, ask):
     assert (head["full_name"], head["fork"]) == ("forker/hello", True)
 
 
+def shown_runs(ask, query, path="/actions/runs"):
+    reply = ask("/repos/octo/hello%s?%s" % (path, query))
+    return [(run["id"], run["conclusion"]) for run in reply.json["workflow_runs"]]
+
+
+def test_filtered_lists_come_from_an_index_of_their_own(github, ask):
+    old = github.add_run("octo/hello", conclusion="failure")
+    gone = github.add_run("octo/hello", conclusion="failure")
+    github.index(repo="octo/hello", state="stale")
+    github.set_run(run=old, conclusion="success")
+    github.remove_run(run=gone)
+    new = github.add_run("octo/hello", conclusion="failure")
+    everything = [(new, "failure"), (old, "success")]
+    stale = [(gone, "failure"), (old, "failure")]
+    for query in ("status=failure", "branch=main"):
+        assert shown_runs(ask, query) == stale
+    assert shown_runs(ask, "", "/actions/workflows/ci.yml/runs") == stale
+    assert shown_runs(ask, "per_page=5") == everything
+    github.index(repo="octo/hello", state="empty")
+    assert shown_runs(ask, "branch=main") == [] and shown_runs(ask, "") == everything
+    github.index(repo="octo/hello", state="fresh")
+    assert shown_runs(ask, "branch=main") == everything
+
+
+def test_runs_of_deleted_forks_and_of_workflows_without_a_file(github, ask):
+    github.add_run("octo/hello", head_repo="", file="", path="somewhere@main")
+    run, = ask("/repos/octo/hello/actions/runs").json["workflow_runs"]
+    flow, = ask("/repos/octo/hello/actions/workflows").json["workflows"]
+    assert run["head_repository"] is None and run["repository"]["full_name"] == "octo/hello"
+    assert (run["path"], flow["path"]) == ("somewhere@main", "")
+
+
+def test_a_fault_can_meet_a_query(github, ask):
+    github.add_run("octo/hello")
+    github.fault("status", path="/actions/runs", query="status=failure", status=422, times=-1)
+    github.fault("status", path="/actions/runs", query="page=2$", status=502, times=-1)
+    for query, status in (("per_page=3&status=failure", 422), ("status=timed_out", 200), ("", 200),
+                          ("page=2", 502), ("page=2&branch=main", 200)):
+        assert ask("/repos/octo/hello/actions/runs?" + query).status == status
+
+
 def test_filtered_lists_end_after_a_thousand(github, ask):
     github.bulk("octo/hello", 1050, 0, 0)
     path = "/repos/octo/hello/actions/runs?per_page=100&page=%d%s"

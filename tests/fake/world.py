@@ -178,6 +178,7 @@ class Repo:
     pushed_at: float = FIRST_TIME
     workflows: dict = dataclasses.field(default_factory=dict)   # by path
     runs: dict = dataclasses.field(default_factory=dict)        # by id
+    index: list = None          # the runs that filtered lists are made of; None: all, as they are
 
     @property
     def full_name(self):
@@ -185,6 +186,9 @@ class Repo:
 
     def newest_runs(self):
         return sorted(self.runs.values(), key=lambda run: (-run.created_at, -run.id))
+
+    def indexed_runs(self):
+        return self.newest_runs() if self.index is None else self.index
 
 
 @dataclasses.dataclass
@@ -218,6 +222,7 @@ class Run:
     title: str
     sha: str
     created_at: float
+    path: str = None            # None: the workflow's
     attempts: dict = dataclasses.field(default_factory=dict)    # by number
     jobs: list = dataclasses.field(default_factory=list)
 
@@ -341,16 +346,19 @@ class World:
         del self.repo_ids[repo.id]
 
     def add_workflow(self, repo, file="ci.yml", name=None, id=None, state="active"):
-        path = file if "/" in file else ".github/workflows/" + file
+        path = file if "/" in file or not file else ".github/workflows/" + file
         if path not in repo.workflows:
             self.version += 1
             number = self._take_id("workflow", id)
-            repo.workflows[path] = Workflow(number, path, name or "CI", state)
+            repo.workflows[path] = Workflow(number, path, "CI" if name is None else name,
+                                            state)
         return repo.workflows[path]
 
     def _head_repo(self, repo, full_name):
-        if not full_name or full_name.lower() == repo.full_name.lower():
+        if full_name is None or full_name.lower() == repo.full_name.lower():
             return repo
+        if not full_name:
+            return None         # a fork that was deleted
         known = self.repos.get(full_name.lower()) or self.ghosts.get(full_name.lower())
         if known is None:
             owner, name = full_name.split("/")
@@ -360,14 +368,16 @@ class World:
 
     def add_run(self, repo, id=None, file="ci.yml", workflow=None, branch="main", head_repo=None,
                 event="push", status="completed", conclusion=None, attempts=1, actor=None,
-                title=None, sha=None, created_at=None, started_at=None, updated_at=None):
+                title=None, sha=None, created_at=None, started_at=None, updated_at=None,
+                path=None):
         self.version += 1
         flow = self.add_workflow(repo, file, workflow)
         number = 1 + sum(run.workflow is flow for run in repo.runs.values())
         created = seconds_of(created_at, FIRST_TIME + 600 * (len(repo.runs) + 1))
         run_id = self._take_id("run", id)
         run = Run(run_id, repo, flow, number, self._head_repo(repo, head_repo), branch, event,
-                  actor or repo.owner, title or "Change %d" % number, sha or sha1(run_id), created)
+                  actor or repo.owner, title or "Change %d" % number, sha or sha1(run_id), created,
+                  path)
         if conclusion is None and status == "completed":
             conclusion = "success"
         self._add_attempts(run, attempts, status, conclusion, seconds_of(started_at, created),
@@ -395,6 +405,23 @@ class World:
             if key not in ("status", "conclusion", "started_at", "updated_at"):
                 raise WorldError("set_run: unknown field %r" % key)
             setattr(target, key, seconds_of(value) if key.endswith("_at") else value)
+
+    def remove_run(self, run):
+        self.version += 1
+        del self.runs[run.id], run.repo.runs[run.id]
+        for job in run.jobs:
+            del self.jobs[job.id]
+
+    def set_index(self, repo, state):
+        """GitHub answers filtered lists from a search index: "stale" leaves it as it is now,
+        whatever happens to the runs, "empty" has none of them, "fresh" has all again."""
+        if state not in ("fresh", "stale", "empty"):
+            raise WorldError("index: fresh, stale or empty")
+        self.version += 1
+        repo.index = None if state == "fresh" else [] if state == "empty" else [
+            dataclasses.replace(run, attempts={number: dataclasses.replace(attempt)
+                                               for number, attempt in run.attempts.items()})
+            for run in repo.newest_runs()]
 
     def add_job(self, run, id=None, attempt=None, name="build", status="completed",
                 conclusion=None, created_at=None, started_at=None, completed_at=None, steps=None,

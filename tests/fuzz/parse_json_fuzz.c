@@ -48,6 +48,8 @@ static void check_run(const struct facts_run *run)
 {
     check_id(run->id, 0);
     check_id(run->workflow_id, 1);
+    check_id(run->repo_id, 1);
+    check_id(run->head_repo_id, 1);
     check(run->attempt >= 1 && run->updated_ms >= FACTS_NO_TIME);
     check_text(run->name);
     check_text(run->display_title);

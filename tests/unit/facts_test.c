@@ -48,6 +48,29 @@ static void s19_failed_is_failure_timed_out_or_startup_failure(void **state)
     assert_true(facts_is_failed(facts_conclusion_from("startup_failure")));
 }
 
+static void s18_a_fork_is_told_by_the_ids_of_the_repositories(void **state)
+{
+    const struct {
+        uint64_t repo_id, head_repo_id;
+        const char *owner;
+        enum facts_origin origin;
+    } runs[] = {
+        {7, 7, "octo", FACTS_OWN_BRANCH},   {7, 7, "", FACTS_OWN_BRANCH},
+        {7, 8, "someone", FACTS_FORK},      {7, 8, "octo", FACTS_FORK},
+        {7, 8, "", FACTS_DELETED_FORK},     {7, 0, "", FACTS_DELETED_FORK},
+        {7, 0, "octo", FACTS_DELETED_FORK}, {0, 0, "", FACTS_DELETED_FORK},
+        {0, 8, "octo", FACTS_FORK},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(runs) / sizeof(*runs); i++) {
+        struct facts_run run = {.repo_id = runs[i].repo_id,
+                                .head_repo_id = runs[i].head_repo_id,
+                                .head_repo_owner = (char *)(uintptr_t)runs[i].owner};
+        assert_int_equal(facts_origin_of(&run), runs[i].origin);
+    }
+}
+
 static struct facts_job make_job(void)
 {
     struct facts_job job = {.id = 1, .name = strdup("build"), .head_sha = strdup("")};
@@ -104,6 +127,7 @@ int main(void)
         cmocka_unit_test(the_words_of_the_api_have_their_numbers),
         cmocka_unit_test(words_to_come_are_not_taken_for_known_ones),
         cmocka_unit_test(s19_failed_is_failure_timed_out_or_startup_failure),
+        cmocka_unit_test(s18_a_fork_is_told_by_the_ids_of_the_repositories),
         cmocka_unit_test(finish_frees_and_may_be_called_twice),
         cmocka_unit_test(finish_takes_what_was_never_filled),
     };

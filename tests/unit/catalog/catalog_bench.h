@@ -10,6 +10,7 @@
 #include "store/scratch.h"
 
 #define FRESH_MS 30000
+#define PATIENCE_MS 8000
 
 struct catalog_bench {
     struct scratch *scratch;

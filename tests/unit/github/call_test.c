@@ -407,6 +407,27 @@ static void r1_trouble_of_the_api_is_not_noticed(void **state)
     assert_told(&asker, "{\"a\":1}");
 }
 
+/* Who can do without the answer says how many requests it is worth. */
+static void few_tries_are_made_of_what_is_not_worth_more_S18(void **state)
+{
+    (void)state;
+    for (unsigned tries = 1; tries <= 4; tries++) {
+        asker.facts.tries = tries;
+        ask_run(&asker);
+        for (unsigned i = 1; i < tries; i++) {
+            fake_answer(fake_next_within(10000), 500, "", "{\"message\":\"no\"}");
+            assert_int_equal(asker.ends, 0);
+        }
+        fake_answer(fake_next_within(10000), 500, "", "{\"message\":\"no\"}");
+        assert_refused(&asker, -EIO, SOURCE_BROKEN, 1000);
+    }
+    ask_run(&asker);
+    for (unsigned i = 1; i < 4; i++)
+        fake_answer(fake_next_within(10000), 502, "", "");
+    fake_answer(fake_next_within(10000), 200, "", "{\"a\":1}");
+    assert_told(&asker, "{\"a\":1}");
+}
+
 /* What a refusal says of itself is not what was asked for: the pauses grow, the deadline holds. */
 static void r1_body_of_a_refusal_is_no_progress(void **state)
 {
@@ -522,6 +543,7 @@ int main(void)
         TEST(s15_moves_without_end_are_garbage),
         TEST(r7_token_does_not_follow_to_another_host),
         TEST(r1_trouble_of_the_api_is_not_noticed),
+        TEST(few_tries_are_made_of_what_is_not_worth_more_S18),
         TEST(r1_body_of_a_refusal_is_no_progress),
         TEST(r1_name_server_that_never_answers_is_timed_out),
         TEST(body_over_the_bound_is_garbage),

@@ -178,9 +178,11 @@ static void ids_are_integers_that_json_carries_exactly(void **state)
 
 static void a_run_of_a_deleted_fork_and_of_a_living_one(void **state)
 {
-    static const char gone[] = "{\"id\":5,\"head_repository\":null,\"run_number\":12}";
+    static const char gone[] = "{\"id\":5,\"repository\":{\"id\":7},\"head_repository\":null,"
+                               "\"run_number\":12}";
     static const char alive[] = "{\"id\":5,\"path\":\".github/workflows/a.yml@main\","
-                                "\"head_repository\":{\"full_name\":\"o/r\",\"owner\":"
+                                "\"repository\":{\"id\":7},"
+                                "\"head_repository\":{\"id\":8,\"full_name\":\"o/r\",\"owner\":"
                                 "{\"login\":\"o\"}},\"run_started_at\":\"1970-01-01T00:00:01Z\"}";
     struct facts_run run;
 
@@ -188,12 +190,16 @@ static void a_run_of_a_deleted_fork_and_of_a_living_one(void **state)
     assert_int_equal(parse_run(gone, strlen(gone), &run), 0);
     assert_string_equal(run.head_repo_owner, "");
     assert_string_equal(run.head_repo_full_name, "");
+    assert_int_equal(run.repo_id, 7);
+    assert_int_equal(run.head_repo_id, 0);
     assert_int_equal(run.number, 12);
     assert_int_equal(run.attempt, 1);
     facts_run_finish(&run);
     assert_int_equal(parse_run(alive, strlen(alive), &run), 0);
     assert_string_equal(run.head_repo_owner, "o");
     assert_string_equal(run.head_repo_full_name, "o/r");
+    assert_int_equal(run.repo_id, 7);
+    assert_int_equal(run.head_repo_id, 8);
     assert_string_equal(run.path, ".github/workflows/a.yml@main");
     assert_int_equal(run.started_ms, 1000);
     facts_run_finish(&run);

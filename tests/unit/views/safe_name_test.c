@@ -11,8 +11,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const none[] = {NULL};
-static const char *const in_run[] = {"run.json", "attempts", NULL};
+static bool is_in_run(const char *name)
+{
+    return !strcmp(name, "run.json") || !strcmp(name, "attempts");
+}
 
 static void check_clean(const char *given, size_t max, const char *expected)
 {
@@ -66,15 +68,96 @@ static void never_longer_than_a_name_may_be(void **state)
         given[len] = '\0';
         safe_name_clean(given, SAFE_NAME_LEN - 1, name);
         assert_int_equal(strlen(name), len < 85 ? 3 * len : 255);
-        safe_name_with_suffix(given, ".txt", name);
+        safe_name_make("", given, ".txt", name);
         assert_true(strlen(name) <= 255);
         assert_string_equal(name + strlen(name) - 4, ".txt");
     }
 }
 
-static void assign(struct safe_name *names, size_t count, const char *const *reserved)
+static void check_make(const char *before, const char *given, const char *behind,
+                       const char *expected)
 {
-    assert_int_equal(safe_name_assign(names, count, reserved), 0);
+    char name[SAFE_NAME_LEN];
+
+    safe_name_make(before, given, behind, name);
+    assert_string_equal(name, expected);
+}
+
+static void s12_no_name_begins_with_what_misleads_tools(void **state)
+{
+    (void)state;
+    check_make("", "--checkpoint=1", "", "_--checkpoint=1");
+    check_make("", "-", "", "_-");
+    check_make("", "+!id", "", "_+!id");
+    check_make("", "|id", "", "_|id");
+    check_make("", "~root", "", "_~root");
+    check_make("", ".NET 8 (windows-latest)", "", "_.NET 8 (windows-latest)");
+    check_make("", ".", "", "_.");
+    check_make("", "..", "", "_..");
+    check_make("", " lead", "", "_ lead");
+    check_make("", "", " (7)", "_ (7)");
+    check_make("", "\n-x", "", "_-x"); /* it begins with _ already */
+    check_make("", "_-x", "", "_-x");
+    check_make("", "a-b", "", "a-b");
+    check_make("", "\xc2\xa0-x", "", "\xc2\xa0-x");
+}
+
+/* What stands in front decides. */
+static void names_of_three_parts(void **state)
+{
+    (void)state;
+    check_make("03-", "-rf", ".txt", "03--rf.txt");
+    check_make("03-", "", ".txt", "03-.txt");
+    check_make("-", "x", "", "_-x");
+    check_make("a/", "b\n", " (1)",
+               "a\xe2\x88\x95"
+               "b_ (1)");
+}
+
+static void the_prefix_does_not_make_a_name_too_long(void **state)
+{
+    char given[300], name[SAFE_NAME_LEN];
+
+    (void)state;
+    memset(given, '-', sizeof(given));
+    for (size_t len = 250; len < sizeof(given); len++) {
+        given[len] = '\0';
+        safe_name_make("", given, "", name);
+        assert_int_equal(strlen(name), len < 255 ? len + 1 : 255);
+        safe_name_make("", given, " (12)", name);
+        assert_int_equal(strlen(name), len < 249 ? len + 6 : 255);
+        assert_string_equal(name + strlen(name) - 5, " (12)");
+        assert_memory_equal(name, "_--", 3);
+        given[len] = '-';
+    }
+}
+
+static void check_unmake(const char *shown, const char *expected)
+{
+    const char *given = "untouched";
+
+    assert_int_equal(safe_name_unmake(shown, &given), expected != NULL);
+    assert_string_equal(given, expected ? expected : "untouched");
+}
+
+static void a_name_that_got_a_prefix_is_told_by_it(void **state)
+{
+    (void)state;
+    check_unmake("_-x.yml", "-x.yml");
+    check_unmake("_.x", ".x");
+    check_unmake("__-x", NULL);
+    check_unmake("_x", NULL);
+    check_unmake("-x", NULL);
+    check_unmake("_", NULL);
+    check_unmake("", NULL);
+    check_unmake("_.", NULL); /* a URL would lose these */
+    check_unmake("_..", NULL);
+    check_unmake("_...", "...");
+}
+
+static void assign(struct safe_name *names, size_t count, safe_name_test *is_taken)
+{
+    assert_int_equal(safe_name_assign(names, count, is_taken), 0);
     for (size_t i = 0; i < count; i++)
         for (size_t k = 0; k < i; k++)
             assert_string_not_equal(names[i].name, names[k].name);
@@ -88,7 +171,7 @@ static void of_equal_names_the_lowest_id_keeps_the_bare_one(void **state)
                                 {.given = "same", .id = 5}};
 
     (void)state;
-    assign(names, 4, none);
+    assign(names, 4, NULL);
     assert_string_equal(names[0].name, "same (9)");
     assert_string_equal(names[1].name, "same");
     assert_string_equal(names[2].name, "other");
@@ -105,7 +188,7 @@ static void names_equal_only_when_made_safe(void **state)
                                 {.given = "x_", .id = 4}};
 
     (void)state;
-    assign(names, 4, none);
+    assign(names, 4, NULL);
     assert_string_equal(names[1].name, "a\xe2\x88\x95"
                                        "b (2)");
     assert_string_equal(names[3].name, "x_ (4)");
@@ -118,13 +201,30 @@ static void names_that_the_tree_uses(void **state)
                                 {.given = "attempts", .id = 5}, {.given = "attempts2", .id = 6}};
 
     (void)state;
-    assign(names, 6, in_run);
-    assert_string_equal(names[0].name, ". (1)");
-    assert_string_equal(names[1].name, ".. (2)");
-    assert_string_equal(names[2].name, " (3)");
+    assign(names, 6, is_in_run);
+    assert_string_equal(names[0].name, "_.");
+    assert_string_equal(names[1].name, "_..");
+    assert_string_equal(names[2].name, "_ (3)");
     assert_string_equal(names[3].name, "run.json (4)");
     assert_string_equal(names[4].name, "attempts (5)");
     assert_string_equal(names[5].name, "attempts2");
+}
+
+/* Neither what becomes equal nor what is made of the suffix alone begins with what misleads. */
+static void names_equal_only_with_their_prefix(void **state)
+{
+    struct safe_name names[] = {{.given = "_-x", .id = 9}, {.given = "-x", .id = 3},
+                                {.given = "-x", .id = 4},  {.given = "_-x (9)", .id = 10},
+                                {.given = "", .id = 5},    {.given = "", .id = 6}};
+
+    (void)state;
+    assign(names, 6, NULL);
+    assert_string_equal(names[0].name, "_-x (9)");
+    assert_string_equal(names[1].name, "_-x");
+    assert_string_equal(names[2].name, "_-x (4)");
+    assert_string_equal(names[3].name, "_-x (9) (10)");
+    assert_string_equal(names[4].name, "_ (5)");
+    assert_string_equal(names[5].name, "_ (6)");
 }
 
 /* A name that looks like another's with its suffix. */
@@ -136,7 +236,7 @@ static void a_suffix_that_is_taken(void **state)
                                 {.given = "x (7) (7)", .id = 5}};
 
     (void)state;
-    assign(names, 4, none);
+    assign(names, 4, NULL);
     assert_string_equal(names[0].name, "x (7)");
     assert_string_equal(names[2].name, "x (7) (7) (7)");
 }
@@ -151,7 +251,7 @@ static void long_names_keep_their_suffix(void **state)
     given[300] = '\0';
     for (uint64_t i = 0; i < 3; i++)
         names[i] = (struct safe_name){.given = given, .id = (UINT64_C(1) << 53) - 1 - i};
-    assign(names, 3, none);
+    assign(names, 3, NULL);
     for (int i = 0; i < 2; i++) {
         assert_int_equal(strlen(names[i].name), 255);
         assert_string_equal(names[i].name + 255 - 19,
@@ -173,8 +273,8 @@ static void any_order_gives_the_same(void **state)
         names[i] = (struct safe_name){.given = given[i], .id = i + 1};
         turned[COUNT - 1 - i] = names[i];
     }
-    assign(names, COUNT, none);
-    assign(turned, COUNT, none);
+    assign(names, COUNT, NULL);
+    assign(turned, COUNT, NULL);
     for (size_t i = 0; i < COUNT; i++)
         assert_string_equal(names[i].name, turned[COUNT - 1 - i].name);
 }
@@ -185,10 +285,10 @@ static void none_and_very_many(void **state)
     struct safe_name *names = calloc(COUNT, sizeof(*names));
 
     (void)state;
-    assert_int_equal(safe_name_assign(names, 0, none), 0);
+    assert_int_equal(safe_name_assign(names, 0, NULL), 0);
     for (size_t i = 0; i < COUNT; i++)
         names[i] = (struct safe_name){.given = "same", .id = i + 1};
-    assert_int_equal(safe_name_assign(names, COUNT, none), 0);
+    assert_int_equal(safe_name_assign(names, COUNT, NULL), 0);
     assert_string_equal(names[0].name, "same");
     assert_string_equal(names[COUNT - 1].name, "same (10000)");
     free(names);
@@ -201,9 +301,14 @@ int main(void)
         cmocka_unit_test(bytes_that_are_no_characters),
         cmocka_unit_test(cut_on_a_character_boundary),
         cmocka_unit_test(never_longer_than_a_name_may_be),
+        cmocka_unit_test(s12_no_name_begins_with_what_misleads_tools),
+        cmocka_unit_test(names_of_three_parts),
+        cmocka_unit_test(the_prefix_does_not_make_a_name_too_long),
+        cmocka_unit_test(a_name_that_got_a_prefix_is_told_by_it),
         cmocka_unit_test(of_equal_names_the_lowest_id_keeps_the_bare_one),
         cmocka_unit_test(names_equal_only_when_made_safe),
         cmocka_unit_test(names_that_the_tree_uses),
+        cmocka_unit_test(names_equal_only_with_their_prefix),
         cmocka_unit_test(a_suffix_that_is_taken),
         cmocka_unit_test(long_names_keep_their_suffix),
         cmocka_unit_test(any_order_gives_the_same),

@@ -33,6 +33,8 @@ static void names(void **state)
                "b.txt");
     check_name(3, 2, "", "03-.txt");
     check_name(3, 2, "..", "03-...txt");
+    check_name(3, 2, "-rf", "03--rf.txt");
+    check_name(3, 2, " x", "03- x.txt");
     check_name(4294967295u, 10, "x", "4294967295-x.txt");
 }
 

@@ -1,0 +1,216 @@
+#include "views/branch_name.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#define ENDING " (branch)"
+#define UNKNOWN_OWNER "unknown" /* of a fork that was deleted */
+
+/* The owner of the fork that the run's branch is in; "": it is the repository's own. */
+static const char *fork_of(const struct facts_run *run)
+{
+    switch (facts_origin_of(run)) {
+    case FACTS_OWN_BRANCH: return "";
+    case FACTS_FORK: return run->head_repo_owner;
+    default: return UNKNOWN_OWNER;
+    }
+}
+
+/* What follows `dir` in the name of the run's branch, "" where it is `dir`; NULL: it is not below. */
+static const char *rest_behind(const struct branch_dir *dir, const struct facts_run *run)
+{
+    const char *branch = run->head_branch;
+
+    if (!dir->name)
+        return *branch ? branch : NULL;
+    if (strcasecmp(fork_of(run), dir->fork) != 0 || strncmp(branch, dir->name, dir->len) != 0)
+        return NULL;
+    branch += dir->len;
+    return !*branch || *branch == '/' ? branch : NULL;
+}
+
+bool branch_dir_has_run(const struct branch_dir *dir, const struct facts_run *run)
+{
+    const char *rest = dir->name ? rest_behind(dir, run) : NULL;
+
+    return rest && !*rest;
+}
+
+bool branch_dir_has_runs(const struct branch_runs *runs, const struct branch_dir *dir)
+{
+    size_t i = 0;
+
+    while (i < runs->count && !branch_dir_has_run(dir, runs->runs[i]))
+        i++;
+    return i < runs->count;
+}
+
+/* What no part can be called: one of digits only is taken for a run, and no name in git is empty or
+ * ends so. */
+static bool is_no_part(const char *name)
+{
+    size_t len = strlen(name);
+    uint64_t id;
+
+    return !len || name_parse_id(name, &id) || (len >= 5 && !strcmp(name + len - 5, ".lock"));
+}
+
+/* The name of the last part of `dir`, malloc'd, before it is made safe; NULL: no memory. */
+static char *spell(const struct branch_dir *dir, const char *part, size_t len, bool is_top)
+{
+    char owner[SAFE_NAME_LEN] = "", *name, *longer;
+    bool is_fork = is_top && dir->fork[0];
+
+    if (is_fork)
+        safe_name_clean(dir->fork, NAME_PART_MAX, owner);
+    if (asprintf(&name, "%s%s%.*s", owner, is_fork ? ":" : "", (int)len, part) < 0)
+        return NULL;
+    if (!is_no_part(name))
+        return name;
+    if (asprintf(&longer, "%s" ENDING, name) < 0)
+        longer = NULL;
+    free(name);
+    return longer;
+}
+
+/* The index of an equal directory among those made so far, or their count. */
+static size_t find_dir(const struct branch_parts *parts, const struct branch_dir *dir)
+{
+    size_t i = 0;
+
+    while (i < parts->count &&
+           (parts->dirs[i].len != dir->len || memcmp(parts->dirs[i].name, dir->name, dir->len) ||
+            strcasecmp(parts->dirs[i].fork, dir->fork)))
+        i++;
+    return i;
+}
+
+static int add_run(const struct branch_dir *dir, const struct facts_run *run,
+                   struct branch_parts *parts)
+{
+    struct branch_dir below = {.fork = fork_of(run), .name = run->head_branch};
+    const char *part = rest_behind(dir, run);
+    size_t len, i;
+
+    if (!part || (dir->name && !*part))
+        return 0;
+    part += dir->name ? 1 : 0; /* the slash */
+    len = strcspn(part, "/");
+    below.len = (size_t)(part - run->head_branch) + len;
+    i = find_dir(parts, &below);
+    if (i < parts->count) {
+        if (run->id < parts->shown[i].id)
+            parts->shown[i].id = run->id;
+        return 0;
+    }
+    parts->shown[i].given = spell(&below, part, len, !dir->name);
+    if (!parts->shown[i].given)
+        return -ENOMEM;
+    parts->shown[i].id = run->id;
+    parts->dirs[i] = below;
+    parts->count++;
+    return 0;
+}
+
+int branch_parts_make(const struct branch_runs *runs, const struct branch_dir *dir,
+                      struct branch_parts *ret_parts)
+{
+    struct branch_parts parts = {.shown = calloc(runs->count + 1, sizeof(*parts.shown)),
+                                 .dirs = calloc(runs->count + 1, sizeof(*parts.dirs))};
+    int rc = parts.shown && parts.dirs ? 0 : -ENOMEM;
+
+    for (size_t i = 0; i < runs->count && !rc; i++)
+        rc = add_run(dir, runs->runs[i], &parts);
+    if (!rc)
+        rc = safe_name_assign(parts.shown, parts.count, is_no_part);
+    if (rc)
+        branch_parts_finish(&parts);
+    else
+        *ret_parts = parts;
+    return rc;
+}
+
+void branch_parts_finish(struct branch_parts *parts)
+{
+    for (size_t i = 0; i < parts->count; i++)
+        free((void *)(uintptr_t)parts->shown[i].given);
+    free(parts->shown);
+    free(parts->dirs);
+    *parts = (struct branch_parts){0};
+}
+
+/* Whether the first `len` bytes of `typed` are this name. Owners are the same in any case of letters. */
+static bool is_typed(const char *shown, const char *typed, size_t len)
+{
+    size_t owner = strcspn(shown, ":");
+
+    if (strlen(shown) != len)
+        return false;
+    if (!shown[owner])
+        owner = 0; /* no branch in git has a colon */
+    return !strncasecmp(shown, typed, owner) && !memcmp(shown + owner, typed + owner, len - owner);
+}
+
+/* Goes from `dir` to the one in it that is shown as the first `len` bytes of `name`. */
+static int go_down(const struct branch_runs *runs, const char *name, size_t len,
+                   struct branch_dir *dir)
+{
+    struct branch_parts parts;
+    int rc = branch_parts_make(runs, dir, &parts);
+
+    if (rc)
+        return rc;
+    rc = -ENOENT;
+    for (size_t i = 0; i < parts.count && rc; i++) {
+        if (is_typed(parts.shown[i].name, name, len)) {
+            *dir = parts.dirs[i];
+            rc = 0;
+        }
+    }
+    branch_parts_finish(&parts);
+    return rc;
+}
+
+int branch_dir_find(const struct branch_runs *runs, const char *path, struct branch_dir *ret_dir)
+{
+    struct branch_dir dir = {0};
+    int rc = 0;
+
+    while (*path && !rc) {
+        size_t len = strcspn(path, "/");
+        rc = go_down(runs, path, len, &dir);
+        path += len + (path[len] == '/');
+    }
+    if (!rc)
+        *ret_dir = dir;
+    return rc;
+}
+
+bool branch_name_unmake(const char *path, char **ret_name)
+{
+    char *name = calloc(1, strlen(path) + 1), *out = name;
+
+    for (const char *part = path; name && *part; part += *part == '/') {
+        const char *end = part + strcspn(part, "/"), *given = part;
+        size_t len, ending = strlen(ENDING);
+        safe_name_unmake(part, &given);
+        len = (size_t)(end - given);
+        if (len > ending && !memcmp(end - ending, ENDING, ending))
+            len -= ending;
+        memcpy(out, given, len);
+        out += len;
+        if (*end)
+            *out++ = '/';
+        part = end;
+    }
+    if (name && !strcmp(name, path)) {
+        free(name);
+        name = NULL;
+    }
+    if (name)
+        *ret_name = name;
+    return name;
+}
