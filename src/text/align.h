@@ -4,7 +4,11 @@
  * Steps and marks are both in order, so this is an alignment: of all ways to give some steps a
  * mark each without crossing, the one with the highest sum of scores is taken. A score says how
  * well kind, name and time of a mark fit a step; what does not fit at all is not taken, and such
- * a step gets no mark. Pure; memory is bounded by TEXT_CELLS_MAX and given back at once.
+ * a step gets no mark.
+ *
+ * It is done twice. The first alignment tells by how much the API's clock is off for the whole
+ * job, and which actions are composite, so that clean-ups of their parts are expected. Pure;
+ * memory is bounded by TEXT_CELLS_MAX and given back at once.
  */
 #ifndef GHLOGFS_TEXT_ALIGN_H
 #define GHLOGFS_TEXT_ALIGN_H
@@ -23,25 +27,37 @@ enum {
 /* What kind of first line a step's name promises. */
 enum text_promise {
     TEXT_PROMISE_MAIN,
-    TEXT_PROMISE_RUN, /* "Run ...": the name may be the first line's own text */
+    TEXT_PROMISE_SETUP,
     TEXT_PROMISE_POST,
     TEXT_PROMISE_COMPLETE,
     TEXT_PROMISE_START,
     TEXT_PROMISE_STOP,
     TEXT_PROMISE_IMAGE,
     TEXT_PROMISE_HOOK,
+    TEXT_PROMISE_WAIT,
 };
 
-/* A step that is not skipped. */
+#define TEXT_NO_PART SIZE_MAX
+
+/* A step that has lines. */
 struct text_part {
     uint64_t name; /* text_name_hash */
+    uint64_t
+        header; /* text_header_hash of what the first line says, if the name is the runner's own;
+                        0: it is not */
     int64_t started_ms;
     int64_t completed_ms;
     enum text_promise promise;
+    bool together;  /* several steps at the same time: any of their first lines fits */
+    bool is_action; /* a later step cleans up after this one, as after an action only */
+    size_t cleans;  /* POST: the part that this one cleans up after; TEXT_NO_PART: not known */
 };
 
-/* `last`: nothing comes behind this step. */
-enum text_promise text_promise_of(const char *name, bool last);
+/* Fills all but the times; `last`: nothing comes behind this step. */
+void text_part_name(struct text_part *part, const char *name, bool last);
+
+/* Finds which part cleans up after which: `names` are those of the parts. */
+void text_parts_link(struct text_part *parts, const char *const *names, size_t part_count);
 
 #define TEXT_NO_MARK SIZE_MAX
 

@@ -23,12 +23,15 @@ struct text_cutter {
     struct text_part *parts; /* the steps that are not skipped, by number */
     size_t *origin;          /* their index in the caller's array */
     struct landing *landings;
+    int64_t *starts; /* of the parts but the first, ascending: when they began */
+    int64_t *names;  /* and the hashes of their names */
     size_t part_count;
     size_t landed; /* parts below this have their landing */
     size_t step_count;
     struct text_mark *marks;
     size_t mark_count;
     size_t mark_room;
+    bool is_full;   /* of marks that are not doubtful */
     bool last_kept; /* the scanner's last mark is marks[mark_count - 1] */
 };
 
@@ -45,30 +48,46 @@ static int order_compare(const void *a, const void *b)
     return x->index < y->index ? -1 : x->index > y->index;
 }
 
-static void part_fill(struct text_part *part, const struct text_step *step, bool last)
+static int number_compare(const void *a, const void *b)
 {
-    part->name = text_name_hash(step->name, strlen(step->name));
-    part->started_ms = step->started_ms;
-    part->completed_ms = step->completed_ms;
-    part->promise = text_promise_of(step->name, last);
+    const int64_t *x = a, *y = b;
+    return *x < *y ? -1 : *x > *y;
 }
 
 static int parts_fill(struct text_cutter *c, const struct text_step *steps, size_t count)
 {
     struct order *order = malloc((count + 1) * sizeof *order);
-    if (!order)
-        return -ENOMEM;
+    const char **names = malloc((count + 1) * sizeof *names);
+    int err = order && names ? 0 : -ENOMEM;
+    if (err)
+        goto out;
     for (size_t i = 0; i < count; i++) {
         if (!steps[i].skipped)
             order[c->part_count++] = (struct order){.number = steps[i].number, .index = i};
     }
     qsort(order, c->part_count, sizeof *order, order_compare);
     for (size_t i = 0; i < c->part_count; i++) {
+        const struct text_step *step = &steps[order[i].index];
         c->origin[i] = order[i].index;
-        part_fill(&c->parts[i], &steps[order[i].index], i + 1 == c->part_count);
+        names[i] = step->name;
+        c->parts[i].started_ms = step->started_ms;
+        c->parts[i].completed_ms = step->completed_ms;
+        c->parts[i].together = step->together;
+        text_part_name(&c->parts[i], step->name, i + 1 == c->part_count);
     }
+    text_parts_link(c->parts, names, c->part_count);
+    for (size_t i = 1; i < c->part_count; i++) {
+        c->starts[i - 1] = c->parts[i].started_ms;
+        c->names[i - 1] = (int64_t)c->parts[i].name;
+    }
+    if (c->part_count > 1) {
+        qsort(c->starts, c->part_count - 1, sizeof *c->starts, number_compare);
+        qsort(c->names, c->part_count - 1, sizeof *c->names, number_compare);
+    }
+out:
     free(order);
-    return 0;
+    free(names);
+    return err;
 }
 
 int text_cutter_create(const struct text_step *steps, size_t count, struct text_cutter **ret)
@@ -84,8 +103,10 @@ int text_cutter_create(const struct text_step *steps, size_t count, struct text_
     c->parts = calloc(count + 1, sizeof *c->parts);
     c->origin = calloc(count + 1, sizeof *c->origin);
     c->landings = calloc(count + 1, sizeof *c->landings);
+    c->starts = calloc(count + 1, sizeof *c->starts);
+    c->names = calloc(count + 1, sizeof *c->names);
     int err = -ENOMEM;
-    if (c->parts && c->origin && c->landings)
+    if (c->parts && c->origin && c->landings && c->starts && c->names)
         err = parts_fill(c, steps, count);
     if (err) {
         text_cutter_destroy(c);
@@ -102,21 +123,53 @@ void text_cutter_destroy(struct text_cutter *c)
     free(c->parts);
     free(c->origin);
     free(c->landings);
+    free(c->starts);
+    free(c->names);
     free(c->marks);
     free(c);
 }
 
-/* Only a mark that fits some step is kept: what a program prints hour after hour is not. */
+/* How many of the ascending numbers are below `limit`. */
+static size_t count_below(const int64_t *numbers, size_t count, int64_t limit)
+{
+    size_t low = 0, high = count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (numbers[middle] < limit)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+/* Only a mark that fits some step is kept: what a program prints hour after hour is not. Each line
+ * of the log may be one, so no look at each step. */
 static bool mark_wanted(const struct text_cutter *c, const struct text_mark *mark)
 {
-    for (size_t i = 1; i < c->part_count; i++) {
-        int64_t off = c->parts[i].started_ms - mark->time_ms;
-        if (c->parts[i].started_ms == TEXT_TIME_UNKNOWN || mark->name == c->parts[i].name)
-            return true;
-        if (off >= -TEXT_REACH_MS && off <= TEXT_REACH_MS)
-            return true;
+    size_t count = c->part_count > 0 ? c->part_count - 1 : 0;
+    size_t at = count_below(c->starts, count, mark->time_ms - TEXT_REACH_MS);
+    if (count == 0)
+        return false;
+    if (c->starts[0] == TEXT_TIME_UNKNOWN ||
+        (at < count && c->starts[at] <= mark->time_ms + TEXT_REACH_MS))
+        return true;
+    at = mark->name != 0 ? count_below(c->names, count, (int64_t)mark->name) : count;
+    return at < count && c->names[at] == (int64_t)mark->name;
+}
+
+/* A table full of what programs print makes room for what the runner writes. False where that is
+ * not worth the time. */
+static bool doubtful_marks_drop(struct text_cutter *c)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < c->mark_count; i++) {
+        if (!c->marks[i].doubtful)
+            c->marks[kept++] = c->marks[i];
     }
-    return false;
+    c->mark_count = kept;
+    c->is_full = kept > TEXT_MARKS_MAX / 2;
+    return !c->is_full;
 }
 
 static bool mark_room_make(struct text_cutter *c)
@@ -125,7 +178,7 @@ static bool mark_room_make(struct text_cutter *c)
         return true;
     size_t room = c->mark_room ? c->mark_room * 2 : 64;
     if (room > TEXT_MARKS_MAX)
-        return false;
+        return !c->is_full && doubtful_marks_drop(c);
     struct text_mark *marks = realloc(c->marks, room * sizeof *marks);
     if (!marks)
         return false; /* one mark less: its step is cut by time */

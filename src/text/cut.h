@@ -27,6 +27,7 @@ enum { TEXT_STEPS_MAX = 2048 };
 struct text_step {
     int number;
     bool skipped;
+    bool together; /* stands for several that ran at the same time, of which it is the first */
     int64_t started_ms;
     int64_t completed_ms;
     const char *name;

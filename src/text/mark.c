@@ -2,9 +2,12 @@
 
 #include <string.h>
 
-/* The parts of a composite action clean up one right after another; between two actions a
- * program at least is started. */
-enum { POST_APART_MS = 30 };
+/* The first part of a composite action begins, or cleans up, right behind the action's own line.
+ * Between two steps a program at least is started: even a silent one takes longer. */
+enum {
+    PART_AT_ONCE_MS = 40,
+    PART_SOON_MS = 80, /* on a slow machine */
+};
 
 /* What is left of a line, while it is taken apart. */
 struct words {
@@ -12,8 +15,16 @@ struct words {
     size_t len;
 };
 
+/* How a line of some kind begins; `inside` must stand somewhere behind that. NULL: nothing. */
+struct line_form {
+    const char *prefix;
+    const char *inside;
+};
+
 static bool skip(struct words *w, const char *prefix)
 {
+    if (w->len == 0 || w->at[0] != prefix[0]) /* that decides it for most lines of a log */
+        return false;
     size_t len = strlen(prefix);
     if (w->len < len || memcmp(w->at, prefix, len) != 0)
         return false;
@@ -33,15 +44,53 @@ static bool ends(struct words w, const char *suffix)
     return w.len >= len && memcmp(w.at + w.len - len, suffix, len) == 0;
 }
 
-uint64_t text_name_hash(const char *name, size_t len)
+static bool has_form(struct words w, const struct line_form *forms, size_t count)
 {
-    uint64_t hash = UINT64_C(0xcbf29ce484222325);
+    for (size_t i = 0; i < count; i++) {
+        struct words rest = w;
+        if (skip(&rest, forms[i].prefix) &&
+            (!forms[i].inside ||
+             memmem(rest.at, rest.len, forms[i].inside, strlen(forms[i].inside))))
+            return true;
+    }
+    return false;
+}
+
+/* Hashes on from `hash`. */
+static uint64_t hash_on(uint64_t hash, struct words w)
+{
+    for (size_t i = 0; i < w.len; i++)
+        hash = (hash ^ (unsigned char)w.at[i]) * UINT64_C(0x100000001b3);
+    return hash;
+}
+
+static struct words name_words(const char *name, size_t len)
+{
     if (len > TEXT_NAME_MAX)
         len = TEXT_NAME_MAX;
     while (len > 0 && name[len - 1] == ' ')
         len--;
-    for (size_t i = 0; i < len; i++)
-        hash = (hash ^ (unsigned char)name[i]) * UINT64_C(0x100000001b3);
+    return (struct words){.at = name, .len = len};
+}
+
+#define HASH_BEGIN UINT64_C(0xcbf29ce484222325)
+
+uint64_t text_name_hash(const char *name, size_t len)
+{
+    uint64_t hash = hash_on(HASH_BEGIN, name_words(name, len));
+    return hash ? hash : 1;
+}
+
+uint64_t text_header_hash(const char *text, size_t len)
+{
+    struct words w = name_words(text, len);
+    uint64_t hash = HASH_BEGIN;
+    if (skip(&w, "Run ")) {
+        hash = hash_on(hash, (struct words){.at = "Run ", .len = 4});
+        if (!skip(&w, "docker://") && begins(w, "/./"))
+            skip(&w, "/");
+    }
+    hash = hash_on(hash, w);
     return hash ? hash : 1;
 }
 
@@ -55,8 +104,18 @@ static bool is_action(struct words w)
     return memchr(w.at, '/', w.len) && memchr(w.at, '@', w.len);
 }
 
+/* A path in quotes: a hook's script, or that of a runner which keeps its containers elsewhere. A
+ * line that is longer than its head has no end to be looked at. */
+static bool is_extension(struct words w)
+{
+    return begins(w, "Run '") && w.len > strlen("Run '") &&
+           (ends(w, "'") || w.len + strlen("##[group]") >= TEXT_HEAD_MAX);
+}
+
 static enum text_mark_kind kind_of_group(struct words w)
 {
+    if (is_extension(w))
+        return TEXT_MARK_EXTENSION;
     if (begins(w, "Run "))
         return TEXT_MARK_RUN;
     if (begins(w, "Checking docker version"))
@@ -67,19 +126,48 @@ static enum text_mark_kind kind_of_group(struct words w)
     return TEXT_MARK_NONE;
 }
 
+/* What makes a step fail before its header is written: a local action that is not there, one that
+ * cannot be read, an expression that cannot be evaluated. The step is nothing but such lines. */
+static bool is_early_error(struct words w)
+{
+    static const struct line_form forms[] = {
+        {"Can't find 'action.yml', 'action.yaml' or 'Dockerfile' under '", NULL},
+        {"Fail to load ", "action.y"},
+        {"The template is not valid. ", NULL},
+        {".github/workflows/", " (Line: "},
+    };
+    return has_form(w, forms, sizeof forms / sizeof *forms);
+}
+
 static enum text_mark_kind kind_of(struct words w)
 {
+    static const struct {
+        struct line_form form;
+        enum text_mark_kind kind;
+    } table[] = {
+        {{"Post job cleanup.", NULL}, TEXT_MARK_POST},
+        {{"Evaluate and set job outputs", NULL}, TEXT_MARK_COMPLETE},
+        {{"Evaluate and set environment url", NULL}, TEXT_MARK_COMPLETE},
+        {{"Uploading runner diagnostic logs", NULL}, TEXT_MARK_COMPLETE},
+        {{"Cleaning up orphan processes", NULL}, TEXT_MARK_COMPLETE},
+        {{"Print service container logs:", NULL}, TEXT_MARK_STOP},
+        {{"Stop and remove container:", NULL}, TEXT_MARK_STOP},
+        {{"A job started hook has been", NULL}, TEXT_MARK_HOOK},
+        {{"A job completed hook has been", NULL}, TEXT_MARK_HOOK},
+        {{"Prepare all required actions", NULL}, TEXT_MARK_PREPARED},
+        {{"Waiting for background step(s)", NULL}, TEXT_MARK_WAIT},
+        {{"Waiting for all background step(s)", NULL}, TEXT_MARK_WAIT},
+        {{"No background steps remaining to wait for.", NULL}, TEXT_MARK_WAIT},
+        {{"Cancelling background step(s)", NULL}, TEXT_MARK_WAIT},
+    };
     if (skip(&w, "##[group]"))
         return kind_of_group(w);
-    if (begins(w, "Post job cleanup."))
-        return TEXT_MARK_POST;
-    if (begins(w, "Cleaning up orphan processes") || begins(w, "Evaluate and set job outputs") ||
-        begins(w, "Uploading runner diagnostic logs"))
-        return TEXT_MARK_COMPLETE;
-    if (begins(w, "Stop and remove container:") || begins(w, "Print service container logs:"))
-        return TEXT_MARK_STOP;
-    if (begins(w, "A job started hook has been") || begins(w, "A job completed hook has been"))
-        return TEXT_MARK_HOOK;
+    if (skip(&w, "##[error]"))
+        return is_early_error(w) ? TEXT_MARK_ERROR : TEXT_MARK_NONE;
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        if (has_form(w, &table[i].form, 1))
+            return table[i].kind;
+    }
     return TEXT_MARK_NONE;
 }
 
@@ -127,23 +215,18 @@ static enum text_mark_verdict scan_debug(struct text_scanner *s, const struct te
         return scan_result(s, w);
     }
     mark.inner = s->depth > 0;
-    s->prepare.kind = s->preface.kind = TEXT_MARK_NONE; /* they were of the step before */
+    s->preface.kind = TEXT_MARK_NONE; /* it was of the step before */
     s->debug_only = true;
     s->condition_open = mark.kind == TEXT_MARK_CONDITION;
     return tell(s, &mark, TEXT_MARK_NEW, ret);
 }
 
-/* Inside a header the last mark may still learn something. */
-static enum text_mark_verdict scan_header(struct text_scanner *s, struct words w,
-                                          struct text_mark *ret)
+/* A script's header says which shell runs it, and is the only one that does. */
+static enum text_mark_verdict scan_shell(struct text_scanner *s, struct words w,
+                                         struct text_mark *ret)
 {
-    if (begins(w, "##[endgroup]")) {
-        s->in_header = false;
-        s->header_ended = s->last.named;
-        return TEXT_MARK_NOTHING;
-    }
-    if (s->last.kind != TEXT_MARK_RUN || !skip(&w, "shell: "))
-        return TEXT_MARK_NOTHING;
+    s->shell_told = true;
+    s->last.named = false;
     /* Without a `shell:` of its own a script runs under `bash -e`; a part of a composite action
      * must say which shell, and `shell: bash` means more options. */
     if (ends(w, "bash -e {0}")) {
@@ -151,37 +234,42 @@ static enum text_mark_verdict scan_header(struct text_scanner *s, struct words w
         s->composite = false;
     } else if (s->composite && ends(w, " --noprofile --norc -e -o pipefail {0}")) {
         s->last.likely_inner = true;
-    } else {
-        return TEXT_MARK_NOTHING;
     }
     return tell(s, &s->last, TEXT_MARK_CHANGED, ret);
+}
+
+/* Inside a header the last mark may still learn something. */
+static enum text_mark_verdict scan_header(struct text_scanner *s, const struct text_line *line,
+                                          struct words w, struct text_mark *ret)
+{
+    if (begins(w, "##[endgroup]")) {
+        s->in_header = false;
+        s->header_ended = s->last.named;
+        s->header_end_ms = line->time_ms;
+        s->last.doubtful = !s->last.named && !s->shell_told;
+        return tell(s, &s->last, TEXT_MARK_CHANGED, ret);
+    }
+    return !s->shell_told && begins(w, "shell: ") ? scan_shell(s, w, ret) : TEXT_MARK_NOTHING;
 }
 
 /* What the runner may say of a step before its first line proper. */
 static bool scan_preface(struct text_scanner *s, const struct text_line *line, struct words w)
 {
-    bool is = begins(w, "##[warning]Unexpected input(s) '") ||
-              (skip(&w, "Node ") && memmem(w.at, w.len, " is being deprecated. ", 22));
-    if (is && s->preface.kind == TEXT_MARK_NONE)
+    static const struct line_form forms[] = {
+        {"##[warning]`pre` execution is not supported for local action from '", NULL},
+        {"##[warning]Input '", "' has been deprecated with message: "},
+        {"##[warning]Unexpected input(s) '", NULL},
+        {"##[warning]Both FORCE_JAVASCRIPT_ACTIONS_TO_NODE", NULL},
+        {"##[warning]Linux ARM32 runners are deprecated", NULL},
+        {"##[warning]Encountered an error when evaluating display name ", NULL},
+        {"Node ", " is being deprecated. "},
+    };
+    if (!has_form(w, forms, sizeof forms / sizeof *forms))
+        return false;
+    if (s->preface.kind == TEXT_MARK_NONE)
         s->preface = (struct text_mark){
             .offset = line->offset, .time_ms = line->time_ms, .kind = TEXT_MARK_RUN};
-    return is;
-}
-
-/* A local action is prepared when its turn comes: its step begins with those lines. Setting up
- * the job prepares the others; there the same words begin nothing. */
-static bool scan_prepare(struct text_scanner *s, const struct text_line *line, struct words w)
-{
-    if (begins(w, "Prepare all required actions")) {
-        s->prepare = (struct text_mark){.offset = line->offset,
-                                        .time_ms = line->time_ms,
-                                        .kind = TEXT_MARK_RUN,
-                                        .inner = s->header_ended};
-        return true;
-    }
-    if (begins(w, "Complete job name: "))
-        s->prepare.kind = TEXT_MARK_NONE;
-    return false;
+    return true;
 }
 
 /* The composite actions' own markers, which a program's output cannot forge. */
@@ -196,50 +284,87 @@ static bool scan_depth(struct text_scanner *s, struct words w)
     return true;
 }
 
+/* Lines that tell nothing new of a step that has begun. "Set up job" prepares all actions but the
+ * local ones; there the same words begin nothing. */
+static bool is_of_last(const struct text_scanner *s, enum text_mark_kind kind)
+{
+    switch (kind) {
+    case TEXT_MARK_COMPLETE:
+    case TEXT_MARK_STOP: return s->last.kind == kind;
+    case TEXT_MARK_EXTENSION: return s->last.kind == TEXT_MARK_HOOK;
+    case TEXT_MARK_PREPARED: return !s->job_prepared;
+    default: return false;
+    }
+}
+
+/* Whether the line goes on with the last mark: debug logging has begun the step, or its action has
+ * been prepared. */
+static bool goes_on(const struct text_scanner *s, enum text_mark_kind kind, struct words w)
+{
+    return s->debug_only || (s->last.kind == TEXT_MARK_PREPARED && kind == TEXT_MARK_RUN &&
+                             begins(w, "##[group]Run ./"));
+}
+
 static void fill_run(struct text_scanner *s, struct words w, struct text_mark *mark)
 {
     skip(&w, "##[group]");
-    mark->text = text_name_hash(w.at, w.len);
+    mark->text = text_header_hash(w.at, w.len);
     skip(&w, "Run ");
     mark->named = is_action(w);
-    if (s->prepare.kind != TEXT_MARK_NONE && begins(w, "./")) {
-        mark->offset = s->prepare.offset;
-        mark->time_ms = s->prepare.time_ms;
-        mark->inner = s->prepare.inner;
-    }
+    mark->doubtful = true; /* until its header has ended as it should */
     s->in_header = true;
+    s->shell_told = false;
+}
+
+/* How likely the mark is that of a part of a composite action. */
+static void place_mark(const struct text_scanner *s, bool may_be_part, struct text_mark *mark)
+{
+    int64_t gap_ms = s->header_ended ? mark->time_ms - s->header_end_ms : PART_SOON_MS;
+
+    if (mark->kind == TEXT_MARK_POST && s->post_before)
+        gap_ms = mark->time_ms - s->last_line_ms < PART_AT_ONCE_MS ? 0 : PART_SOON_MS;
+    mark->inner = s->depth > 0 || gap_ms < PART_AT_ONCE_MS;
+    mark->likely_inner = gap_ms < PART_SOON_MS;
+    mark->in_composite = may_be_part && s->composite;
 }
 
 static enum text_mark_verdict scan_mark(struct text_scanner *s, const struct text_line *line,
                                         struct words w, enum text_mark_kind kind,
                                         struct text_mark *ret)
 {
-    bool goes_on = s->debug_only; /* what debug logging has begun gets its kind now */
+    const struct text_mark *from = s->preface.kind != TEXT_MARK_NONE ? &s->preface : NULL;
     struct text_mark mark = {.offset = line->offset, .time_ms = line->time_ms, .kind = kind};
+    bool changes = goes_on(s, kind, w);
+    bool may_be_part = kind == TEXT_MARK_RUN || kind == TEXT_MARK_PREPARED ||
+                       kind == TEXT_MARK_POST;
 
-    if (kind == TEXT_MARK_COMPLETE && s->last.kind == TEXT_MARK_COMPLETE)
+    if (is_of_last(s, kind))
         return TEXT_MARK_NOTHING;
-    if (kind == TEXT_MARK_POST || kind == TEXT_MARK_COMPLETE)
-        s->depth = 0; /* these are never inside: an end was lost */
-    mark.inner = s->header_ended || (kind == TEXT_MARK_POST && s->post_before &&
-                                     line->time_ms - s->last_line_ms < POST_APART_MS);
-    mark.in_composite = kind == TEXT_MARK_RUN && s->composite;
-    if (kind == TEXT_MARK_RUN)
-        fill_run(s, w, &mark);
-    mark.inner = mark.inner || s->depth > 0;
-    /* Where the action marks its parts itself, what follows its end needs no guess. */
-    s->composite = kind == TEXT_MARK_RUN && s->depth == 0 && (s->composite || mark.inner);
-    if (s->preface.kind != TEXT_MARK_NONE) {
-        mark.offset = s->preface.offset;
-        mark.time_ms = s->preface.time_ms;
+    s->job_prepared = true;
+    s->in_header = false;
+    if (kind == TEXT_MARK_COMPLETE)
+        s->depth = 0; /* it is never inside: an end was lost */
+    if (from) {
+        mark.offset = from->offset;
+        mark.time_ms = from->time_ms;
     }
-    if (goes_on) {
+    /* That an action is composite says nothing of the first clean-up. */
+    if (kind == TEXT_MARK_POST && s->last.kind != TEXT_MARK_POST)
+        s->composite = false;
+    place_mark(s, may_be_part, &mark);
+    if (changes) {
         mark.offset = s->last.offset;
         mark.time_ms = s->last.time_ms;
         mark.name = s->last.name;
+        mark.inner = mark.inner || s->last.inner;
     }
-    s->prepare.kind = TEXT_MARK_NONE;
-    return tell(s, &mark, goes_on ? TEXT_MARK_CHANGED : TEXT_MARK_NEW, ret);
+    if (kind == TEXT_MARK_RUN)
+        fill_run(s, w, &mark);
+    /* Where the action marks its parts itself, what follows its end needs no guess. */
+    if (kind != TEXT_MARK_ERROR && kind != TEXT_MARK_EXTENSION)
+        s->composite = may_be_part && s->depth == 0 &&
+                       (s->composite || mark.inner || mark.likely_inner);
+    return tell(s, &mark, changes ? TEXT_MARK_CHANGED : TEXT_MARK_NEW, ret);
 }
 
 enum text_mark_verdict text_scanner_line(struct text_scanner *s, const struct text_line *line,
@@ -256,13 +381,14 @@ enum text_mark_verdict text_scanner_line(struct text_scanner *s, const struct te
     enum text_mark_kind kind = kind_of(w);
     if (kind != TEXT_MARK_NONE) {
         verdict = scan_mark(s, line, w, kind, ret);
-    } else if (scan_preface(s, line, w) || scan_prepare(s, line, w) || scan_depth(s, w)) {
-        s->post_before = false;
-        return verdict; /* the header's end still counts as just before */
+    } else if (scan_preface(s, line, w) || scan_depth(s, w)) {
+        return verdict; /* a header's end, or a clean-up, still counts as just before */
     } else if (s->in_header) {
-        verdict = scan_header(s, w, ret);
+        verdict = scan_header(s, line, w, ret);
         if (!s->in_header)
             return verdict; /* header_ended holds for one line more */
+    } else if (begins(w, "Complete job name: ")) {
+        s->job_prepared = true;
     }
     s->header_ended = false;
     s->preface.kind = TEXT_MARK_NONE;

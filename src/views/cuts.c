@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MAGIC "ghcuts1"
+#define MAGIC "ghcuts2" /* of the record, and of the rules by which the table was made */
 #define KEY_LEN 80
 
 struct record {
@@ -23,7 +23,8 @@ uint64_t cuts_digest(const struct facts_job *job)
     store_hasher_init(&h);
     for (size_t i = 0; i < job->step_count; i++) {
         const struct facts_step *s = &job->steps[i];
-        const int64_t numbers[4] = {s->number, s->conclusion, s->started_ms, s->completed_ms};
+        const int64_t numbers[5] = {s->number, s->status, s->conclusion, s->started_ms,
+                                    s->completed_ms};
         store_hasher_update(&h, numbers, sizeof(numbers));
         store_hasher_update(&h, s->name, strlen(s->name) + 1);
     }
@@ -47,21 +48,31 @@ struct cuts_table *cuts_create(uint64_t text, uint64_t digest, size_t count)
     return t;
 }
 
+static int64_t cutter_time(int64_t ms)
+{
+    return ms == FACTS_NO_TIME ? TEXT_TIME_UNKNOWN : ms;
+}
+
 struct text_step *cuts_steps(const struct facts_job *job)
 {
     struct text_step *steps = calloc(job->step_count + 1, sizeof(*steps));
+    struct steps_file *files = steps_get_files(job);
 
-    if (!steps)
+    if (!steps || !files) {
+        free(steps);
+        free(files);
         return NULL;
+    }
     for (size_t i = 0; i < job->step_count; i++) {
         const struct facts_step *s = &job->steps[i];
-        steps[i] = (struct text_step){
-            .number = (int)s->number,
-            .skipped = !steps_has_file(s),
-            .started_ms = s->started_ms == FACTS_NO_TIME ? TEXT_TIME_UNKNOWN : s->started_ms,
-            .completed_ms = s->completed_ms == FACTS_NO_TIME ? TEXT_TIME_UNKNOWN : s->completed_ms,
-            .name = s->name};
+        steps[i] = (struct text_step){.number = (int)s->number,
+                                      .skipped = !files[i].present,
+                                      .together = files[i].beside > 0,
+                                      .started_ms = cutter_time(files[i].start_ms),
+                                      .completed_ms = cutter_time(files[i].end_ms),
+                                      .name = s->name};
     }
+    free(files);
     return steps;
 }
 

@@ -23,7 +23,7 @@ struct cuts_table {
     struct text_range ranges[];
 };
 
-/* What decides about the cut: numbers, names, times, which are skipped. */
+/* What decides about the cut: numbers, names, times, states. */
 uint64_t cuts_digest(const struct facts_job *job);
 
 /* How many of the job's steps are cut: all, but for a job with more than anybody has. */

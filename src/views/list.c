@@ -394,36 +394,46 @@ static int list_attempts(struct views *v, const struct place *dir, struct waiter
     return rc;
 }
 
+static int list_files(const struct facts_job *job, struct view_listing *l)
+{
+    struct steps_file *files = steps_get_files(job);
+    unsigned width = steps_get_width(job);
+    char name[SAFE_NAME_LEN];
+    int rc = files ? 0 : -ENOMEM;
+
+    if (!rc && steps_is_whole(job)) {
+        rc = listing_add(l, VIEWS_WHOLE_STEP, VIEW_FILE);
+        goto out;
+    }
+    for (size_t i = 0; i < job->step_count && !rc; i++) {
+        if (!files[i].present)
+            continue;
+        steps_make_name(&job->steps[i], &files[i], width, name);
+        rc = listing_add(l, name, VIEW_FILE);
+    }
+out:
+    free(files);
+    return rc;
+}
+
 /* Steps have files once the job is completed, and unless its log is known to be absent. */
 static int list_steps(struct views *v, const struct place *dir, struct waiter *w,
                       struct view_listing *l)
 {
-    char name[SAFE_NAME_LEN];
     struct catalog_seen seen;
     struct log_stat stat;
     struct log *log;
-    unsigned width;
     int rc = view_find_job(v, dir, w, &seen);
 
     if (rc)
         return rc;
     log = cache_hold(v->config.cache, dir->job);
-    width = steps_get_width(seen.job);
     /* What the disk knows of the log, a 410 for one, counts as well. */
     rc = log ? log_find_stat(log, &dir->repo, w, &stat) : -ENOMEM;
     if (rc == -EAGAIN || rc == -ENOENT)
         rc = 0;
-    if (!rc && seen.job->status == FACTS_COMPLETED && shows_log(dir, log, seen.job)) {
-        bool whole = steps_is_whole(seen.job);
-        if (whole)
-            rc = listing_add(l, VIEWS_WHOLE_STEP, VIEW_FILE);
-        for (size_t i = 0; !whole && i < seen.job->step_count && !rc; i++) {
-            if (!steps_has_file(&seen.job->steps[i]))
-                continue;
-            steps_make_name(&seen.job->steps[i], width, name);
-            rc = listing_add(l, name, VIEW_FILE);
-        }
-    }
+    if (!rc && seen.job->status == FACTS_COMPLETED && shows_log(dir, log, seen.job))
+        rc = list_files(seen.job, l);
     if (!rc)
         walk_note_enter(v->walk, &dir->repo, dir->job);
     log_release(log);

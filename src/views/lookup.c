@@ -169,34 +169,43 @@ static int lookup_in_run(struct views *v, const struct place *dir, const char *n
     return 0;
 }
 
+/* 0 is the whole log. */
+static int find_step(const struct facts_job *job, const char *name, unsigned *ret_step)
+{
+    struct steps_file *files;
+    unsigned width = steps_get_width(job);
+    char step_name[SAFE_NAME_LEN];
+    int rc = -ENOENT;
+
+    *ret_step = 0;
+    if (steps_is_whole(job))
+        return strcmp(name, VIEWS_WHOLE_STEP) ? -ENOENT : 0;
+    files = steps_get_files(job);
+    if (!files)
+        return -ENOMEM;
+    for (size_t i = 0; rc && i < job->step_count; i++) {
+        if (!files[i].present)
+            continue;
+        steps_make_name(&job->steps[i], &files[i], width, step_name);
+        if (!strcmp(step_name, name)) {
+            *ret_step = job->steps[i].number;
+            rc = 0;
+        }
+    }
+    free(files);
+    return rc;
+}
+
 static int lookup_step(struct views *v, const struct place *dir, const char *name, struct waiter *w,
                        struct place *ret_place)
 {
-    char step_name[SAFE_NAME_LEN];
     struct catalog_seen seen;
-    unsigned width;
-    bool whole;
     int rc = view_find_job(v, dir, w, &seen);
 
     if (rc)
         return rc;
-    rc = -ENOENT;
-    whole = steps_is_whole(seen.job);
-    width = steps_get_width(seen.job);
     place_below(dir, PLACE_STEP, ret_place);
-    if (whole && !strcmp(name, VIEWS_WHOLE_STEP)) {
-        ret_place->step = 0;
-        rc = 0;
-    }
-    for (size_t i = 0; rc && !whole && i < seen.job->step_count; i++) {
-        if (!steps_has_file(&seen.job->steps[i]))
-            continue;
-        steps_make_name(&seen.job->steps[i], width, step_name);
-        if (!strcmp(step_name, name)) {
-            ret_place->step = seen.job->steps[i].number;
-            rc = 0;
-        }
-    }
+    rc = find_step(seen.job, name, &ret_place->step);
     catalog_seen_release(&seen);
     return rc;
 }

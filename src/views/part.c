@@ -3,7 +3,10 @@
  */
 #include "views/runs.h"
 
+#include "views/steps.h"
+
 #include <errno.h>
+#include <stdlib.h>
 
 int view_find_job(struct views *v, const struct place *p, struct waiter *w,
                   struct catalog_seen *ret_seen)
@@ -50,10 +53,14 @@ static int get_log(struct views *v, const struct place *p, struct waiter *w,
 
 static int64_t step_time(const struct facts_job *job, unsigned number)
 {
-    for (size_t i = 0; i < job->step_count; i++)
+    struct steps_file *files = steps_get_files(job);
+    int64_t time_ms = FACTS_NO_TIME;
+
+    for (size_t i = 0; files && i < job->step_count; i++)
         if (job->steps[i].number == number)
-            return job->steps[i].completed_ms;
-    return FACTS_NO_TIME;
+            time_ms = files[i].end_ms;
+    free(files);
+    return time_ms;
 }
 
 /* Narrows the whole text down to the step. */

@@ -295,6 +295,142 @@ def test_s10_the_steps_of_an_earlier_attempt_stay(github, mount):
     assert NEEDLE in (folder / "attempts/1/build/02-Run make.txt").read_text()
 
 
+def spans(*rows):
+    """Steps as the API tells them: (name, from, to), in seconds; to None: never completed, from
+    None: never started."""
+    steps = []
+    for number, (name, begun, ended) in enumerate(rows, 1):
+        state = "completed" if ended is not None else "pending" if begun is None else "in_progress"
+        steps.append({"name": name, "number": number, "status": state,
+                      "conclusion": "success" if state == "completed" else None,
+                      "started_at": iso(NOON + begun) if begun is not None else None,
+                      "completed_at": iso(NOON + ended) if ended is not None else None})
+    return steps
+
+
+def timed(*rows):
+    """A raw log of (second, text)."""
+    return "".join("%s.0000000Z %s\n" % (iso(NOON + at)[:-1], text) for at, text in rows).encode()
+
+
+def stripped(*rows):
+    return "".join(text + "\n" for _, text in rows).encode()
+
+
+def test_s10_steps_that_never_started_have_no_file(github, mount):
+    """The runner was lost: GitHub completes the job and leaves its steps as they were."""
+    setup = [(0, "Current runner version: '2'"), (0, "Complete job name: build")]
+    make = [(1, "##[group]Run make"), (1, "shell: /usr/bin/bash -e {0}"), (1, "##[endgroup]"),
+            (5, "made"), (40, "##[group]Run deploy"), (41, "Post job cleanup."),
+            (42, "Cleaning up orphan processes")]
+    steps = spans(("Set up job", 0, 1), ("Run make", 1, None), ("Run deploy", None, None),
+                  ("Post Run make", None, None), ("Complete job", None, None))
+    shown = Shown(github, mount, lambda run: github.add_job(
+        run, text=timed(*setup, *make), steps=steps, conclusion="failure"))
+    assert shown.files() == {"01-Set up job.txt": stripped(*setup),
+                             "02-Run make.txt": stripped(*make)}
+    for name in ("03-Run deploy.txt", "04-Post Run make.txt", "05-Complete job.txt"):
+        with fails("ENOENT"):
+            (shown.folder / name).stat()
+
+
+@pytest.mark.parametrize("state", ("queued", "waiting", "pending", "completed"))
+def test_s10_a_step_without_a_start_takes_no_lines(github, mount, state):
+    """In the middle of others, whatever is said of it."""
+    steps = steps_of(PLAIN[:2] + [("Run later", [])] + PLAIN[2:])
+    steps[2].update(status=state, started_at=None, completed_at=None,
+                    conclusion="cancelled" if state == "completed" else None)
+    for step in steps[3:]:
+        step.update(steps_of(PLAIN)[step["number"] - 2], number=step["number"])
+    shown = Shown(github, mount,
+                  lambda run: github.add_job(run, text=stamped(PLAIN), steps=steps))
+    assert shown.files() == by_parts(PLAIN, [1, 2, 4, 5])
+
+
+TOGETHER = [(3, "##[group]Run server"), (3, "shell: /usr/bin/bash -e {0}"), (3, "##[endgroup]"),
+            (3, "##[group]Run lint"), (3, "shell: /usr/bin/bash -e {0}"), (4, "server: ready"),
+            (4, "##[endgroup]"), (5, "lint: fine"), (8, "server: request"),
+            (9, "##[group]Run tests"), (9, "shell: /usr/bin/bash -e {0}"), (9, "##[endgroup]"),
+            (12, "server: request"), (13, "tests: 3 passed"),
+            (14, "Waiting for all background step(s) to complete: server"),
+            (20, "server: bye"), (20, "Finished waiting for all background step(s).")]
+
+
+def together(github, run, shift=0):
+    """One step in the background of three, the last of which waits for it."""
+    before = [(0, "Current runner version: '2'"), (1, "##[group]Run actions/checkout@v4"),
+              (1, "##[endgroup]"), (2, "checked out")]
+    after = [(20, "Post job cleanup."), (20, "[command]/usr/bin/git version"),
+             (21, "Cleaning up orphan processes")]
+    rows = [("Set up job", 0, 1), ("Run actions/checkout@v4", 1, 3), ("server", 3, 20),
+            ("Run lint", 3, 9), ("Run tests", 9, 14), ("Wait for all background steps", 14, 20),
+            ("Post Run actions/checkout@v4", 20, 21), ("Complete job", 21, 21)]
+    steps = spans(*((name, begun + shift, ended + shift) for name, begun, ended in rows))
+    job = github.add_job(run, text=timed(*before, *TOGETHER, *after), steps=steps)
+    return job, {"01-Set up job.txt": before[:1], "02-Run actions∕checkout@v4.txt": before[1:],
+                 "03-server +3.txt": TOGETHER, "07-Post Run actions∕checkout@v4.txt": after[:2],
+                 "08-Complete job.txt": after[2:]}
+
+
+@pytest.mark.parametrize("shift", (-1, 0, 1))
+def test_s10_steps_at_the_same_time_have_one_file(github, mount, shift):
+    """Their lines are mixed in the log; no line is in the file of a step that did not print it."""
+    wanted = {}
+
+    def add(run):
+        job, files = together(github, run, shift)
+        wanted.update({name: stripped(*rows) for name, rows in files.items()})
+        return job
+
+    shown = Shown(github, mount, add)
+    assert shown.files() == wanted
+    assert concatenated(shown.folder) == shown.text.read_bytes()
+    for name in ("03-server.txt", "03-server +2.txt", "04-Run lint.txt", "05-Run tests.txt",
+                 "06-Wait for all background steps.txt"):
+        with fails("ENOENT"):
+            (shown.folder / name).stat()
+    file = shown.folder / "03-server +3.txt"
+    assert file.stat().st_mtime == NOON + 20 + shift
+    assert file.stat().st_ino == file.stat().st_ino
+    forget(github)
+    shown.mount.stop()
+    again = mount(cache=shown.mount.cache, offline=True)
+    assert (again.path / file.relative_to(shown.mount.path)).read_bytes() == stripped(*TOGETHER)
+
+
+def test_s10_a_long_name_keeps_how_many_ran_beside(github, mount):
+    steps = spans(("Set up job", 0, 1), ("x" * 300, 1, 9), ("y", 1, 9), ("Complete job", 9, 9))
+    shown = Shown(github, mount,
+                  lambda run: github.add_job(run, text=timed((0, "a"), (1, "b")), steps=steps))
+    name = "02-" + "x" * (255 - len("02- +1.txt")) + " +1.txt"
+    assert list(shown.files()) == ["01-Set up job.txt", name, "04-Complete job.txt"]
+
+
+def test_s10_steps_one_after_another_have_a_file_each(github, mount):
+    """Times that overlap by a second, and a last clean-up that is told 3 s late."""
+    parts = [(0, "Current runner version: '2'"), (1, "##[group]Run make"), (2, "made"),
+             (3, "##[group]Run test"), (4, "Post job cleanup."), (4, "Post job cleanup."),
+             (4, "Cleaning up orphan processes")]
+    steps = spans(("Set up job", 0, 2), ("Run make", 1, 4), ("Run test", 3, 5),
+                  ("Post b", 4, 4), ("Post a", 4, 7), ("Complete job", 4, 4))
+    shown = Shown(github, mount,
+                  lambda run: github.add_job(run, text=timed(*parts), steps=steps))
+    assert [text.count(b"\n") for text in shown.files().values()] == [1, 2, 1, 1, 1, 1]
+
+
+ABSENT_ACTION = ("##[error]Can't find 'action.yml', 'action.yaml' or 'Dockerfile' under '/w/x'. "
+                 "Did you forget to run actions/checkout before running your local action?")
+
+
+def test_s10_a_step_that_is_only_its_error(github, mount):
+    """A local action that is not there: the step failed, and its file tells why."""
+    parts = [("Set up job", ["Current runner version: '2'", "Complete job name: build"]),
+             ("Run ./x", [ABSENT_ACTION]),
+             ("Complete job", ["Evaluate and set environment url", "Cleaning up orphan processes"])]
+    shown = Shown(github, mount, lambda run: cut_job(github, run, parts))
+    assert shown.files() == by_parts(parts)
+
+
 # --- real logs -----------------------------------------------------------------------------------
 
 needs_real = pytest.mark.skipif(not (REAL / "logs.tar.xz").exists(),

@@ -1,7 +1,8 @@
 /*
  * The cutter: whatever steps and log, the ranges follow each other from 0 to the end without gap.
- * The input's first lines are steps, `number skipped started completed name` (times in seconds,
- * from 2025-11-15T12:00:00Z); behind an empty line comes the log.
+ * The input's first lines are steps, `number flags started completed name` (flags: 1 skipped, 2 in
+ * place of several that ran at the same time; times in seconds, from 2025-11-15T12:00:00Z); behind
+ * an empty line comes the log.
  */
 #include <assert.h>
 #include <stdint.h>
@@ -38,13 +39,13 @@ static size_t job_read(struct job *job, const char *text, size_t size)
             return at + (len == 0);
         struct text_step *step = &job->steps[job->count];
         char *line = job->lines[job->count];
-        int skipped, started, completed, name = 0;
+        int flags, started, completed, name = 0;
         memcpy(line, text + at, len);
         line[len] = '\0';
-        if (sscanf(line, "%d %d %d %d %n", &step->number, &skipped, &started, &completed, &name) <
-            4)
+        if (sscanf(line, "%d %d %d %d %n", &step->number, &flags, &started, &completed, &name) < 4)
             return at;
-        step->skipped = skipped != 0;
+        step->skipped = (flags & 1) != 0;
+        step->together = (flags & 2) != 0;
         step->started_ms = time_of(started);
         step->completed_ms = time_of(completed);
         step->name = line + name;

@@ -25,6 +25,7 @@ static int setup(void **state)
     for (uint32_t i = 0; i < 3; i++)
         steps[i] = (struct facts_step){.number = i + 1,
                                        .name = (char *)(uintptr_t) "name",
+                                       .status = FACTS_COMPLETED,
                                        .conclusion = FACTS_SUCCESS,
                                        .started_ms = 1000 * i,
                                        .completed_ms = 1000 * i + 999};
@@ -48,6 +49,9 @@ static void the_digest_is_of_what_decides(void **state)
     steps[1].conclusion = FACTS_SKIPPED;
     assert_false(cuts_digest(&job) == before);
     steps[1].conclusion = FACTS_SUCCESS;
+    steps[1].status = FACTS_PENDING;
+    assert_false(cuts_digest(&job) == before);
+    steps[1].status = FACTS_COMPLETED;
     steps[2].started_ms++;
     assert_false(cuts_digest(&job) == before);
     steps[2].started_ms--;
@@ -89,6 +93,27 @@ static void steps_in_the_cutter_s_terms(void **state)
     assert_true(told[1].skipped);
     assert_true(told[2].started_ms == TEXT_TIME_UNKNOWN);
     assert_true(told[2].completed_ms == TEXT_TIME_UNKNOWN);
+    free(told);
+}
+
+/* For the cutter steps that ran at the same time are one, and one that never started is none. */
+static void steps_together_are_one_for_the_cutter(void **state)
+{
+    struct text_step *told;
+
+    (void)state;
+    steps[0].started_ms = 5000;
+    steps[0].completed_ms = 9000;
+    steps[1].started_ms = 6000;
+    steps[1].completed_ms = 20000;
+    steps[2].status = FACTS_PENDING;
+    told = cuts_steps(&job);
+    assert_false(told[0].skipped);
+    assert_true(told[0].together);
+    assert_int_equal(told[0].started_ms, 5000);
+    assert_int_equal(told[0].completed_ms, 20000);
+    assert_true(told[1].skipped);
+    assert_true(told[2].skipped);
     free(told);
 }
 
@@ -180,6 +205,7 @@ int main(void)
         TEST(the_digest_is_of_what_decides),
         TEST(names_do_not_run_into_each_other),
         TEST(steps_in_the_cutter_s_terms),
+        TEST(steps_together_are_one_for_the_cutter),
         TEST(what_is_saved_is_loaded),
         TEST(ranges_that_are_not_of_this_text_are_not_believed),
         TEST(damaged_records_are_not_believed),
