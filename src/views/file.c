@@ -130,8 +130,11 @@ static int read_log(struct view_file *f, uint64_t offset, size_t len, struct wai
     rc = log_read(&f->reader, &f->repo, f->part.begin + offset, len, w, &slice);
     if (rc)
         return rc;
-    *ret_bytes = (struct view_bytes){
-        .fd = slice.fd, .offset = slice.offset, .len = slice.len, .held = slice.held};
+    *ret_bytes = (struct view_bytes){.fd = slice.fd,
+                                     .offset = slice.offset,
+                                     .data = slice.data,
+                                     .len = slice.len,
+                                     .held = slice.held};
     return 0;
 }
 
@@ -156,7 +159,7 @@ int views_read(struct view_file *f, uint64_t offset, size_t len, struct waiter *
 
 void views_bytes_done(struct view_bytes *b)
 {
-    struct log_slice slice = {.held = b->held};
+    struct log_slice slice = {.data = b->data, .held = b->held};
 
     if (b->is_text)
         view_text_unref(b->held);
