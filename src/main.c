@@ -153,7 +153,7 @@ static int run_in_background(struct options *options)
         return 1;
     }
     if (child == 0) {
-        close(fds[0]);
+        fds[1] = process_close_inherited(fds[1]);
         setsid();
         if (chdir("/"))
             return 1;

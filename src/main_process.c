@@ -11,8 +11,8 @@
 #include <unistd.h>
 
 /* The default is the soft limit of main's own stack, which may be too small, or larger than the
- * memory that is allowed. The largest frame is that of cache/check.c, 256 KiB; the thread-local data
- * of a sanitizer, which lies in the stack as well, may take more than that. */
+ * memory that is allowed. The largest frame is that of cache/check.c, 256 KiB; the thread-local
+ * data of a sanitizer, which lies in the stack as well, may take more than that. */
 #define THREAD_STACK (2 * 1024 * 1024)
 
 static const int ending[] = {SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGALRM, SIGXCPU};
@@ -123,6 +123,16 @@ int process_init(void)
     make_time_to_end();
     set_stacks();
     return 0;
+}
+
+int process_close_inherited(int keep)
+{
+    const int kept = STDERR_FILENO + 1;
+
+    if (keep != kept && dup3(keep, kept, O_CLOEXEC) < 0)
+        return keep;
+    close_range(kept + 1, ~0U, 0);
+    return kept;
 }
 
 int process_open_signals(void)

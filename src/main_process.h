@@ -15,11 +15,16 @@
  * before another file can get its number; sets signals, limits and the stacks of threads. -errno:
  * there is no /dev/null.
  *
- * Signals whose default is to end a process, and which are no fault of the
- * program, either end the mount in good order (process_open_signals) or are ignored. SIGXFSZ and
- * SIGPIPE are: the write fails with EFBIG or EPIPE instead.
+ * Signals whose default is to end a process, and which are no fault of the program, either end
+ * the mount in good order (process_open_signals) or are ignored. SIGXFSZ and SIGPIPE are: the write
+ * fails with EFBIG or EPIPE instead.
  */
 int process_init(void);
+
+/* In the background: closes what the caller had open but the standard descriptors and `keep`,
+ * which may get another number and is returned. A pipe that somebody reads to its end, or a lock
+ * (flock 9), would else be held as long as the mount lives. */
+int process_close_inherited(int keep);
 
 /* Blocks the signals that end the mount (SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGALRM, SIGXCPU); an
  * fd to read them from. One that was ignored when the process started stays ignored (nohup, `&` in

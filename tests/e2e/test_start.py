@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 import resource
+import select
 import signal
 import subprocess
 
@@ -135,6 +136,49 @@ def test_closed_descriptors_of_a_user(github, folder, fuse, point, which):
     done = subprocess.run(["cat", log], capture_output=True, user=65534, group=65534,
                           extra_groups=[])
     assert done.stdout == made(job, SIZE), done.stderr
+    check_end(process, point, "background")
+
+
+@pytest.mark.parametrize("number", (3, 4, 9, 63))
+@pytest.mark.skipif(bool(WRAP), reason="valgrind's own")
+def test_other_descriptors_are_not_held(github, folder, fuse, point, number):
+    """A lock (`flock 9`) or a pipe of the caller's is his again once the mount answers."""
+    ends = os.pipe()
+
+    def before():
+        os.dup2(ends[1], number)
+        os.set_inheritable(number, True)
+        for fd in set(ends) - {number}:
+            os.close(fd)
+
+    words = option_words({"api_url": github.api, "cache_dir": folder / "cache"})
+    env = clean_environment(folder, GH_ENTERPRISE_TOKEN=github.token)
+    process = subprocess.Popen(command(*words, point), env=env, cwd=folder, close_fds=False,
+                               stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                               stderr=subprocess.DEVNULL, preexec_fn=before)
+    wait_until_mounted(process, point, "background")
+    os.close(ends[1])
+    with open(ends[0], "rb") as rest:
+        assert select.select([rest], [], [], 10 * SLOW)[0], "somebody still has the other end"
+        assert rest.read() == b""
+    job = one_job(github, size=SIZE)
+    assert outcome(point / "octo/hello/jobs" / str(job) / "log", made(job, SIZE)) == "right"
+    check_end(process, point, "background")
+
+
+def test_a_token_out_of_a_pipe(github, folder, fuse, point):
+    """`-o token_file=<(command)`: it is read before anything is closed."""
+    job = one_job(github, size=SIZE)
+    ends = os.pipe()
+    os.write(ends[1], github.token.encode() + b"\n")
+    os.close(ends[1])
+    words = option_words({"api_url": github.api, "cache_dir": folder / "cache",
+                          "token_file": "/dev/fd/%d" % ends[0]})
+    process = subprocess.Popen(command(*words, point), env=clean_environment(folder),
+                               pass_fds=[ends[0]], stdin=subprocess.DEVNULL)
+    os.close(ends[0])
+    wait_until_mounted(process, point, "background")
+    assert outcome(point / "octo/hello/jobs" / str(job) / "log", made(job, SIZE)) == "right"
     check_end(process, point, "background")
 
 
