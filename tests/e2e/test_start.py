@@ -230,12 +230,6 @@ def test_sigterm_ends_it_also_where_it_was_ignored_and_blocked(mount):
     mount(before=before).stop()
 
 
-def test_an_alarm_set_before_ends_it_in_good_order(mount):
-    """alarm() outlives exec(), and is how scripts give a command a time limit."""
-    m = mount(before=lambda: signal.alarm(2))
-    assert m.process.wait(20 * SLOW) == 0 and not mounted(m.path)
-
-
 def test_the_token_of_gh_where_children_are_ignored(github, mounts, folder):
     job = one_job(github, size=SIZE)
     tools = folder / "tools"
@@ -460,7 +454,9 @@ def test_no_thread_can_be_started(folder, mounts):
         os.setgid(65533)
         os.setuid(65533)
 
-    cache = folder / "c"
-    with pytest.raises(MountFailed) as caught:
-        mounts(github=None, token=None, cache=cache, offline=True, before=before, no_cache=True)
+    try:
+        with pytest.raises(MountFailed) as caught:
+            mounts(github=None, token=None, offline=True, before=before, no_cache=True)
+    except PermissionError:
+        pytest.skip("the binary is not for other users")
     assert caught.value.status == 1 and "ulimit -u" in caught.value.stderr
