@@ -6,6 +6,7 @@
  */
 #include "main_house.h"
 #include "main_privileges.h"
+#include "main_process.h"
 #include "main_version.h"
 #include "options.h"
 #include "options_help.h"
@@ -33,20 +34,6 @@ static void tune_memory(void)
     mallopt(M_ARENA_MAX, 1);
     mallopt(M_MMAP_THRESHOLD, 512 * 1024);
     mallopt(M_TRIM_THRESHOLD, 8 * 1024 * 1024);
-}
-
-/* SIGTERM, SIGINT and SIGHUP end the mount; they are read from an fd, by main alone. */
-static int open_signals(void)
-{
-    sigset_t ending;
-
-    sigemptyset(&ending);
-    sigaddset(&ending, SIGTERM);
-    sigaddset(&ending, SIGINT);
-    sigaddset(&ending, SIGHUP);
-    sigprocmask(SIG_BLOCK, &ending, NULL);
-    signal(SIGPIPE, SIG_IGN);
-    return signalfd(-1, &ending, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
 static void leave_terminal(void)
@@ -83,6 +70,17 @@ static int end_early(struct pollfd *ready)
     return 1;
 }
 
+/* Reports an end that the user did not ask for by hand: a limit of CPU time, an alarm. */
+static void say_signal(struct house *h, int signal_fd)
+{
+    struct signalfd_siginfo info;
+
+    if (read(signal_fd, &info, sizeof(info)) != (ssize_t)sizeof(info) ||
+        info.ssi_signo == SIGTERM || info.ssi_signo == SIGINT)
+        return;
+    house_say_ending(h, (int)info.ssi_signo);
+}
+
 /* Waits for the end. 0, or 1 where the mount never answered; who asks us to end before that has no
  * complaint, and our parent sees it. */
 static int live(struct house *h, int signal_fd, int parent_fd)
@@ -101,8 +99,10 @@ static int live(struct house *h, int signal_fd, int parent_fd)
             fds[3].fd = -1;
             fds[3].revents = 0;
         }
-        if (fds[0].revents)
+        if (fds[0].revents) {
+            say_signal(h, signal_fd);
             return 0;
+        }
         if (fds[1].revents)
             return fds[3].fd < 0 ? 0 : end_early(&ready);
         house_attend(h);
@@ -111,7 +111,7 @@ static int live(struct house *h, int signal_fd, int parent_fd)
 
 static int run(struct options *options, int parent_fd)
 {
-    int signal_fd = open_signals();
+    int signal_fd = process_open_signals();
     struct house *h;
     int status;
 
@@ -153,7 +153,7 @@ static int run_in_background(struct options *options)
         return 1;
     }
     if (child == 0) {
-        close(fds[0]);
+        fds[1] = process_close_inherited(fds[1]);
         setsid();
         if (chdir("/"))
             return 1;
@@ -196,8 +196,12 @@ int main(int argc, char **argv, char **env)
     static const char hint[] = "Try 'ghlogfs --help'.";
     char message[OPTIONS_MESSAGE_CAP];
     struct options options = {0};
-    int status;
+    int status = process_init();
 
+    if (status) {
+        fprintf(stderr, "ghlogfs: /dev/null: %s\n", strerror(-status));
+        return 1;
+    }
     tune_memory();
     privileges_hide();
     umask(077);

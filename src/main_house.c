@@ -7,6 +7,7 @@
 #include "fs/session.h"
 #include "github/api.h"
 #include "main_privileges.h"
+#include "main_process.h"
 #include "main_version.h"
 #include "options_token.h"
 #include "pending.h"
@@ -15,20 +16,27 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #define WORKERS 2
 #define PATIENCE_MS 8000 /* for an answer that can be done without */
 
+/* Descriptors that are open however many logs are: standard ones, FUSE, signals, events, curl's
+ * own, the cache directory, the pipes of three threads that splice. */
+#define FILES_FIXED 24u
+#define FILES_LEAST 16u
+#define LOG_FILES_MAX 32768
+
 struct house {
     struct options *options;
     char *options_text, *version_text;
+    unsigned log_files, connections; /* at once, as far as descriptors go */
     int attend_fd;
     atomic_bool token_wanted;
     struct diag *diag;
@@ -89,16 +97,38 @@ static char *print_stats(void *who)
 
 /* --- building, from the ground up --- */
 
-static unsigned raise_open_files(void)
+/* Who may have how many descriptors, so that they are not short where nothing can be done without
+ * one. libcurl keeps as many idle connections as are in use; the rest is for what is open for a
+ * moment. */
+static int share_files(struct house *h)
 {
-    struct rlimit limit;
+    struct process_limits limits;
+    uint64_t rest;
 
-    if (getrlimit(RLIMIT_NOFILE, &limit))
-        return 256;
-    limit.rlim_cur = limit.rlim_max;
-    setrlimit(RLIMIT_NOFILE, &limit);
-    getrlimit(RLIMIT_NOFILE, &limit);
-    return limit.rlim_cur > 65536 ? 32768 : (unsigned)limit.rlim_cur / 2;
+    process_get_limits(&limits);
+    if (limits.files < FILES_FIXED + FILES_LEAST) {
+        diag_say(h->diag, DIAG_ERROR,
+                 "the limit of open files is %" PRIu64 ", at least %u are needed "
+                 "(ulimit -n, LimitNOFILE=)",
+                 limits.files, FILES_FIXED + FILES_LEAST);
+        return -EMFILE;
+    }
+    rest = limits.files - FILES_FIXED;
+    h->log_files = rest / 2 < LOG_FILES_MAX ? (unsigned)(rest / 2) : LOG_FILES_MAX;
+    h->connections = h->options->connections;
+    if (h->connections > rest / 6)
+        h->connections = (unsigned)(rest / 6);
+    if (h->connections < h->options->connections)
+        diag_say(h->diag, DIAG_WARNING,
+                 "the limit of open files is %" PRIu64 ": %u connections are used, not %u "
+                 "(ulimit -n, LimitNOFILE=)",
+                 limits.files, h->connections, h->options->connections);
+    if (limits.file_size < h->options->cache_size)
+        diag_say(h->diag, DIAG_WARNING,
+                 "the limit of a file's size is %" PRIu64 " bytes: larger logs are read in "
+                 "memory and not kept (ulimit -f, LimitFSIZE=)",
+                 limits.file_size);
+    return 0;
 }
 
 static int build_ground(struct house *h)
@@ -108,6 +138,7 @@ static int build_ground(struct house *h)
                                        .host = o->api.key,
                                        .cache_size = o->cache_size,
                                        .memory = o->memory,
+                                       .files = h->log_files,
                                        .diag = h->diag,
                                        .now_ms = net_now_ms};
     int rc = pending_hall_init(&h->hall);
@@ -130,7 +161,7 @@ static int64_t source_deadline_ms(const struct options *o)
 static int build_source(struct house *h)
 {
     const struct options *o = h->options;
-    const struct net_config net = {.connections = o->connections,
+    const struct net_config net = {.connections = h->connections,
                                    .timeout_s = o->timeout,
                                    .user_agent = version_get_user_agent(),
                                    .ca_file = o->ca_file,
@@ -147,7 +178,7 @@ static int build_source(struct house *h)
                              .deadline_ms = source_deadline_ms(o),
                              .wait_ms = o->wait * INT64_C(1000),
                              .reserve = o->reserve,
-                             .connections = o->connections,
+                             .connections = h->connections,
                              .offline = o->offline};
     int rc = net_create(&net, &h->net);
 
@@ -167,7 +198,7 @@ static int64_t patience_ms(const struct options *o)
     return deadline_ms < PATIENCE_MS ? deadline_ms : PATIENCE_MS;
 }
 
-static int build_upper(struct house *h, unsigned open_files)
+static int build_upper(struct house *h)
 {
     const struct options *o = h->options;
     const struct cache_config cache = {.hall = &h->hall,
@@ -175,7 +206,7 @@ static int build_upper(struct house *h, unsigned open_files)
                                        .source = api_source(h->api),
                                        .now_ms = net_now_ms,
                                        .diag = h->diag,
-                                       .idle_max = open_files};
+                                       .idle_max = h->log_files};
     const struct catalog_config catalog = {.hall = &h->hall,
                                            .store = h->store,
                                            .source = api_source(h->api),
@@ -241,18 +272,29 @@ static int build_session(struct house *h)
 /* From the ground up; what stands when one fails is taken down by house_destroy. */
 static int build(struct house *h)
 {
-    unsigned open_files = raise_open_files();
-    int rc = build_ground(h);
+    int rc = share_files(h);
 
+    if (!rc)
+        rc = build_ground(h);
     if (!rc)
         rc = build_source(h);
     if (!rc)
-        rc = build_upper(h, open_files);
+        rc = build_upper(h);
     if (!rc)
         rc = build_views(h);
     if (!rc)
         rc = build_session(h);
     return rc;
+}
+
+/* What to do about it, where that is not plain. */
+static const char *hint_at(int rc)
+{
+    switch (rc) {
+    case -EAGAIN: return " (no thread can be started: ulimit -u, ulimit -v, TasksMax=)";
+    case -ENOMEM: return " (ulimit -v, ulimit -d, MemoryMax=)";
+    default: return "";
+    }
 }
 
 int house_create(struct options *options, struct house **ret_house)
@@ -282,7 +324,7 @@ int house_create(struct options *options, struct house **ret_house)
     return 0;
 
 out_say:
-    diag_say(h->diag, DIAG_ERROR, "%s: %s", what, strerror(-rc));
+    diag_say(h->diag, DIAG_ERROR, "%s: %s%s", what, strerror(-rc), hint_at(rc));
 out:
     house_destroy(h);
     return rc;
@@ -309,6 +351,12 @@ void house_use_journal(struct house *h)
 }
 
 /* --- living in it --- */
+
+void house_say_ending(struct house *h, int sig)
+{
+    diag_say(h->diag, DIAG_NOTICE, "unmounting after signal %d%s", sig,
+             sig == SIGXCPU ? ": the time of the processor is used up (ulimit -t, LimitCPU=)" : "");
+}
 
 static void read_token_again(struct house *h)
 {

@@ -22,6 +22,9 @@ int house_get_attend_fd(const struct house *h);
 /* From now on messages go to the journal. */
 void house_use_journal(struct house *h);
 
+/* Says which signal ends the mount. */
+void house_say_ending(struct house *h, int sig);
+
 /* Once a second, and when the attend fd is readable: deadlines, killed readers, a token to be read again. */
 void house_attend(struct house *h);
 

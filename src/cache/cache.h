@@ -66,11 +66,12 @@ struct log_reader {
     bool direct; /* opened while the log was live: may answer short */
 };
 
-/* Bytes in a file, to be spliced or copied; held until log_slice_done. */
+/* Bytes in a file, to be spliced or copied; with `data`, in memory. Held until log_slice_done. */
 struct log_slice {
-    int fd;
+    int fd; /* -1: in memory, or none */
     uint64_t offset;
     size_t len;
+    const char *data; /* NULL: in the file */
     void *held;
 };
 

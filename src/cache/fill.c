@@ -8,10 +8,23 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #define FAULT_MS 1000 /* a failed page is not asked for again before */
 #define MARK_MAX 8    /* pages marked at once */
+
+/* What a reader is told of trouble here. The disk's own errors mean something else to him: EDQUOT
+ * would be GitHub's quota, EACCES its refusal. */
+static int local_error(int rc)
+{
+    switch (rc) {
+    case 0:
+    case -EFBIG:
+    case -ENOMEM:
+    case -ECONNABORTED: return rc;
+    case -ENOSPC: return -EFBIG;
+    default: return -EIO;
+    }
+}
 
 /* --- room --- */
 
@@ -103,6 +116,24 @@ static int find_backing(struct log *log, struct backing **ret_backing)
     return rc;
 }
 
+/* Where too many files are open, others are closed for it; else the log goes on without one. */
+static struct backing *create_backing(struct cache *c)
+{
+    struct backing *b;
+    int rc;
+
+    do
+        b = backing_create(c->config.store, &rc);
+    while (!b && store_is_short_of_files(rc) &&
+           (cache_close_file(c) || cache_drop_idlest(c, IDLE_ON_DISK)));
+    if (b || !store_is_short_of_files(rc))
+        return b;
+    diag_say(c->config.diag, DIAG_WARNING,
+             "cache: too many open files; reading on in memory: raise the limit "
+             "(ulimit -n, LimitNOFILE=)");
+    return backing_create_in_memory(c->config.store);
+}
+
 /* The backing file, opened when the first byte is to be written. Only this thread sets it for a log
  * that is not published. */
 static int ensure_backing(struct log *log)
@@ -114,11 +145,9 @@ static int ensure_backing(struct log *log)
     rc = find_backing(log, &have);
     if (rc || have)
         return rc;
-    do {
-        b = backing_create(c->config.store, &rc);
-    } while (!b && rc != -ENOMEM && cache_drop_idlest(c, IDLE_ANY));
+    b = create_backing(c);
     if (!b)
-        return rc;
+        return -ENOMEM;
     pthread_mutex_lock(&c->lock);
     have = log->backing;
     if (!have)
@@ -156,29 +185,16 @@ int fill_reserve(struct log *log, uint64_t from, uint64_t to)
         kind = log->backing->file.in_memory ? IDLE_IN_MEMORY : IDLE_ON_DISK;
         rc = store_backing_reserve(s, &log->backing->file, from, to);
     } while (rc && cache_drop_idlest(c, kind));
-    if (rc)
+    if (rc) {
         rc = make_way_in_memory(log);
-    while (!rc && kind == IDLE_ON_DISK && store_is_over(s) && cache_drop_idlest(c, kind))
+        return rc ? rc : fill_reserve(log, from, to);
+    }
+    while (kind == IDLE_ON_DISK && store_is_over(s) && cache_drop_idlest(c, kind))
         ;
-    return rc == -ENOSPC ? -EFBIG : rc;
+    return 0;
 }
 
 /* --- pieces --- */
-
-static int write_all(int fd, const char *data, size_t len, uint64_t offset)
-{
-    while (len > 0) {
-        ssize_t n = pwrite(fd, data, len, (off_t)offset);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return -errno;
-        data += n;
-        len -= (size_t)n;
-        offset += (uint64_t)n;
-    }
-    return 0;
-}
 
 /* How much of [offset, offset + len) lies in pages that are like its first, here or not here. */
 static size_t like_the_first(struct log *log, uint64_t offset, size_t len, bool *ret_here)
@@ -203,7 +219,7 @@ static int write_missing(struct fetch *f, uint64_t offset, const char *data, siz
     while (len > 0) {
         bool here;
         size_t part = like_the_first(log, offset, len, &here);
-        int rc = here ? 0 : write_all(log->backing->file.fd, data, part, offset);
+        int rc = here ? 0 : store_backing_write(&log->backing->file, data, part, offset);
         if (rc)
             return rc;
         data += part;
@@ -278,12 +294,16 @@ static int write_elsewhere(struct fetch *f, uint64_t offset, const char *data, s
     diag_say(log->cache->config.diag, DIAG_WARNING, "cache: %s; going on in memory",
              strerror(-err));
     rc = make_way_in_memory(log);
+    if (!rc)
+        rc = fill_reserve(log, offset, offset + len);
     return rc ? rc : write_missing(f, offset, data, len);
 }
 
-/* A stream whose length nobody has told needs room as it comes; else there is some, or will be. */
+/* A stream whose length nobody has told needs room as it comes, and so does a log that went on in
+ * memory; else there is some, or will be. */
 static int make_room(struct log *log, uint64_t from, uint64_t to)
 {
+    const struct store_backing *file;
     bool is_known, has_backing;
     int rc = 0;
 
@@ -295,7 +315,10 @@ static int make_room(struct log *log, uint64_t from, uint64_t to)
         rc = ensure_backing(log);
     if (rc)
         return rc;
-    return is_known || to <= log->backing->file.end ? 0 : fill_reserve(log, from, to);
+    file = &log->backing->file;
+    if (!file->in_memory && (is_known || to <= file->end))
+        return 0;
+    return fill_reserve(log, from, to);
 }
 
 static int take_piece(struct fetch *f, uint64_t offset, const char *data, size_t len)
@@ -312,7 +335,7 @@ static int take_piece(struct fetch *f, uint64_t offset, const char *data, size_t
     if (rc)
         return rc;
     rc = write_missing(f, offset, data, len);
-    return rc && rc != -ENOMEM ? write_elsewhere(f, offset, data, len, rc) : rc;
+    return rc && !log->backing->file.in_memory ? write_elsewhere(f, offset, data, len, rc) : rc;
 }
 
 void fill_write(struct fetch *f, uint64_t offset, const char *data, size_t len)
@@ -325,7 +348,7 @@ void fill_write(struct fetch *f, uint64_t offset, const char *data, size_t len)
         return;
     rc = take_piece(f, offset, data, len);
     if (rc) { /* set once it is the last word: whoever brings bytes goes by it */
-        f->write_err = rc;
+        f->write_err = local_error(rc);
         return;
     }
     mark_pages(f, offset, data, len);

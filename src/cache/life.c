@@ -258,16 +258,51 @@ void log_forget_bytes(struct log *log)
     log->tail_to = 0;
 }
 
-struct backing *log_shed_backing(struct log *log)
+/* Lock held. The file of a log that can open it again by its name. */
+static struct backing *take_named_backing(struct log *log)
 {
     struct backing *b = log->backing;
 
-    if (!b || log->readers || !list_is_empty(&log->fetches) || !log->on_disk)
+    if (!b || !list_is_empty(&log->fetches) || !log->on_disk)
         return NULL;
     if (!b->file.published) /* another mount's file has the name */
         pages_doubt(&log->pages);
     log->backing = NULL;
     return b;
+}
+
+struct backing *log_shed_backing(struct log *log)
+{
+    return log->readers ? NULL : take_named_backing(log);
+}
+
+/* Lock held. Buckets in turn, so that it is not always the same log that opens its file again. */
+static struct backing *find_to_close(struct cache *c)
+{
+    struct backing *b = NULL;
+
+    for (unsigned i = 0; i < LOG_BUCKETS && !b; i++) {
+        struct list *bucket = &c->buckets[c->close_next];
+        c->close_next = (c->close_next + 1) % LOG_BUCKETS;
+        list_each(link, bucket) {
+            b = take_named_backing(list_entry(link, struct log, in_bucket));
+            if (b)
+                break;
+        }
+    }
+    return b;
+}
+
+bool cache_close_file(struct cache *c)
+{
+    struct backing *b;
+
+    pthread_mutex_lock(&c->lock);
+    b = find_to_close(c);
+    pthread_mutex_unlock(&c->lock);
+    if (b)
+        backing_unref(b);
+    return b != NULL;
 }
 
 bool log_is_surplus(const struct log *log)
@@ -372,6 +407,19 @@ struct backing *backing_create(struct store *store, int *ret_err)
 
     *ret_err = b ? store_backing_open(store, &b->file) : -ENOMEM;
     if (*ret_err) {
+        free(b);
+        return NULL;
+    }
+    b->store = store;
+    atomic_init(&b->refs, 1);
+    return b;
+}
+
+struct backing *backing_create_in_memory(struct store *store)
+{
+    struct backing *b = calloc(1, sizeof(*b));
+
+    if (!b || store_backing_open_memory(&b->file)) {
         free(b);
         return NULL;
     }

@@ -128,6 +128,7 @@ struct cache {
     struct list buckets[LOG_BUCKETS];
     struct list idle; /* of logs, oldest first */
     unsigned idle_count;
+    unsigned close_next; /* the bucket in which cache_close_file looks first */
     struct absent absent;
     struct cache_stats stats;
 };
@@ -155,6 +156,9 @@ void log_forget_bytes(struct log *log);
 /* Lock held. The file of a log that nobody reads and whose bytes are on disk under its name: the
  * caller's to release without the lock. NULL: it stays. */
 struct backing *log_shed_backing(struct log *log);
+/* Lock not held. Closes the file of a log that can open it again by its name, though it is being
+ * read: descriptors are short. False: there is none. */
+bool cache_close_file(struct cache *c);
 /* Lock held. Whether nobody reads it and it is too large to be kept. */
 bool log_is_surplus(const struct log *log);
 /* Writer thread. Drops the bytes of the log of this kind that has been idle longest. False: there is
@@ -164,8 +168,10 @@ bool cache_drop_idlest(struct cache *c, enum idle_kind kind);
 
 struct backing *backing_ref(struct backing *b);
 void backing_unref(struct backing *b);
-/* Lock not held. NULL: no memory or no file; ret_err says. */
+/* Lock not held. NULL: no memory or too many open files; ret_err says. */
 struct backing *backing_create(struct store *store, int *ret_err);
+/* The same without a file. NULL: no memory. */
+struct backing *backing_create_in_memory(struct store *store);
 /* The same of a published file's fd, which it closes in the end, also on failure. */
 struct backing *backing_adopt(struct store *store, int fd, int *ret_err);
 

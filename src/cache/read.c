@@ -18,59 +18,58 @@ static uint64_t page_of(uint64_t offset)
 /* Whether a file could not be opened for want of something that passes. */
 static bool is_shortage(int rc)
 {
-    return rc == -EMFILE || rc == -ENFILE || rc == -ENOMEM;
+    return store_is_short_of_files(rc) || rc == -ENOMEM;
 }
 
-/* Least recent use is the file's time. A disk may take its time over it: nobody who reads waits. */
-struct mark_task {
-    struct writer_task task;
-    struct backing *backing;
-    uint64_t job;
-};
-
-static void run_mark(struct writer_task *task)
+/* Where too many files are open, that of another log is closed for it. */
+static struct backing *open_published(struct log *log, const struct store_meta *meta, int *ret_err)
 {
-    struct mark_task *t = list_entry(task, struct mark_task, task);
+    struct cache *c = log->cache;
+    int fd, rc;
 
-    store_mark_used(t->backing->store, t->job, t->backing->file.fd);
-    backing_unref(t->backing);
-    free(t);
+    do
+        rc = store_open_log(c->config.store, log->job, meta, &fd);
+    while (store_is_short_of_files(rc) && cache_close_file(c));
+    *ret_err = rc;
+    return rc ? NULL : backing_adopt(c->config.store, fd, ret_err);
 }
 
-/* Lock held. */
-static struct mark_task *plan_mark(struct log *log)
+/* Writer thread. Least recent use is the file's time. A disk may take its time over it: nobody who
+ * reads waits. */
+static void mark_used(struct log *log)
 {
-    struct mark_task *t = calloc(1, sizeof(*t));
+    struct backing *b = NULL;
 
-    if (!t)
-        return NULL;
-    t->task.run = run_mark;
-    t->backing = backing_ref(log->backing);
-    t->job = log->job;
-    return t;
+    pthread_mutex_lock(&log->cache->lock);
+    if (log->on_disk && log->backing)
+        b = backing_ref(log->backing);
+    pthread_mutex_unlock(&log->cache->lock);
+    if (!b)
+        return;
+    store_mark_used(b->store, log->job, b->file.fd);
+    backing_unref(b);
 }
 
 int log_reopen(struct log *log)
 {
     struct cache *c = log->cache;
-    struct mark_task *mark = NULL;
     struct store_meta meta;
     struct backing *b;
-    int fd, rc;
+    bool is_opened = false;
+    int rc;
 
     pthread_mutex_lock(&c->lock);
     meta = log->meta;
     meta.checksums = log->pages.sum; /* there are some: their values do not matter here */
     pthread_mutex_unlock(&c->lock);
-    rc = store_open_log(c->config.store, log->job, &meta, &fd);
-    b = rc ? NULL : backing_adopt(c->config.store, fd, &rc);
+    b = open_published(log, &meta, &rc);
     pthread_mutex_lock(&c->lock);
     if (log->backing) {
         rc = 0; /* another worker was first */
     } else if (b) {
         log->backing = b;
         b = NULL;
-        mark = plan_mark(log);
+        is_opened = true;
     } else if (!is_shortage(rc)) {
         log->on_disk = false; /* evicted, here or by another mount; or not to be read */
         log_forget_bytes(log);
@@ -79,8 +78,8 @@ int log_reopen(struct log *log)
     pthread_mutex_unlock(&c->lock);
     if (b)
         backing_unref(b);
-    if (mark)
-        writer_post(c->writer, &mark->task);
+    if (is_opened)
+        writer_post_log(log, mark_used);
     return rc ? -EIO : 0;
 }
 
@@ -303,6 +302,25 @@ static int prepare(struct log_reader *r, uint64_t offset, uint64_t end, struct l
     return 0;
 }
 
+/* The caller splices from a file; from memory, which has no descriptor, it gets a copy. */
+static int make_slice(struct backing *b, uint64_t offset, size_t len, struct log_slice *ret_slice)
+{
+    void *copy;
+
+    *ret_slice = (struct log_slice){.fd = b ? b->file.fd : -1, .offset = offset, .len = len};
+    if (!b || !b->file.in_memory) {
+        ret_slice->held = b;
+        return 0;
+    }
+    copy = malloc(len);
+    if (copy)
+        store_backing_read_memory(&b->file, copy, len, offset);
+    backing_unref(b);
+    ret_slice->held = copy;
+    ret_slice->data = copy;
+    return copy ? 0 : -ENOMEM;
+}
+
 /* Lock held. Where a read that starts at `offset` ends. */
 static uint64_t read_end(const struct log *log, uint64_t offset, size_t len)
 {
@@ -342,13 +360,8 @@ int log_read(struct log_reader *r, const struct repo_name *name, uint64_t offset
             fetch_send(log, name, final, &look.planned);
         if (look.err)
             return look.err;
-        if (look.at == LOOK_ANSWER) {
-            *ret_slice = (struct log_slice){.fd = look.backing ? look.backing->file.fd : -1,
-                                            .offset = offset,
-                                            .len = (size_t)(end - offset),
-                                            .held = look.backing};
-            return 0;
-        }
+        if (look.at == LOOK_ANSWER)
+            return make_slice(look.backing, offset, (size_t)(end - offset), ret_slice);
         if (look.at == LOOK_WAIT) {
             if (pending_park(&log->wait, w, turn, look.page, look.page))
                 return PENDING_PARKED;
@@ -362,7 +375,10 @@ int log_read(struct log_reader *r, const struct repo_name *name, uint64_t offset
 
 void log_slice_done(struct log_slice *s)
 {
-    if (s->held)
+    if (s->data)
+        free(s->held);
+    else if (s->held)
         backing_unref(s->held);
     s->held = NULL;
+    s->data = NULL;
 }

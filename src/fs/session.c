@@ -18,8 +18,9 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-/* Wakes a worker out of its read. No user sends it, and libfuse and curl do not use it. */
-#define WAKE_SIGNAL SIGRTMIN
+/* Wakes a worker out of its read. libfuse and curl do not use it, and one that a user sends does no
+ * harm. Not a real-time signal: those are refused where too many are queued (RLIMIT_SIGPENDING). */
+#define WAKE_SIGNAL SIGUSR1
 /* A signal may come just before the read begins: it is sent again until the worker has left. */
 #define WAKE_AGAIN_MS 5
 /* The kernel asks once more for a page whose READ failed, for one reader after the other; they are

@@ -101,8 +101,8 @@ static bool is_same_text(const char *a, const char *b)
 static bool is_same_place(const struct place *a, const struct place *b)
 {
     return a->kind == b->kind && a->attempt == b->attempt && a->step == b->step &&
-           a->run == b->run && a->job == b->job && a->log == b->log &&
-           is_same_text(a->text, b->text);
+           a->run == b->run && a->job == b->job && a->log == b->log && a->size == b->size &&
+           a->sum == b->sum && is_same_text(a->text, b->text);
 }
 
 /* --- the table; tree lock held -------------------------------------------------------------- */
@@ -206,8 +206,10 @@ int tree_intern(struct tree *t, struct node *parent, const char *name, struct pl
     pthread_mutex_lock(&t->lock);
     n = adopt(t, fresh);
     pthread_mutex_unlock(&t->lock);
-    if (n != fresh)
+    if (n != fresh) {
+        views_place_renew(&n->place, &fresh->place);
         node_destroy(fresh);
+    }
     *ret_node = n;
     return 0;
 }

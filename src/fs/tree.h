@@ -5,9 +5,10 @@
  * root's is TREE_ROOT_ID. It lives as long as the kernel counts lookups of it (or of what is below
  * it): a node of a request that waits is safe, because the kernel holds what it asks about.
  *
- * Does no I/O and asks views nothing but a number and the end of a place, with no lock held. When a
- * name comes to mean something else (a job of a newer attempt, a log begun anew), it gets a new
- * node, so that a place never changes under a reader; the old one goes when it is forgotten.
+ * Does no I/O and asks views nothing but a number and the end of a place, with no lock held. When
+ * a name comes to mean something else (a job of a newer attempt, a log begun anew, another text),
+ * it gets a new node, so that a place never changes under a reader; the old one goes when it is
+ * forgotten.
  *
  * Any thread; one mutex inside. Errors: -ENOMEM.
  */
@@ -24,7 +25,7 @@
 #define TREE_ROOT_ID 1
 
 struct node {
-    struct place place;  /* constant, as are ino, parent and name */
+    struct place place;  /* constant, as are ino, parent and name; it may be renewed */
     uint64_t ino;        /* st_ino: the same for this path in every mount */
     struct node *parent; /* NULL: the root */
 

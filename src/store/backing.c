@@ -5,6 +5,7 @@
  * reserved, and a backing never counts for more than that, however often a range is asked again.
  */
 #include "diag.h"
+#include "store/memory.h"
 #include "store/room.h"
 #include "store/store.h"
 
@@ -12,21 +13,25 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 _Static_assert(sizeof(((struct store_backing *)0)->temp) == STORE_TEMP_LEN, "one kind of name");
 
 /* -- Open and close ---------------------------------------------------------------------------- */
 
-static int open_memory(struct store_backing *ret_b)
+int store_backing_open_memory(struct store_backing *ret_b)
 {
-    int fd = memfd_create("ghlogfs", MFD_CLOEXEC);
+    struct store_memory *memory = memory_create();
 
-    if (fd < 0)
-        return -errno;
-    *ret_b = (struct store_backing){.fd = fd, .in_memory = true};
+    if (!memory)
+        return -ENOMEM;
+    *ret_b = (struct store_backing){.fd = -1, .in_memory = true, .memory = memory};
     return 0;
+}
+
+bool store_is_short_of_files(int rc)
+{
+    return rc == -EMFILE || rc == -ENFILE;
 }
 
 int store_backing_open(struct store *s, struct store_backing *ret_b)
@@ -35,12 +40,19 @@ int store_backing_open(struct store *s, struct store_backing *ret_b)
     int rc;
 
     if (!s->dir)
-        return open_memory(ret_b);
-    rc = store_temp_open(s, false, &t);
+        return store_backing_open_memory(ret_b);
+    rc = store_file_count(s, false);
+    if (!rc) {
+        rc = store_temp_open(s, false, &t);
+        if (rc)
+            store_file_uncount(s);
+    }
+    if (store_is_short_of_files(rc))
+        return rc;
     if (rc) {
         diag_say(s->diag, DIAG_WARNING, "cache directory %s: %s; reading on in memory", s->dir,
                  strerror(-rc));
-        return open_memory(ret_b);
+        return store_backing_open_memory(ret_b);
     }
     *ret_b = (struct store_backing){.fd = t.fd};
     memcpy(ret_b->temp, t.name, sizeof(t.name));
@@ -62,10 +74,14 @@ static void drop_name(struct store *s, struct store_backing *b)
 void store_backing_close(struct store *s, struct store_backing *b)
 {
     drop_name(s, b);
-    if (b->fd >= 0)
+    if (b->fd >= 0) {
         close(b->fd);
+        store_file_uncount(s);
+    }
+    memory_destroy(b->memory);
     store_sum_take(b->in_memory ? &s->held : &s->inflight, b->reserved);
     b->fd = -1;
+    b->memory = NULL;
     b->reserved = 0;
 }
 
@@ -95,18 +111,19 @@ static int allocate(int fd, uint64_t from, uint64_t to)
     return rc == -EOPNOTSUPP || rc == -ENOSYS ? 0 : rc;
 }
 
-static int reserve_memory(struct store *s, struct store_backing *b, uint64_t from, uint64_t to,
-                          uint64_t more)
+static int reserve_memory(struct store *s, struct store_backing *b, uint64_t from, uint64_t to)
 {
+    uint64_t more = memory_missing(b->memory, from, to);
     int rc = hold(s, more);
 
     if (rc)
         return rc;
-    if (allocate(b->fd, from, to)) {
+    rc = memory_map(b->memory, from, to);
+    if (rc)
         store_sum_take(&s->held, more);
-        return -EFBIG;
-    }
-    return 0;
+    else
+        b->reserved += more;
+    return rc;
 }
 
 static int reserve_disk(struct store *s, struct store_backing *b, uint64_t from, uint64_t to,
@@ -140,8 +157,10 @@ int store_backing_reserve(struct store *s, struct store_backing *b, uint64_t fro
         return -EFBIG;
     if (b->published || from >= to)
         return 0;
+    if (b->in_memory)
+        return reserve_memory(s, b, from, to);
     more = end - b->reserved < to - from ? end - b->reserved : to - from;
-    rc = b->in_memory ? reserve_memory(s, b, from, to, more) : reserve_disk(s, b, from, to, more);
+    rc = reserve_disk(s, b, from, to, more);
     if (rc)
         return rc;
     b->reserved += more;
@@ -149,14 +168,45 @@ int store_backing_reserve(struct store *s, struct store_backing *b, uint64_t fro
     return 0;
 }
 
+/* -- Bytes ------------------------------------------------------------------------------------- */
+
+static int write_file(int fd, const char *data, size_t len, uint64_t offset)
+{
+    while (len > 0) {
+        ssize_t n = pwrite(fd, data, len, (off_t)offset);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return n ? -errno : -EIO;
+        data += n;
+        len -= (size_t)n;
+        offset += (uint64_t)n;
+    }
+    return 0;
+}
+
+int store_backing_write(struct store_backing *b, const void *data, size_t len, uint64_t offset)
+{
+    return b->in_memory ? memory_write(b->memory, data, len, offset)
+                        : write_file(b->fd, data, len, offset);
+}
+
+void store_backing_read_memory(const struct store_backing *b, void *data, size_t len,
+                               uint64_t offset)
+{
+    memory_read(b->memory, data, len, offset);
+}
+
 /* -- From disk to memory ----------------------------------------------------------------------- */
 
 /* Copies what the file has of a page: it may end there, or before the page's first byte. */
-static int copy_page(int from, int to, uint64_t page, char *buffer)
+static int copy_page(struct store *s, int from, struct store_backing *to, uint64_t page,
+                     char *buffer)
 {
     off_t at = (off_t)(page * STORE_PAGE_SIZE);
     size_t done = 0;
     ssize_t n;
+    int rc;
 
     do {
         n = pread(from, buffer + done, STORE_PAGE_SIZE - done, at + (off_t)done);
@@ -165,15 +215,11 @@ static int copy_page(int from, int to, uint64_t page, char *buffer)
     } while ((n > 0 && done < STORE_PAGE_SIZE) || (n < 0 && errno == EINTR));
     if (n < 0)
         return -EIO;
-    for (size_t put = 0; put < done; put += (size_t)n) {
-        n = pwrite(to, buffer + put, done - put, at + (off_t)put);
-        if (n <= 0)
-            return -EIO;
-    }
-    return 0;
+    rc = store_backing_reserve(s, to, (uint64_t)at, (uint64_t)at + done);
+    return rc ? rc : memory_write(to->memory, buffer, done, (uint64_t)at);
 }
 
-static int copy_pages(int from, int to, uint64_t size,
+static int copy_pages(struct store *s, int from, struct store_backing *to, uint64_t size,
                       bool (*page_is_here)(void *who, uint64_t page), void *who)
 {
     char *buffer = malloc(STORE_PAGE_SIZE);
@@ -181,7 +227,7 @@ static int copy_pages(int from, int to, uint64_t size,
 
     for (uint64_t page = 0; !rc && page * STORE_PAGE_SIZE < size; page++)
         if (page_is_here(who, page))
-            rc = copy_page(from, to, page, buffer);
+            rc = copy_page(s, from, to, page, buffer);
     free(buffer);
     return rc;
 }
@@ -190,13 +236,11 @@ int store_backing_to_memory(struct store *s, struct store_backing *b, uint64_t s
                             bool (*page_is_here)(void *who, uint64_t page), void *who)
 {
     struct store_backing m;
-    int rc = open_memory(&m);
+    int rc = store_backing_open_memory(&m);
 
     if (rc)
         return rc;
-    rc = store_backing_reserve(s, &m, 0, size);
-    if (!rc)
-        rc = copy_pages(b->fd, m.fd, size, page_is_here, who);
+    rc = copy_pages(s, b->fd, &m, size, page_is_here, who);
     if (rc) {
         store_backing_close(s, &m);
         return rc;

@@ -70,10 +70,15 @@ static int find_log(struct store *s, uint64_t job, const struct store_meta *meta
 
 int store_open_log(struct store *s, uint64_t job, const struct store_meta *meta, int *ret_fd)
 {
-    int fd = find_log(s, job, meta);
+    int rc = store_file_count(s, true), fd;
 
-    if (fd < 0)
+    if (rc)
+        return rc;
+    fd = find_log(s, job, meta);
+    if (fd < 0) {
+        store_file_uncount(s);
         return fd;
+    }
     *ret_fd = fd;
     return 0;
 }

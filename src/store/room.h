@@ -33,11 +33,13 @@ struct store {
     char *dir; /* absolute; NULL: in memory for good */
     char host[STORE_HOST_LEN];
     uint64_t cache_size, memory;
+    unsigned files; /* of logs, open at once; 0: no bound */
     struct diag *diag;
     int64_t (*now_ms)(void);
 
     /* Bytes. Sums over threads, so atomic; store_usage reads them without waiting. */
     _Atomic uint64_t published, inflight, held;
+    atomic_uint open_files;
     atomic_uint changes;  /* small files written */
     atomic_uint patience; /* calls for which the lock is not tried again */
     atomic_bool scanned;  /* `published` knows of what others published, too */
@@ -105,6 +107,14 @@ int store_file_replace(struct store *s, const char *path, const struct store_par
 /* Reads a small file whole; malloc'd, with a NUL behind it. */
 int store_file_read(struct store *s, const char *path, size_t max, void **ret_data,
                     size_t *ret_len);
+
+/* -- store.c ----------------------------------------------------------------------------------- */
+
+/* One file of a log more is open. -EMFILE: as many are as may be. Published logs have a part of
+ * the bound to themselves: any of them can be closed for another, whereas one that fills in has
+ * its bytes nowhere else. */
+int store_file_count(struct store *s, bool is_published);
+void store_file_uncount(struct store *s);
 
 /* -- evict.c ---------------------------------------------------------------------------------- */
 

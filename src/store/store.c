@@ -13,6 +13,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#define SPARE_PART 4 /* of the open files is for published logs */
+#define SPARE_LEAST                                                                                \
+    6 /* one more than threads may hold at the same moment: then one can be closed */
+
 /* The host as one folder's name: lower case; a host that this changes otherwise, or that is too
  * long, gets a hash behind it, so that no two share a folder. */
 static void fold_host(const char *host, char folder[STORE_HOST_LEN])
@@ -92,6 +96,7 @@ int store_create(const struct store_config *config, struct store **ret_store)
         return -ENOMEM;
     s->cache_size = config->cache_size;
     s->memory = config->memory;
+    s->files = config->files;
     s->diag = config->diag;
     s->now_ms = config->now_ms;
     /* Not all start at zero: processes that live shortly take their turn, too, at counting
@@ -119,6 +124,22 @@ void store_destroy(struct store *s)
     pthread_mutex_destroy(&s->lock);
     free(s->dir);
     free(s);
+}
+
+int store_file_count(struct store *s, bool is_published)
+{
+    unsigned spare = s->files / SPARE_PART > SPARE_LEAST ? s->files / SPARE_PART : SPARE_LEAST;
+    unsigned open = atomic_fetch_add(&s->open_files, 1);
+
+    if (!s->files || open + (is_published ? 0 : spare) < s->files)
+        return 0;
+    store_file_uncount(s);
+    return -EMFILE;
+}
+
+void store_file_uncount(struct store *s)
+{
+    atomic_fetch_sub(&s->open_files, 1);
 }
 
 bool store_keeps(const struct store *s, uint64_t size)

@@ -55,6 +55,7 @@ struct store_config {
     const char *host; /* what the cache is keyed by, "host[:port]" */
     uint64_t cache_size;
     uint64_t memory;
+    unsigned files; /* of logs, that may be open at once, 8 or more; 0: no bound */
     struct diag *diag;
     int64_t (*now_ms)(void); /* monotonic; NULL: every store_mark_used is a system call */
 };
@@ -92,7 +93,8 @@ int store_load_meta(struct store *s, uint64_t job, struct store_meta *ret_meta);
 
 /* The published file of a log whose meta was loaded, if that has checksums and the file exactly
  * meta->size bytes. Opened for reading and writing where allowed, else for reading. -ENOENT: no
- * complete log; -EMFILE and the like: it cannot be opened now. The fd is the caller's. */
+ * complete log; -EMFILE and the like: it cannot be opened now. The fd is the caller's, to be closed
+ * as a backing {fd, published}. */
 int store_open_log(struct store *s, uint64_t job, const struct store_meta *meta, int *ret_fd);
 
 /* Replaces the meta (rename). Errors are for information: the cache goes on without. In memory
@@ -112,8 +114,9 @@ void store_mark_used(struct store *s, uint64_t job, int fd);
  * published}.
  */
 struct store_backing {
-    int fd;
+    int fd; /* -1: in memory */
     bool in_memory;
+    struct store_memory *memory;
     bool published;    /* this very file has the log's name */
     uint64_t reserved; /* bytes */
     uint64_t end;      /* the room's own: the furthest byte reserved */
@@ -121,8 +124,13 @@ struct store_backing {
     char temp[32];     /* the room's own: name in v1/tmp, where a file cannot be without */
 };
 
-/* A new unnamed file, on disk where that works, else in memory. */
+/* A new unnamed file, on disk where that works, else in memory. -EMFILE, -ENFILE: too many files
+ * are open; when none can be closed, take memory. */
 int store_backing_open(struct store *s, struct store_backing *ret_b);
+/* -ENOMEM. Takes no descriptor. */
+int store_backing_open_memory(struct store_backing *ret_b);
+/* Whether a file could not be opened because too many are. */
+bool store_is_short_of_files(int rc);
 /* Closes the fd (and sets it to -1) and gives back what was reserved. */
 void store_backing_close(struct store *s, struct store_backing *b);
 
@@ -136,9 +144,16 @@ void store_backing_close(struct store *s, struct store_backing *b);
  */
 int store_backing_reserve(struct store *s, struct store_backing *b, uint64_t from, uint64_t to);
 
-/* A memory file with room for `size` bytes in place of a disk file: copies the pages that the
- * callback says are here. The old fd stays open: it is the caller's, to close when no reply uses it
- * any more. -EFBIG: over `memory`. On failure the backing stays as it was. */
+/* What was reserved. -errno as the disk has it, not for a reader; -EFBIG in memory. */
+int store_backing_write(struct store_backing *b, const void *data, size_t len, uint64_t offset);
+/* Of one in memory. */
+void store_backing_read_memory(const struct store_backing *b, void *data, size_t len,
+                               uint64_t offset);
+
+/* Memory in place of a disk file: copies those pages of the first `size` bytes that the callback
+ * says are here; room for others is to be reserved. The old fd stays open: it is the caller's, to
+ * close when no reply uses it any more. -EFBIG: over `memory`. On failure the backing stays as it
+ * was. */
 int store_backing_to_memory(struct store *s, struct store_backing *b, uint64_t size,
                             bool (*page_is_here)(void *who, uint64_t page), void *who);
 

@@ -148,19 +148,11 @@ static int get_part_attr(struct views *v, const struct place *p, struct waiter *
     return 0;
 }
 
-static int get_text_attr(struct views *v, const struct place *p, struct waiter *w,
-                         struct view_attr *ret_attr)
+/* Not to be remembered: each lookup of the path makes the text anew. */
+static void get_text_attr(struct views *v, const struct place *p, struct view_attr *ret_attr)
 {
-    char *text;
-    size_t len;
-    int rc = view_text(v, p, w, &text, &len);
-
-    if (rc)
-        return rc;
-    free(text);
     *ret_attr = (struct view_attr){
-        .type = VIEW_FILE, .size = len, .mtime_ms = known_time(v, p), .growing = true};
-    return 0;
+        .type = VIEW_FILE, .size = p->size, .mtime_ms = known_time(v, p)};
 }
 
 /* A link exists by grammar; where it points to is asked only when it is read (S13). */
@@ -194,10 +186,11 @@ int views_get_attr(struct views *v, const struct place *p, struct waiter *w,
 {
     if (p->log)
         return get_part_attr(v, p, w, ret_attr);
-    if (type_of(p->kind) == VIEW_FILE)
-        return get_text_attr(v, p, w, ret_attr);
     if (type_of(p->kind) == VIEW_LINK)
         return get_link_attr(v, p, ret_attr);
-    get_directory_attr(v, p, ret_attr);
+    if (type_of(p->kind) == VIEW_FILE)
+        get_text_attr(v, p, ret_attr);
+    else
+        get_directory_attr(v, p, ret_attr);
     return 0;
 }

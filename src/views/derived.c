@@ -96,7 +96,11 @@ static ssize_t read_chunk(struct derived *d, struct log_reader *reader,
     } while (rc == PENDING_PARKED);
     if (rc)
         return rc;
-    n = slice.len ? pread(slice.fd, buf, slice.len, (off_t)slice.offset) : 0;
+    n = (ssize_t)slice.len;
+    if (slice.data)
+        memcpy(buf, slice.data, slice.len);
+    else if (slice.len)
+        n = pread(slice.fd, buf, slice.len, (off_t)slice.offset);
     if (n < 0 || (size_t)n != slice.len)
         n = -EIO;
     log_slice_done(&slice);

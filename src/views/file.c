@@ -4,18 +4,10 @@
 #include "views/room.h"
 
 #include <errno.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define AHEAD_MAX 128 /* logs fetched ahead at one open */
-
-/* A text in memory. A reply may still be on its way to the kernel when the file is closed. */
-struct shared_text {
-    atomic_uint refs;
-    char *bytes;
-    size_t len;
-};
 
 struct view_file {
     struct views *views;
@@ -23,7 +15,7 @@ struct view_file {
     bool is_log;
     struct log_reader reader; /* is_log */
     struct view_part part;    /* is_log: of the reader's log */
-    struct shared_text *text; /* else: the content when it was opened */
+    struct view_text *text;   /* else */
 };
 
 /* Fetches one log, if the walker will find it listed. */
@@ -79,27 +71,15 @@ static int open_log(struct views *v, const struct place *p, struct waiter *w, st
     return 0;
 }
 
-static void text_unref(struct shared_text *t)
-{
-    if (!t || atomic_fetch_sub(&t->refs, 1) != 1)
-        return;
-    free(t->bytes);
-    free(t);
-}
-
 static int open_text(struct views *v, const struct place *p, struct waiter *w, struct view_file *f,
                      struct view_opened *ret_opened)
 {
-    struct shared_text *t = calloc(1, sizeof(*t));
-    int rc = t ? view_text(v, p, w, &t->bytes, &t->len) : -ENOMEM;
+    bool is_same;
+    int rc = view_text_open(v, p, w, &f->text, &is_same);
 
-    if (rc) {
-        free(t);
+    if (rc)
         return rc;
-    }
-    atomic_init(&t->refs, 1);
-    f->text = t;
-    ret_opened->direct = true;
+    ret_opened->direct = !is_same;
     return 0;
 }
 
@@ -130,7 +110,7 @@ void views_close(struct view_file *f)
         return;
     if (f->is_log)
         log_close(&f->reader);
-    text_unref(f->text);
+    view_text_unref(f->text);
     free(f);
 }
 
@@ -150,8 +130,11 @@ static int read_log(struct view_file *f, uint64_t offset, size_t len, struct wai
     rc = log_read(&f->reader, &f->repo, f->part.begin + offset, len, w, &slice);
     if (rc)
         return rc;
-    *ret_bytes = (struct view_bytes){
-        .fd = slice.fd, .offset = slice.offset, .len = slice.len, .held = slice.held};
+    *ret_bytes = (struct view_bytes){.fd = slice.fd,
+                                     .offset = slice.offset,
+                                     .data = slice.data,
+                                     .len = slice.len,
+                                     .held = slice.held};
     return 0;
 }
 
@@ -164,18 +147,22 @@ int views_read(struct view_file *f, uint64_t offset, size_t len, struct waiter *
         offset = f->text->len;
     if (len > f->text->len - offset)
         len = f->text->len - offset;
-    atomic_fetch_add(&f->text->refs, 1);
-    *ret_bytes = (struct view_bytes){
-        .fd = -1, .offset = offset, .data = f->text->bytes + offset, .len = len, .held = f->text};
+    /* The reply may still be on its way to the kernel when the file is closed. */
+    *ret_bytes = (struct view_bytes){.fd = -1,
+                                     .offset = offset,
+                                     .data = f->text->bytes + offset,
+                                     .len = len,
+                                     .is_text = true,
+                                     .held = view_text_ref(f->text)};
     return 0;
 }
 
 void views_bytes_done(struct view_bytes *b)
 {
-    struct log_slice slice = {.held = b->held};
+    struct log_slice slice = {.data = b->data, .held = b->held};
 
-    if (b->data)
-        text_unref(b->held);
+    if (b->is_text)
+        view_text_unref(b->held);
     else
         log_slice_done(&slice);
     b->held = NULL;

@@ -16,6 +16,8 @@ static void place_below(const struct place *dir, enum place_kind kind, struct pl
     ret_place->kind = kind;
     ret_place->text = NULL;
     ret_place->log = NULL;
+    ret_place->size = ret_place->sum = 0;
+    ret_place->content = NULL;
     ret_place->depth = dir->depth + 1;
 }
 
@@ -257,7 +259,7 @@ int views_lookup(struct views *v, const struct place *dir, const char *name, str
 
     if (rc)
         return rc;
-    rc = hold_log(v, &place);
+    rc = view_is_text(place.kind) ? view_text_look_up(v, &place, w) : hold_log(v, &place);
     if (rc)
         views_place_finish(&place);
     else

@@ -11,13 +11,18 @@
 #include "views/views.h"
 #include "views/walk.h"
 
+#include <stdatomic.h>
+
 #define VIEWS_CONTROL ".ghlogfs"
 #define VIEWS_WHOLE_STEP "00-log.txt"     /* the one file of a job that has no steps */
 #define VIEWS_FINAL_MS (24 * 3600 * 1000) /* what never changes may be remembered this long */
 #define VIEWS_TEXT_MAX 2048               /* bytes of a branch as spelled in a path */
 
+#define VIEWS_TEXTS_BYTES (1 << 20) /* of job.json and run.json kept between lookup and open */
+
 struct views {
     struct view_config config;
+    _Atomic uint64_t texts_kept; /* bytes */
     struct derived *derived;
     struct walk *walk;
     struct named *named;
@@ -30,10 +35,29 @@ void view_job_hint(struct views *v, const struct place *p, struct log_hint *ret_
 
 /* --- text.c --- */
 
-/* The text of a file that is text in memory (job.json, stats, ...), malloc'd; may park. The same
- * may look different a moment later: as a listing has it, or as it was asked by itself. */
-int view_text(struct views *v, const struct place *p, struct waiter *w, char **ret_text,
-              size_t *ret_len);
+/* A file that is text in memory (job.json, stats, ...), as it was at one moment. Constant but for
+ * its time, and counted. */
+struct view_text {
+    atomic_uint refs;
+    _Atomic int64_t made_ms;  /* or seen again */
+    _Atomic uint64_t *budget; /* its bytes count towards this; NULL: towards none */
+    char *bytes;
+    size_t len;
+};
+
+/* Whether a place of this kind is such a file. */
+bool view_is_text(enum place_kind kind);
+
+/* Makes the text that the place stands for from now on; sets its size, sum and, mostly, content.
+ * May park. */
+int view_text_look_up(struct views *v, struct place *p, struct waiter *w);
+
+/* The text of a place that was looked up. Where that was a while ago it is made anew, and may have
+ * become another: ret_is_same false. May park. */
+int view_text_open(struct views *v, const struct place *p, struct waiter *w,
+                   struct view_text **ret_text, bool *ret_is_same);
+struct view_text *view_text_ref(struct view_text *t);
+void view_text_unref(struct view_text *t); /* takes NULL */
 
 /* --- part.c: files that are parts of logs --- */
 

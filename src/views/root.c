@@ -55,6 +55,7 @@ void views_root(struct views *v, struct place *ret_place)
 void views_place_finish(struct place *p)
 {
     log_release(p->log);
+    view_text_unref(p->content);
     free(p->text);
     memset(p, 0, sizeof(*p));
 }

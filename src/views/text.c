@@ -1,11 +1,20 @@
 /*
  * Files that are text in memory: what GitHub says as JSON, and what this mount says of itself.
+ *
+ * The kernel keeps size and pages of a file for all who have it open. So one node stands for one
+ * text: the text is made when the path is looked up, which gives its exact size, and a lookup that
+ * makes another text gives another node. A node keeps its text for the open that mostly follows.
+ * One that is opened later, with no lookup (by a descriptor, a bind mount), gets the text anew; if
+ * that has changed since, its size is not what the kernel knows, and it is opened with direct I/O.
  */
+#include "store/store.h"
 #include "views/runs.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define RECENT_MS 10000 /* a text is opened as it was looked up */
 
 static int copy_text(const char *text, char **ret_text, size_t *ret_len)
 {
@@ -60,8 +69,8 @@ static int get_run_json(struct views *v, const struct place *p, struct waiter *w
     return catalog_get_json(v->config.catalog, &q, rc ? NULL : &from, w, ret_text, ret_len);
 }
 
-int view_text(struct views *v, const struct place *p, struct waiter *w, char **ret_text,
-              size_t *ret_len)
+static int make_bytes(struct views *v, const struct place *p, struct waiter *w, char **ret_text,
+                      size_t *ret_len)
 {
     switch (p->kind) {
     case PLACE_JOB_JSON: return get_job_json(v, p, w, ret_text, ret_len);
@@ -74,4 +83,105 @@ int view_text(struct views *v, const struct place *p, struct waiter *w, char **r
         return *ret_text ? 0 : -ENOMEM;
     default: return -EISDIR;
     }
+}
+
+bool view_is_text(enum place_kind kind)
+{
+    return kind == PLACE_JOB_JSON || kind == PLACE_RUN_JSON || kind == PLACE_OPTIONS ||
+           kind == PLACE_VERSION || kind == PLACE_STATS;
+}
+
+/* --- counted ---------------------------------------------------------------------------------- */
+
+/* Those of this mount are small, and few paths lead to them: all are kept. */
+static bool take_budget(struct views *v, const struct place *p, struct view_text *t)
+{
+    if (p->kind != PLACE_JOB_JSON && p->kind != PLACE_RUN_JSON)
+        return true;
+    t->budget = &v->texts_kept;
+    if (atomic_fetch_add(t->budget, t->len) + t->len <= VIEWS_TEXTS_BYTES)
+        return true;
+    atomic_fetch_sub(t->budget, t->len);
+    t->budget = NULL;
+    return false;
+}
+
+static int make_text(struct views *v, const struct place *p, struct waiter *w,
+                     struct view_text **ret_text)
+{
+    struct view_text *t = calloc(1, sizeof(*t));
+    int rc = t ? make_bytes(v, p, w, &t->bytes, &t->len) : -ENOMEM;
+
+    if (rc) {
+        free(t);
+        return rc;
+    }
+    atomic_init(&t->refs, 1);
+    atomic_init(&t->made_ms, v->config.now_ms());
+    *ret_text = t;
+    return 0;
+}
+
+struct view_text *view_text_ref(struct view_text *t)
+{
+    atomic_fetch_add(&t->refs, 1);
+    return t;
+}
+
+void view_text_unref(struct view_text *t)
+{
+    if (!t || atomic_fetch_sub(&t->refs, 1) != 1)
+        return;
+    if (t->budget)
+        atomic_fetch_sub(t->budget, t->len);
+    free(t->bytes);
+    free(t);
+}
+
+/* --- looking up and opening ------------------------------------------------------------------- */
+
+static uint64_t sum_of(const struct view_text *t)
+{
+    return store_page_checksum(t->bytes, t->len);
+}
+
+int view_text_look_up(struct views *v, struct place *p, struct waiter *w)
+{
+    struct view_text *t;
+    int rc = make_text(v, p, w, &t);
+
+    if (rc)
+        return rc;
+    p->size = t->len;
+    p->sum = sum_of(t);
+    if (take_budget(v, p, t))
+        p->content = t;
+    else
+        view_text_unref(t);
+    return 0;
+}
+
+void views_place_renew(struct place *p, const struct place *same)
+{
+    if (p->content && same->content)
+        atomic_store(&p->content->made_ms, atomic_load(&same->content->made_ms));
+}
+
+int view_text_open(struct views *v, const struct place *p, struct waiter *w,
+                   struct view_text **ret_text, bool *ret_is_same)
+{
+    struct view_text *t = p->content;
+    int rc;
+
+    if (t && v->config.now_ms() - atomic_load(&t->made_ms) < RECENT_MS) {
+        *ret_text = view_text_ref(t);
+        *ret_is_same = true;
+        return 0;
+    }
+    rc = make_text(v, p, w, &t);
+    if (rc)
+        return rc;
+    *ret_text = t;
+    *ret_is_same = t->len == p->size && sum_of(t) == p->sum;
+    return 0;
 }

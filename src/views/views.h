@@ -25,6 +25,7 @@ struct cache;
 struct catalog;
 struct log;
 struct store;
+struct view_text;
 
 enum place_kind {
     PLACE_ROOT,
@@ -65,6 +66,9 @@ struct place {
     char *text;            /* branch or workflow as spelled; NULL */
     unsigned depth;        /* directories below the mountpoint: for relative links */
     struct log *log;       /* PLACE_LOG, PLACE_LOG_TXT, PLACE_STEP: held as long as the place */
+    /* job.json, run.json and the files of .ghlogfs: of the text that this place stands for. */
+    uint64_t size, sum;
+    struct view_text *content; /* NULL: to be made again */
 };
 
 enum view_type { VIEW_DIRECTORY, VIEW_FILE, VIEW_LINK };
@@ -105,8 +109,11 @@ void views_destroy(struct views *v);
 
 void views_root(struct views *v, struct place *ret_place);
 void views_place_finish(struct place *p);
+/* The place, which has not ended, was looked up again just now: as `same`. */
+void views_place_renew(struct place *p, const struct place *same);
 
-/* What `name` is inside `dir`. -ENOENT by grammar without asking anybody. */
+/* What `name` is inside `dir`. -ENOENT by grammar without asking anybody. A place whose text
+ * differs from that of an earlier lookup is another place. */
 int views_lookup(struct views *v, const struct place *dir, const char *name, struct waiter *w,
                  struct place *ret_place);
 
@@ -149,6 +156,7 @@ struct view_bytes {
     uint64_t offset;
     const char *data;
     size_t len;
+    bool is_text;
     void *held;
 };
 

@@ -142,6 +142,7 @@ SHIM = r"""
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -205,6 +206,14 @@ WRAP_AS(ssize_t, preadv64v2, "pread", (int fd, const struct iovec *v, int n, off
         (fd, v, n, o, f), 0)
 WRAP64(int, ftruncate, (int fd, off_t n), (fd, n), 1)
 WRAP64(int, fallocate, (int fd, int m, off_t o, off_t n), (fd, m, o, n), 1)
+/* "create": of new files; not counted as a change, as they have no name yet or a temporary one. */
+#define WRAP_OPEN(name) \
+    int name(int at, const char *path, int flags, ...) { \
+        va_list more; va_start(more, flags); int mode = va_arg(more, int); va_end(more); \
+        if (((flags & O_TMPFILE) == O_TMPFILE || flags & O_EXCL) && fails("create", 0)) return -1; \
+        return NEXT(name)(at, path, flags, mode); }
+WRAP_OPEN(openat)
+WRAP_OPEN(openat64)
 WRAP_AT(linkat, (int a, const char *o, int b, const char *n, int f), (a, o, b, n, f))
 WRAP_AT(renameat, (int a, const char *o, int b, const char *n), (a, o, b, n))
 WRAP_AT(unlinkat, (int a, const char *n, int f), (a, n, f))

@@ -160,8 +160,8 @@ class Mount:
     """One process in the foreground and its mountpoint, in a folder of its own."""
 
     def __init__(self, github, folder, cache=None, token="env", host=None, arguments=(), env=None,
-                 path=None, secrets=(), **options):
-        self.github = github
+                 path=None, secrets=(), before=None, **options):
+        self.github, self.before = github, before   # before(): in the process, ahead of the binary
         self.home = folder / "home"
         self.path = path or folder / "mnt"
         self.cache = cache or folder / "cache"
@@ -191,7 +191,8 @@ class Mount:
         dead = mounted(self.path)       # what a killed one left behind, to be replaced
         with open(self.errors, "wb") as err, open(self.output, "wb") as out:
             self.process = subprocess.Popen(self.words, env=self.env, cwd=self.home,
-                                            stdin=subprocess.DEVNULL, stdout=out, stderr=err)
+                                            stdin=subprocess.DEVNULL, stdout=out, stderr=err,
+                                            preexec_fn=self.before)
         self.pid = self.process.pid
         end = time.monotonic() + 10 * SLOW
         while not mounted(self.path) or (dead and not answers(self.path)):

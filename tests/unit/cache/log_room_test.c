@@ -280,6 +280,59 @@ static void disk_that_is_full_from_the_start_R3(void **state)
     unmount_small(b);
 }
 
+/* The file of a log that has its name is closed for another, though it is being read; where none
+ * has, the log goes on without a file. */
+static void more_logs_are_read_than_files_may_be_open_R3(void **state)
+{
+    enum { LOGS = 40 };
+    struct cache_bench *b = *state;
+    struct log_reader readers[LOGS];
+    struct log *logs[LOGS];
+    unsigned wanted;
+
+    cache_bench_unmount(b);
+    b->store_config.files = 8;
+    b->idle_max = 8;
+    cache_bench_mount(b);
+    for (unsigned i = 0; i < LOGS; i++) {
+        fake_add(&b->fake, i + 1,
+                 i % 2 ? 300 * KIB : 2 * MIB); /* of every other only the first MiB */
+        logs[i] = bench_know(b, i + 1);
+        log_open(logs[i], &readers[i]);
+        assert_int_equal(bench_read(&readers[i], i + 1, 0, 4096), 0);
+    }
+    bench_settle_served(b);
+    wanted = b->fake.bytes_wanted;
+    for (unsigned i = 0; i < 3 * LOGS; i++)
+        assert_int_equal(bench_read(&readers[i % LOGS], i % LOGS + 1, 100 * KIB, 200 * KIB), 0);
+    assert_int_equal(b->fake.bytes_wanted, wanted);
+    for (unsigned i = 0; i < LOGS; i++) {
+        log_close(&readers[i]);
+        log_release(logs[i]);
+    }
+}
+
+/* The disk took it all; more than `memory` would hold of the same log is on its way. */
+static void part_of_a_large_log_is_read_in_memory_R3(void **state)
+{
+    struct cache_bench *b = *state;
+    struct log_reader r;
+    struct log *log;
+
+    if (!mount_small(b, "size=256k,mode=700")) {
+        print_message("only root may mount a small file system\n");
+        skip();
+    }
+    fake_add(&b->fake, 1, 4 * GIB);
+    log = bench_know(b, 1);
+    log_open(log, &r);
+    assert_int_equal(bench_read_served(b, &r, 1, 4 * GIB - 4096, 4096), 0);
+    assert_int_equal(bench_read_served(b, &r, 1, 2 * GIB, 4096), 0);
+    log_close(&r);
+    log_release(log);
+    unmount_small(b);
+}
+
 #define WITH_BENCH(test)                                                                           \
     cmocka_unit_test_setup_teardown(test, cache_bench_setup, cache_bench_teardown)
 
@@ -295,6 +348,8 @@ int main(void)
         WITH_BENCH(full_disk_is_no_obstacle_R3),
         WITH_BENCH(disk_that_fills_under_a_stream_without_length_R3),
         WITH_BENCH(disk_that_is_full_from_the_start_R3),
+        WITH_BENCH(more_logs_are_read_than_files_may_be_open_R3),
+        WITH_BENCH(part_of_a_large_log_is_read_in_memory_R3),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

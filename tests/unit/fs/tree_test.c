@@ -23,6 +23,11 @@ void views_place_finish(struct place *p)
     p->text = NULL;
 }
 
+void views_place_renew(struct place *p, const struct place *same)
+{
+    assert_int_equal(p->sum, same->sum);
+}
+
 /* Poor on purpose: many names share a number, as happens with any hash. */
 uint64_t views_ino(uint64_t parent_ino, const char *name)
 {
@@ -166,6 +171,24 @@ static void test_s7_first_time_of_an_open_directory_stays(void **state)
 #define MANY 100000
 
 /* S16, and memory: what is forgotten is gone. */
+/* The kernel keeps one size and one set of pages for a node. */
+static void test_another_text_is_another_node(void **state)
+{
+    struct tree *t = make_tree();
+    struct node *n[3];
+
+    (void)state;
+    for (unsigned i = 0; i < 3; i++) {
+        struct place place = {.kind = PLACE_STATS, .size = 10, .sum = i / 2};
+        assert_int_equal(tree_intern(t, root_of(t), "stats", &place, &n[i]), 0);
+    }
+    assert_ptr_equal(n[0], n[1]);
+    assert_ptr_not_equal(n[1], n[2]);
+    assert_int_equal(n[1]->ino, n[2]->ino);
+    assert_int_equal(n[1]->place.sum, 0);
+    tree_destroy(t);
+}
+
 static void test_100000_nodes_keep_their_numbers_and_go(void **state)
 {
     struct node **nodes = calloc(MANY, sizeof(*nodes));
@@ -211,6 +234,7 @@ int main(void)
         cmocka_unit_test(test_name_with_a_new_meaning_is_a_new_node),
         cmocka_unit_test(test_s7_time_of_an_open_directory_stays),
         cmocka_unit_test(test_s7_first_time_of_an_open_directory_stays),
+        cmocka_unit_test(test_another_text_is_another_node),
         cmocka_unit_test(test_100000_nodes_keep_their_numbers_and_go),
         cmocka_unit_test(test_destroy_ends_what_the_kernel_still_counts),
     };

@@ -129,8 +129,7 @@ int scratch_fill(struct store *s, struct store_backing *b, uint64_t job, uint64_
     for (uint64_t page = 0; !rc && page * STORE_PAGE_SIZE < size; page++) {
         size_t len = page_len(size, page);
         scratch_page(job, page, data);
-        if (pwrite(b->fd, data, len, (off_t)(page * STORE_PAGE_SIZE)) != (ssize_t)len)
-            rc = -errno;
+        rc = store_backing_write(b, data, len, page * STORE_PAGE_SIZE);
     }
     return rc;
 }

@@ -1,0 +1,184 @@
+/* Generated texts: what a lookup told of one is true of the file that is opened next. */
+#include "views/room.h"
+
+#include "catalog/catalog_bench.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+/* Stats that are others each time, unless they are held still. */
+struct counter {
+    unsigned made, step;
+    size_t len;
+};
+
+static int64_t now;
+
+static int64_t now_ms(void)
+{
+    return now;
+}
+
+static char *make_stats(void *who)
+{
+    struct counter *s = who;
+    char *text = malloc(s->len + 32);
+
+    s->made += s->step;
+    memset(text, ' ', s->len);
+    snprintf(text + s->len, 32, "%u\n", s->made);
+    return text;
+}
+
+static void begin(struct views *v, struct counter *s, struct place *p)
+{
+    now = 1000;
+    *s = (struct counter){.made = 7, .step = 93};
+    *v = (struct views){.config = {.now_ms = now_ms, .stats = make_stats, .who = s}};
+    *p = (struct place){.kind = PLACE_STATS};
+}
+
+/* What is needed is at hand: nobody waits. */
+static void look_up(struct views *v, struct place *p)
+{
+    struct guest g;
+
+    guest_init(&g);
+    assert_int_equal(view_text_look_up(v, p, &g.waiter), 0);
+    guest_finish(&g);
+}
+
+static struct view_opened open_it(struct views *v, const struct place *p)
+{
+    struct view_opened opened = {0};
+    struct guest g;
+
+    guest_init(&g);
+    assert_int_equal(views_open(v, p, &g.waiter, &opened), 0);
+    guest_finish(&g);
+    return opened;
+}
+
+static void check_open(struct views *v, const struct place *p, const char *text, bool is_same)
+{
+    struct view_opened opened = open_it(v, p);
+    struct view_bytes bytes = {0};
+
+    assert_int_equal(opened.direct, !is_same);
+    assert_int_equal(views_read(opened.file, 0, 1000, NULL, &bytes), 0);
+    views_close(opened.file);
+    assert_int_equal(bytes.len, strlen(text));
+    assert_memory_equal(bytes.data, text, bytes.len);
+    views_bytes_done(&bytes);
+}
+
+static void check_json(struct views *v, const struct place *p)
+{
+    struct view_opened opened = open_it(v, p);
+    struct view_bytes bytes = {0};
+
+    assert_false(opened.direct);
+    assert_int_equal(views_read(opened.file, 0, SIZE_MAX, NULL, &bytes), 0);
+    assert_true(bytes.len == p->size);
+    views_bytes_done(&bytes);
+    views_close(opened.file);
+}
+
+static void text_is_opened_as_it_was_looked_up(void **state)
+{
+    struct place first, second;
+    struct view_attr attr;
+    struct counter s;
+    struct views v;
+
+    (void)state;
+    begin(&v, &s, &first);
+    second = first;
+    look_up(&v, &first);
+    look_up(&v, &second); /* by another process, with another text, before the first opens */
+    assert_true(first.size == 4 && second.size == 4 && first.sum != second.sum);
+    assert_int_equal(views_get_attr(&v, &first, NULL, &attr), 0);
+    assert_true(attr.size == 4 && attr.valid_ms == 0);
+    check_open(&v, &first, "100\n", true);
+    check_open(&v, &second, "193\n", true);
+    check_open(&v, &first, "100\n", true);
+    assert_int_equal(s.made, 193);
+    views_place_finish(&first);
+    views_place_finish(&second);
+}
+
+/* By a descriptor or a bind mount, with no lookup in front. */
+static void text_opened_late_is_made_anew(void **state)
+{
+    struct place p, again;
+    struct counter s;
+    struct views v;
+
+    (void)state;
+    begin(&v, &s, &p);
+    again = p;
+    look_up(&v, &p);
+    now += 60000;
+    check_open(&v, &p, "193\n", false);
+    s.step = 0;
+    s.made = 100;
+    check_open(&v, &p, "100\n", true);
+    look_up(&v, &again); /* the same: its node stays that of the path */
+    assert_true(again.sum == p.sum);
+    views_place_renew(&p, &again);
+    views_place_finish(&again);
+    s.made = 193;
+    check_open(&v, &p, "100\n", true);
+    views_place_finish(&p);
+}
+
+/* The kernel may remember a great many; what is not kept is made again, and is mostly the same. */
+static void only_so_many_bytes_are_kept(void **state)
+{
+    enum { PLACES = 40, SIZE = 64 * 1024 };
+    struct catalog_bench *b = *state;
+    struct catalog_question q = bench_job(7);
+    struct place places[PLACES];
+    unsigned kept = 0;
+    struct counter s;
+    struct views v;
+    char *body;
+
+    begin(&v, &s, &places[0]);
+    v.config.catalog = b->catalog;
+    assert_true(asprintf(&body, "{\"id\":7,\"run_id\":1,\"status\":\"completed\",\"x\":\"%*s\"}",
+                         SIZE, "") > 0);
+    catalog_answer_release(bench_learn(b, &q, body, ""));
+    for (unsigned i = 0; i < PLACES; i++) {
+        places[i] = (struct place){.kind = PLACE_JOB_JSON, .repo = bench_repo, .job = 7};
+        look_up(&v, &places[i]);
+        kept += places[i].content != NULL;
+        assert_true(places[i].size > SIZE && v.texts_kept <= VIEWS_TEXTS_BYTES);
+    }
+    assert_in_range(kept, 10, VIEWS_TEXTS_BYTES / SIZE);
+    assert_null(places[PLACES - 1].content);
+    check_json(&v, &places[0]);
+    check_json(&v, &places[PLACES - 1]);
+    for (unsigned i = 0; i < PLACES; i++)
+        views_place_finish(&places[i]);
+    assert_true(v.texts_kept == 0);
+    free(body);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(text_is_opened_as_it_was_looked_up),
+        cmocka_unit_test(text_opened_late_is_made_anew),
+        cmocka_unit_test_setup_teardown(only_so_many_bytes_are_kept, catalog_bench_setup,
+                                        catalog_bench_teardown),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
