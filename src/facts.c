@@ -56,7 +56,17 @@ bool facts_is_failed(enum facts_conclusion conclusion)
 
 bool facts_may_have_log(const struct facts_job *job)
 {
-    return job->status == FACTS_COMPLETED && job->conclusion != FACTS_SKIPPED;
+    return job->status == FACTS_COMPLETED && job->conclusion != FACTS_SKIPPED && !job->never_ran;
+}
+
+bool facts_has_open_steps(const struct facts_job *job)
+{
+    if (job->status != FACTS_COMPLETED)
+        return false;
+    for (size_t i = 0; i < job->step_count; i++)
+        if (job->steps[i].status != FACTS_COMPLETED && job->steps[i].status != FACTS_STATUS_UNKNOWN)
+            return true;
+    return false;
 }
 
 void facts_job_finish(struct facts_job *job)

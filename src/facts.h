@@ -66,6 +66,7 @@ struct facts_job {
     int64_t created_ms, started_ms, completed_ms;
     struct facts_step *steps; /* in the server's order */
     size_t step_count;
+    bool never_ran; /* completed, and said to have had neither a runner nor steps */
 };
 
 struct facts_run {
@@ -128,8 +129,12 @@ enum facts_conclusion facts_conclusion_from(const char *text);
 /* Whether the conclusion is one that the view `failed` lists (S19). */
 bool facts_is_failed(enum facts_conclusion conclusion);
 
-/* Whether the job may have a log that is whole: it has ended, and was not skipped. */
+/* Whether the job may have a log that is whole: it has ended, was not skipped, and has run (S19). */
 bool facts_may_have_log(const struct facts_job *job);
+
+/* Whether a completed job has steps that have not ended: its runner was lost, or the server has not
+ * caught up yet. */
+bool facts_has_open_steps(const struct facts_job *job);
 
 void facts_job_finish(struct facts_job *job);
 void facts_run_finish(struct facts_run *run);

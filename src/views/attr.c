@@ -43,6 +43,18 @@ void view_job_hint(struct views *v, const struct place *p, struct log_hint *ret_
     catalog_seen_release(&seen);
 }
 
+bool view_has_no_log(struct views *v, const struct place *p)
+{
+    struct catalog_seen seen;
+    bool has_none;
+
+    if (!catalog_find_job(v->config.catalog, &p->repo, p->job, &seen))
+        return false;
+    has_none = seen.job->status == FACTS_COMPLETED && !facts_may_have_log(seen.job);
+    catalog_seen_release(&seen);
+    return has_none;
+}
+
 /* --- times, as far as they are known at no cost; 0: not at all (S7) --- */
 
 static int64_t job_time(struct views *v, const struct place *p)

@@ -287,18 +287,31 @@ static int prove_job(struct views *v, const struct place *dir, struct log *log, 
     return rc;
 }
 
-/* S19: `log` is listed unless it is known to be absent, as that of a skipped job is; that of a job
- * that is still queued or in progress only once it was seen. A NULL job: nothing is known of it. */
-static bool shows_log(const struct place *dir, struct log *log, const struct facts_job *job)
+/*
+ * S19: `log` is listed unless it is known to be absent, as that of a skipped job is; that of a job
+ * that is still queued or in progress only once it was seen. A NULL job: nothing is known of it. A
+ * job whose steps have not ended has most likely lost its runner and its log with it: that is found
+ * out here, so that no walker meets a name that is not there.
+ */
+static int shows_log(struct views *v, const struct place *dir, struct log *log,
+                     const struct facts_job *job, struct waiter *w, bool *ret_shows)
 {
     struct log_known known;
+    struct log_hint hint;
+    struct log_stat stat;
+    int rc;
 
     log_get_known(log, &dir->repo, &known);
-    if (known.available)
-        return true;
-    if (known.failure.err == -ENOENT)
-        return false;
-    return job && facts_may_have_log(job);
+    *ret_shows = known.available;
+    if (known.available || known.failure.err == -ENOENT || !job || !facts_may_have_log(job))
+        return 0;
+    *ret_shows = true;
+    if (!facts_has_open_steps(job))
+        return 0;
+    view_job_hint(v, dir, &hint);
+    rc = log_get_stat(log, &dir->repo, &hint, w, &stat);
+    *ret_shows = rc != -ENOENT;
+    return rc == PENDING_PARKED ? rc : 0;
 }
 
 static int list_job(struct views *v, const struct place *dir, struct waiter *w,
@@ -306,12 +319,15 @@ static int list_job(struct views *v, const struct place *dir, struct waiter *w,
 {
     struct log *log = cache_hold(v->config.cache, dir->job);
     struct catalog_seen seen = {0};
+    bool shows = false;
     int rc;
 
     if (!log)
         return -ENOMEM;
     rc = prove_job(v, dir, log, w, &seen);
-    if (!rc && shows_log(dir, log, seen.job))
+    if (!rc)
+        rc = shows_log(v, dir, log, seen.job, w, &shows);
+    if (shows && !rc)
         rc = listing_add(l, "log", VIEW_FILE);
     if (!rc)
         rc = listing_add(l, "job.json", VIEW_FILE);
@@ -394,36 +410,44 @@ static int list_attempts(struct views *v, const struct place *dir, struct waiter
     return rc;
 }
 
+static int add_steps(const struct facts_job *job, struct view_listing *l)
+{
+    unsigned width = steps_get_width(job);
+    char name[SAFE_NAME_LEN];
+    int rc = 0;
+
+    if (steps_is_whole(job))
+        return listing_add(l, VIEWS_WHOLE_STEP, VIEW_FILE);
+    for (size_t i = 0; i < job->step_count && !rc; i++) {
+        if (!steps_has_file(&job->steps[i]))
+            continue;
+        steps_make_name(&job->steps[i], width, name);
+        rc = listing_add(l, name, VIEW_FILE);
+    }
+    return rc;
+}
+
 /* Steps have files once the job is completed, and unless its log is known to be absent. */
 static int list_steps(struct views *v, const struct place *dir, struct waiter *w,
                       struct view_listing *l)
 {
-    char name[SAFE_NAME_LEN];
     struct catalog_seen seen;
     struct log_stat stat;
+    bool shows = false;
     struct log *log;
-    unsigned width;
     int rc = view_find_job(v, dir, w, &seen);
 
     if (rc)
         return rc;
     log = cache_hold(v->config.cache, dir->job);
-    width = steps_get_width(seen.job);
     /* What the disk knows of the log, a 410 for one, counts as well. */
     rc = log ? log_find_stat(log, &dir->repo, w, &stat) : -ENOMEM;
     if (rc == -EAGAIN || rc == -ENOENT)
         rc = 0;
-    if (!rc && seen.job->status == FACTS_COMPLETED && shows_log(dir, log, seen.job)) {
-        bool whole = steps_is_whole(seen.job);
-        if (whole)
-            rc = listing_add(l, VIEWS_WHOLE_STEP, VIEW_FILE);
-        for (size_t i = 0; !whole && i < seen.job->step_count && !rc; i++) {
-            if (!steps_has_file(&seen.job->steps[i]))
-                continue;
-            steps_make_name(&seen.job->steps[i], width, name);
-            rc = listing_add(l, name, VIEW_FILE);
-        }
-    }
+    if (!rc && seen.job->status == FACTS_COMPLETED)
+        rc = shows_log(v, dir, log, seen.job, w, &shows);
+    if (shows && !rc)
+        rc = add_steps(seen.job, l);
     if (!rc)
         walk_note_enter(v->walk, &dir->repo, dir->job);
     log_release(log);

@@ -28,13 +28,37 @@ int view_find_job(struct views *v, const struct place *p, struct waiter *w,
     return found ? 0 : -ENOENT;
 }
 
+/* -ENOENT: the job is known not to have a log, and none of it is here; so none is asked for (S19). What
+ * is known may be on disk. May park. */
+static int check_log(struct views *v, const struct place *p, struct waiter *w)
+{
+    const struct catalog_question q = {.what = SOURCE_JOB, .repo = p->repo, .id = p->job};
+    struct log *log = cache_hold(v->config.cache, p->job);
+    const struct catalog_answer *answer;
+    struct log_stat stat;
+    int rc = log ? log_find_stat(log, &p->repo, w, &stat) : -ENOMEM;
+
+    log_release(log);
+    if (rc != -EAGAIN)
+        return rc;
+    if (view_has_no_log(v, p))
+        return -ENOENT;
+    rc = catalog_recall(v->config.catalog, &q, w, &answer);
+    if (rc)
+        return rc == -EAGAIN ? 0 : rc;
+    catalog_answer_release(answer);
+    return view_has_no_log(v, p) ? -ENOENT : 0;
+}
+
 static int get_log(struct views *v, const struct place *p, struct waiter *w,
                    struct view_part *ret_part)
 {
     struct log_hint hint;
     struct log_stat stat;
-    int rc;
+    int rc = check_log(v, p, w);
 
+    if (rc)
+        return rc;
     view_job_hint(v, p, &hint);
     if (p->kind == PLACE_LOG)
         rc = log_get_stat(p->log, &p->repo, &hint, w, &stat);

@@ -28,6 +28,9 @@ struct views {
 /* What the catalog knows of a job, as a hint for the cache. */
 void view_job_hint(struct views *v, const struct place *p, struct log_hint *ret_hint);
 
+/* Whether the job is known to have ended and not to have a log (S19). */
+bool view_has_no_log(struct views *v, const struct place *p);
+
 /* --- text.c --- */
 
 /* The text of a file that is text in memory (job.json, stats, ...), malloc'd; may park. The same

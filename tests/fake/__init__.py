@@ -32,6 +32,7 @@ Control operations, {"op": NAME, ...} (the table is in control.py, the arguments
     add_workflow repo file name         add_run repo id file workflow branch head_repo event status
     set_run run status conclusion           conclusion attempts actor created_at ...
     set_job job status log form ...     add_job run id attempt name status conclusion steps log form
+                                            runner
     grow job log                        complete_job job conclusion completed_at form
     bulk repo runs jobs size form ...   add_folder folder repo
     latency api_ms storage_ms           bandwidth rate hop (bytes/s of each connection)

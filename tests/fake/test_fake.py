@@ -238,6 +238,15 @@ def test_attempts_have_their_own_jobs_and_conclusions(github, ask):
     assert ask(base).json["run_attempt"] == 2 and ask(base + "/attempts/3").status == 404
 
 
+def test_a_job_may_have_no_runner(github, ask):
+    run = github.add_run("octo/hello")
+    for runner, told in (("some", (1, "GitHub Actions 1")), ("null", (None, None)),
+                         ("empty", (0, "")), ("absent", ("-", "-"))):
+        job = github.add_job(run, runner=runner, steps=[])
+        body = ask("/repos/octo/hello/actions/jobs/%d" % job).json
+        assert (body.get("runner_id", "-"), body.get("runner_name", "-")) == told
+
+
 def test_repository_lists_by_right_and_affiliation(github, ask):
     github.owner(login="corp", type="Organization")
     github.add_repo("corp/secret", private=True, pushed_at="2026-05-01T00:00:00Z")

@@ -20,6 +20,7 @@ BLOCK_SIZE = 2 << 20        # the runner uploads logs in blocks of 2 MiB
 FILE_PIECE = 4 << 20
 FORMS = ("block", "append", "append-sealed", "legacy", "legacy-close")
 ABSENT = ("none", "missing", "expired", "deleted")
+RUNNERS = ("some", "null", "empty", "absent")
 FIRST_TIME = calendar.timegm((2026, 1, 1, 0, 0, 0))
 
 
@@ -246,6 +247,7 @@ class Job:
     completed_at: float
     steps: list
     log: Log = None
+    runner: str = "some"
     labels: list = dataclasses.field(default_factory=lambda: ["ubuntu-latest"])
 
     @property
@@ -398,7 +400,10 @@ class World:
 
     def add_job(self, run, id=None, attempt=None, name="build", status="completed",
                 conclusion=None, created_at=None, started_at=None, completed_at=None, steps=None,
-                log=None, form=None, labels=None):
+                log=None, form=None, labels=None, runner="some"):
+        """`runner`: "null" or "empty": it never got one; "absent": nothing is said of runners."""
+        if runner not in RUNNERS:
+            raise WorldError("runner: one of %s" % (RUNNERS,))
         self.version += 1
         if status == "completed":
             conclusion = conclusion or "success"
@@ -411,6 +416,7 @@ class World:
         if log is None:
             log = {"size": 10100} if job.completed_at and conclusion != "skipped" else "none"
         job.log = Log(job.id, log, _known_form(form))
+        job.runner = runner
         if labels is not None:
             job.labels = labels
         run.jobs.append(job)
@@ -420,7 +426,8 @@ class World:
     def set_job(self, job, log=None, form=None, **fields):
         self.version += 1
         for key, value in fields.items():
-            if key not in ("status", "conclusion", "name", "started_at", "completed_at", "steps"):
+            if key not in ("status", "conclusion", "name", "started_at", "completed_at", "steps",
+                           "runner"):
                 raise WorldError("set_job: unknown field %r" % key)
             setattr(job, key, seconds_of(value) if key.endswith("_at") else value)
         if form is not None:

@@ -48,6 +48,36 @@ static void s19_failed_is_failure_timed_out_or_startup_failure(void **state)
     assert_true(facts_is_failed(facts_conclusion_from("startup_failure")));
 }
 
+#define ENDED INT64_C(1700000000000)
+
+static struct facts_job job_with(struct facts_step *steps, size_t count)
+{
+    return (struct facts_job){.id = 1,
+                              .status = FACTS_COMPLETED,
+                              .conclusion = FACTS_FAILURE,
+                              .created_ms = ENDED - 2000,
+                              .started_ms = ENDED - 1000,
+                              .completed_ms = ENDED,
+                              .steps = steps,
+                              .step_count = count};
+}
+
+static void s19_a_job_that_never_ran_has_no_log(void **state)
+{
+    struct facts_job job = job_with(NULL, 0);
+
+    (void)state;
+    assert_true(facts_may_have_log(&job));
+    job.never_ran = true;
+    assert_false(facts_may_have_log(&job));
+    job.never_ran = false;
+    job.conclusion = FACTS_SKIPPED;
+    assert_false(facts_may_have_log(&job));
+    job.conclusion = FACTS_SUCCESS;
+    job.status = FACTS_IN_PROGRESS;
+    assert_false(facts_may_have_log(&job));
+}
+
 static struct facts_job make_job(void)
 {
     struct facts_job job = {.id = 1, .name = strdup("build"), .head_sha = strdup("")};
@@ -104,6 +134,7 @@ int main(void)
         cmocka_unit_test(the_words_of_the_api_have_their_numbers),
         cmocka_unit_test(words_to_come_are_not_taken_for_known_ones),
         cmocka_unit_test(s19_failed_is_failure_timed_out_or_startup_failure),
+        cmocka_unit_test(s19_a_job_that_never_ran_has_no_log),
         cmocka_unit_test(finish_frees_and_may_be_called_twice),
         cmocka_unit_test(finish_takes_what_was_never_filled),
     };
