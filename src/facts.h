@@ -136,6 +136,13 @@ bool facts_may_have_log(const struct facts_job *job);
  * caught up yet. */
 bool facts_has_open_steps(const struct facts_job *job);
 
+/*
+ * Whether nothing about the job will change any more. A completed job's steps may be told later than
+ * its end: one without steps, or with open ones, is settled FACTS_SETTLES_MS after it (S10).
+ */
+#define FACTS_SETTLES_MS (24 * 3600 * INT64_C(1000))
+bool facts_is_settled(const struct facts_job *job, int64_t now_ms);
+
 void facts_job_finish(struct facts_job *job);
 void facts_run_finish(struct facts_run *run);
 void facts_repo_finish(struct facts_repo *repo);

@@ -152,7 +152,7 @@ out_pages:
     return NULL;
 }
 
-bool answer_has_ended(enum source_question what, const struct catalog_answer *view)
+bool answer_has_ended(enum source_question what, const struct catalog_answer *view, int64_t now_ms)
 {
     if (!view->count)
         return false;
@@ -161,7 +161,7 @@ bool answer_has_ended(enum source_question what, const struct catalog_answer *vi
     case SOURCE_RUN_JOBS:
     case SOURCE_ATTEMPT_JOBS:
         for (size_t i = 0; i < view->count; i++)
-            if (view->jobs[i]->status != FACTS_COMPLETED)
+            if (!facts_is_settled(view->jobs[i], now_ms))
                 return false;
         return true;
     case SOURCE_RUN_ATTEMPT: return view->runs[0]->status == FACTS_COMPLETED;

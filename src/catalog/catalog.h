@@ -30,8 +30,9 @@ struct catalog_config {
     struct store *store;
     struct source source;
     struct diag *diag;
-    int64_t (*now_ms)(void); /* monotonic */
-    int64_t fresh_ms;        /* age at which an answer is asked again */
+    int64_t (*now_ms)(void);  /* monotonic */
+    int64_t (*wall_ms)(void); /* UTC */
+    int64_t fresh_ms;         /* age at which an answer is asked again */
 };
 
 struct catalog_question {
@@ -104,6 +105,9 @@ bool catalog_find_job(struct catalog *c, const struct repo_name *repo, uint64_t 
 bool catalog_find_in(const struct catalog_answer *jobs, uint64_t job,
                      struct catalog_seen *ret_seen);
 void catalog_seen_release(struct catalog_seen *seen);
+
+/* Whether the job's facts will not change any more (facts_is_settled, now). */
+bool catalog_is_settled(const struct catalog *c, const struct facts_job *job);
 
 /* source_listener's job_learnt. Network thread. */
 void catalog_job_learnt(void *catalog, const struct repo_name *repo, uint64_t job, const char *body,

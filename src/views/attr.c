@@ -10,7 +10,7 @@
 #include <strings.h>
 
 #define DIRECTORY_MS 60000 /* how long a directory's times may be remembered */
-#define UNTIMED_MS 1000    /* the same before its own time is known */
+#define UNTIMED_MS 1000    /* the same before its own time is known, or what a step's name means */
 
 static enum view_type type_of(enum place_kind kind)
 {
@@ -156,6 +156,7 @@ static int get_part_attr(struct views *v, const struct place *p, struct waiter *
                                    .size = part.size,
                                    .mtime_ms = part.mtime_ms,
                                    .valid_ms = how_long(&part),
+                                   .name_ms = part.final && !part.settled ? UNTIMED_MS : 0,
                                    .growing = !part.final};
     return 0;
 }

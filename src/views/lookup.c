@@ -1,6 +1,7 @@
 /*
  * What a name means inside a directory: by grammar, without asking anybody, wherever that is enough (S13).
  */
+#include "views/cuts.h"
 #include "views/runs.h"
 #include "views/steps.h"
 
@@ -186,6 +187,7 @@ static int lookup_step(struct views *v, const struct place *dir, const char *nam
     place_below(dir, PLACE_STEP, ret_place);
     if (whole && !strcmp(name, VIEWS_WHOLE_STEP)) {
         ret_place->step = 0;
+        ret_place->cut = 0;
         rc = 0;
     }
     for (size_t i = 0; rc && !whole && i < seen.job->step_count; i++) {
@@ -194,6 +196,7 @@ static int lookup_step(struct views *v, const struct place *dir, const char *nam
         steps_make_name(&seen.job->steps[i], width, step_name);
         if (!strcmp(step_name, name)) {
             ret_place->step = seen.job->steps[i].number;
+            ret_place->cut = cuts_digest(seen.job);
             rc = 0;
         }
     }

@@ -1,6 +1,7 @@
 /*
  * Files that are parts of logs: the log itself, its cleaned text, its steps.
  */
+#include "views/cuts.h"
 #include "views/runs.h"
 
 #include <errno.h>
@@ -9,22 +10,25 @@ int view_find_job(struct views *v, const struct place *p, struct waiter *w,
                   struct catalog_seen *ret_seen)
 {
     const struct catalog_answer *jobs;
-    bool found;
+    bool is_completed = false, found;
     int rc;
 
     if (catalog_find_job(v->config.catalog, &p->repo, p->job, ret_seen)) {
-        if (ret_seen->job->status == FACTS_COMPLETED)
+        if (catalog_is_settled(v->config.catalog, ret_seen->job))
             return 0;
+        is_completed = ret_seen->job->status == FACTS_COMPLETED;
         catalog_seen_release(ret_seen);
     }
     rc = runs_get_jobs(v, p, w, &jobs);
-    if (rc)
+    if (rc == PENDING_PARKED || (rc && !is_completed))
         return rc;
-    found = catalog_find_in(jobs, p->job, ret_seen);
-    catalog_answer_release(jobs);
-    /* A job of an attempt that is no longer the latest is not among them. */
-    if (!found)
-        found = catalog_find_job(v->config.catalog, &p->repo, p->job, ret_seen);
+    /* What is known of a job that has ended stands if its run cannot be asked for any more; and it may
+     * be of an attempt that is no longer the latest. */
+    found = catalog_find_job(v->config.catalog, &p->repo, p->job, ret_seen);
+    if (!rc) {
+        found = found || catalog_find_in(jobs, p->job, ret_seen);
+        catalog_answer_release(jobs);
+    }
     return found ? 0 : -ENOENT;
 }
 
@@ -91,7 +95,11 @@ static int get_step(struct views *v, const struct place *p, struct waiter *w,
 
     if (rc)
         return rc;
-    rc = derived_get_step(v->derived, p->log, &p->repo, seen.job, p->step, w, &range);
+    /* Steps have come since the name was looked up: it is looked up anew. */
+    if (cuts_digest(seen.job) != p->cut)
+        rc = -ESTALE;
+    else
+        rc = derived_get_step(v->derived, p->log, &p->repo, seen.job, p->step, w, &range);
     time_ms = step_time(seen.job, p->step);
     catalog_seen_release(&seen);
     if (rc)
@@ -103,6 +111,19 @@ static int get_step(struct views *v, const struct place *p, struct waiter *w,
     return 0;
 }
 
+/* Which steps a job has may be told later than its end. */
+static bool is_settled(struct views *v, const struct place *p)
+{
+    struct catalog_seen seen;
+    bool settled;
+
+    if (!catalog_find_job(v->config.catalog, &p->repo, p->job, &seen))
+        return true;
+    settled = catalog_is_settled(v->config.catalog, seen.job);
+    catalog_seen_release(&seen);
+    return settled;
+}
+
 int view_get_part(struct views *v, const struct place *p, struct waiter *w,
                   struct view_part *ret_part)
 {
@@ -111,7 +132,9 @@ int view_get_part(struct views *v, const struct place *p, struct waiter *w,
 
     if (!rc && p->kind == PLACE_STEP && p->step)
         rc = get_step(v, p, w, &part);
-    if (!rc)
-        *ret_part = part;
-    return rc;
+    if (rc)
+        return rc;
+    part.settled = part.final && (p->kind != PLACE_STEP || is_settled(v, p));
+    *ret_part = part;
+    return 0;
 }

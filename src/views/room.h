@@ -44,7 +44,8 @@ int view_text(struct views *v, const struct place *p, struct waiter *w, char **r
 struct view_part {
     uint64_t begin, size;
     int64_t mtime_ms;
-    bool final;
+    bool final;   /* the log will never change */
+    bool settled; /* nor will the name mean another part of it */
 };
 
 int view_get_part(struct views *v, const struct place *p, struct waiter *w,

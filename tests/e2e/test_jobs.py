@@ -1,12 +1,15 @@
-"""Jobs as GitHub tells them: those that never ran, and those whose runner was lost."""
+"""Jobs as GitHub tells them: those that never ran, and those whose steps come late."""
 
 import json
 import os
+import time
 
 import pytest
 
-from mounting import REPO, fails, forget, run, traffic
+from mounting import REPO, fails, forget, run, traffic, wait_for
 from treeing import NEEDLE, PLAIN, cleaned, concatenated, cut_job, listing, stamped, steps_of
+
+DAY = 24 * 3600
 
 
 def attribute(path, name):
@@ -171,3 +174,136 @@ def test_s19_a_log_that_nothing_shows_to_be_gone_is_met_once(github, mount, fold
     status, said = walk(tool, m.repo() / "jobs", folder)
     assert (status, "log" in said) == ({"tar": 1, "rsync": 24, "grep": 2}[tool], True), said
     assert walk(tool, m.repo() / "jobs", folder) == (0, "")
+
+
+# --- S10: steps that are told late ----------------------------------------------------------------
+
+class Late:
+    """A job that has ended a moment ago and whose steps are not told yet."""
+
+    def __init__(self, github, ended=-100, steps=None):
+        self.start = time.time() + ended - 40
+        self.steps = steps_of(PLAIN, self.start)
+        self.run = github.add_run(REPO)
+        self.raw = stamped(PLAIN, self.start)
+        self.github = github
+        self.job = github.add_job(self.run, started_at=self.start, text=self.raw,
+                                  completed_at=self.start + 40,
+                                  steps=[] if steps is None else steps)
+
+    def folder(self, m):
+        return m.repo() / "runs" / str(self.run) / "build"
+
+    def catch_up(self):
+        self.github.set_job(job=self.job, steps=self.steps)
+
+
+NAMES = ["01-Set up job.txt", "02-Run make.txt", "03-Post Run actions∕checkout@v4.txt",
+         "04-Complete job.txt"]
+
+
+@pytest.mark.parametrize("remounted", (False, True), ids=("in one mount", "after a remount"))
+def test_s10_steps_that_come_late_replace_the_whole_log(github, mount, remounted):
+    late = Late(github)
+    m = mount(fresh=1)
+    folder = late.folder(m)
+    assert listing(folder) == ["00-log.txt"]
+    assert (folder / "00-log.txt").read_bytes() == cleaned(late.raw)
+    assert json.loads(m.json(late.job).read_bytes())["steps"] == []
+    late.catch_up()
+    if remounted:
+        m.stop()
+        m = mount(fresh=1, cache=m.cache)
+        folder = late.folder(m)
+    wait_for(lambda: listing(folder) == NAMES)
+    assert NEEDLE in (folder / NAMES[1]).read_text() and concatenated(folder) == cleaned(late.raw)
+    wait_for(lambda: not (folder / "00-log.txt").exists())
+    assert json.loads(m.json(late.job).read_bytes())["steps"] == late.steps
+    assert traffic(github).storage == 1, "the log was fetched again"
+
+
+def test_s10_waiting_for_steps_costs_nothing(github, mount):
+    """The questions are answered 304, and no more than one is asked each time the list is old."""
+    late = Late(github)
+    first = mount(fresh=1)
+    folder = late.folder(first)
+    concatenated(folder)
+    forget(github)
+    for _ in range(3):
+        asked = traffic(github).api
+        wait_for(lambda: listing(folder) == ["00-log.txt"] and traffic(github).api > asked)
+    assert traffic(github).charged == 0
+    first.stop()
+    forget(github)
+    m = mount(fresh=600, cache=first.cache)
+    for _ in range(3):
+        assert concatenated(late.folder(m)) == cleaned(late.raw)
+        assert m.json(late.job).read_bytes()
+    assert (traffic(github).api, traffic(github).charged) == (2, 0), "the runs, and its jobs"
+
+
+@pytest.mark.parametrize("steps", ([], open_steps()), ids=("none", "open"))
+def test_s10_after_a_day_nobody_waits_for_steps(github, mount, steps):
+    """A lost runner leaves such steps for ever."""
+    late = Late(github, ended=-DAY - 100, steps=steps)
+    first = mount(fresh=1)
+    names = listing(late.folder(first))
+    concatenated(late.folder(first))
+    first.stop()
+    late.catch_up()
+    forget(github)
+    m = mount(cache=first.cache)
+    assert listing(late.folder(m)) == names
+    assert traffic(github).api == 1, "the runs"
+
+
+def test_s10_steps_that_are_open_at_first_are_told_again(github, mount):
+    """The job is told to be completed before its steps are: what was cut by them is cut anew."""
+    start = time.time() - 140
+    late = Late(github, steps=open_steps(start=start)[:2])
+    m = mount(fresh=1)
+    folder = late.folder(m)
+    assert len(listing(folder)) < len(NAMES) and concatenated(folder) == cleaned(late.raw)
+    last = sorted(listing(folder))[-1]
+    before = (folder / last).read_bytes()
+    opened = os.open(folder / last, os.O_RDONLY)
+    late.catch_up()
+
+    def is_cut():
+        return listing(folder) == NAMES and NEEDLE in (folder / NAMES[1]).read_text() and \
+            (folder / NAMES[3]).read_text() == "Cleaning up orphan processes\n"
+    wait_for(is_cut)
+    assert concatenated(folder) == cleaned(late.raw)
+    assert (folder / last).stat().st_size == len((folder / last).read_bytes()) < len(before)
+    assert os.pread(opened, 1 << 20, 0) == before, "who has it open reads what it was"
+    os.close(opened)
+    assert traffic(github).storage == 1
+
+
+def test_s10_what_is_shown_meanwhile_is_there_offline(github, mount):
+    late = Late(github)
+    first = mount()
+    concatenated(late.folder(first))
+    told = first.json(late.job).read_bytes()
+    first.stop()
+    forget(github)
+    m = mount(cache=first.cache, offline=True, fresh=1)
+    for _ in range(2):
+        assert listing(late.folder(m)) == ["00-log.txt"]
+        assert concatenated(late.folder(m)) == cleaned(late.raw)
+        assert m.json(late.job).read_bytes() == told
+    assert traffic(github).requests == (0, 0)
+
+
+def test_s10_steps_once_told_stay(github, mount):
+    """A list that has lost them takes no file away."""
+    late = Late(github)
+    late.catch_up()
+    m = mount(fresh=1)
+    folder = late.folder(m)
+    assert listing(folder) == NAMES
+    forget(github)
+    github.set_job(job=late.job, steps=[])
+    github.set_run(run=late.run, status="in_progress", conclusion=None)
+    wait_for(lambda: listing(folder.parent) and traffic(github).api >= 4)
+    assert listing(folder) == NAMES and concatenated(folder) == cleaned(late.raw)

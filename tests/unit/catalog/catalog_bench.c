@@ -16,8 +16,11 @@ const struct repo_name bench_repo = {"octo", "repo"};
 
 static void mount(struct catalog_bench *b)
 {
-    struct catalog_config config = {
-        .hall = &b->hall, .source = b->fake.source, .now_ms = guest_now_ms, .fresh_ms = FRESH_MS};
+    struct catalog_config config = {.hall = &b->hall,
+                                    .source = b->fake.source,
+                                    .now_ms = guest_now_ms,
+                                    .wall_ms = guest_now_ms,
+                                    .fresh_ms = FRESH_MS};
 
     config.store = b->store = scratch_store(b->scratch, 1 << 30);
     assert_int_equal(catalog_create(&config, &b->catalog), 0);

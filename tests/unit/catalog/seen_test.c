@@ -265,6 +265,31 @@ static void a_job_is_found_in_its_answer(void **state)
     catalog_seen_release(&seen);
 }
 
+/* The list of a later attempt, or an older record, has the job without the steps that are known. */
+static void steps_once_told_stay(void **state)
+{
+    static const char *const steps[] = {"",
+                                        "{\"status\":\"in_progress\"}",
+                                        "",
+                                        "{\"status\":\"completed\"}",
+                                        "{\"status\":\"in_progress\"}",
+                                        ""};
+    static const size_t told[] = {0, 1, 1, 1, 1, 1};
+    struct catalog_bench *b = *state;
+    char body[256];
+
+    for (size_t i = 0; i < sizeof(steps) / sizeof(*steps); i++) {
+        struct catalog_seen seen;
+        snprintf(body, sizeof(body), "{\"id\":7,\"status\":\"completed\",\"steps\":[%s]}",
+                 steps[i]);
+        learn(b, body, 7);
+        assert_true(catalog_find_job(b->catalog, &bench_repo, 7, &seen));
+        assert_int_equal(seen.job->step_count, told[i]);
+        assert_int_equal(facts_has_open_steps(seen.job), i == 1 || i == 2);
+        catalog_seen_release(&seen);
+    }
+}
+
 /* --- names used --- */
 
 struct list_of_ids {
@@ -358,6 +383,7 @@ int main(void)
         WITH_BENCH(no_job_is_lost_for_another),
         WITH_BENCH(jobs_seen_are_bounded),
         WITH_BENCH(a_job_is_found_in_its_answer),
+        WITH_BENCH(steps_once_told_stay),
         WITH_BENCH(used_jobs_are_told_latest_last),
         WITH_BENCH(used_repositories_are_told_by_owner),
         WITH_BENCH(what_is_used_is_bounded),
