@@ -81,6 +81,13 @@ int catalog_recall(struct catalog *c, const struct catalog_question *q, struct w
 const struct catalog_answer *catalog_answer_hold(const struct catalog_answer *a);
 void catalog_answer_release(const struct catalog_answer *a); /* NULL: nothing */
 
+/* An answer of these jobs, which are jobs of the answers in `from`. It need not be held longer than
+ * the call. NULL: no memory. */
+const struct catalog_answer *catalog_answer_select(const struct catalog_answer *const *from,
+                                                   size_t from_count,
+                                                   const struct facts_job *const *jobs,
+                                                   size_t count);
+
 /*
  * The JSON of one job or run (q->what SOURCE_JOB, SOURCE_RUN, SOURCE_RUN_ATTEMPT), indented: out of
  * the listing `from` it was last seen in where that is on disk (`from` may be NULL), else asked by

@@ -1,6 +1,7 @@
 /*
  * What each directory lists.
  */
+#include "views/attempts.h"
 #include "views/groups.h"
 #include "views/runs.h"
 #include "views/steps.h"
@@ -175,20 +176,20 @@ static int gather_job(struct gathering *g, const struct facts_job *job)
     return 0;
 }
 
-static void question_of_run(const struct gathering *g, const struct facts_run *run,
-                            struct catalog_question *ret_q)
+static struct attempts_run attempts_of(const struct gathering *g, const struct facts_run *run)
 {
-    runs_jobs_question(&g->dir->repo, run->id, run->attempt, run->status == FACTS_COMPLETED, ret_q);
+    return (struct attempts_run){.repo = g->dir->repo,
+                                 .id = run->id,
+                                 .latest = run->attempt,
+                                 .ended = run->status == FACTS_COMPLETED};
 }
 
 static int gather_run(struct gathering *g, const struct facts_run *run)
 {
+    const struct attempts_run attempts = attempts_of(g, run);
     const struct catalog_answer *jobs;
-    struct catalog_question q;
-    int rc;
+    int rc = attempts_get_latest(g->views, &attempts, g->waiter, &jobs);
 
-    question_of_run(g, run, &q);
-    rc = catalog_ask(g->views->config.catalog, &q, g->waiter, &jobs);
     if (rc)
         return rc;
     for (size_t i = 0; i < jobs->count && !rc; i++)
@@ -208,8 +209,8 @@ static int gather(struct gathering *g)
     if (rc)
         return rc;
     for (size_t i = 0; i < runs->count; i++) {
-        question_of_run(g, runs->runs[i], &q);
-        catalog_want(g->views->config.catalog, &q, g->waiter);
+        const struct attempts_run attempts = attempts_of(g, runs->runs[i]);
+        attempts_want(g->views, &attempts, g->waiter);
     }
     for (size_t i = 0; i < runs->count && !rc; i++)
         rc = gather_run(g, runs->runs[i]);

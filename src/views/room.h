@@ -16,8 +16,11 @@
 #define VIEWS_FINAL_MS (24 * 3600 * 1000) /* what never changes may be remembered this long */
 #define VIEWS_TEXT_MAX 768                /* bytes of a branch as spelled in a path */
 
+struct attempts;
+
 struct views {
     struct view_config config;
+    struct attempts *attempts;
     struct derived *derived;
     struct walk *walk;
     struct named *named;

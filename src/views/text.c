@@ -1,6 +1,7 @@
 /*
  * Files that are text in memory: what GitHub says as JSON, and what this mount says of itself.
  */
+#include "views/attempts.h"
 #include "views/runs.h"
 
 #include <errno.h>
@@ -29,7 +30,8 @@ static bool find_list(struct views *v, const struct place *p, struct catalog_que
         return false;
     found = seen.job->status == FACTS_COMPLETED && seen.job->run_id;
     if (found) {
-        runs_jobs_question(&p->repo, seen.job->run_id, seen.job->attempt, false, ret_q);
+        const struct attempts_run run = {.repo = p->repo, .id = seen.job->run_id};
+        attempts_question(&run, seen.job->attempt, ret_q);
         *ret_settled = catalog_is_settled(v->config.catalog, seen.job);
     }
     catalog_seen_release(&seen);

@@ -1,4 +1,4 @@
-"""Jobs as GitHub tells them: those that never ran, and those whose steps come late."""
+"""Jobs as GitHub tells them: those that never ran, whose steps come late, that were run again."""
 
 import json
 import os
@@ -6,7 +6,8 @@ import time
 
 import pytest
 
-from mounting import REPO, fails, forget, run, traffic, wait_for
+from fake.asking import Asker
+from mounting import REPO, fails, forget, out, run, traffic, wait_for
 from treeing import NEEDLE, PLAIN, cleaned, concatenated, cut_job, listing, stamped, steps_of
 
 DAY = 24 * 3600
@@ -307,3 +308,193 @@ def test_s10_steps_once_told_stay(github, mount):
     github.set_run(run=late.run, status="in_progress", conclusion=None)
     wait_for(lambda: listing(folder.parent) and traffic(github).api >= 4)
     assert listing(folder) == NAMES and concatenated(folder) == cleaned(late.raw)
+
+
+# --- jobs of runs that were run again ---------------------------------------------------------------
+
+SHAPES = (None, "same", "new")
+
+
+def ran(number):
+    """What a job prints in that attempt."""
+    return [PLAIN[0], ("Run make", ["##[group]Run make", "##[endgroup]", "attempt %d" % number])]
+
+
+class Again:
+    """A run whose jobs ran in these attempts: {"name": (1, 3)}."""
+
+    def __init__(self, github, carried, **jobs):
+        self.last = max(max(numbers) for numbers in jobs.values())
+        self.run = github.add_run(REPO, attempts=self.last, carried=carried)
+        self.jobs, self.ids = jobs, {}
+        for number in range(1, self.last + 1):
+            for name, numbers in jobs.items():
+                if number in numbers:
+                    self.ids[name, number] = cut_job(
+                        github, self.run, ran(number), name=name, attempt=number,
+                        start=1_767_268_800 + 3600 * number,
+                        conclusion="success" if number == numbers[-1] else "failure")
+
+    def folder(self, m):
+        return m.repo() / "runs" / str(self.run)
+
+    def latest(self):
+        return {name: self.ids[name, numbers[-1]] for name, numbers in self.jobs.items()}
+
+    def check(self, m):
+        """Each job once, where it ran last, in the run and in jobs/."""
+        assert sorted(listing(m.repo() / "jobs")) == sorted(map(str, self.latest().values()))
+        folder = self.folder(m)
+        names = listing(folder)
+        assert names[0] == "run.json" and names[-1] == "attempts"
+        assert sorted(names[1:-1]) == sorted(self.jobs)
+        for name, job in self.latest().items():
+            self.check_job(m, folder / name, job, self.jobs[name][-1])
+
+    @staticmethod
+    def check_job(m, folder, job, number):
+        assert listing(folder) == ["01-Set up job.txt", "02-Run make.txt"]
+        assert (folder / "02-Run make.txt").read_text().endswith("attempt %d\n" % number)
+        assert os.path.samefile(folder / "log", m.log(job))
+        assert len(json.loads(m.json(job).read_bytes())["steps"]) == 2
+
+
+@pytest.mark.parametrize("carried", SHAPES)
+def test_a_job_that_did_not_run_again_is_found_where_it_ran(github, mount, carried):
+    """Whatever the list of a later attempt has of it. No log is fetched under two ids."""
+    again = Again(github, carried, build=(1,), lint=(1,), test=(1, 2, 3))
+    m = mount(fresh=600)
+    for _ in range(2):
+        again.check(m)
+    assert traffic(github).storage == 3
+    for number, names in ((1, ["build", "lint", "test"]), (2, ["test"]), (3, ["test"])):
+        folder = again.folder(m) / "attempts" / str(number)
+        assert listing(folder) == ["run.json", *names], "what ran then"
+        for name in names:
+            again.check_job(m, folder / name, again.ids[name, number], number)
+    assert traffic(github).storage == 5
+
+
+@pytest.mark.parametrize("carried", SHAPES)
+def test_of_jobs_that_ran_again_the_last_is_shown(github, mount, carried):
+    again = Again(github, carried, build=(1,), one=(1, 2), two=(1, 3), both=(1, 2, 3, 4), late=(2,))
+    m = mount()
+    again.check(m)
+    m.stop()
+    again.check(mount(cache=m.cache))
+
+
+@pytest.mark.parametrize("carried,cost", ((None, 3), ("same", 2), ("new", 2)))
+def test_what_a_run_costs_that_was_run_again(github, mount, carried, cost):
+    """One request for each attempt that has to be read, once; one where the lists are whole."""
+    again = Again(github, carried, build=(1,), test=(1, 2, 3))
+    first = mount(fresh=600)
+    again.check(first)
+    logs = 2
+    assert traffic(github).api == 1 + cost + logs
+    assert len(out("find", first.repo() / "jobs", "-name", "log").split()) == 2
+    assert traffic(github).api == 1 + cost + logs
+    first.stop()
+    forget(github)
+    again.check(mount(cache=first.cache))
+    assert (traffic(github).api, traffic(github).storage) == (1, 0)
+
+
+@pytest.mark.parametrize("carried", SHAPES)
+def test_a_run_of_five_hundred_attempts(github, mount, carried):
+    """GitHub allows 50 re-runs: no more lists are read than that."""
+    again = Again(github, carried, build=(1,), test=(1, 500))
+    again.check(mount())
+    assert traffic(github).api <= 1 + 51 + 2
+
+
+@pytest.mark.parametrize("status", (404, 403, 500))
+@pytest.mark.parametrize("carried", SHAPES)
+def test_an_attempt_that_cannot_be_read_takes_nothing_away(github, mount, carried, status):
+    """The jobs of the others are shown, and asked again no sooner than a minute later."""
+    again = Again(github, carried, build=(1,), two=(1, 2), three=(1, 2, 3))
+    github.fault("status", hop="api", path="/attempts/1/jobs", status=status, times=-1)
+    m = mount(fresh=600, deadline=2)
+    folder = again.folder(m)
+    assert len(listing(m.repo() / "jobs")) == 3 - (carried is None)
+    names = listing(folder)
+    assert {"two", "three"} <= set(names) and ("build" in names) == (carried is not None)
+    again.check_job(m, folder / "two", again.ids["two", 2], 2)
+    again.check_job(m, folder / "three", again.ids["three", 3], 3)
+    forget(github)
+    assert listing(folder) == names and listing(m.repo() / "jobs")
+    assert traffic(github).api == 0
+    github.clear_faults()
+    m.stop()
+    again.check(mount(cache=m.cache))
+
+
+def test_lists_that_do_not_tell_the_attempts_apart(github, mount):
+    """The jobs of the run whatever the attempt: each is there once, and no attempt is empty."""
+    again = Again(github, None, build=(1,), test=(1, 2))
+    last = [job for job in Asker(github)("/repos/%s/actions/runs/%d/jobs?filter=all" % (
+        REPO, again.run)).json["jobs"] if job["id"] in again.latest().values()]
+    github.fault("status", hop="api", path="/runs/%d/attempts/" % again.run, status=200, times=-1,
+                 body={"total_count": len(last), "jobs": last})
+    m = mount()
+    again.check(m)
+    for number in (1, 2):
+        assert listing(again.folder(m) / "attempts" / str(number)) == ["run.json", "build", "test"]
+
+
+@pytest.mark.parametrize("carried", SHAPES)
+def test_a_used_up_quota_makes_no_run_shorter(github, mount, carried):
+    """S18: what could not be asked for is no reason to show less."""
+    again = Again(github, carried, build=(1,), test=(1, 2))
+    github.rate_limit(remaining=2, reset=3600)
+    m = mount(wait=0)
+    with fails("EDQUOT"):
+        listing(again.folder(m))
+    github.rate_limit(remaining=5000)
+    again.check(mount(cache=m.cache))
+
+
+@pytest.mark.parametrize("carried", SHAPES)
+def test_a_run_that_was_run_again_is_whole_offline(github, mount, carried):
+    again = Again(github, carried, build=(1,), two=(1, 2), test=(1, 2, 3))
+    first = mount()
+    again.check(first)
+    first.stop()
+    forget(github)
+    again.check(mount(cache=first.cache, offline=True))
+    assert traffic(github).requests == (0, 0)
+
+
+def test_two_hundred_jobs_of_which_some_ran_again(github, mount):
+    """A name of a run that was put together is looked up as any other."""
+    names = ["job %03d" % n for n in range(200)]
+    for carried in SHAPES:
+        made = github.add_run(REPO, attempts=3, carried=carried)
+        for number in (1, 2, 3):
+            github.ops([{"op": "add_job", "run": made, "attempt": number, "name": name,
+                         "log": {"size": 500}} for name in names[:[200, 20, 3][number - 1]]])
+        m = mount(fresh=600)
+        folder = m.repo() / "runs" / str(made)
+        for _ in range(2):
+            found = out("ls", "-l", folder, text=True).splitlines()
+            assert [line[-7:] for line in found if " job " in line] == names
+            assert len(listing(m.repo() / "jobs")) == 200 * (1 + SHAPES.index(carried))
+
+
+@pytest.mark.parametrize("carried", SHAPES)
+def test_a_job_that_runs_again_just_now(github, mount, carried):
+    """Its last execution is the one under way."""
+    again = Again(github, carried, build=(1,), test=(1,))
+    m = mount(fresh=1)
+    folder = again.folder(m)
+    assert sorted(listing(folder)) == ["build", "run.json", "test"]
+    github.set_run(run=again.run, attempt=2, status="in_progress", conclusion=None)
+    job = github.add_job(again.run, attempt=2, name="test", status="in_progress", log="missing")
+    wait_for(lambda: str(job) in listing(m.repo() / "jobs"))
+    assert sorted(listing(folder)) == ["attempts", "build", "run.json", "test"]
+    assert sorted(listing(m.repo() / "jobs")) == sorted(map(str, (again.ids["build", 1], job)))
+    assert listing(folder / "test") == [] and len(listing(folder / "build")) == 2
+    assert len(listing(folder / "attempts" / "1" / "test")) == 2
+    github.complete_job(job, text=stamped(ran(2)), completed_at="2026-01-01T15:00:00Z")
+    github.set_run(run=again.run, attempt=2, status="completed", conclusion="success")
+    wait_for(lambda: len(listing(folder / "test")) == 3)

@@ -290,6 +290,36 @@ static void steps_once_told_stay(void **state)
     }
 }
 
+/* What is put together of two answers holds what it needs of them. */
+static void selected_jobs_stay_when_their_answers_go(void **state)
+{
+    struct catalog_bench *b = *state;
+    struct catalog_question first = bench_jobs(9), second = bench_jobs(10);
+    const struct catalog_answer *from[2], *a;
+    const struct facts_job *jobs[2];
+    struct catalog_seen seen;
+
+    from[0] = bench_learn(b, &first, bench_jobs_body(b, 20, 3, 3, "completed"), "");
+    from[1] = bench_learn(b, &second, bench_jobs_body(b, 30, 3, 3, "completed"), "");
+    jobs[0] = from[1]->jobs[2];
+    jobs[1] = from[0]->jobs[1];
+    a = catalog_answer_select(from, 2, jobs, 2);
+    assert_non_null(a);
+    catalog_answer_release(from[0]);
+    catalog_answer_release(from[1]);
+    guest_pass(FRESH_MS);
+    catalog_answer_release(bench_learn(b, &first, bench_jobs_body(b, 40, 1, 1, "completed"), ""));
+    catalog_answer_release(bench_learn(b, &second, bench_jobs_body(b, 50, 1, 1, "completed"), ""));
+    assert_int_equal(a->count, 2);
+    assert_true(a->jobs[0]->id == 32 && a->jobs[1]->id == 21);
+    assert_false(a->settled);
+    assert_false(catalog_find_in(a, 20, &seen)); /* it is on a page, but not selected */
+    assert_true(catalog_find_in(a, 21, &seen));
+    catalog_answer_release(a);
+    assert_string_equal(seen.job->name, "build");
+    catalog_seen_release(&seen);
+}
+
 /* --- names used --- */
 
 struct list_of_ids {
@@ -384,6 +414,7 @@ int main(void)
         WITH_BENCH(jobs_seen_are_bounded),
         WITH_BENCH(a_job_is_found_in_its_answer),
         WITH_BENCH(steps_once_told_stay),
+        WITH_BENCH(selected_jobs_stay_when_their_answers_go),
         WITH_BENCH(used_jobs_are_told_latest_last),
         WITH_BENCH(used_repositories_are_told_by_owner),
         WITH_BENCH(what_is_used_is_bounded),
