@@ -63,7 +63,34 @@ enum facts_origin facts_origin_of(const struct facts_run *run)
 
 bool facts_may_have_log(const struct facts_job *job)
 {
-    return job->status == FACTS_COMPLETED && job->conclusion != FACTS_SKIPPED;
+    return job->status == FACTS_COMPLETED && job->conclusion != FACTS_SKIPPED && !job->never_ran;
+}
+
+bool facts_has_open_steps(const struct facts_job *job)
+{
+    if (job->status != FACTS_COMPLETED)
+        return false;
+    for (size_t i = 0; i < job->step_count; i++)
+        if (job->steps[i].status != FACTS_COMPLETED && job->steps[i].status != FACTS_STATUS_UNKNOWN)
+            return true;
+    return false;
+}
+
+/* When the job ended, as far as the server says; FACTS_NO_TIME: it says no time at all. */
+static int64_t get_end_ms(const struct facts_job *job)
+{
+    if (job->completed_ms != FACTS_NO_TIME)
+        return job->completed_ms;
+    return job->started_ms != FACTS_NO_TIME ? job->started_ms : job->created_ms;
+}
+
+bool facts_is_settled(const struct facts_job *job, int64_t now_ms)
+{
+    if (job->status != FACTS_COMPLETED)
+        return false;
+    if (job->conclusion == FACTS_SKIPPED || (job->step_count && !facts_has_open_steps(job)))
+        return true;
+    return now_ms - get_end_ms(job) >= FACTS_SETTLES_MS;
 }
 
 void facts_job_finish(struct facts_job *job)

@@ -66,6 +66,7 @@ struct facts_job {
     int64_t created_ms, started_ms, completed_ms;
     struct facts_step *steps; /* in the server's order */
     size_t step_count;
+    bool never_ran; /* completed, and said to have had neither a runner nor steps */
 };
 
 struct facts_run {
@@ -134,8 +135,19 @@ bool facts_is_failed(enum facts_conclusion conclusion);
 enum facts_origin { FACTS_OWN_BRANCH, FACTS_FORK, FACTS_DELETED_FORK };
 enum facts_origin facts_origin_of(const struct facts_run *run);
 
-/* Whether the job may have a log that is whole: it has ended, and was not skipped. */
+/* Whether the job may have a log that is whole: it has ended, was not skipped, and has run (S19). */
 bool facts_may_have_log(const struct facts_job *job);
+
+/* Whether a completed job has steps that have not ended: its runner was lost, or the server has not
+ * caught up yet. */
+bool facts_has_open_steps(const struct facts_job *job);
+
+/*
+ * Whether nothing about the job will change any more. A completed job's steps may be told later than
+ * its end: one without steps, or with open ones, is settled FACTS_SETTLES_MS after it (S10).
+ */
+#define FACTS_SETTLES_MS (24 * 3600 * INT64_C(1000))
+bool facts_is_settled(const struct facts_job *job, int64_t now_ms);
 
 void facts_job_finish(struct facts_job *job);
 void facts_run_finish(struct facts_run *run);

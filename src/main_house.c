@@ -53,6 +53,11 @@ struct house {
 
 /* --- introductions --- */
 
+static int64_t wall_ms(void)
+{
+    return net_wall_s() * 1000;
+}
+
 /* Network thread: the disk is main's to touch. */
 static void on_token_wanted(void *who)
 {
@@ -212,6 +217,7 @@ static int build_upper(struct house *h)
                                            .source = api_source(h->api),
                                            .diag = h->diag,
                                            .now_ms = net_now_ms,
+                                           .wall_ms = wall_ms,
                                            .fresh_ms = o->fresh * INT64_C(1000),
                                            .patience_ms = patience_ms(o)};
     int rc = cache_create(&cache, &h->cache);
@@ -230,7 +236,7 @@ static int build_views(struct house *h)
                                 .prefetch = h->options->prefetch,
                                 .timestamps = h->options->timestamps,
                                 .has_token = h->options->token_source != OPTIONS_TOKEN_NONE,
-                                .mounted_ms = net_wall_s() * 1000,
+                                .mounted_ms = wall_ms(),
                                 .options = h->options_text,
                                 .version = h->version_text,
                                 .stats = print_stats,

@@ -1,6 +1,12 @@
 #include "catalog/entry.h"
 
 #include <stdlib.h>
+#include <string.h>
+
+static struct answer *answer_of(const struct catalog_answer *view)
+{
+    return list_entry((void *)(uintptr_t)view, struct answer, view);
+}
 
 void answer_unref(struct answer *a)
 {
@@ -18,28 +24,37 @@ void answer_unref(struct answer *a)
 
 const struct catalog_answer *catalog_answer_hold(const struct catalog_answer *view)
 {
-    atomic_fetch_add(&list_entry((void *)(uintptr_t)view, struct answer, view)->refs, 1);
+    atomic_fetch_add(&answer_of(view)->refs, 1);
     return view;
 }
 
 void catalog_answer_release(const struct catalog_answer *view)
 {
     if (view)
-        answer_unref(list_entry((void *)(uintptr_t)view, struct answer, view));
+        answer_unref(answer_of(view));
+}
+
+/* The page that one of the answer's jobs is on. */
+static struct page *page_of(const struct answer *a, const struct facts_job *job)
+{
+    unsigned i = 0;
+
+    while (job < a->pages[i]->jobs.items ||
+           job >= a->pages[i]->jobs.items + a->pages[i]->jobs.count)
+        i++;
+    return a->pages[i];
 }
 
 bool catalog_find_in(const struct catalog_answer *jobs, uint64_t job, struct catalog_seen *ret_seen)
 {
-    const struct answer *a = list_entry((void *)(uintptr_t)jobs, struct answer, view);
+    struct page *p;
 
-    for (unsigned i = 0; i < a->page_count; i++) {
-        struct page *p = a->pages[i];
-        for (size_t k = 0; k < p->jobs.count; k++) {
-            if (p->jobs.items[k].id != job)
-                continue;
-            *ret_seen = (struct catalog_seen){.job = &p->jobs.items[k], .held = page_ref(p)};
-            return true;
-        }
+    for (size_t i = 0; i < jobs->count; i++) {
+        if (jobs->jobs[i]->id != job)
+            continue;
+        p = page_of(answer_of(jobs), jobs->jobs[i]);
+        *ret_seen = (struct catalog_seen){.job = jobs->jobs[i], .held = page_ref(p)};
+        return true;
     }
     return false;
 }
@@ -152,7 +167,35 @@ out_pages:
     return NULL;
 }
 
-bool answer_has_ended(enum source_question what, const struct catalog_answer *view)
+const struct catalog_answer *catalog_answer_select(const struct catalog_answer *const *from,
+                                                   size_t from_count,
+                                                   const struct facts_job *const *jobs,
+                                                   size_t count)
+{
+    struct answer *a = calloc(1, sizeof(*a));
+    size_t page_count = 0;
+
+    if (!a)
+        return NULL;
+    atomic_init(&a->refs, 1);
+    for (size_t i = 0; i < from_count; i++)
+        page_count += answer_of(from[i])->page_count;
+    a->pages = calloc(page_count + 1, sizeof(struct page *));
+    a->view.jobs = calloc(count + 1, sizeof(*a->view.jobs));
+    if (!a->pages || !a->view.jobs) {
+        answer_unref(a);
+        return NULL;
+    }
+    for (size_t i = 0; i < from_count; i++)
+        for (unsigned k = 0; k < answer_of(from[i])->page_count; k++)
+            a->pages[a->page_count++] = page_ref(answer_of(from[i])->pages[k]);
+    for (size_t i = 0; i < count; i++)
+        a->view.jobs[i] = jobs[i];
+    a->view.count = count;
+    return &a->view;
+}
+
+bool answer_has_ended(enum source_question what, const struct catalog_answer *view, int64_t now_ms)
 {
     if (!view->count)
         return false;
@@ -161,7 +204,7 @@ bool answer_has_ended(enum source_question what, const struct catalog_answer *vi
     case SOURCE_RUN_JOBS:
     case SOURCE_ATTEMPT_JOBS:
         for (size_t i = 0; i < view->count; i++)
-            if (view->jobs[i]->status != FACTS_COMPLETED)
+            if (!facts_is_settled(view->jobs[i], now_ms))
                 return false;
         return true;
     case SOURCE_RUN_ATTEMPT: return view->runs[0]->status == FACTS_COMPLETED;

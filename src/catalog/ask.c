@@ -506,6 +506,11 @@ void catalog_seen_release(struct catalog_seen *seen)
     seen->held = NULL;
 }
 
+bool catalog_is_settled(const struct catalog *c, const struct facts_job *job)
+{
+    return facts_is_settled(job, c->config.wall_ms());
+}
+
 void catalog_job_learnt(void *catalog, const struct repo_name *repo, uint64_t job, const char *body,
                         size_t len)
 {

@@ -30,9 +30,10 @@ struct catalog_config {
     struct store *store;
     struct source source;
     struct diag *diag;
-    int64_t (*now_ms)(void); /* monotonic */
-    int64_t fresh_ms;        /* age at which an answer is asked again */
-    int64_t patience_ms;     /* how long a first answer is waited for by who can do without it */
+    int64_t (*now_ms)(void);  /* monotonic */
+    int64_t (*wall_ms)(void); /* UTC */
+    int64_t fresh_ms;         /* age at which an answer is asked again */
+    int64_t patience_ms;      /* how long a first answer is waited for by who can do without it */
 };
 
 struct catalog_question {
@@ -84,6 +85,13 @@ int catalog_recall(struct catalog *c, const struct catalog_question *q, struct w
 const struct catalog_answer *catalog_answer_hold(const struct catalog_answer *a);
 void catalog_answer_release(const struct catalog_answer *a); /* NULL: nothing */
 
+/* An answer of these jobs, which are jobs of the answers in `from`. It need not be held longer than
+ * the call. NULL: no memory. */
+const struct catalog_answer *catalog_answer_select(const struct catalog_answer *const *from,
+                                                   size_t from_count,
+                                                   const struct facts_job *const *jobs,
+                                                   size_t count);
+
 /*
  * The JSON of one job or run (q->what SOURCE_JOB, SOURCE_RUN, SOURCE_RUN_ATTEMPT), indented: out of
  * the listing `from` it was last seen in where that is on disk (`from` may be NULL), else asked by
@@ -108,6 +116,9 @@ bool catalog_find_job(struct catalog *c, const struct repo_name *repo, uint64_t 
 bool catalog_find_in(const struct catalog_answer *jobs, uint64_t job,
                      struct catalog_seen *ret_seen);
 void catalog_seen_release(struct catalog_seen *seen);
+
+/* Whether the job's facts will not change any more (facts_is_settled, now). */
+bool catalog_is_settled(const struct catalog *c, const struct facts_job *job);
 
 /* source_listener's job_learnt. Network thread. */
 void catalog_job_learnt(void *catalog, const struct repo_name *repo, uint64_t job, const char *body,

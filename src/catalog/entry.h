@@ -95,8 +95,8 @@ void catalog_trim(struct catalog *c);
 struct answer *answer_create(struct page **pages, unsigned page_count, unsigned limit,
                              bool settled);
 void answer_unref(struct answer *a);
-/* Whether all that is in it has ended. */
-bool answer_has_ended(enum source_question what, const struct catalog_answer *view);
+/* Whether all that is in it has ended and is settled at this time (UTC). */
+bool answer_has_ended(enum source_question what, const struct catalog_answer *view, int64_t now_ms);
 
 /* --- round.c: asking (any thread starts it, the catalog's own goes on) --- */
 

@@ -240,7 +240,8 @@ static struct answer *make_answer(struct entry *e, struct round *r, bool may_set
         fail_round(r, &(struct source_failure){.err = -ENOMEM, .reason = SOURCE_BROKEN});
         return NULL;
     }
-    a->view.settled = may_settle && answer_has_ended(e->q.what, &a->view);
+    a->view.settled = may_settle &&
+                      answer_has_ended(e->q.what, &a->view, e->catalog->config.wall_ms());
     save_pages(e, r, a);
     return a;
 }
@@ -419,7 +420,9 @@ void entry_load(struct entry *e)
     unsigned count = load_pages(e, pages, &settled);
 
     if (count)
-        a = answer_create(pages, count, e->q.limit, settled);
+        a = answer_create(pages, count, e->q.limit, false);
+    if (a)
+        a->view.settled = settled && answer_has_ended(e->q.what, &a->view, c->config.wall_ms());
     pthread_mutex_lock(&c->lock);
     if (a && !e->answer) { /* else it was learnt beside the way meanwhile */
         adopt_answer(e, a);
@@ -454,7 +457,7 @@ static void run_adoption(struct task *task)
     if (!page_parse(e->q.what, ad->body, ad->len, "", 0, &p))
         a = answer_create(&p, 1, 1, false);
     if (a) {
-        a->view.settled = answer_has_ended(e->q.what, &a->view);
+        a->view.settled = answer_has_ended(e->q.what, &a->view, c->config.wall_ms());
         entry_page_key(e, 0, key);
         page_save(c->config.store, key, a->pages[0], ad->body, ad->len, a->view.settled);
         pthread_mutex_lock(&c->lock);

@@ -71,10 +71,21 @@ void seen_finish(struct seen *s)
         drop_used(s, list_entry(s->repos.next, struct used_repo, link));
 }
 
-/* What comes from disk may be older than what is known: a job that has ended does not run again. */
-static bool is_older(const struct seen_job *known, const struct facts_job *job)
+/* How much the facts tell: a job that has ended does not run again, and steps that were told stay. */
+static int rank_of(const struct facts_job *job)
 {
-    return known->job->status == FACTS_COMPLETED && job->status != FACTS_COMPLETED;
+    if (job->status != FACTS_COMPLETED)
+        return 0;
+    if (job->step_count == 0)
+        return 1;
+    return facts_has_open_steps(job) ? 2 : 3;
+}
+
+/* What comes from disk may be older than what is known, and the list of a later attempt tells no steps
+ * of a job that did not run again. */
+static bool is_poorer(const struct facts_job *job, const struct seen_job *known)
+{
+    return rank_of(job) < rank_of(known->job);
 }
 
 static void use_job(struct seen *s, struct seen_job *job)
@@ -108,7 +119,7 @@ void seen_add_page(struct seen *s, const struct repo_name *repo, struct page *p)
         struct seen_job *job = place_of(s, repo, p->jobs.items[i].id);
         if (!job)
             return; /* it is asked for again when it is wanted */
-        if (job->page && is_older(job, &p->jobs.items[i]))
+        if (job->page && is_poorer(&p->jobs.items[i], job))
             continue;
         page_unref(job->page);
         job->page = page_ref(p);

@@ -107,7 +107,8 @@ static int step_lookup(struct request *r)
         return rc;
     fill_stat(o, n, &attr, &entry.attr);
     entry.ino = tree_get_id(o->tree, n);
-    entry.attr_timeout = entry.entry_timeout = reply_seconds(&attr);
+    entry.attr_timeout = reply_seconds(&attr);
+    entry.entry_timeout = reply_name_seconds(&attr);
     if (fuse_reply_entry(request_take(r), &entry) < 0)
         tree_forget(o->tree, n, 1);
     return 0;

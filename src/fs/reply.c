@@ -47,6 +47,11 @@ double reply_seconds(const struct view_attr *attr)
     return attr->valid_ms > 0 ? (double)attr->valid_ms / 1000 : 0;
 }
 
+double reply_name_seconds(const struct view_attr *attr)
+{
+    return attr->name_ms > 0 ? (double)attr->name_ms / 1000 : reply_seconds(attr);
+}
+
 void reply_fill_statfs(uint64_t used, uint64_t limit, struct statvfs *ret_statfs)
 {
     memset(ret_statfs, 0, sizeof(*ret_statfs));

@@ -24,8 +24,9 @@ struct reply_owner {
 void reply_fill_stat(struct reply_owner owner, uint64_t ino, const struct view_attr *attr,
                      struct stat *ret_stat);
 
-/* How long the kernel may remember, in seconds. */
+/* How long the kernel may remember, in seconds: the file, and its name. */
 double reply_seconds(const struct view_attr *attr);
+double reply_name_seconds(const struct view_attr *attr);
 
 void reply_fill_statfs(uint64_t used, uint64_t limit, struct statvfs *ret_statfs);
 

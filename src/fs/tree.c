@@ -101,8 +101,8 @@ static bool is_same_text(const char *a, const char *b)
 static bool is_same_place(const struct place *a, const struct place *b)
 {
     return a->kind == b->kind && a->attempt == b->attempt && a->step == b->step &&
-           a->run == b->run && a->job == b->job && a->log == b->log && a->size == b->size &&
-           a->sum == b->sum && is_same_text(a->text, b->text);
+           a->cut == b->cut && a->run == b->run && a->job == b->job && a->log == b->log &&
+           a->size == b->size && a->sum == b->sum && is_same_text(a->text, b->text);
 }
 
 /* --- the table; tree lock held -------------------------------------------------------------- */

@@ -92,6 +92,7 @@ static int learn_job(struct source_log *log, const struct call_answer *answer)
     }
     log->job_state = job.status == FACTS_COMPLETED ? REMOTE_JOB_COMPLETED : REMOTE_JOB_RUNNING;
     log->completed_ms = job.status == FACTS_COMPLETED ? job.completed_ms : -1;
+    log->has_no_log = job.status == FACTS_COMPLETED && !facts_may_have_log(&job);
     facts_job_finish(&job);
     if (log->job_state == REMOTE_JOB_COMPLETED)
         core_note_completed(log->core, log->job);

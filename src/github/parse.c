@@ -51,6 +51,24 @@ static int fill_steps(const cJSON *array, struct facts_job *job)
     return 0;
 }
 
+/* Whether the server says that the job has, or had, no runner. Old servers say nothing. */
+static bool has_no_runner(const cJSON *object)
+{
+    const cJSON *id = cJSON_GetObjectItemCaseSensitive(object, "runner_id");
+    const cJSON *name = cJSON_GetObjectItemCaseSensitive(object, "runner_name");
+
+    if ((cJSON_IsNumber(id) && id->valuedouble != 0) ||
+        (cJSON_IsString(name) && *name->valuestring))
+        return false;
+    return cJSON_IsNumber(id) || cJSON_IsNull(id) || cJSON_IsString(name) || cJSON_IsNull(name);
+}
+
+/* Whether the server says that the job has no steps; it may also say nothing about them. */
+static bool has_no_steps(const cJSON *steps)
+{
+    return cJSON_IsNull(steps) || (cJSON_IsArray(steps) && cJSON_GetArraySize(steps) == 0);
+}
+
 static uint32_t read_attempt(struct parse_reader *r)
 {
     uint32_t attempt = (uint32_t)parse_read_number(r, "run_attempt", UINT32_MAX, 1);
@@ -60,6 +78,7 @@ static uint32_t read_attempt(struct parse_reader *r)
 
 static int fill_job(const cJSON *object, void *item)
 {
+    const cJSON *steps = cJSON_GetObjectItemCaseSensitive(object, "steps");
     struct parse_reader r = {.object = object};
     struct facts_job *job = item;
 
@@ -78,9 +97,8 @@ static int fill_job(const cJSON *object, void *item)
     job->created_ms = parse_read_time(&r, "created_at");
     job->started_ms = parse_read_time(&r, "started_at");
     job->completed_ms = parse_read_time(&r, "completed_at");
-    if (r.err)
-        return r.err;
-    return fill_steps(cJSON_GetObjectItemCaseSensitive(object, "steps"), job);
+    job->never_ran = job->status == FACTS_COMPLETED && has_no_runner(object) && has_no_steps(steps);
+    return r.err ? r.err : fill_steps(steps, job);
 }
 
 static void fill_run_times(struct parse_reader *r, struct facts_run *run)

@@ -178,7 +178,8 @@ static void stream_ended(struct range *r, int err)
     }
 }
 
-/* Storage has no log. There will never be one only if the job was completed before it was asked. */
+/* Storage has no log. There will never be one only if the job was completed before it was asked, or
+ * has never run. */
 static void absent(struct range *r)
 {
     const struct source_log *log = r->log;
@@ -189,7 +190,7 @@ static void absent(struct range *r)
 
     if (!is_asked) {
         inquire(r);
-    } else if (log->job_state == REMOTE_JOB_COMPLETED && r->after_completion) {
+    } else if (log->has_no_log || (log->job_state == REMOTE_JOB_COMPLETED && r->after_completion)) {
         failure = failure_make_never(completed_s, net_now_ms(), net_wall_s());
         finish(r, &failure);
     } else if (log->job_state == REMOTE_JOB_COMPLETED) {

@@ -61,6 +61,7 @@ struct source_log {
 
     /* The inquiry's (inquiry.h): is the job completed, and did the log still change then? */
     enum remote_job job_state;
+    bool has_no_log;      /* the job has ended without ever running (S19) */
     int64_t job_asked_ms; /* 0: never */
     char job_etag[SOURCE_ETAG_LEN];
     struct call job_call;

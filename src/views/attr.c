@@ -10,7 +10,7 @@
 #include <strings.h>
 
 #define DIRECTORY_MS 60000 /* how long a directory's times may be remembered */
-#define UNTIMED_MS 1000    /* the same before its own time is known */
+#define UNTIMED_MS 1000    /* the same before its own time is known, or what a step's name means */
 
 static enum view_type type_of(enum place_kind kind)
 {
@@ -41,6 +41,18 @@ void view_job_hint(struct views *v, const struct place *p, struct log_hint *ret_
     if (ret_hint->completed)
         ret_hint->completed_ms = seen.job->completed_ms;
     catalog_seen_release(&seen);
+}
+
+bool view_has_no_log(struct views *v, const struct place *p)
+{
+    struct catalog_seen seen;
+    bool has_none;
+
+    if (!catalog_find_job(v->config.catalog, &p->repo, p->job, &seen))
+        return false;
+    has_none = seen.job->status == FACTS_COMPLETED && !facts_may_have_log(seen.job);
+    catalog_seen_release(&seen);
+    return has_none;
 }
 
 /* --- times, as far as they are known at no cost; 0: not at all (S7) --- */
@@ -144,6 +156,7 @@ static int get_part_attr(struct views *v, const struct place *p, struct waiter *
                                    .size = part.size,
                                    .mtime_ms = part.mtime_ms,
                                    .valid_ms = how_long(&part),
+                                   .name_ms = part.final && !part.settled ? UNTIMED_MS : 0,
                                    .growing = !part.final};
     return 0;
 }

@@ -1,6 +1,7 @@
 /*
  * What each directory lists.
  */
+#include "views/attempts.h"
 #include "views/groups.h"
 #include "views/runs.h"
 #include "views/steps.h"
@@ -175,20 +176,20 @@ static int gather_job(struct gathering *g, const struct facts_job *job)
     return 0;
 }
 
-static void question_of_run(const struct gathering *g, const struct facts_run *run,
-                            struct catalog_question *ret_q)
+static struct attempts_run attempts_of(const struct gathering *g, const struct facts_run *run)
 {
-    runs_jobs_question(&g->dir->repo, run->id, run->attempt, run->status == FACTS_COMPLETED, ret_q);
+    return (struct attempts_run){.repo = g->dir->repo,
+                                 .id = run->id,
+                                 .latest = run->attempt,
+                                 .ended = run->status == FACTS_COMPLETED};
 }
 
 static int gather_run(struct gathering *g, const struct facts_run *run)
 {
+    const struct attempts_run attempts = attempts_of(g, run);
     const struct catalog_answer *jobs;
-    struct catalog_question q;
-    int rc;
+    int rc = attempts_get_latest(g->views, &attempts, g->waiter, &jobs);
 
-    question_of_run(g, run, &q);
-    rc = catalog_ask(g->views->config.catalog, &q, g->waiter, &jobs);
     if (rc)
         return rc;
     for (size_t i = 0; i < jobs->count && !rc; i++)
@@ -208,8 +209,8 @@ static int gather(struct gathering *g)
     if (rc)
         return rc;
     for (size_t i = 0; i < runs->count; i++) {
-        question_of_run(g, runs->runs[i], &q);
-        catalog_want(g->views->config.catalog, &q, g->waiter);
+        const struct attempts_run attempts = attempts_of(g, runs->runs[i]);
+        attempts_want(g->views, &attempts, g->waiter);
     }
     for (size_t i = 0; i < runs->count && !rc; i++)
         rc = gather_run(g, runs->runs[i]);
@@ -287,18 +288,31 @@ static int prove_job(struct views *v, const struct place *dir, struct log *log, 
     return rc;
 }
 
-/* S19: `log` is listed unless it is known to be absent, as that of a skipped job is; that of a job
- * that is still queued or in progress only once it was seen. A NULL job: nothing is known of it. */
-static bool shows_log(const struct place *dir, struct log *log, const struct facts_job *job)
+/*
+ * S19: `log` is listed unless it is known to be absent, as that of a skipped job is; that of a job
+ * that is still queued or in progress only once it was seen. A NULL job: nothing is known of it. A
+ * job whose steps have not ended has most likely lost its runner and its log with it: that is found
+ * out here, so that no walker meets a name that is not there.
+ */
+static int shows_log(struct views *v, const struct place *dir, struct log *log,
+                     const struct facts_job *job, struct waiter *w, bool *ret_shows)
 {
     struct log_known known;
+    struct log_hint hint;
+    struct log_stat stat;
+    int rc;
 
     log_get_known(log, &dir->repo, &known);
-    if (known.available)
-        return true;
-    if (known.failure.err == -ENOENT)
-        return false;
-    return job && facts_may_have_log(job);
+    *ret_shows = known.available;
+    if (known.available || known.failure.err == -ENOENT || !job || !facts_may_have_log(job))
+        return 0;
+    *ret_shows = true;
+    if (!facts_has_open_steps(job))
+        return 0;
+    view_job_hint(v, dir, &hint);
+    rc = log_get_stat(log, &dir->repo, &hint, w, &stat);
+    *ret_shows = rc != -ENOENT;
+    return rc == PENDING_PARKED ? rc : 0;
 }
 
 static int list_job(struct views *v, const struct place *dir, struct waiter *w,
@@ -306,12 +320,15 @@ static int list_job(struct views *v, const struct place *dir, struct waiter *w,
 {
     struct log *log = cache_hold(v->config.cache, dir->job);
     struct catalog_seen seen = {0};
+    bool shows = false;
     int rc;
 
     if (!log)
         return -ENOMEM;
     rc = prove_job(v, dir, log, w, &seen);
-    if (!rc && shows_log(dir, log, seen.job))
+    if (!rc)
+        rc = shows_log(v, dir, log, seen.job, w, &shows);
+    if (shows && !rc)
         rc = listing_add(l, "log", VIEW_FILE);
     if (!rc)
         rc = listing_add(l, "job.json", VIEW_FILE);
@@ -394,7 +411,7 @@ static int list_attempts(struct views *v, const struct place *dir, struct waiter
     return rc;
 }
 
-static int list_files(const struct facts_job *job, struct view_listing *l)
+static int add_steps(const struct facts_job *job, struct view_listing *l)
 {
     struct steps_file *files = steps_get_files(job);
     unsigned width = steps_get_width(job);
@@ -422,6 +439,7 @@ static int list_steps(struct views *v, const struct place *dir, struct waiter *w
 {
     struct catalog_seen seen;
     struct log_stat stat;
+    bool shows = false;
     struct log *log;
     int rc = view_find_job(v, dir, w, &seen);
 
@@ -432,8 +450,10 @@ static int list_steps(struct views *v, const struct place *dir, struct waiter *w
     rc = log ? log_find_stat(log, &dir->repo, w, &stat) : -ENOMEM;
     if (rc == -EAGAIN || rc == -ENOENT)
         rc = 0;
-    if (!rc && seen.job->status == FACTS_COMPLETED && shows_log(dir, log, seen.job))
-        rc = list_files(seen.job, l);
+    if (!rc && seen.job->status == FACTS_COMPLETED)
+        rc = shows_log(v, dir, log, seen.job, w, &shows);
+    if (shows && !rc)
+        rc = add_steps(seen.job, l);
     if (!rc)
         walk_note_enter(v->walk, &dir->repo, dir->job);
     log_release(log);

@@ -1,6 +1,7 @@
 /*
  * What a name means inside a directory: by grammar, without asking anybody, wherever that is enough (S13).
  */
+#include "views/cuts.h"
 #include "views/runs.h"
 #include "views/steps.h"
 
@@ -208,6 +209,8 @@ static int lookup_step(struct views *v, const struct place *dir, const char *nam
         return rc;
     place_below(dir, PLACE_STEP, ret_place);
     rc = find_step(seen.job, name, &ret_place->step);
+    if (!rc && ret_place->step)
+        ret_place->cut = cuts_digest(seen.job);
     catalog_seen_release(&seen);
     return rc;
 }

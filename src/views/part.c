@@ -1,6 +1,7 @@
 /*
  * Files that are parts of logs: the log itself, its cleaned text, its steps.
  */
+#include "views/cuts.h"
 #include "views/runs.h"
 
 #include "views/steps.h"
@@ -12,23 +13,48 @@ int view_find_job(struct views *v, const struct place *p, struct waiter *w,
                   struct catalog_seen *ret_seen)
 {
     const struct catalog_answer *jobs;
-    bool found;
+    bool is_completed = false, found;
     int rc;
 
     if (catalog_find_job(v->config.catalog, &p->repo, p->job, ret_seen)) {
-        if (ret_seen->job->status == FACTS_COMPLETED)
+        if (catalog_is_settled(v->config.catalog, ret_seen->job))
             return 0;
+        is_completed = ret_seen->job->status == FACTS_COMPLETED;
         catalog_seen_release(ret_seen);
     }
     rc = runs_get_jobs(v, p, w, &jobs);
-    if (rc)
+    if (rc == PENDING_PARKED || (rc && !is_completed))
         return rc;
-    found = catalog_find_in(jobs, p->job, ret_seen);
-    catalog_answer_release(jobs);
-    /* A job of an attempt that is no longer the latest is not among them. */
-    if (!found)
-        found = catalog_find_job(v->config.catalog, &p->repo, p->job, ret_seen);
+    /* What is known of a job that has ended stands if its run cannot be asked for any more; and it may
+     * be of an attempt that is no longer the latest. */
+    found = catalog_find_job(v->config.catalog, &p->repo, p->job, ret_seen);
+    if (!rc) {
+        found = found || catalog_find_in(jobs, p->job, ret_seen);
+        catalog_answer_release(jobs);
+    }
     return found ? 0 : -ENOENT;
+}
+
+/* -ENOENT: the job is known not to have a log, and none of it is here; so none is asked for (S19). What
+ * is known may be on disk. May park. */
+static int check_log(struct views *v, const struct place *p, struct waiter *w)
+{
+    const struct catalog_question q = {.what = SOURCE_JOB, .repo = p->repo, .id = p->job};
+    struct log *log = cache_hold(v->config.cache, p->job);
+    const struct catalog_answer *answer;
+    struct log_stat stat;
+    int rc = log ? log_find_stat(log, &p->repo, w, &stat) : -ENOMEM;
+
+    log_release(log);
+    if (rc != -EAGAIN)
+        return rc;
+    if (view_has_no_log(v, p))
+        return -ENOENT;
+    rc = catalog_recall(v->config.catalog, &q, w, &answer);
+    if (rc)
+        return rc == -EAGAIN ? 0 : rc;
+    catalog_answer_release(answer);
+    return view_has_no_log(v, p) ? -ENOENT : 0;
 }
 
 static int get_log(struct views *v, const struct place *p, struct waiter *w,
@@ -36,8 +62,10 @@ static int get_log(struct views *v, const struct place *p, struct waiter *w,
 {
     struct log_hint hint;
     struct log_stat stat;
-    int rc;
+    int rc = check_log(v, p, w);
 
+    if (rc)
+        return rc;
     view_job_hint(v, p, &hint);
     if (p->kind == PLACE_LOG)
         rc = log_get_stat(p->log, &p->repo, &hint, w, &stat);
@@ -74,7 +102,11 @@ static int get_step(struct views *v, const struct place *p, struct waiter *w,
 
     if (rc)
         return rc;
-    rc = derived_get_step(v->derived, p->log, &p->repo, seen.job, p->step, w, &range);
+    /* Steps have come since the name was looked up: it is looked up anew. */
+    if (cuts_digest(seen.job) != p->cut)
+        rc = -ESTALE;
+    else
+        rc = derived_get_step(v->derived, p->log, &p->repo, seen.job, p->step, w, &range);
     time_ms = step_time(seen.job, p->step);
     catalog_seen_release(&seen);
     if (rc)
@@ -86,6 +118,19 @@ static int get_step(struct views *v, const struct place *p, struct waiter *w,
     return 0;
 }
 
+/* Which steps a job has may be told later than its end. */
+static bool is_settled(struct views *v, const struct place *p)
+{
+    struct catalog_seen seen;
+    bool settled;
+
+    if (!catalog_find_job(v->config.catalog, &p->repo, p->job, &seen))
+        return true;
+    settled = catalog_is_settled(v->config.catalog, seen.job);
+    catalog_seen_release(&seen);
+    return settled;
+}
+
 int view_get_part(struct views *v, const struct place *p, struct waiter *w,
                   struct view_part *ret_part)
 {
@@ -94,7 +139,9 @@ int view_get_part(struct views *v, const struct place *p, struct waiter *w,
 
     if (!rc && p->kind == PLACE_STEP && p->step)
         rc = get_step(v, p, w, &part);
-    if (!rc)
-        *ret_part = part;
-    return rc;
+    if (rc)
+        return rc;
+    part.settled = part.final && (p->kind != PLACE_STEP || is_settled(v, p));
+    *ret_part = part;
+    return 0;
 }

@@ -20,9 +20,12 @@
 
 #define VIEWS_TEXTS_BYTES (1 << 20) /* of job.json and run.json kept between lookup and open */
 
+struct attempts;
+
 struct views {
     struct view_config config;
     _Atomic uint64_t texts_kept; /* bytes */
+    struct attempts *attempts;
     struct derived *derived;
     struct walk *walk;
     struct named *named;
@@ -32,6 +35,9 @@ struct views {
 
 /* What the catalog knows of a job, as a hint for the cache. */
 void view_job_hint(struct views *v, const struct place *p, struct log_hint *ret_hint);
+
+/* Whether the job is known to have ended and not to have a log (S19). */
+bool view_has_no_log(struct views *v, const struct place *p);
 
 /* --- text.c --- */
 
@@ -65,7 +71,8 @@ void view_text_unref(struct view_text *t); /* takes NULL */
 struct view_part {
     uint64_t begin, size;
     int64_t mtime_ms;
-    bool final;
+    bool final;   /* the log will never change */
+    bool settled; /* nor will the name mean another part of it */
 };
 
 int view_get_part(struct views *v, const struct place *p, struct waiter *w,

@@ -1,5 +1,7 @@
 #include "views/room.h"
 
+#include "views/attempts.h"
+
 #include "store/store.h"
 
 #include <errno.h>
@@ -21,7 +23,8 @@ int views_create(const struct view_config *config, struct views **ret_views)
     v->config = *config;
     v->walk = walk_create(config->prefetch);
     v->named = named_create();
-    rc = v->walk && v->named ? derived_create(&derived, &v->derived) : -ENOMEM;
+    v->attempts = attempts_create();
+    rc = v->walk && v->named && v->attempts ? derived_create(&derived, &v->derived) : -ENOMEM;
     if (rc)
         views_destroy(v);
     else
@@ -42,6 +45,7 @@ void views_destroy(struct views *v)
     derived_destroy(v->derived);
     walk_destroy(v->walk);
     named_destroy(v->named);
+    attempts_destroy(v->attempts);
     free(v);
 }
 

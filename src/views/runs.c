@@ -1,21 +1,13 @@
 #include "views/runs.h"
 
+#include "views/attempts.h"
+
 #include <errno.h>
 
 void runs_question(const struct views *v, const struct repo_name *repo,
                    struct catalog_question *ret_q)
 {
     *ret_q = (struct catalog_question){.what = SOURCE_RUNS, .repo = *repo, .limit = v->config.runs};
-}
-
-void runs_jobs_question(const struct repo_name *repo, uint64_t run, unsigned attempt, bool ended,
-                        struct catalog_question *ret_q)
-{
-    *ret_q = (struct catalog_question){.what = SOURCE_ATTEMPT_JOBS,
-                                       .repo = *repo,
-                                       .id = run,
-                                       .attempt = attempt,
-                                       .may_settle = ended};
 }
 
 static const struct facts_run *find_run(const struct catalog_answer *answer, uint64_t run)
@@ -94,16 +86,16 @@ int runs_get_brief(struct views *v, const struct repo_name *repo, uint64_t run, 
 int runs_get_jobs(struct views *v, const struct place *p, struct waiter *w,
                   const struct catalog_answer **ret_jobs)
 {
-    struct catalog_question q;
+    struct attempts_run run = {.repo = p->repo, .id = p->run};
     struct run_brief brief;
-    unsigned attempt;
     int rc = runs_get_brief(v, &p->repo, p->run, w, &brief);
 
     if (rc)
         return rc;
-    attempt = p->attempt ? p->attempt : brief.attempt;
-    if (attempt > brief.attempt)
+    if (p->attempt > brief.attempt)
         return -ENOENT;
-    runs_jobs_question(&p->repo, p->run, attempt, brief.ended || attempt < brief.attempt, &q);
-    return catalog_ask(v->config.catalog, &q, w, ret_jobs);
+    run.latest = brief.attempt;
+    run.ended = brief.ended;
+    return p->attempt ? attempts_get_own(v, &run, p->attempt, w, ret_jobs)
+                      : attempts_get_latest(v, &run, w, ret_jobs);
 }

@@ -10,10 +10,6 @@
 void runs_question(const struct views *v, const struct repo_name *repo,
                    struct catalog_question *ret_q);
 
-/* The jobs of one attempt of a run; `ended`: that attempt is over. */
-void runs_jobs_question(const struct repo_name *repo, uint64_t run, unsigned attempt, bool ended,
-                        struct catalog_question *ret_q);
-
 /* What matters of one run. */
 struct run_brief {
     unsigned attempt; /* the latest */
@@ -33,7 +29,7 @@ int runs_ask_listed(struct views *v, const struct repo_name *repo, uint64_t run,
 int runs_get_brief(struct views *v, const struct repo_name *repo, uint64_t run, struct waiter *w,
                    struct run_brief *ret_brief);
 
-/* The jobs of the run or attempt that the place is in. May park. */
+/* The jobs of the run, each as it ran last, or of the attempt that the place is in. May park. */
 int runs_get_jobs(struct views *v, const struct place *p, struct waiter *w,
                   const struct catalog_answer **ret_jobs);
 

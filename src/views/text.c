@@ -8,6 +8,7 @@
  * that has changed since, its size is not what the kernel knows, and it is opened with direct I/O.
  */
 #include "store/store.h"
+#include "views/attempts.h"
 #include "views/runs.h"
 
 #include <errno.h>
@@ -27,23 +28,52 @@ static int copy_text(const char *text, char **ret_text, size_t *ret_len)
     return 0;
 }
 
+/* The list of jobs that the job was last seen in. False: none, or the job has not ended. */
+static bool find_list(struct views *v, const struct place *p, struct catalog_question *ret_q,
+                      bool *ret_settled)
+{
+    struct catalog_seen seen;
+    bool found;
+
+    if (!catalog_find_job(v->config.catalog, &p->repo, p->job, &seen))
+        return false;
+    found = seen.job->status == FACTS_COMPLETED && seen.job->run_id;
+    if (found) {
+        const struct attempts_run run = {.repo = p->repo, .id = seen.job->run_id};
+        attempts_question(&run, seen.job->attempt, ret_q);
+        *ret_settled = catalog_is_settled(v->config.catalog, seen.job);
+    }
+    catalog_seen_release(&seen);
+    return found;
+}
+
+/* The steps of a job may come later than its end: the list that it is in is asked for again where it
+ * is old. Whether that goes well or not, it is the latest word. */
+static int refresh_list(struct views *v, const struct catalog_question *q, struct waiter *w)
+{
+    const struct catalog_answer *answer;
+    int rc = catalog_recall(v->config.catalog, q, w, &answer);
+
+    if (!rc) {
+        catalog_answer_release(answer);
+        rc = catalog_ask(v->config.catalog, q, w, &answer);
+    }
+    if (!rc)
+        catalog_answer_release(answer);
+    return rc == PENDING_PARKED ? rc : 0;
+}
+
 /* A job that has ended is shown as the list of its run had it; that costs no request. */
 static int get_job_json(struct views *v, const struct place *p, struct waiter *w, char **ret_text,
                         size_t *ret_len)
 {
-    struct catalog_question q = {.what = SOURCE_JOB, .repo = p->repo, .id = p->job};
-    struct catalog_question from, *seen_in = NULL;
-    struct catalog_seen seen;
-    int rc;
+    struct catalog_question q = {.what = SOURCE_JOB, .repo = p->repo, .id = p->job}, list;
+    bool is_settled, is_listed = find_list(v, p, &list, &is_settled);
+    int rc = is_listed && !is_settled ? refresh_list(v, &list, w) : 0;
 
-    if (catalog_find_job(v->config.catalog, &p->repo, p->job, &seen)) {
-        if (seen.job->status == FACTS_COMPLETED && seen.job->run_id) {
-            runs_jobs_question(&p->repo, seen.job->run_id, seen.job->attempt, true, &from);
-            seen_in = &from;
-        }
-        catalog_seen_release(&seen);
-    }
-    rc = catalog_get_json(v->config.catalog, &q, seen_in, w, ret_text, ret_len);
+    if (rc)
+        return rc;
+    rc = catalog_get_json(v->config.catalog, &q, is_listed ? &list : NULL, w, ret_text, ret_len);
     if (!rc)
         catalog_note_used(v->config.catalog, &p->repo, p->job);
     return rc;

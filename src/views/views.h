@@ -59,9 +59,10 @@ enum place_kind {
 /* Filled by views_lookup; may be moved by assignment; ended by views_place_finish. */
 struct place {
     enum place_kind kind;
-    unsigned attempt;      /* 0: the latest */
-    unsigned step;         /* step number */
-    uint64_t run, job;     /* ids */
+    unsigned attempt;  /* 0: the latest */
+    unsigned step;     /* step number */
+    uint64_t cut;      /* PLACE_STEP: of the steps that its text is cut by, should others come */
+    uint64_t run, job; /* ids */
     struct repo_name repo; /* as spelled in the path */
     char *text;            /* branch or workflow as spelled; NULL */
     unsigned depth;        /* directories below the mountpoint: for relative links */
@@ -81,6 +82,7 @@ struct view_attr {
      * which is no change of it: GNU tar compares ctime before and after, and fails. */
     int64_t ctime_ms;
     int64_t valid_ms; /* how long this may be remembered; 0: not at all */
+    int64_t name_ms;  /* not 0: its name so long only, which may mean another file then */
     bool growing;     /* a file whose size is only "so far": to be opened with direct I/O */
 };
 

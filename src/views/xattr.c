@@ -37,6 +37,8 @@ static int get_state(struct views *v, const struct place *p, char **ret_value)
     log_release(log);
     if (known.available)
         word = known.live ? "running" : "available";
+    else if (view_has_no_log(v, p))
+        word = "never";
     else
         word = reason_word(known.failure.reason);
     *ret_value = strdup(word);

@@ -210,7 +210,7 @@ def test_attempts(github, mount):
     jobs = {n: cut_job(github, made, attempt=n, name="build %d" % n) for n in (1, 2, 3)}
     m = mount()
     folder = m.repo() / "runs" / str(made)
-    assert listing(folder) == ["run.json", "build 3", "attempts"]
+    assert listing(folder) == ["run.json", "build 3", "build 2", "build 1", "attempts"]
     assert listing(folder / "attempts") == ["1", "2"]
     for n in (1, 2):
         there = folder / "attempts" / str(n)
@@ -235,7 +235,7 @@ def test_a_rerun_shows_up(github, mount):
     github.set_run(run=made, attempt=2, status="in_progress", conclusion=None)
     github.add_job(made, attempt=2, name="again", status="in_progress")
     time.sleep(1.1)
-    assert listing(folder) == ["run.json", "again", "attempts"]
+    assert listing(folder) == ["run.json", "again", "build", "attempts"]
     assert listing(folder / "attempts" / "1") == ["run.json", "build"]
 
 

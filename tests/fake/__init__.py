@@ -30,10 +30,12 @@ Control operations, {"op": NAME, ...} (the table is in control.py, the arguments
     token value login sees logs         add_repo repo private renamed_from archived pushed_at ...
     remove_token, owner login type      rename_repo repo to, remove_repo repo
     add_workflow repo file name         add_run repo id file workflow branch head_repo event status
-    set_run run status conclusion           conclusion attempts actor created_at path ...
+    set_run run status conclusion           conclusion attempts carried actor created_at
+                                            path ...
     remove_run run                          (head_repo "": the fork was deleted)
     index repo state: "stale", "empty" or "fresh", what filtered lists are made of
     set_job job status log form ...     add_job run id attempt name status conclusion steps log form
+                                            runner
     grow job log                        complete_job job conclusion completed_at form
     bulk repo runs jobs size form ...   add_folder folder repo
     latency api_ms storage_ms           bandwidth rate hop (bytes/s of each connection)

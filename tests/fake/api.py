@@ -465,14 +465,14 @@ def get_attempt(ask, run_id, number, **where):
 def list_run_jobs(ask, run_id, **where):
     run = _run(ask, run_id, **where)
     every = ask.query.get("filter", "latest") == "all"
-    jobs = [job for job in run.jobs if every or job.attempt == run.last.number]
+    jobs = run.jobs if every else ask.world.jobs_of(run, run.last.number)
     return _job_list(ask, run, jobs, "/jobs")
 
 
 def list_attempt_jobs(ask, run_id, number, **where):
     run = _run(ask, run_id, **where)
     attempt = _attempt(run, number)
-    jobs = [job for job in run.jobs if job.attempt == attempt.number]
+    jobs = ask.world.jobs_of(run, attempt.number)
     return _job_list(ask, run, jobs, "/attempts/%d/jobs" % attempt.number)
 
 

@@ -178,8 +178,7 @@ class Shaper:
     def job(self, job):
         run = job.run
         repo_url = self.repo_url(run.repo)
-        ran = job.conclusion != "skipped" and job.status in ("in_progress", "completed")
-        return {
+        shape = {
             "id": job.id, "run_id": run.id, "workflow_name": run.workflow.name,
             "head_branch": run.branch, "run_url": "%s/actions/runs/%d" % (repo_url, run.id),
             "run_attempt": job.attempt, "node_id": node_id("CR", job.id), "head_sha": run.sha,
@@ -189,7 +188,14 @@ class Shaper:
             "created_at": iso(job.created_at), "started_at": iso(job.started_at),
             "completed_at": iso(job.completed_at), "name": job.name, "steps": job.steps,
             "check_run_url": "%s/check-runs/%d" % (repo_url, job.id), "labels": job.labels,
-            "runner_id": 1 if ran else None, "runner_name": "GitHub Actions 1" if ran else None,
-            "runner_group_id": 0 if ran else None,
-            "runner_group_name": "GitHub Actions" if ran else None,
         }
+        shape.update(self._runner(job))
+        return shape
+
+    @staticmethod
+    def _runner(job):
+        ran = job.conclusion != "skipped" and job.status in ("in_progress", "completed")
+        values = (1, "GitHub Actions 1", 0, "GitHub Actions") if ran else (None,) * 4
+        values = {"null": (None,) * 4, "empty": (0, "", 0, "")}.get(job.runner, values)
+        names = ("runner_id", "runner_name", "runner_group_id", "runner_group_name")
+        return {} if job.runner == "absent" else dict(zip(names, values))

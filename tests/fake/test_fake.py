@@ -279,6 +279,39 @@ def test_attempts_have_their_own_jobs_and_conclusions(github, ask):
     assert ask(base).json["run_attempt"] == 2 and ask(base + "/attempts/3").status == 404
 
 
+@pytest.mark.parametrize("carried", (None, "same", "new"))
+def test_what_a_later_attempt_carries_of_jobs_that_did_not_run_again(github, ask, carried):
+    run = github.add_run("octo/hello", attempts=3, carried=carried)
+    build = github.add_job(run, attempt=1, name="build", size=77)
+    tests = [github.add_job(run, attempt=n, name="test") for n in (1, 2, 3)]
+    base = "/repos/octo/hello/actions"
+
+    def jobs(number):
+        return ask("%s/runs/%d/attempts/%d/jobs" % (base, run, number)).json["jobs"]
+
+    assert [job["id"] for job in jobs(1)] == [build, tests[0]]
+    assert [job["id"] for job in jobs(3) if job["steps"]] == [tests[2]]
+    assert jobs(2)[0]["id"] == jobs(2)[0]["id"], "an id is given once"
+    told = [job for job in jobs(3) if not job["steps"]]
+    assert [job["name"] for job in told] == (["build"] if carried else [])
+    assert ask("%s/runs/%d/jobs" % (base, run)).json["jobs"] == jobs(3)
+    for job in told:
+        original = jobs(1)[0]
+        assert (job["id"] == build) == (carried == "same") and job["run_attempt"] == 3
+        for key in ("started_at", "completed_at", "runner_name", "conclusion"):
+            assert job[key] == original[key]
+        assert ask("%s/jobs/%d/logs" % (base, job["id"])).status == 302
+
+
+def test_a_job_may_have_no_runner(github, ask):
+    run = github.add_run("octo/hello")
+    for runner, told in (("some", (1, "GitHub Actions 1")), ("null", (None, None)),
+                         ("empty", (0, "")), ("absent", ("-", "-"))):
+        job = github.add_job(run, runner=runner, steps=[])
+        body = ask("/repos/octo/hello/actions/jobs/%d" % job).json
+        assert (body.get("runner_id", "-"), body.get("runner_name", "-")) == told
+
+
 def test_repository_lists_by_right_and_affiliation(github, ask):
     github.owner(login="corp", type="Organization")
     github.add_repo("corp/secret", private=True, pushed_at="2026-05-01T00:00:00Z")

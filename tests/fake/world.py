@@ -20,6 +20,8 @@ BLOCK_SIZE = 2 << 20        # the runner uploads logs in blocks of 2 MiB
 FILE_PIECE = 4 << 20
 FORMS = ("block", "append", "append-sealed", "legacy", "legacy-close")
 ABSENT = ("none", "missing", "expired", "deleted")
+CARRIED = (None, "same", "new")
+RUNNERS = ("some", "null", "empty", "absent")
 FIRST_TIME = calendar.timegm((2026, 1, 1, 0, 0, 0))
 
 
@@ -225,6 +227,7 @@ class Run:
     path: str = None            # None: the workflow's
     attempts: dict = dataclasses.field(default_factory=dict)    # by number
     jobs: list = dataclasses.field(default_factory=list)
+    carried: str = None         # see add_run
 
     @property
     def last(self):
@@ -251,6 +254,7 @@ class Job:
     completed_at: float
     steps: list
     log: Log = None
+    runner: str = "some"
     labels: list = dataclasses.field(default_factory=lambda: ["ubuntu-latest"])
 
     @property
@@ -276,6 +280,7 @@ class World:
         self.repo_ids = {}
         self.runs = {}
         self.jobs = {}
+        self.copies = {}            # (job id, attempt) -> id under which that attempt carries it
         self.ghosts = {}            # head repositories that are not served
         self.next_id = {"repo": 1001, "workflow": 50001, "run": 7000000001, "job": 30000000001}
 
@@ -369,7 +374,11 @@ class World:
     def add_run(self, repo, id=None, file="ci.yml", workflow=None, branch="main", head_repo=None,
                 event="push", status="completed", conclusion=None, attempts=1, actor=None,
                 title=None, sha=None, created_at=None, started_at=None, updated_at=None,
-                path=None):
+                path=None, carried=None):
+        """`carried`: what the list of a later attempt has of jobs that did not run again. None:
+        nothing; "same": the job without its steps; "new": the same under a new id."""
+        if carried not in CARRIED:
+            raise WorldError("carried: one of %s" % (CARRIED,))
         self.version += 1
         flow = self.add_workflow(repo, file, workflow)
         number = 1 + sum(run.workflow is flow for run in repo.runs.values())
@@ -377,7 +386,7 @@ class World:
         run_id = self._take_id("run", id)
         run = Run(run_id, repo, flow, number, self._head_repo(repo, head_repo), branch, event,
                   actor or repo.owner, title or "Change %d" % number, sha or sha1(run_id), created,
-                  path)
+                  path, carried=carried)
         if conclusion is None and status == "completed":
             conclusion = "success"
         self._add_attempts(run, attempts, status, conclusion, seconds_of(started_at, created),
@@ -425,7 +434,10 @@ class World:
 
     def add_job(self, run, id=None, attempt=None, name="build", status="completed",
                 conclusion=None, created_at=None, started_at=None, completed_at=None, steps=None,
-                log=None, form=None, labels=None):
+                log=None, form=None, labels=None, runner="some"):
+        """`runner`: "null" or "empty": it never got one; "absent": nothing is said of runners."""
+        if runner not in RUNNERS:
+            raise WorldError("runner: one of %s" % (RUNNERS,))
         self.version += 1
         if status == "completed":
             conclusion = conclusion or "success"
@@ -438,16 +450,41 @@ class World:
         if log is None:
             log = {"size": 10100} if job.completed_at and conclusion != "skipped" else "none"
         job.log = Log(job.id, log, _known_form(form))
+        job.runner = runner
         if labels is not None:
             job.labels = labels
         run.jobs.append(job)
         self.jobs[job.id] = job
         return job
 
+    def jobs_of(self, run, number):
+        """The list of an attempt: its own jobs, and what it carries of earlier ones."""
+        own = [job for job in run.jobs if job.attempt == number]
+        if not run.carried:
+            return own
+        jobs, names = own, {job.name for job in own}
+        for before in range(number - 1, 0, -1):
+            carried = [job for job in run.jobs if job.attempt == before and job.name not in names]
+            names.update(job.name for job in carried)
+            jobs = [self._carry(job, number) for job in carried] + jobs
+        return jobs
+
+    def _carry(self, job, number):
+        """A job as the list of a later attempt has it."""
+        if job.run.carried == "same":
+            return dataclasses.replace(job, attempt=number, steps=[])
+        key = (job.id, number)
+        if key not in self.copies:
+            self.copies[key] = self._take_id("job", None)
+        copy = dataclasses.replace(job, id=self.copies[key], attempt=number, steps=[])
+        self.jobs[copy.id] = copy
+        return copy
+
     def set_job(self, job, log=None, form=None, **fields):
         self.version += 1
         for key, value in fields.items():
-            if key not in ("status", "conclusion", "name", "started_at", "completed_at", "steps"):
+            if key not in ("status", "conclusion", "name", "started_at", "completed_at", "steps",
+                           "runner"):
                 raise WorldError("set_job: unknown field %r" % key)
             setattr(job, key, seconds_of(value) if key.endswith("_at") else value)
         if form is not None:

@@ -71,6 +71,94 @@ static void s18_a_fork_is_told_by_the_ids_of_the_repositories(void **state)
     }
 }
 
+#define ENDED INT64_C(1700000000000)
+
+static struct facts_job job_with(struct facts_step *steps, size_t count)
+{
+    return (struct facts_job){.id = 1,
+                              .status = FACTS_COMPLETED,
+                              .conclusion = FACTS_FAILURE,
+                              .created_ms = ENDED - 2000,
+                              .started_ms = ENDED - 1000,
+                              .completed_ms = ENDED,
+                              .steps = steps,
+                              .step_count = count};
+}
+
+static void s19_a_job_that_never_ran_has_no_log(void **state)
+{
+    struct facts_job job = job_with(NULL, 0);
+
+    (void)state;
+    assert_true(facts_may_have_log(&job));
+    job.never_ran = true;
+    assert_false(facts_may_have_log(&job));
+    job.never_ran = false;
+    job.conclusion = FACTS_SKIPPED;
+    assert_false(facts_may_have_log(&job));
+    job.conclusion = FACTS_SUCCESS;
+    job.status = FACTS_IN_PROGRESS;
+    assert_false(facts_may_have_log(&job));
+}
+
+/* Whether the job is settled at the moment it ends, and a day later. */
+static void assert_settles(const struct facts_job *job, bool at_once)
+{
+    assert_int_equal(facts_is_settled(job, ENDED), at_once);
+    assert_int_equal(facts_is_settled(job, ENDED + FACTS_SETTLES_MS - 1), at_once);
+    assert_true(facts_is_settled(job, ENDED + FACTS_SETTLES_MS));
+}
+
+static void s10_a_job_without_its_steps_is_settled_after_a_day(void **state)
+{
+    struct facts_job job = job_with(NULL, 0);
+
+    (void)state;
+    assert_settles(&job, false);
+    job.never_ran = true; /* no runner is told: what is told late may be this as well */
+    assert_settles(&job, false);
+    job.never_ran = false;
+    job.conclusion = FACTS_SKIPPED;
+    assert_settles(&job, true);
+    job.status = FACTS_IN_PROGRESS;
+    assert_false(facts_is_settled(&job, ENDED + 2 * FACTS_SETTLES_MS));
+}
+
+static void s10_a_job_with_open_steps_is_settled_after_a_day(void **state)
+{
+    static const enum facts_status open[] = {FACTS_IN_PROGRESS, FACTS_QUEUED, FACTS_PENDING,
+                                             FACTS_WAITING};
+    struct facts_step steps[2] = {{.number = 1, .status = FACTS_COMPLETED},
+                                  {.number = 2, .status = FACTS_COMPLETED}};
+    struct facts_job job = job_with(steps, 2);
+
+    (void)state;
+    assert_settles(&job, true);
+    steps[0].status = FACTS_STATUS_UNKNOWN; /* a word to come, or none at all */
+    assert_settles(&job, true);
+    for (size_t i = 0; i < sizeof(open) / sizeof(*open); i++) {
+        steps[1].status = open[i];
+        assert_true(facts_has_open_steps(&job));
+        assert_settles(&job, false);
+    }
+    job.status = FACTS_IN_PROGRESS;
+    assert_false(facts_has_open_steps(&job));
+}
+
+/* One whose end is not told is as old as what is told of it; where no time is, there is no waiting. */
+static void a_job_without_times_is_settled(void **state)
+{
+    struct facts_job job = job_with(NULL, 0);
+
+    (void)state;
+    job.completed_ms = FACTS_NO_TIME;
+    assert_false(facts_is_settled(&job, ENDED));
+    job.started_ms = FACTS_NO_TIME;
+    assert_false(facts_is_settled(&job, ENDED));
+    job.created_ms = FACTS_NO_TIME;
+    assert_true(facts_is_settled(&job, ENDED));
+}
+
 static struct facts_job make_job(void)
 {
     struct facts_job job = {.id = 1, .name = strdup("build"), .head_sha = strdup("")};
@@ -128,6 +216,10 @@ int main(void)
         cmocka_unit_test(words_to_come_are_not_taken_for_known_ones),
         cmocka_unit_test(s19_failed_is_failure_timed_out_or_startup_failure),
         cmocka_unit_test(s18_a_fork_is_told_by_the_ids_of_the_repositories),
+        cmocka_unit_test(s19_a_job_that_never_ran_has_no_log),
+        cmocka_unit_test(s10_a_job_without_its_steps_is_settled_after_a_day),
+        cmocka_unit_test(s10_a_job_with_open_steps_is_settled_after_a_day),
+        cmocka_unit_test(a_job_without_times_is_settled),
         cmocka_unit_test(finish_frees_and_may_be_called_twice),
         cmocka_unit_test(finish_takes_what_was_never_filled),
     };

@@ -1,12 +1,15 @@
 /* Questions and their answers: asked once, shown while fresh, asked again with their ETag, kept (S18). */
 #include "catalog/catalog_bench.h"
 
+#include "catalog/entry.h"
+
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -341,6 +344,103 @@ static void what_has_not_ended_does_not_settle(void **state)
     catalog_answer_release(a);
 }
 
+/* A job that ended an hour ago, as the list of its run has it. */
+static const char *job_of_an_hour(struct catalog_bench *b, const char *steps)
+{
+    time_t ended = guest_now_ms() / 1000 - 3600;
+    char at[32];
+    struct tm tm;
+
+    strftime(at, sizeof(at), "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&ended, &tm));
+    free(b->body);
+    assert_true(asprintf(&b->body,
+                         "{\"total_count\":1,\"jobs\":[{\"id\":20,\"status\":\"completed\","
+                         "\"runner_id\":1,\"completed_at\":\"%s\",\"steps\":[%s]}]}",
+                         at, steps) > 0);
+    return b->body;
+}
+
+/* Asked again with its ETag, which costs nothing, also after a restart; a day later it is settled. */
+static void s10_steps_that_may_come_later_are_asked_for_for_a_day(void **state)
+{
+    struct catalog_bench *b = *state;
+    struct catalog_question q = bench_jobs(9);
+    const struct catalog_answer *a = NULL;
+    struct fake_facts *f;
+    struct guest g;
+
+    guest_init(&g);
+    q.may_settle = true;
+    a = bench_learn(b, &q, job_of_an_hour(b, ""), "\"e\"");
+    assert_false(a->settled);
+    catalog_answer_release(a);
+    for (unsigned i = 0; i < 2; i++) {
+        catalog_bench_remount(b);
+        if (i)
+            guest_pass(FACTS_SETTLES_MS);
+        assert_int_equal(bench_ask(b, &q, &g, &a), PENDING_PARKED);
+        f = fake_take_facts(&b->fake);
+        assert_string_equal(f->f->etag, "\"e\"");
+        fake_answer(&b->fake, f, NULL, "\"e\"", 0);
+        assert_int_equal(bench_wait(b, &q, &g, &a), 0);
+        assert_int_equal(a->settled, i == 1);
+        catalog_answer_release(a);
+    }
+    catalog_bench_remount(b);
+    assert_int_equal(bench_get(b, &q, &a), 0);
+    assert_true(a->settled);
+    catalog_answer_release(a);
+    assert_int_equal(b->fake.facts_wanted, 3);
+    guest_finish(&g);
+}
+
+static void s10_steps_that_came_settle_the_job(void **state)
+{
+    struct catalog_bench *b = *state;
+    struct catalog_question q = bench_jobs(9);
+    const struct catalog_answer *a = NULL;
+    struct guest g;
+
+    guest_init(&g);
+    q.may_settle = true;
+    catalog_answer_release(
+        bench_learn(b, &q, job_of_an_hour(b, "{\"status\":\"in_progress\"}"), ""));
+    guest_pass(FRESH_MS);
+    assert_int_equal(bench_ask(b, &q, &g, &a), PENDING_PARKED);
+    fake_answer(&b->fake, fake_take_facts(&b->fake),
+                job_of_an_hour(b, "{\"status\":\"completed\"}"), "", 0);
+    assert_int_equal(bench_wait(b, &q, &g, &a), 0);
+    assert_true(a->settled);
+    catalog_answer_release(a);
+    guest_finish(&g);
+}
+
+/* As the version before wrote them, which did not wait for steps. */
+static void s10_a_settled_record_without_steps_is_doubted_for_a_day(void **state)
+{
+    struct catalog_bench *b = *state;
+    struct catalog_question q = bench_jobs(9);
+    const struct catalog_answer *a = NULL;
+    const char *body = job_of_an_hour(b, "");
+    char key[ENTRY_RECORD_LEN];
+    struct page *p;
+    struct guest g;
+
+    guest_init(&g);
+    q.may_settle = true;
+    assert_int_equal(page_parse(q.what, body, strlen(body), "\"e\"", 0, &p), 0);
+    snprintf(key, sizeof(key), "asked/octo/repo/%d/9-0/-0/1", (int)q.what);
+    assert_int_equal(page_save(b->store, key, p, body, strlen(body), true), 0);
+    page_unref(p);
+    assert_int_equal(bench_ask(b, &q, &g, &a), PENDING_PARKED);
+    fake_answer(&b->fake, fake_take_facts(&b->fake),
+                job_of_an_hour(b, "{\"status\":\"completed\"}"), "", 0);
+    assert_int_equal(bench_wait(b, &q, &g, &a), 0);
+    assert_true(a->settled && a->jobs[0]->step_count == 1);
+    catalog_answer_release(a);
+    guest_finish(&g);
+}
+
 static void record_survives_a_restart_and_is_asked_with_its_etag(void **state)
 {
     struct catalog_bench *b = *state;
@@ -426,6 +526,9 @@ int main(void)
         WITH_BENCH(confirmation_of_what_was_never_seen_is_garbage),
         WITH_BENCH(what_has_ended_is_never_asked_again_also_after_a_restart),
         WITH_BENCH(what_has_not_ended_does_not_settle),
+        WITH_BENCH(s10_steps_that_may_come_later_are_asked_for_for_a_day),
+        WITH_BENCH(s10_steps_that_came_settle_the_job),
+        WITH_BENCH(s10_a_settled_record_without_steps_is_doubted_for_a_day),
         WITH_BENCH(record_survives_a_restart_and_is_asked_with_its_etag),
         WITH_BENCH(spelling_of_a_name_makes_no_other_question),
         WITH_BENCH(what_is_known_is_recalled),

@@ -19,6 +19,7 @@ static void mount(struct catalog_bench *b)
     struct catalog_config config = {.hall = &b->hall,
                                     .source = b->fake.source,
                                     .now_ms = guest_now_ms,
+                                    .wall_ms = guest_now_ms,
                                     .fresh_ms = FRESH_MS,
                                     .patience_ms = PATIENCE_MS};
 

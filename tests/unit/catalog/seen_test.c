@@ -265,6 +265,61 @@ static void a_job_is_found_in_its_answer(void **state)
     catalog_seen_release(&seen);
 }
 
+/* The list of a later attempt, or an older record, has the job without the steps that are known. */
+static void steps_once_told_stay(void **state)
+{
+    static const char *const steps[] = {"",
+                                        "{\"status\":\"in_progress\"}",
+                                        "",
+                                        "{\"status\":\"completed\"}",
+                                        "{\"status\":\"in_progress\"}",
+                                        ""};
+    static const size_t told[] = {0, 1, 1, 1, 1, 1};
+    struct catalog_bench *b = *state;
+    char body[256];
+
+    for (size_t i = 0; i < sizeof(steps) / sizeof(*steps); i++) {
+        struct catalog_seen seen;
+        snprintf(body, sizeof(body), "{\"id\":7,\"status\":\"completed\",\"steps\":[%s]}",
+                 steps[i]);
+        learn(b, body, 7);
+        assert_true(catalog_find_job(b->catalog, &bench_repo, 7, &seen));
+        assert_int_equal(seen.job->step_count, told[i]);
+        assert_int_equal(facts_has_open_steps(seen.job), i == 1 || i == 2);
+        catalog_seen_release(&seen);
+    }
+}
+
+/* What is put together of two answers holds what it needs of them. */
+static void selected_jobs_stay_when_their_answers_go(void **state)
+{
+    struct catalog_bench *b = *state;
+    struct catalog_question first = bench_jobs(9), second = bench_jobs(10);
+    const struct catalog_answer *from[2], *a;
+    const struct facts_job *jobs[2];
+    struct catalog_seen seen;
+
+    from[0] = bench_learn(b, &first, bench_jobs_body(b, 20, 3, 3, "completed"), "");
+    from[1] = bench_learn(b, &second, bench_jobs_body(b, 30, 3, 3, "completed"), "");
+    jobs[0] = from[1]->jobs[2];
+    jobs[1] = from[0]->jobs[1];
+    a = catalog_answer_select(from, 2, jobs, 2);
+    assert_non_null(a);
+    catalog_answer_release(from[0]);
+    catalog_answer_release(from[1]);
+    guest_pass(FRESH_MS);
+    catalog_answer_release(bench_learn(b, &first, bench_jobs_body(b, 40, 1, 1, "completed"), ""));
+    catalog_answer_release(bench_learn(b, &second, bench_jobs_body(b, 50, 1, 1, "completed"), ""));
+    assert_int_equal(a->count, 2);
+    assert_true(a->jobs[0]->id == 32 && a->jobs[1]->id == 21);
+    assert_false(a->settled);
+    assert_false(catalog_find_in(a, 20, &seen)); /* it is on a page, but not selected */
+    assert_true(catalog_find_in(a, 21, &seen));
+    catalog_answer_release(a);
+    assert_string_equal(seen.job->name, "build");
+    catalog_seen_release(&seen);
+}
+
 /* --- names used --- */
 
 struct list_of_ids {
@@ -358,6 +413,8 @@ int main(void)
         WITH_BENCH(no_job_is_lost_for_another),
         WITH_BENCH(jobs_seen_are_bounded),
         WITH_BENCH(a_job_is_found_in_its_answer),
+        WITH_BENCH(steps_once_told_stay),
+        WITH_BENCH(selected_jobs_stay_when_their_answers_go),
         WITH_BENCH(used_jobs_are_told_latest_last),
         WITH_BENCH(used_repositories_are_told_by_owner),
         WITH_BENCH(what_is_used_is_bounded),

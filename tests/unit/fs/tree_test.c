@@ -168,6 +168,24 @@ static void test_s7_first_time_of_an_open_directory_stays(void **state)
     tree_destroy(t);
 }
 
+/* The steps of a job were told anew: what the kernel has of the old file is no part of the new one. */
+static void test_step_that_is_cut_anew_is_a_new_node(void **state)
+{
+    struct tree *t = make_tree();
+    struct place first = {.kind = PLACE_STEP, .step = 2, .cut = 7}, second = first;
+    struct node *old, *new, *again;
+
+    (void)state;
+    second.cut = 8;
+    assert_int_equal(tree_intern(t, root_of(t), "02-Run make.txt", &first, &old), 0);
+    assert_int_equal(tree_intern(t, root_of(t), "02-Run make.txt", &second, &new), 0);
+    assert_int_equal(tree_intern(t, root_of(t), "02-Run make.txt", &second, &again), 0);
+    assert_ptr_not_equal(old, new);
+    assert_ptr_equal(new, again);
+    assert_int_equal(old->ino, new->ino);
+    tree_destroy(t);
+}
+
 #define MANY 100000
 
 /* S16, and memory: what is forgotten is gone. */
@@ -235,6 +253,7 @@ int main(void)
         cmocka_unit_test(test_s7_time_of_an_open_directory_stays),
         cmocka_unit_test(test_s7_first_time_of_an_open_directory_stays),
         cmocka_unit_test(test_another_text_is_another_node),
+        cmocka_unit_test(test_step_that_is_cut_anew_is_a_new_node),
         cmocka_unit_test(test_100000_nodes_keep_their_numbers_and_go),
         cmocka_unit_test(test_destroy_ends_what_the_kernel_still_counts),
     };

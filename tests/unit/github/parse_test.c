@@ -120,6 +120,45 @@ static void what_is_absent_null_or_of_another_type_is_not_said(void **state)
     }
 }
 
+struct runner_case {
+    const char *fields; /* of the job, besides its id and status */
+    bool never_ran;
+};
+
+/* Null, 0 and "" are no runner; a field that is left out, or of another type, says nothing (S19). */
+static void s19_a_completed_job_without_runner_and_steps_never_ran(void **state)
+{
+    static const struct runner_case cases[] = {
+        {"\"runner_id\":null,\"runner_name\":null,\"steps\":[]", true},
+        {"\"runner_id\":0,\"runner_name\":\"\",\"steps\":[]", true},
+        {"\"runner_id\":0,\"runner_name\":null,\"steps\":null", true},
+        {"\"runner_id\":null,\"steps\":[]", true},
+        {"\"runner_name\":\"\",\"steps\":[]", true},
+        {"\"runner_id\":7,\"runner_name\":\"\",\"steps\":[]", false},
+        {"\"runner_id\":null,\"runner_name\":\"mine\",\"steps\":[]", false},
+        {"\"runner_id\":null,\"runner_name\":null,\"steps\":[{\"name\":\"x\"}]", false},
+        {"\"runner_id\":null,\"runner_name\":null", false},
+        {"\"runner_id\":null,\"runner_name\":null,\"steps\":{}", false},
+        {"\"runner_id\":[],\"runner_name\":{},\"steps\":[]", false},
+        {"\"steps\":[]", false},
+        {"\"name\":\"build\"", false},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        static const char *const statuses[] = {"completed", "queued"};
+        for (size_t k = 0; k < 2; k++) {
+            struct facts_job job;
+            char body[256];
+            snprintf(body, sizeof(body), "{\"id\":7,\"status\":\"%s\",%s}", statuses[k],
+                     cases[i].fields);
+            assert_int_equal(job_from(body, &job), 0);
+            assert_int_equal(job.never_ran, cases[i].never_ran && k == 0);
+            facts_job_finish(&job);
+        }
+    }
+}
+
 static void a_step_without_number_has_its_place(void **state)
 {
     struct facts_job job;
@@ -486,6 +525,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_job_with_its_steps),
         cmocka_unit_test(what_is_absent_null_or_of_another_type_is_not_said),
+        cmocka_unit_test(s19_a_completed_job_without_runner_and_steps_never_ran),
         cmocka_unit_test(a_step_without_number_has_its_place),
         cmocka_unit_test(unknown_words_keep_their_text),
         cmocka_unit_test(ids_are_integers_that_json_carries_exactly),

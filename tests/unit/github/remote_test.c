@@ -341,6 +341,18 @@ static void no_log_of_an_old_job_stays_away_for_a_day(void **state)
     assert_int_equal(r.failure.completed_s, 1798859045);
 }
 
+/* One that was cancelled in the queue: nothing can have come in between. */
+static void s19_no_log_of_a_job_that_never_ran_is_asked_for_again(void **state)
+{
+    (void)state;
+    want_first();
+    give_url(fake_next());
+    fake_answer(fake_next(), 404, "", "<xml>");
+    give_job(fake_next(), "completed",
+             "\"2027-01-02T03:04:05Z\",\"runner_id\":0,\"runner_name\":\"\",\"steps\":[]");
+    assert_failed(&r, -ENOENT, SOURCE_NEVER, 86400000);
+}
+
 static void log_that_came_while_the_job_was_asked_about_is_read(void **state)
 {
     (void)state;
@@ -760,6 +772,7 @@ int main(void)
         TEST(p12_no_log_yet_is_asked_for_again_at_no_cost),
         TEST(no_log_of_a_job_completed_today_is_asked_for_again),
         TEST(no_log_of_an_old_job_stays_away_for_a_day),
+        TEST(s19_no_log_of_a_job_that_never_ran_is_asked_for_again),
         TEST(log_that_came_while_the_job_was_asked_about_is_read),
         TEST(statuses_of_the_api_become_reasons),
         TEST(s8_whole_log_of_unknown_state_is_taken_after_the_job_was_asked_about),

@@ -1,0 +1,52 @@
+/*
+ * attempts.h - inside the views: the jobs of a run and of its attempts.
+ *
+ * GitHub lists the jobs of one attempt at a time. What is in the list of a later attempt has changed
+ * over the years: only the jobs that ran in it, or all jobs of the run, with those carried over from
+ * an earlier attempt among them, without steps, under their old id or a new one. In either case a
+ * run shows each of its jobs once, as it ran last, and an attempt shows the jobs that ran in it.
+ *
+ * Remembers the runs put together last, so that looking up each job of one in turn puts it together
+ * once. Any thread; the lock is not held while anything waits.
+ */
+#ifndef GHLOGFS_VIEWS_ATTEMPTS_H
+#define GHLOGFS_VIEWS_ATTEMPTS_H
+
+#include "views/room.h"
+
+#define ATTEMPTS_LISTS_MAX 51                       /* read for one run; GitHub allows 50 re-runs */
+#define ATTEMPTS_JOBS_MAX (2 * CATALOG_ENTRIES_MAX) /* in them; beyond it no further list is read */
+#define ATTEMPTS_RUNS 4                             /* remembered */
+
+struct attempts *attempts_create(void); /* NULL: no memory */
+void attempts_destroy(struct attempts *a);
+
+/* A run and the latest of its attempts; `ended`: that one is over. */
+struct attempts_run {
+    struct repo_name repo;
+    uint64_t id;
+    unsigned latest;
+    bool ended;
+};
+
+/* The question of one attempt's jobs. */
+void attempts_question(const struct attempts_run *run, unsigned attempt,
+                       struct catalog_question *ret_q);
+
+/* Begins to ask for what attempts_get_latest needs in any case. */
+void attempts_want(struct views *v, const struct attempts_run *run, struct waiter *w);
+
+/*
+ * Each job of the run once, from the attempt that ran it last: one question for each attempt that
+ * has to be read, attempt 1 first. An earlier one that cannot be read takes nothing else away. May
+ * park. The answer is the caller's.
+ */
+int attempts_get_latest(struct views *v, const struct attempts_run *run, struct waiter *w,
+                        const struct catalog_answer **ret_jobs);
+
+/* The jobs that ran in this attempt: one question, and one more for the attempt before it. May park.
+ * The answer is the caller's. */
+int attempts_get_own(struct views *v, const struct attempts_run *run, unsigned attempt,
+                     struct waiter *w, const struct catalog_answer **ret_jobs);
+
+#endif
