@@ -184,20 +184,32 @@ static void reply_value(fuse_req_t req, const char *value, size_t cap)
         fuse_reply_buf(req, value, len);
 }
 
+static int step_get_xattr(struct request *r)
+{
+    char *value;
+    int rc = views_get_xattr(ops_of(r)->views, &r->node->place, r->name, &r->waiter, &value);
+
+    if (rc)
+        return rc;
+    reply_value(request_take(r), value, r->size);
+    free(value);
+    return 0;
+}
+
 /* `ls -l` asks for ACLs and labels of each file: no for all that is not ours, at once (S17). */
 static void op_getxattr(fuse_req_t req, fuse_ino_t id, const char *name, size_t cap)
 {
-    struct ops *o = fuse_req_userdata(req);
-    char *value = NULL;
-    int rc = -ENODATA;
+    struct request *r;
 
-    if (strncmp(name, XATTR_PREFIX, strlen(XATTR_PREFIX)) == 0)
-        rc = views_get_xattr(o->views, &tree_get_node(o->tree, id)->place, name, &value);
-    if (rc < 0)
-        fuse_reply_err(req, -rc);
-    else
-        reply_value(req, value, cap);
-    free(value);
+    if (strncmp(name, XATTR_PREFIX, strlen(XATTR_PREFIX)) != 0) {
+        fuse_reply_err(req, ENODATA);
+        return;
+    }
+    r = ask(req, id, step_get_xattr, name);
+    if (!r)
+        return;
+    r->size = cap;
+    request_start(r);
 }
 
 /* They are there for who knows their names; cp -a and rsync -X shall not carry them off. */

@@ -174,8 +174,10 @@ void views_bytes_done(struct view_bytes *b);
 
 /* --- the rest ----------------------------------------------------------------------------- */
 
-/* The value of an extended attribute, malloc'd, from known facts only (S17). -ENODATA. */
-int views_get_xattr(struct views *v, const struct place *p, const char *name, char **ret_value);
+/* The value of an extended attribute, malloc'd, from memory and disk only (S17). -ENODATA, or
+ * PENDING_PARKED while another reads the disk. */
+int views_get_xattr(struct views *v, const struct place *p, const char *name, struct waiter *w,
+                    char **ret_value);
 
 /* A number that is the same for the same path in every mount (S16), never 0 or 1 but for the root (1). */
 uint64_t views_ino(uint64_t parent_ino, const char *name);

@@ -25,14 +25,20 @@ static const char *reason_word(enum source_reason reason)
     }
 }
 
-static int get_state(struct views *v, const struct place *p, char **ret_value)
+static int get_state(struct views *v, const struct place *p, struct waiter *w, char **ret_value)
 {
     struct log *log = cache_hold(v->config.cache, p->job);
     struct log_known known;
+    struct log_stat ignored;
     const char *word;
 
     if (!log)
         return -ENOMEM;
+    /* A log that nobody has looked up lately may be on disk. */
+    if (log_find_stat(log, &p->repo, w, &ignored) == PENDING_PARKED) {
+        log_release(log);
+        return PENDING_PARKED;
+    }
     log_get_known(log, &p->repo, &known);
     log_release(log);
     if (known.available)
@@ -69,7 +75,8 @@ static int get_of_job(const struct facts_job *job, const char *name, char **ret_
     return *ret_value ? 0 : -ENOMEM;
 }
 
-int views_get_xattr(struct views *v, const struct place *p, const char *name, char **ret_value)
+int views_get_xattr(struct views *v, const struct place *p, const char *name, struct waiter *w,
+                    char **ret_value)
 {
     struct catalog_seen seen;
     int rc;
@@ -78,7 +85,7 @@ int views_get_xattr(struct views *v, const struct place *p, const char *name, ch
         return -ENODATA;
     name += strlen(PREFIX);
     if (!strcmp(name, "state"))
-        return get_state(v, p, ret_value);
+        return get_state(v, p, w, ret_value);
     if (!catalog_find_job(v->config.catalog, &p->repo, p->job, &seen))
         return -ENODATA;
     rc = get_of_job(seen.job, name, ret_value);

@@ -629,6 +629,18 @@ def test_s17_a_get_never_asks(github, mount):
     assert traffic(github).requests == (0, 0)
 
 
+def test_s17_what_is_on_disk_is_known(github, mount):
+    """Also where nothing has looked the log up: after a remount, or when it was forgotten."""
+    job = one_job(github, size=1000)
+    m = mount()
+    m.log(job).read_bytes()
+    m.stop()
+    forget(github)
+    again = mount(cache=m.cache)
+    assert _attribute(again.folder(job), "state") == "available"
+    assert traffic(github).requests == (0, 0)
+
+
 def test_s17_states(github, mount):
     run_id = github.add_run(REPO, status="in_progress")
     expired = github.add_job(run_id, log="expired")
