@@ -153,6 +153,8 @@ struct gathering {
     struct waiter *waiter;
     uint64_t *jobs, *walked; /* all; those whose logs a walker will come to */
     size_t count, walked_count, room;
+    unsigned runs_had; /* whose jobs are known */
+    int first_failure; /* of a run that is left out; 0: none is */
 };
 
 static int gather_job(struct gathering *g, const struct facts_job *job)
@@ -181,6 +183,26 @@ static void question_of_run(const struct gathering *g, const struct facts_run *r
     runs_jobs_question(&g->dir->repo, run->id, run->attempt, run->status == FACTS_COMPLETED, ret_q);
 }
 
+/*
+ * Whether what failed says nothing of the other runs, so that they can be shown without this one. What
+ * fails for want of quota or of a network may fail for any of them, and comes back: a listing with
+ * holes at random is worse than an errno. Offline nothing comes back.
+ */
+static bool can_be_left_out(struct views *v, const struct catalog_question *q)
+{
+    switch (catalog_peek_failure(v->config.catalog, q)) {
+    case SOURCE_BROKEN:
+    case SOURCE_PROTOCOL:
+    case SOURCE_OVERSIZE:
+    case SOURCE_NOT_FOUND:
+    case SOURCE_FORBIDDEN:
+    case SOURCE_EXPIRED:
+    case SOURCE_OFFLINE: return true;
+    default: return false;
+    }
+}
+
+/* The jobs of a run, if they can be had. */
 static int gather_run(struct gathering *g, const struct facts_run *run)
 {
     const struct catalog_answer *jobs;
@@ -189,8 +211,13 @@ static int gather_run(struct gathering *g, const struct facts_run *run)
 
     question_of_run(g, run, &q);
     rc = catalog_ask(g->views->config.catalog, &q, g->waiter, &jobs);
+    if (rc < 0 && can_be_left_out(g->views, &q)) {
+        g->first_failure = g->first_failure ? g->first_failure : rc;
+        return 0;
+    }
     if (rc)
         return rc;
+    g->runs_had++;
     for (size_t i = 0; i < jobs->count && !rc; i++)
         rc = gather_job(g, jobs->jobs[i]);
     catalog_answer_release(jobs);
@@ -214,7 +241,7 @@ static int gather(struct gathering *g)
     for (size_t i = 0; i < runs->count && !rc; i++)
         rc = gather_run(g, runs->runs[i]);
     catalog_answer_release(runs);
-    return rc;
+    return rc || g->runs_had ? rc : g->first_failure;
 }
 
 static int compare_ids(const void *a, const void *b)
