@@ -279,22 +279,28 @@ static unsigned count_pages(const struct entry *e, const struct page *first)
     return count > pages_max(e->round) ? pages_max(e->round) : (unsigned)count;
 }
 
-/* A listing that goes on beyond what its first page promised is followed, and so is one that has less
- * than it promised, as long as something comes. */
+/*
+ * A listing that goes on beyond what its first page promised is followed, up to an empty page. So is
+ * one without a Link (a proxy may have dropped it) that has less than it promised, or, if it promises
+ * nothing, as long as its pages are full.
+ */
 static bool goes_on(const struct entry *e)
 {
     const struct round *r = e->round;
     const struct page *last = r->pages[r->page_count - 1];
-    uint64_t sent = 0;
+    uint64_t come = page_count_sent(last), sent = 0;
 
-    if (!is_list(e) || r->page_count >= pages_max(r))
+    if (!is_list(e) || r->page_count >= pages_max(r) || !come)
         return false;
     for (unsigned i = 0; i < r->page_count; i++)
         sent += page_count_sent(r->pages[i]);
     if (e->q.limit && sent >= e->q.limit)
         return false;
-    return last->next_page || (r->pages[0]->total >= 0 && page_count_sent(last) > 0 &&
-                               sent < count_wanted(e, r->pages[0]));
+    if (last->next_page)
+        return true;
+    if (r->pages[0]->total < 0)
+        return come >= r->page_size;
+    return sent < count_wanted(e, r->pages[0]);
 }
 
 /* --- the end of a round --- */
@@ -465,6 +471,8 @@ static void conclude_failure(struct entry *e)
     if (is_refusal(r->failure.reason)) {
         answer_unref(doubtful);
         doubtful = NULL;
+        if (e->q.what == SOURCE_RUN_JOBS || e->q.what == SOURCE_ATTEMPT_JOBS)
+            say(e, "is refused, though the run is listed");
     }
     if (is_list_of_size && !doubtful)
         say(e, "is not to be had, in small pages neither: it is asked for once a minute");

@@ -231,7 +231,7 @@ WRONG = {"second page empty": (PAGE2, {"drop": 50}, 100),
          "count too small": (PAGE1, {"total": 149}, 150),
          "count of one page only": (PAGE2, {"total": 50}, 150),
          "no count": (PAGE1, {"total": None}, 150),
-         "no count, no Link": (PAGE1, {"total": None, "link": False}, 100),
+         "no count, no Link": (PAGE1, {"total": None, "link": False}, 150),
          "one twice": (PAGE2, {"drop": 1, "twice": True}, 149)}
 
 
