@@ -97,7 +97,9 @@ static unsigned smallest_size(const struct entry *e)
 
 static unsigned pages_max(const struct round *r)
 {
-    return CATALOG_ENTRIES_MAX / r->page_size + (CATALOG_ENTRIES_MAX % r->page_size > 0);
+    unsigned max = CATALOG_ENTRIES_MAX / r->page_size + (CATALOG_ENTRIES_MAX % r->page_size > 0);
+
+    return max < SAVED_PAGES_MAX ? max : SAVED_PAGES_MAX;
 }
 
 /* Whether smaller pages may help: not where the host is down, or nothing is asked. */
@@ -264,14 +266,13 @@ static uint64_t count_wanted(const struct entry *e, const struct page *first)
     return first->total >= 0 && (uint64_t)first->total < want ? (uint64_t)first->total : want;
 }
 
-/* How many pages the listing has, by its first; at least one. What says nothing of its length is
- * followed from page to page, and so is what has less on its first page than was asked for. */
+/* How many pages the listing has, by its first; at least one. What says nothing of its length, or has
+ * less on its first page than was asked for and no next one, is followed from page to page. */
 static unsigned count_pages(const struct entry *e, const struct page *first)
 {
     uint64_t want = count_wanted(e, first), sent = page_count_sent(first);
     uint64_t size = e->round->page_size, count = 1;
 
-    /* A full page without a Link, of a listing that has more: a proxy may have dropped the header. */
     if (first->total < 0 || (!first->next_page && sent < size))
         return 1;
     if (want > sent)
@@ -366,7 +367,7 @@ static void adopt_failure(struct entry *e)
     e->failed_ms = now;
     e->refused |= is_refusal(r->failure.reason);
     if (is_list(e) && is_of_size(&r->failure)) {
-        if (r->was_heard)
+        if (r->was_heard && r->failure.reason == SOURCE_UNREACHABLE)
             e->failure.reason = SOURCE_BROKEN;
         e->is_failing = true;
         if (e->failure.reason != SOURCE_UNREACHABLE)
@@ -462,7 +463,7 @@ static void conclude_failure(struct entry *e)
     struct answer *doubtful = r->doubtful;
     bool is_list_of_size = is_list(e) && is_of_size(&r->failure);
 
-    r->was_heard |= r->failure.reason == SOURCE_BROKEN;
+    r->was_heard |= r->failure.reason != SOURCE_UNREACHABLE;
     if (is_list_of_size && smaller && !r->is_probe) {
         begin_again(e, smaller, r->failure.reason == SOURCE_UNREACHABLE ? 0 : REST_MS);
         return;
@@ -474,8 +475,8 @@ static void conclude_failure(struct entry *e)
         if (e->q.what == SOURCE_RUN_JOBS || e->q.what == SOURCE_ATTEMPT_JOBS)
             say(e, "is refused, though the run is listed");
     }
-    if (is_list_of_size && !doubtful)
-        say(e, "is not to be had, in small pages neither: it is asked for once a minute");
+    if (is_list_of_size && r->was_heard && !doubtful)
+        say(e, "cannot be had, not even in small pages: it is asked for once a minute");
     finish_round(e, doubtful);
 }
 

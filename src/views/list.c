@@ -188,9 +188,12 @@ static void question_of_run(const struct gathering *g, const struct facts_run *r
  * fails for want of quota or of a network may fail for any of them, and comes back: a listing with
  * holes at random is worse than an errno. Offline nothing comes back.
  */
-static bool can_be_left_out(struct views *v, const struct catalog_question *q)
+static bool can_be_left_out(struct views *v, const struct catalog_question *q, int err)
 {
+    if (err == -ENOMEM)
+        return false;
     switch (catalog_peek_failure(v->config.catalog, q)) {
+    case SOURCE_FINE: /* it has come back just now */
     case SOURCE_BROKEN:
     case SOURCE_PROTOCOL:
     case SOURCE_OVERSIZE:
@@ -211,7 +214,7 @@ static int gather_run(struct gathering *g, const struct facts_run *run)
 
     question_of_run(g, run, &q);
     rc = catalog_ask(g->views->config.catalog, &q, g->waiter, &jobs);
-    if (rc < 0 && can_be_left_out(g->views, &q)) {
+    if (rc < 0 && can_be_left_out(g->views, &q, rc)) {
         g->first_failure = g->first_failure ? g->first_failure : rc;
         return 0;
     }
