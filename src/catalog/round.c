@@ -23,6 +23,7 @@
 static const unsigned page_sizes[] = {CATALOG_PAGE, 30, 10};
 #define TRIES_LARGE 2
 #define TRIES_SMALLEST 5
+#define TRIES_MAX (2 * TRIES_LARGE + TRIES_SMALLEST)
 #define REST_MS 1000          /* before smaller pages: GitHub may be in trouble itself */
 #define FAILING_HOLD_MS 60000 /* what fails in all sizes is not asked for again before */
 
@@ -112,11 +113,16 @@ static bool is_of_size(const struct source_failure *f)
 /* How often a page is asked for; 0: as often as fits the deadline. */
 static unsigned tries_of(const struct entry *e, unsigned page)
 {
+    unsigned tries;
+
     if (!is_list(e))
         return 0;
     if (e->round->is_probe && page == 0)
         return 1;
-    return page == 0 && !smaller_size(e->round->page_size) ? TRIES_SMALLEST : TRIES_LARGE;
+    tries = page == 0 && !smaller_size(e->round->page_size) ? TRIES_SMALLEST : TRIES_LARGE;
+    if (e->round->tries_spent >= TRIES_MAX)
+        return 1;
+    return tries < TRIES_MAX - e->round->tries_spent ? tries : TRIES_MAX - e->round->tries_spent;
 }
 
 /* --- asking --- */
@@ -231,6 +237,7 @@ static struct page *take_page(struct page_ask *ask)
     int rc;
 
     if (ask->failure.reason != SOURCE_FINE) {
+        e->round->tries_spent += ask->facts.tries;
         fail_round(e->round, &ask->failure);
         return NULL;
     }

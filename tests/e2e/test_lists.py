@@ -139,6 +139,17 @@ def test_s4_what_cannot_be_had_at_all_costs_ten_requests(github, mount):
     assert state(folder_of(m, made)) == "broken"
 
 
+def test_s4_later_pages_that_cannot_be_had_at_all_cost_no_more(github, mount):
+    made, _ = run_of(github, 250)
+    github.fault("status", hop="api", path="/jobs", nth=2, times=-1, status=502)
+    m = mount()
+    see_runs(m)
+    forget(github)
+    with fails("EIO"):
+        listing(folder_of(m, made))
+    assert len(asked(github, "/jobs")) <= 10
+
+
 # --- in part -------------------------------------------------------------------------------------
 
 def three_runs(github, trouble="502"):
