@@ -208,6 +208,16 @@ def test_s4_a_run_that_comes_back_is_shown(github, mount):
     assert state(folder_of(again, bad)) == "available"
 
 
+def test_s4_an_owner_whose_list_cannot_be_had_has_what_is_known(github, mount):
+    """Other answers tell of repositories, too."""
+    github.add_repo("octo/other")
+    for path in ("/orgs/octo/", "/users/octo/"):
+        github.fault("status", hop="api", path=path, times=-1, status=502)
+    m = mount()
+    assert listing(m.path) == ["octo"]
+    assert sorted(listing(m.path / "octo")) == ["hello", "other"]
+
+
 def test_s4_without_quota_a_listing_has_no_holes(github, mount):
     """S18: the last one is shown, or the errno."""
     github.bulk(REPO, 3, 2, 100)
