@@ -128,9 +128,9 @@ struct source_facts {
     char filter[512];
     char etag[SOURCE_ETAG_LEN]; /* of what is known; "" where nothing is */
     enum source_class class;
-    /* How often it is asked at most while the server fails (5xx, cut connections); an answer that does
-     * not come in time ends it at once. 0: as often as fits the deadline. */
-    unsigned tries;
+    /* How often it is asked at most while the server fails (5xx, cut connections), and while no answer
+     * comes in time. tries 0: both as often as fits the deadline. */
+    unsigned tries, waits;
 
     void (*done)(struct source_facts *f, const struct source_answer *answer);
 

@@ -39,8 +39,8 @@ struct round {
     unsigned page_size;
     unsigned page_count; /* as far as is known */
     unsigned asked, outstanding;
-    unsigned tries_spent; /* of pages that failed */
-    size_t bytes;         /* of all answers so far */
+    unsigned tries_spent, waits_spent; /* of pages that failed */
+    size_t bytes;                      /* of all answers so far */
     struct page *pages[SAVED_PAGES_MAX];
     struct source_failure failure; /* the first; reason FINE: none */
     struct answer *doubtful;       /* what was got first and did not add up: asked once more */

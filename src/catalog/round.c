@@ -23,8 +23,10 @@
 static const unsigned page_sizes[] = {CATALOG_PAGE, 30, 10};
 #define TRIES_LARGE 2
 #define TRIES_SMALLEST 5
+#define TRIES_SMALLEST_LATER 3 /* of its second page and later ones */
 #define TRIES_MAX (2 * TRIES_LARGE + TRIES_SMALLEST)
-#define REST_MS 1000          /* before smaller pages: GitHub may be in trouble itself */
+#define WAITS_MAX 4  /* for an answer that does not come in time; one of them in a large page */
+#define REST_MS 1000 /* before smaller pages: GitHub may be in trouble itself */
 #define FAILING_HOLD_MS 60000 /* what fails in all sizes is not asked for again before */
 
 _Static_assert(SAVED_PAGES_MAX >= CATALOG_ENTRIES_MAX / 10, "the smallest pages of a whole list");
@@ -119,10 +121,22 @@ static unsigned tries_of(const struct entry *e, unsigned page)
         return 0;
     if (e->round->is_probe && page == 0)
         return 1;
-    tries = page == 0 && !smaller_size(e->round->page_size) ? TRIES_SMALLEST : TRIES_LARGE;
+    if (smaller_size(e->round->page_size))
+        tries = TRIES_LARGE;
+    else
+        tries = page == 0 ? TRIES_SMALLEST : TRIES_SMALLEST_LATER;
     if (e->round->tries_spent >= TRIES_MAX)
         return 1;
     return tries < TRIES_MAX - e->round->tries_spent ? tries : TRIES_MAX - e->round->tries_spent;
+}
+
+static unsigned waits_of(const struct entry *e)
+{
+    const struct round *r = e->round;
+
+    if (smaller_size(r->page_size) || r->is_probe || r->waits_spent >= WAITS_MAX)
+        return 1;
+    return WAITS_MAX - r->waits_spent;
 }
 
 /* --- asking --- */
@@ -167,6 +181,7 @@ static void ask_page(struct entry *e, unsigned page)
                                        .page = page + 1,
                                        .per_page = e->round->page_size,
                                        .tries = tries_of(e, page),
+                                       .waits = waits_of(e),
                                        .done = on_page};
     snprintf(ask->facts.filter, sizeof(ask->facts.filter), "%s", e->q.filter);
     old = e->round->doubtful ? NULL : old_page(e, page);
@@ -238,6 +253,8 @@ static struct page *take_page(struct page_ask *ask)
 
     if (ask->failure.reason != SOURCE_FINE) {
         e->round->tries_spent += ask->facts.tries;
+        if (ask->failure.err == -ETIMEDOUT)
+            e->round->waits_spent += ask->facts.waits;
         fail_round(e->round, &ask->failure);
         return NULL;
     }

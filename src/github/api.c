@@ -135,6 +135,7 @@ static void begin_facts(struct api *api, struct source_facts *f)
     }
     call_init(&fc->call, &api->core, CALL_FACTS, f->class, facts_told);
     fc->call.tries = f->tries;
+    fc->call.waits = f->waits;
     call_begin(&fc->call, url, f->etag);
 }
 

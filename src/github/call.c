@@ -269,7 +269,7 @@ static bool gives_up(struct call *c, const struct failure_event *event,
     bool is_silent = event->err == -ETIMEDOUT;
 
     if (!c->tries || verdict->retry != RETRY_LATER ||
-        (!is_silent && c->retry.failed + 1 < c->tries))
+        c->retry.failed + 1 < (is_silent ? c->waits : c->tries))
         return false;
     if (is_silent && hosts_was_heard(&c->core->hosts, &c->core->base_at, c->retry.progress_ms))
         verdict->failure.reason = SOURCE_BROKEN;
@@ -282,14 +282,12 @@ static void trouble(struct call *c, const struct failure_event *event)
     struct core *core = c->core;
     int64_t now_ms = net_now_ms(), at_ms = -1;
     struct failure_verdict verdict;
+    bool is_over;
 
     failure_judge(event, now_ms, &verdict);
-    if (gives_up(c, event, &verdict)) {
-        complain(c, event, &verdict.failure);
-        fail(c, &verdict.failure);
-        return;
-    }
-    if (verdict.retry != RETRY_CONNECT || !hosts_is_down(&core->hosts, &core->base_at, now_ms))
+    is_over = gives_up(c, event, &verdict);
+    if (!is_over &&
+        (verdict.retry != RETRY_CONNECT || !hosts_is_down(&core->hosts, &core->base_at, now_ms)))
         at_ms = retry_next(&c->retry, verdict.retry, now_ms, core->deadline_ms, retry_after_ms(c),
                            core_draw_chance(core));
     if (at_ms >= 0) {
@@ -298,7 +296,9 @@ static void trouble(struct call *c, const struct failure_event *event)
         net_timer_set(core->net, &c->timer, at_ms);
         return;
     }
-    if (verdict.failure.reason == SOURCE_UNREACHABLE)
+    /* Of a host that is silent for less than the deadline nothing is said to others. */
+    if (verdict.failure.reason == SOURCE_UNREACHABLE &&
+        (!is_over || now_ms - c->retry.progress_ms >= core->deadline_ms))
         hosts_note_failure(&core->hosts, &core->base_at, verdict.failure.err, c->retry.progress_ms,
                            now_ms);
     complain(c, event, &verdict.failure);

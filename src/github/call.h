@@ -58,8 +58,8 @@ struct call {
     const char *headers[5];
     struct source_body body;
     size_t len, cap;
-    unsigned tries; /* of a server that fails; 0: by the deadline. To be set before call_begin */
-    int status;     /* of the last answer, 0: none came */
+    unsigned tries, waits; /* as in source.h; to be set before call_begin */
+    int status;            /* of the last answer, 0: none came */
     unsigned moves, limits;
     bool has_new_token, is_cancelled;
 };

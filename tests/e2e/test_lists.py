@@ -105,6 +105,16 @@ def test_s4_a_later_page_that_cannot_be_had(github, mount):
     assert asked(github, "/jobs") == [100, 100, 100] + 5 * [30]
 
 
+@pytest.mark.parametrize("trouble", ("502", "cut", "stall"))
+@pytest.mark.parametrize("page", (1, 2))
+def test_r1_three_faults_of_a_list_are_not_noticed(github, mount, trouble, page):
+    made, names = run_of(github)
+    github.fault(hop="api", target="/jobs?", nth=page, times=3, **TROUBLES[trouble])
+    m = mount(timeout=1)
+    see_runs(m)
+    assert listing(folder_of(m, made)) == names
+
+
 @pytest.mark.parametrize("view,path", (("runs", "/runs"), ("branches/main", "/runs"),
                                        ("workflows/ci.yml", "/runs"), ("jobs", "/runs")))
 def test_s4_every_list_is_asked_for_in_smaller_pages(github, mount, view, path):

@@ -570,6 +570,7 @@ static void refuse_page(struct catalog_bench *b, unsigned per_page, unsigned tri
 
     assert_int_equal(q->f->per_page, per_page);
     assert_int_equal(q->f->tries, tries);
+    assert_int_equal(q->f->waits, per_page > 10 || tries == 1 ? 1 : 4);
     assert_string_equal(q->f->etag, "");
     fake_refuse(&b->fake, q, err, reason, guest_now_ms() + 1000);
     bench_pass_clerk(b);

@@ -461,10 +461,16 @@ static void silence_ends_a_question_with_few_tries_and_not_the_host(void **state
 {
     (void)state;
     asker.facts.tries = 5;
+    asker.facts.waits = 2;
     ask(&asker, SOURCE_RUNS, SOURCE_DEMAND);
     fake.now_ms += 30000;
     fake_fail(fake_next(), -ETIMEDOUT);
+    assert_int_equal(asker.ends, 0);
+    fake_next_within(1000);
+    fake.now_ms += 30000;
+    fake_fail(fake_next(), -ETIMEDOUT);
     assert_refused(&asker, -ETIMEDOUT, SOURCE_UNREACHABLE, 5000);
+    asker.facts.waits = 1;
     ask(&asker, SOURCE_RUNS, SOURCE_DEMAND); /* the host is not down for it */
     ask_run(&other);
     fake.now_ms += 30000;
