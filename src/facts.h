@@ -98,28 +98,29 @@ struct facts_workflow {
     char *name, *path, *state;
 };
 
-/* One page of a listing. total_count: of the whole listing, -1 where not said. */
+/* One page of a listing. total_count: of the whole listing, -1 where not said. unread: entries that
+ * were there and could not be read (null, without an id): they are in no array. */
 struct facts_job_list {
     struct facts_job *items;
-    size_t count;
+    size_t count, unread;
     int64_t total_count;
 };
 
 struct facts_run_list {
     struct facts_run *items;
-    size_t count;
+    size_t count, unread;
     int64_t total_count;
 };
 
 struct facts_repo_list {
     struct facts_repo *items;
-    size_t count;
+    size_t count, unread;
     int64_t total_count;
 };
 
 struct facts_workflow_list {
     struct facts_workflow *items;
-    size_t count;
+    size_t count, unread;
     int64_t total_count;
 };
 

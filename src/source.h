@@ -38,6 +38,7 @@ enum source_reason {
     SOURCE_BROKEN,      /* anything else, after retries */
     SOURCE_OFFLINE,     /* -o offline */
     SOURCE_CLOSING,     /* unmounting */
+    SOURCE_OVERSIZE,    /* an answer that exceeds the size limit */
 };
 
 struct source_failure {
@@ -109,13 +110,17 @@ enum source_question {
 struct source_answer {
     const struct source_failure *failure; /* NULL: the body is here, or not_modified */
     bool not_modified;                    /* 304: what you have still stands */
-    const char *body;                     /* JSON as it came; the callback's time only */
+    const char *body;                     /* JSON as it came; until facts_release */
     size_t len;
     const char *etag;   /* "" where none */
     unsigned next_page; /* from Link; 0: this is the last */
 };
 
-/* One question. Owned by the caller; the source's from want_facts until done. */
+/*
+ * One question. Owned by the caller; the source's from want_facts until done, and in part until
+ * facts_release: answers that wait for their reader are bounded in bytes over the whole source, so
+ * whoever keeps one back keeps others from coming.
+ */
 struct source_facts {
     enum source_question question;
     struct repo_name repo;
@@ -124,9 +129,18 @@ struct source_facts {
     char filter[SOURCE_FILTER_LEN];
     char etag[SOURCE_ETAG_LEN]; /* of what is known; "" where nothing is */
     enum source_class class;
-    unsigned tries; /* requests at most while they fail; 0: as many as the deadline allows */
+    /* How often it is asked at most while the server fails (5xx, cut connections), and while no answer
+     * comes in time. tries 0: both as often as fits the deadline. */
+    unsigned tries, waits;
 
     void (*done)(struct source_facts *f, const struct source_answer *answer);
+
+    /* the source's own: zeroed before want_facts */
+    struct source_body {
+        char *data;
+        size_t bytes; /* of the bound */
+        bool beyond;  /* the one body that may go beyond it */
+    } body;
 };
 
 /* Facts that came while something else was asked (a job's status, for the finality of its log). */
@@ -153,6 +167,8 @@ struct source_ops {
     /* Somebody waits for what was asked as prefetch. */
     void (*promote)(void *self, struct source_bytes *b);
     void (*want_facts)(void *self, struct source_facts *f);
+    /* The answer has been read; once after each done, also a failed one. Any thread. */
+    void (*facts_release)(void *self, struct source_facts *f);
     void (*resume)(void *self);
 };
 

@@ -172,6 +172,7 @@ static void on_proof_done(struct source_facts *facts, const struct source_answer
     pthread_mutex_unlock(&c->lock);
     if (keep)
         writer_post_log(log, log_save_meta); /* what was learnt is kept on disk, too */
+    c->config.source.ops->facts_release(c->config.source.self, facts);
     pending_wake(&log->wait, LOG_PART_FACTS, LOG_PART_FACTS, err);
     log_unuse(log);
     free(p);

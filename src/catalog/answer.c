@@ -134,7 +134,7 @@ static size_t make_room(struct answer *a, bool *ret_made)
     return jobs + runs + repos + workflows;
 }
 
-struct answer *answer_create(struct page **pages, unsigned page_count, unsigned limit, bool settled)
+struct answer *answer_create(struct page *const *pages, unsigned page_count, unsigned limit)
 {
     struct answer *a = calloc(1, sizeof(*a));
     struct ids ids = {0};
@@ -154,7 +154,6 @@ struct answer *answer_create(struct page **pages, unsigned page_count, unsigned 
         goto out_answer;
     for (unsigned i = 0; i < a->page_count; i++)
         add_page(a, a->pages[i], limit ? limit : CATALOG_ENTRIES_MAX, &ids);
-    a->view.settled = settled;
     free(ids.sorted);
     return a;
 
@@ -210,4 +209,38 @@ bool answer_has_ended(enum source_question what, const struct catalog_answer *vi
     case SOURCE_RUN_ATTEMPT: return view->runs[0]->status == FACTS_COMPLETED;
     default: return false;
     }
+}
+
+/* GitHub's search gives so many and no more, whatever it counts. */
+#define SEARCHED_MAX 1000
+
+/*
+ * A list of runs is cut at `limit`, and its runs move from page to page while it is asked for, so it is
+ * enough to have as many. All others are wanted whole: each entry once, as many as each page says.
+ * Lists of repositories have no count.
+ */
+bool answer_adds_up(const struct answer *a, const struct catalog_question *q)
+{
+    bool is_searched = q->what == SOURCE_WORKFLOW_RUNS || q->filter[0];
+    uint64_t want = q->limit ? q->limit : CATALOG_ENTRIES_MAX, sent = 0;
+    bool is_cut = q->what == SOURCE_RUNS || q->what == SOURCE_WORKFLOW_RUNS;
+    int64_t total = a->pages[0]->total;
+
+    if (q->what == SOURCE_JOB || q->what == SOURCE_RUN || q->what == SOURCE_RUN_ATTEMPT)
+        return true;
+    for (unsigned i = 0; i < a->page_count; i++) {
+        sent += page_count_sent(a->pages[i]);
+        if (a->pages[i]->unread || (!is_cut && a->pages[i]->total != total))
+            return false;
+    }
+    if (q->what == SOURCE_OWNER_REPOS || q->what == SOURCE_MY_REPOS)
+        return true;
+    if (total < 0)
+        return false;
+    if (is_searched && want > SEARCHED_MAX)
+        want = SEARCHED_MAX;
+    if (a->view.count >= want)
+        return true;
+    return is_cut ? a->view.count >= (uint64_t)total
+                  : a->view.count == (uint64_t)total && sent == (uint64_t)total;
 }

@@ -9,7 +9,6 @@
 #include <strings.h>
 
 #define SHOW_OLD_AFTER_MS 1000 /* of waiting (S18) */
-#define EXTRA_TRIES 4          /* of an extra question: three faults in a row are not noticed */
 
 int catalog_create(const struct catalog_config *config, struct catalog **ret_catalog)
 {
@@ -36,8 +35,10 @@ int catalog_create(const struct catalog_config *config, struct catalog **ret_cat
 
 void catalog_stop(struct catalog *c)
 {
-    if (c)
-        tasks_stop(c->clerk);
+    if (!c)
+        return;
+    atomic_store(&c->is_stopping, true);
+    tasks_stop(c->clerk);
 }
 
 static void destroy_entry(struct entry *e)
@@ -208,6 +209,12 @@ static const struct catalog_answer *take_answer(struct entry *e)
     return catalog_answer_hold(&e->answer->view);
 }
 
+/* Lock held. Whether it has just failed: for those who waited for it too, however late they look. */
+static bool has_failed(const struct entry *e, int64_t now, int64_t began)
+{
+    return e->failure.reason != SOURCE_FINE && (now < e->failure.until_ms || e->failed_ms >= began);
+}
+
 static void wake_slow(struct task *task)
 {
     struct entry *e = list_entry(task, struct entry, slow);
@@ -224,13 +231,13 @@ struct steps {
     int64_t slow_ms; /* from now */
 };
 
-/* Lock held. What was refused before is tried once. */
+/* Lock held. */
 static void start_asking(struct entry *e, const struct catalog_question *q, int64_t now,
                          struct steps *steps)
 {
     e->phase = ENTRY_ASKING;
     e->started_ms = now;
-    e->tries = !q->is_extra ? 0 : e->failure.reason == SOURCE_FINE ? EXTRA_TRIES : 1;
+    e->is_extra = q->is_extra;
     e->round_may_settle = e->q.may_settle || e->q.what == SOURCE_JOB ||
                           e->q.what == SOURCE_RUN_ATTEMPT;
     e->users++; /* the round */
@@ -282,7 +289,7 @@ static int look(struct entry *e, const struct catalog_question *q, struct waiter
         *ret_answer = take_answer(e);
         return 0;
     }
-    if (e->phase == ENTRY_IDLE && e->failure.reason != SOURCE_FINE && now < e->failure.until_ms) {
+    if (e->phase == ENTRY_IDLE && has_failed(e, now, w->began_ms)) {
         if (!has_old)
             return e->failure.err;
         *ret_answer = take_answer(e);
@@ -383,6 +390,21 @@ int catalog_peek(struct catalog *c, const struct catalog_question *q,
     return rc;
 }
 
+enum source_reason catalog_peek_failure(struct catalog *c, const struct catalog_question *q)
+{
+    enum source_reason reason = SOURCE_FINE;
+    char key[ENTRY_KEY_LEN] = {0};
+    struct entry *e;
+
+    make_key(q, key);
+    pthread_mutex_lock(&c->lock);
+    e = find_entry(c, key);
+    if (e)
+        reason = e->failure.reason;
+    pthread_mutex_unlock(&c->lock);
+    return reason;
+}
+
 int catalog_recall(struct catalog *c, const struct catalog_question *q, struct waiter *w,
                    const struct catalog_answer **ret_answer)
 {
@@ -422,16 +444,14 @@ static int print_from(struct catalog *c, const struct catalog_question *q,
                       const struct catalog_question *from, char **ret_text, size_t *ret_len)
 {
     struct entry *e = get_entry(c, from);
-    char key[ENTRY_RECORD_LEN], *body;
     int rc = -ENOENT;
+    char *body;
     size_t len;
 
     if (!e)
         return -ENOMEM;
-    for (unsigned page = 0; rc == -ENOENT && page < ENTRY_PAGES_MAX; page++) {
-        entry_page_key(e, page, key);
-        rc = page_load_body(c->config.store, key, &body, &len);
-        if (rc)
+    for (unsigned page = 0; rc == -ENOENT; page++) {
+        if (saved_load_body(c->config.store, e->key, page, &body, &len))
             break;
         rc = q->what == SOURCE_JOB ? parse_print_job(body, len, q->id, ret_text, ret_len)
                                    : parse_print_run(body, len, q->id, ret_text, ret_len);

@@ -4,7 +4,8 @@
  * One mechanism for all of it: a question (a run's jobs, a repository's runs, one job) has at most
  * one answer in the catalog, which is shown while it is fresh, asked again with its ETag when it is
  * not (S18), never asked again once it cannot change, and kept in the store over restarts. Questions are single-flight; several pages are asked in
- * parallel and become one snapshot, or an error: never a short listing.
+ * parallel and become one snapshot, or an error. Pages that do not add up to what the server itself
+ * counts are asked for once more, then shown, and never taken for what cannot change.
  *
  * It does not know paths or the bytes of logs, nor how GitHub is asked.
  *
@@ -78,7 +79,10 @@ void catalog_want(struct catalog *c, const struct catalog_question *q, struct wa
 int catalog_peek(struct catalog *c, const struct catalog_question *q,
                  const struct catalog_answer **ret_answer);
 
-/* The same from memory and disk. May park while another reads the disk. */
+/* Why the last attempt to have the answer has failed; SOURCE_FINE: it has not, or nobody has asked. */
+enum source_reason catalog_peek_failure(struct catalog *c, const struct catalog_question *q);
+
+/* The same as catalog_peek from memory and disk. May park while another reads the disk. */
 int catalog_recall(struct catalog *c, const struct catalog_question *q, struct waiter *w,
                    const struct catalog_answer **ret_answer);
 

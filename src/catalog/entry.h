@@ -9,6 +9,7 @@
 
 #include "catalog/catalog.h"
 #include "catalog/page.h"
+#include "catalog/saved.h"
 #include "catalog/seen.h"
 #include "list.h"
 #include "tasks.h"
@@ -17,29 +18,35 @@
 #include <stdatomic.h>
 
 #define ENTRY_KEY_LEN (SOURCE_FILTER_LEN + 320)
-#define ENTRY_RECORD_LEN (ENTRY_KEY_LEN + 16)
-#define ENTRY_PAGES_MAX (CATALOG_ENTRIES_MAX / CATALOG_PAGE)
 #define ENTRY_BUCKETS 1024
 #define ENTRIES_MAX 20000 /* questions remembered in memory; the least recently asked go */
 #define CATALOG_BYTES_MAX (128u << 20) /* of all answers in memory; the same */
 #define ENTRY_BYTES_MAX (256u << 20)   /* of one listing, whatever the server sends */
+#define ADOPTED_BYTES_MAX (16u << 20)  /* of facts learnt beside the way that wait to be parsed */
 
 /* An answer as the entry keeps it; `view` is what others see. */
 struct answer {
     struct catalog_answer view;
     atomic_uint refs;
+    unsigned page_size; /* entries that each page was asked for: its ETags are of that question */
+    bool adds_up;       /* the pages are all there is, by the server's own count */
     unsigned page_count;
     struct page **pages;
 };
 
 /* One round of asking; the catalog's own thread's. */
 struct round {
-    unsigned page_count, outstanding;
-    size_t bytes; /* of all answers so far */
-    struct page *pages[ENTRY_PAGES_MAX];
-    char *bodies[ENTRY_PAGES_MAX]; /* of those that are new, to be saved; else NULL */
-    size_t lens[ENTRY_PAGES_MAX];
+    unsigned page_size;
+    unsigned page_count; /* as far as is known */
+    unsigned asked, outstanding;
+    unsigned tries_spent, waits_spent; /* of pages that failed */
+    size_t bytes;                      /* of all answers so far */
+    struct page *pages[SAVED_PAGES_MAX];
     struct source_failure failure; /* the first; reason FINE: none */
+    struct answer *doubtful;       /* what was got first and did not add up: asked once more */
+    bool is_probe;  /* it has failed before for good: one question, in the smallest pages tried */
+    bool was_heard; /* GitHub answered others while this one failed */
+    bool changed;   /* a page is new */
 };
 
 enum entry_phase { ENTRY_NEW, ENTRY_LOADING, ENTRY_IDLE, ENTRY_ASKING };
@@ -59,22 +66,26 @@ struct entry {
     int64_t answered_ms;   /* 0: of unknown age */
     int64_t started_ms;    /* of the round under way */
     struct source_failure failure;
+    int64_t failed_ms;  /* when it was told so */
+    unsigned page_size; /* what is known to work; 0: as large as wanted */
+    bool is_failing;    /* no page size worked */
     bool refused; /* GitHub's last word was that there is nothing for us: the answer is not shown */
     struct task slow; /* wakes who waited a second */
     bool slow_posted;
-    unsigned
-        tries; /* of the round's pages, as in source.h; not 0: it is extra. Stays while ASKING */
+    bool is_extra; /* who had the round begun can do without its answer; stays while ASKING */
     bool
         round_may_settle; /* what was known when the round began: an earlier answer settles nothing */
-    struct task begin;    /* the round's start */
+    struct task begin;    /* the round's start, or its next in smaller pages */
 
     struct round *round; /* the catalog's thread; NULL: none under way */
 };
 
 struct catalog {
     struct catalog_config config;
-    struct tasks *clerk; /* parses and writes */
-    atomic_size_t bytes; /* of all pages in memory */
+    struct tasks *clerk;   /* parses and writes */
+    atomic_size_t bytes;   /* of all pages in memory */
+    atomic_size_t adopted; /* bytes of what was learnt beside the way and is not parsed */
+    atomic_bool is_stopping;
     pthread_mutex_t lock;
     /* lock */
     struct list buckets[ENTRY_BUCKETS];
@@ -92,17 +103,17 @@ void catalog_trim(struct catalog *c);
 /* --- answer.c --- */
 
 /* Takes the pages over. NULL: no memory (the pages are released). */
-struct answer *answer_create(struct page **pages, unsigned page_count, unsigned limit,
-                             bool settled);
+struct answer *answer_create(struct page *const *pages, unsigned page_count, unsigned limit);
 void answer_unref(struct answer *a);
 /* Whether all that is in it has ended and is settled at this time (UTC). */
 bool answer_has_ended(enum source_question what, const struct catalog_answer *view, int64_t now_ms);
+/* Whether its pages are all that was wanted of the listing, by the server's own count of it. */
+bool answer_adds_up(const struct answer *a, const struct catalog_question *q);
 
 /* --- round.c: asking (any thread starts it, the catalog's own goes on) --- */
 
 /* Lock not held; the phase is ASKING and the entry counted for the round. */
 void round_start(struct entry *e);
-void entry_page_key(const struct entry *e, unsigned page, char key[ENTRY_RECORD_LEN]);
 /* Reads the entry's records. Lock not held, phase LOADING. */
 void entry_load(struct entry *e);
 /* Adopts what was learnt beside the way: the body of a single object, asked just now. */

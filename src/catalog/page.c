@@ -8,17 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MAGIC "ghpage1"
-
-struct record {
-    char magic[8];
-    uint32_t what;
-    uint32_t next_page;
-    uint32_t settled;
-    uint32_t reserved;
-    char etag[SOURCE_ETAG_LEN];
-};
-
 /* A single object becomes a list of one. */
 static int parse_one_job(const char *body, size_t len, struct facts_job_list *list)
 {
@@ -62,18 +51,24 @@ static int parse_listing(enum source_question what, const char *body, size_t len
     case SOURCE_ATTEMPT_JOBS:
         rc = parse_jobs_page(body, len, &p->jobs);
         p->total = p->jobs.total_count;
+        p->unread = p->jobs.unread;
         return rc;
     case SOURCE_RUNS:
     case SOURCE_WORKFLOW_RUNS:
         rc = parse_runs_page(body, len, &p->runs);
         p->total = p->runs.total_count;
+        p->unread = p->runs.unread;
         return rc;
     case SOURCE_WORKFLOWS:
         rc = parse_workflows_page(body, len, &p->workflows);
         p->total = p->workflows.total_count;
+        p->unread = p->workflows.unread;
         return rc;
     case SOURCE_OWNER_REPOS:
-    case SOURCE_MY_REPOS: return parse_repos_page(body, len, &p->repos);
+    case SOURCE_MY_REPOS:
+        rc = parse_repos_page(body, len, &p->repos);
+        p->unread = p->repos.unread;
+        return rc;
     default: return -EPROTO;
     }
 }
@@ -113,6 +108,23 @@ static size_t measure(const struct page *p, size_t len)
     return bytes;
 }
 
+static uint64_t checksum(const struct page *p, const char *body, size_t len)
+{
+    uint32_t next_page = p->next_page;
+    struct store_hasher h;
+
+    store_hasher_init(&h);
+    store_hasher_update(&h, p->etag, strlen(p->etag) + 1);
+    store_hasher_update(&h, &next_page, sizeof(next_page));
+    store_hasher_update(&h, body, len);
+    return store_hasher_digest(&h);
+}
+
+size_t page_count_sent(const struct page *p)
+{
+    return p->jobs.count + p->runs.count + p->repos.count + p->workflows.count + p->unread;
+}
+
 int page_parse(enum source_question what, const char *body, size_t len, const char *etag,
                unsigned next_page, struct page **ret_page)
 {
@@ -135,6 +147,7 @@ int page_parse(enum source_question what, const char *body, size_t len, const ch
     p->bytes = measure(p, len);
     p->next_page = next_page;
     snprintf(p->etag, sizeof(p->etag), "%s", etag);
+    p->sum = checksum(p, body, len);
     *ret_page = p;
     return 0;
 }
@@ -165,75 +178,4 @@ void page_charge(struct page *p, atomic_size_t *sum)
         return;
     p->charge = sum;
     atomic_fetch_add(sum, p->bytes);
-}
-
-int page_save(struct store *s, const char *key, const struct page *p, const char *body, size_t len,
-              bool settled)
-{
-    struct record head = {.magic = MAGIC, .next_page = p->next_page, .settled = settled};
-    char *data = malloc(sizeof(head) + len);
-    int rc;
-
-    if (!data)
-        return -ENOMEM;
-    memcpy(head.etag, p->etag, sizeof(head.etag));
-    memcpy(data, &head, sizeof(head));
-    memcpy(data + sizeof(head), body, len);
-    rc = store_put_record(s, key, data, sizeof(head) + len);
-    free(data);
-    return rc;
-}
-
-/* The record with its head checked; *ret_data is malloc'd, the body begins behind the head. */
-static int load_record(struct store *s, const char *key, struct record *ret_head, char **ret_data,
-                       size_t *ret_body_len)
-{
-    void *data;
-    size_t len;
-    int rc = store_get_record(s, key, &data, &len);
-
-    if (rc)
-        return rc;
-    if (len < sizeof(*ret_head) || memcmp(data, MAGIC, sizeof(MAGIC))) {
-        free(data);
-        return -ENOENT;
-    }
-    memcpy(ret_head, data, sizeof(*ret_head));
-    ret_head->etag[sizeof(ret_head->etag) - 1] = '\0';
-    *ret_data = data;
-    *ret_body_len = len - sizeof(*ret_head);
-    return 0;
-}
-
-int page_load(struct store *s, const char *key, enum source_question what, struct page **ret_page,
-              bool *ret_settled)
-{
-    struct record head;
-    char *data;
-    size_t len;
-    int rc = load_record(s, key, &head, &data, &len);
-
-    if (rc)
-        return rc;
-    rc = page_parse(what, data + sizeof(head), len, head.etag, head.next_page, ret_page);
-    if (!rc)
-        *ret_settled = head.settled;
-    free(data);
-    return rc;
-}
-
-int page_load_body(struct store *s, const char *key, char **ret_body, size_t *ret_len)
-{
-    struct record head;
-    char *data;
-    size_t len;
-    int rc = load_record(s, key, &head, &data, &len);
-
-    if (rc)
-        return rc;
-    memmove(data, data + sizeof(head), len);
-    data[len] = '\0';
-    *ret_body = data;
-    *ret_len = len;
-    return 0;
 }

@@ -87,7 +87,6 @@ static void facts_told(struct call *c, const struct call_answer *told)
         etag = net_header(&c->request, "ETag");
         parse_link_next(net_header(&c->request, "Link"), &next_page);
         answer.not_modified = told->status == 304;
-        answer.body = told->body;
         answer.len = told->len;
         answer.etag = etag && strlen(etag) < SOURCE_ETAG_LEN ? etag : "";
         answer.next_page = next_page;
@@ -98,6 +97,11 @@ static void facts_told(struct call *c, const struct call_answer *told)
         if (fc->is_user)
             core_note_user(&fc->api->core, f->repo.owner);
     }
+    f->body = *told->held;
+    *told->held = (struct source_body){0};
+    if (f->body.data)
+        body_trim(&fc->api->core.bodies, &f->body, told->len + 1);
+    answer.body = f->body.data ? f->body.data : "";
     f->done(f, &answer);
     call_finish(c);
     free(fc);
@@ -131,6 +135,7 @@ static void begin_facts(struct api *api, struct source_facts *f)
     }
     call_init(&fc->call, &api->core, CALL_FACTS, f->class, facts_told);
     fc->call.tries = f->tries;
+    fc->call.waits = f->waits;
     call_begin(&fc->call, url, f->etag);
 }
 
@@ -217,6 +222,13 @@ static void want_facts(void *self, struct source_facts *f)
     }
     p->facts = f;
     send_post(p);
+}
+
+static void release_facts(void *self, struct source_facts *f)
+{
+    struct api *api = self;
+
+    body_release(&api->core.bodies, &f->body);
 }
 
 /* The want itself may be over by now: it is the log that is meant. */
@@ -331,6 +343,7 @@ static int init_core(struct core *core, const struct api_config *config)
         return -ENOMEM;
     }
     core->net = config->net;
+    core->bodies.net = config->net;
     core->diag = config->diag;
     core->listener = config->listener;
     core->deadline_ms = config->deadline_ms;
@@ -422,6 +435,7 @@ struct source api_source(struct api *api)
         .log_check = check_log,
         .promote = promote,
         .want_facts = want_facts,
+        .facts_release = release_facts,
         .resume = resume,
     };
 

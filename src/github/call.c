@@ -14,15 +14,25 @@
 #define LIMITS_MAX 10
 #define REDIRECT_BODY_MAX 65536
 #define BODY_START 16384
+#define ERROR_BODY_MAX 65536 /* of what is no answer no more is looked at */
 
 static void enter(struct call *c, bool again);
 static void answered(struct call *c, int err);
 
+/* The body goes when `done` has read it, unless that keeps it: the call itself may be gone by then. */
 static void end(struct call *c, const struct call_answer *answer)
 {
+    struct body_pool *bodies = &c->core->bodies;
+    struct source_body body = c->body;
+    struct call_answer told = *answer;
+
+    told.held = &body;
+    c->body = (struct source_body){0};
+    c->len = c->cap = 0;
     c->state = CALL_IDLE;
     list_remove(&c->errand.link);
-    c->done(c, answer);
+    c->done(c, &told);
+    body_release(bodies, &body);
 }
 
 static void fail(struct call *c, const struct source_failure *failure)
@@ -50,23 +60,48 @@ static int on_head(struct net_request *r, int status)
     return 0;
 }
 
+/* What is kept of the answers so far is of no more use. */
+static void drop_body(struct call *c)
+{
+    body_release(&c->core->bodies, &c->body);
+    c->len = c->cap = 0;
+}
+
+/* Space for `len` more bytes and a NUL. */
+static int grow_body(struct call *c, size_t len)
+{
+    size_t cap = c->cap ? c->cap : BODY_START;
+    char *data;
+
+    if (c->len + len < c->cap)
+        return NET_TAKEN;
+    while (cap < c->len + len + 1)
+        cap *= 2;
+    if (cap > (size_t)PARSE_BODY_MAX + 1)
+        cap = (size_t)PARSE_BODY_MAX + 1;
+    if (!body_reserve(&c->core->bodies, &c->body, cap - c->cap))
+        return NET_PAUSE;
+    data = realloc(c->body.data, cap);
+    if (!data)
+        return -ENOMEM; /* what was reserved goes with the rest */
+    c->body.data = data;
+    c->cap = cap;
+    return NET_TAKEN;
+}
+
 static int on_body(struct net_request *r, const void *data, size_t len)
 {
     struct call *c = list_entry(r, struct call, request);
+    int rc;
 
-    if (c->len + len + 1 > c->cap) {
-        size_t cap = c->cap ? c->cap : BODY_START;
-        while (cap < c->len + len + 1)
-            cap *= 2;
-        char *body = realloc(c->body, cap);
-        if (!body)
-            return -ENOMEM;
-        c->body = body;
-        c->cap = cap;
-    }
-    memcpy(c->body + c->len, data, len);
+    if (c->status != 200 && c->len + len > ERROR_BODY_MAX)
+        return NET_TAKEN;
+    rc = grow_body(c, len);
+    if (rc != NET_TAKEN)
+        return rc;
+    memcpy(c->body.data + c->len, data, len);
     c->len += len;
-    c->body[c->len] = 0;
+    c->body.data[c->len] = 0;
     return NET_TAKEN; /* no progress to go on from: what is cut is asked for from its start */
 }
 
@@ -130,6 +165,7 @@ static void enter(struct call *c, bool again)
 {
     struct source_failure failure;
 
+    drop_body(c); /* while it waits */
     if (core_refuses(c->core, &failure)) {
         fail(c, &failure);
         return;
@@ -161,7 +197,7 @@ static bool learn(struct call *c, bool is_whole)
     parse_retry_after(net_header(r, "Retry-After"), wall_s, &a.retry_after_s);
     parse_http_date(net_header(r, "Date"), wall_s, &a.date_s);
     if (is_whole && (c->status == 403 || c->status == 429)) {
-        parse_error_message(c->body, c->len, &said);
+        parse_error_message(c->body.data, c->len, &said);
         a.message = said.message;
     }
     limited = budget_learn(budget, &a, now_ms, wall_s) != BUDGET_NO_LIMIT;
@@ -191,7 +227,7 @@ static int64_t retry_after_ms(const struct call *c)
 static void quote(const struct call *c, struct parse_error *ret_said)
 {
     const struct token_line *line = c->core->token.line;
-    const char *body = c->body ? c->body : "";
+    const char *body = c->body.data ? c->body.data : "";
 
     parse_error_message(body, c->len, ret_said);
     if (token_is_in(line, body, c->len) ||
@@ -223,25 +259,46 @@ static void complain(struct call *c, const struct failure_event *event,
     core_say(c->core, "API", &c->core->base_at, what);
 }
 
+/*
+ * Whether the question is given up before the deadline: it may be put in another way. Where others had
+ * answers while this one had none, it is no fault of the host.
+ */
+static bool gives_up(struct call *c, const struct failure_event *event,
+                     struct failure_verdict *verdict)
+{
+    bool is_silent = event->err == -ETIMEDOUT;
+
+    if (!c->tries || verdict->retry != RETRY_LATER ||
+        c->retry.failed + 1 < (is_silent ? c->waits : c->tries))
+        return false;
+    if (is_silent && hosts_was_heard(&c->core->hosts, &c->core->base_at, c->retry.progress_ms))
+        verdict->failure.reason = SOURCE_BROKEN;
+    return true;
+}
+
 /* Another try, or the end. */
 static void trouble(struct call *c, const struct failure_event *event)
 {
     struct core *core = c->core;
     int64_t now_ms = net_now_ms(), at_ms = -1;
     struct failure_verdict verdict;
+    bool is_over;
 
     failure_judge(event, now_ms, &verdict);
-    if (++c->failures == c->tries)
-        verdict.retry = RETRY_NOT;
-    if (verdict.retry != RETRY_CONNECT || !hosts_is_down(&core->hosts, &core->base_at, now_ms))
+    is_over = gives_up(c, event, &verdict);
+    if (!is_over &&
+        (verdict.retry != RETRY_CONNECT || !hosts_is_down(&core->hosts, &core->base_at, now_ms)))
         at_ms = retry_next(&c->retry, verdict.retry, now_ms, core->deadline_ms, retry_after_ms(c),
                            core_draw_chance(core));
     if (at_ms >= 0) {
+        drop_body(c);
         c->state = CALL_RESTS;
         net_timer_set(core->net, &c->timer, at_ms);
         return;
     }
-    if (verdict.failure.reason == SOURCE_UNREACHABLE)
+    /* Of a host that is silent for less than the deadline nothing is said to others. */
+    if (verdict.failure.reason == SOURCE_UNREACHABLE &&
+        (!is_over || now_ms - c->retry.progress_ms >= core->deadline_ms))
         hosts_note_failure(&core->hosts, &core->base_at, verdict.failure.err, c->retry.progress_ms,
                            now_ms);
     complain(c, event, &verdict.failure);
@@ -309,7 +366,7 @@ static bool is_move(const struct call *c, int status)
 
 static void succeed(struct call *c)
 {
-    struct call_answer answer = {.status = c->status, .body = c->body, .len = c->len};
+    struct call_answer answer = {.status = c->status, .body = c->body.data, .len = c->len};
 
     if (c->kind == CALL_LOG) {
         answer.location = net_header(&c->request, "Location");
@@ -362,6 +419,7 @@ static void answered(struct call *c, int err)
     turns_free_connection(turns);
     if (c->is_cancelled) {
         c->is_cancelled = false;
+        drop_body(c);
     } else if (err == 0 || (headed && err != -ECONNABORTED && !needs_body(c))) {
         judge(c, limited, used);
     } else {
@@ -457,7 +515,6 @@ void call_finish(struct call *c)
 {
     free(c->url);
     free(c->etag);
-    free(c->body);
-    c->url = c->etag = c->body = NULL;
-    c->len = c->cap = 0;
+    c->url = c->etag = NULL;
+    drop_body(c);
 }

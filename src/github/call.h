@@ -35,7 +35,8 @@ struct call_answer {
     int status;
     const char *body; /* CALL_FACTS: with a NUL behind it that does not count */
     size_t len;
-    const char *location; /* CALL_LOG */
+    const char *location;     /* CALL_LOG */
+    struct source_body *held; /* of the body: whoever keeps it moves this away */
 };
 
 struct call {
@@ -55,11 +56,11 @@ struct call {
     struct token_line *token;
     char *url, *etag;
     const char *headers[5];
-    char *body;
+    struct source_body body;
     size_t len, cap;
-    int status; /* of the last answer, 0: none came */
-    unsigned moves, limits, failures;
-    unsigned tries; /* after call_init: how many failures end it; 0: only the deadline does */
+    unsigned tries, waits; /* as in source.h; to be set before call_begin */
+    int status;            /* of the last answer, 0: none came */
+    unsigned moves, limits;
     bool has_new_token, is_cancelled;
 };
 

@@ -6,6 +6,7 @@
 #define GHLOGFS_GITHUB_CORE_H
 
 #include "diag.h"
+#include "github/body.h"
 #include "github/hosts.h"
 #include "github/token.h"
 #include "github/turn.h"
@@ -43,6 +44,7 @@ struct core {
     struct token token;
     struct turns turns;
     struct hosts hosts;
+    struct body_pool bodies;
     uint64_t chance; /* state of the jitter */
     uint64_t
         completed[CORE_COMPLETED_MAX]; /* jobs seen completed, by id; others may overwrite them */

@@ -61,6 +61,14 @@ bool hosts_is_down(const struct hosts *h, const struct net_url *at, int64_t now_
     return false;
 }
 
+bool hosts_was_heard(const struct hosts *h, const struct net_url *at, int64_t since_ms)
+{
+    for (size_t i = 0; i < HOSTS_MAX; i++)
+        if (is_at(&h->entries[i], at))
+            return h->entries[i].heard_ms >= since_ms;
+    return false;
+}
+
 void hosts_note_failure(struct hosts *h, const struct net_url *at, int err, int64_t since_ms,
                         int64_t now_ms)
 {

@@ -41,6 +41,9 @@ bool hosts_is_down(const struct hosts *h, const struct net_url *at, int64_t now_
 void hosts_note_failure(struct hosts *h, const struct net_url *at, int err, int64_t since_ms,
                         int64_t now_ms);
 
+/* Whether something came from it since then. */
+bool hosts_was_heard(const struct hosts *h, const struct net_url *at, int64_t since_ms);
+
 /* Something came from it. */
 void hosts_note_answer(struct hosts *h, const struct net_url *at, int64_t now_ms);
 

@@ -188,7 +188,7 @@ struct kind {
 /* What they share, before it goes into the list of its type. */
 struct page {
     void *items;
-    size_t count;
+    size_t count, unread;
     int64_t total_count;
 };
 
@@ -222,18 +222,27 @@ static int fill_items(const cJSON *array, const struct kind *kind, struct page *
 {
     size_t size = (size_t)cJSON_GetArraySize(array);
     char *items = calloc(size ? size : 1, kind->size);
+    size_t count = 0, nulls = 0;
     const cJSON *object;
-    size_t count = 0;
     int err = 0;
 
     if (!items)
         return -ENOMEM;
     cJSON_ArrayForEach(object, array)
     {
-        err = kind->fill(object, items + kind->size * count++);
-        if (err)
+        char *item = items + kind->size * count;
+        nulls += cJSON_IsNull(object);
+        err = cJSON_IsNull(object) ? -EPROTO : kind->fill(object, item);
+        if (!err)
+            count++;
+        else
+            kind->finish(item);
+        if (err == -ENOMEM)
             break;
     }
+    /* Some that cannot be read are skipped; where there are no others it is no listing of this kind. */
+    if (err != -ENOMEM)
+        err = count || nulls == size ? 0 : -EPROTO;
     if (err) {
         while (count)
             kind->finish(items + kind->size * --count);
@@ -242,6 +251,7 @@ static int fill_items(const cJSON *array, const struct kind *kind, struct page *
     }
     page->items = items;
     page->count = count;
+    page->unread = size - count;
     return 0;
 }
 
@@ -271,7 +281,7 @@ int parse_jobs_page(const char *body, size_t len, struct facts_job_list *ret_lis
     int err = parse_page(body, len, &jobs, &page);
 
     if (!err)
-        *ret_list = (struct facts_job_list){page.items, page.count, page.total_count};
+        *ret_list = (struct facts_job_list){page.items, page.count, page.unread, page.total_count};
     return err;
 }
 
@@ -281,7 +291,7 @@ int parse_runs_page(const char *body, size_t len, struct facts_run_list *ret_lis
     int err = parse_page(body, len, &runs, &page);
 
     if (!err)
-        *ret_list = (struct facts_run_list){page.items, page.count, page.total_count};
+        *ret_list = (struct facts_run_list){page.items, page.count, page.unread, page.total_count};
     return err;
 }
 
@@ -291,7 +301,7 @@ int parse_repos_page(const char *body, size_t len, struct facts_repo_list *ret_l
     int err = parse_page(body, len, &repos, &page);
 
     if (!err)
-        *ret_list = (struct facts_repo_list){page.items, page.count, page.total_count};
+        *ret_list = (struct facts_repo_list){page.items, page.count, page.unread, page.total_count};
     return err;
 }
 
@@ -301,7 +311,8 @@ int parse_workflows_page(const char *body, size_t len, struct facts_workflow_lis
     int err = parse_page(body, len, &workflows, &page);
 
     if (!err)
-        *ret_list = (struct facts_workflow_list){page.items, page.count, page.total_count};
+        *ret_list = (struct facts_workflow_list){page.items, page.count, page.unread,
+                                                 page.total_count};
     return err;
 }
 

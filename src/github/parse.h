@@ -11,6 +11,8 @@
  * UTF-8 character. Ids are integers 1..2^53-1. Fields that GitHub has left out or set to null
  * between 2020 and 2026, and fields of the wrong type that are not essential, count as not said.
  * Essential are: the id of a job, run or workflow, a repository's name and owner, a list's array.
+ * A list's entry without what is essential is skipped and counted (`unread`); -EPROTO if all entries
+ * are so, unless all are null.
  *
  * Results are the caller's: facts_*_finish, or free() for strings.
  * Errors: -EPROTO not what GitHub would say; -ENOMEM; -ENOENT (print only) no such element. Outputs

@@ -154,6 +154,8 @@ struct gathering {
     struct waiter *waiter;
     uint64_t *jobs, *walked; /* all; those whose logs a walker will come to */
     size_t count, walked_count, room;
+    unsigned runs_had; /* whose jobs are known */
+    int first_failure; /* of a run that is left out; 0: none is */
 };
 
 static int gather_job(struct gathering *g, const struct facts_job *job)
@@ -184,14 +186,47 @@ static struct attempts_run attempts_of(const struct gathering *g, const struct f
                                  .ended = run->status == FACTS_COMPLETED};
 }
 
+/*
+ * Whether what failed says nothing of the other runs, so that they can be shown without this one. What
+ * fails for want of quota or of a network may fail for any of them, and comes back: a listing with
+ * holes at random is worse than an errno. Offline nothing comes back.
+ */
+static bool can_be_left_out(struct views *v, const struct catalog_question *q, int err)
+{
+    if (err == -ENOMEM)
+        return false;
+    switch (catalog_peek_failure(v->config.catalog, q)) {
+    case SOURCE_FINE: /* it has come back just now, or it is the list of an earlier attempt */
+        return err == -EIO || err == -EPROTO || err == -ENOENT || err == -EACCES;
+    case SOURCE_REFUSED:
+    case SOURCE_BROKEN:
+    case SOURCE_PROTOCOL:
+    case SOURCE_OVERSIZE:
+    case SOURCE_NOT_FOUND:
+    case SOURCE_FORBIDDEN:
+    case SOURCE_EXPIRED:
+    case SOURCE_OFFLINE: return true;
+    default: return false;
+    }
+}
+
+/* The jobs of a run, if they can be had. */
 static int gather_run(struct gathering *g, const struct facts_run *run)
 {
     const struct attempts_run attempts = attempts_of(g, run);
     const struct catalog_answer *jobs;
     int rc = attempts_get_latest(g->views, &attempts, g->waiter, &jobs);
 
+    if (rc < 0) {
+        attempts_question(&attempts, run->attempt, &q);
+        if (can_be_left_out(g->views, &q, rc)) {
+            g->first_failure = g->first_failure ? g->first_failure : rc;
+            return 0;
+        }
+    }
     if (rc)
         return rc;
+    g->runs_had++;
     for (size_t i = 0; i < jobs->count && !rc; i++)
         rc = gather_job(g, jobs->jobs[i]);
     catalog_answer_release(jobs);
@@ -215,7 +250,7 @@ static int gather(struct gathering *g)
     for (size_t i = 0; i < runs->count && !rc; i++)
         rc = gather_run(g, runs->runs[i]);
     catalog_answer_release(runs);
-    return rc;
+    return rc || g->runs_had ? rc : g->first_failure;
 }
 
 static int compare_ids(const void *a, const void *b)

@@ -127,7 +127,7 @@ int views_get_attr(struct views *v, const struct place *p, struct waiter *w,
 int views_read_link(struct views *v, const struct place *p, struct waiter *w, char *buf,
                     size_t cap);
 
-/* --- listings: one snapshot, fixed order, never cut short ------------------------------------ */
+/* --- listings: one snapshot, fixed order ----------------------------------------------------- */
 
 struct view_entry {
     const char *name;

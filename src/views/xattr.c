@@ -1,7 +1,7 @@
 /*
- * user.ghlogfs.*: what is known of a job and its log, at no cost (S17).
+ * user.ghlogfs.*: what is known of a job and its log, or of a run's jobs, at no cost (S17).
  */
-#include "views/room.h"
+#include "views/runs.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -21,6 +21,9 @@ static const char *reason_word(enum source_reason reason)
     case SOURCE_LIMITED: return "limited";
     case SOURCE_UNREACHABLE:
     case SOURCE_OFFLINE: return "unreachable";
+    case SOURCE_BROKEN:
+    case SOURCE_PROTOCOL:
+    case SOURCE_OVERSIZE: return "broken";
     default: return "unknown";
     }
 }
@@ -47,6 +50,50 @@ static int get_state(struct views *v, const struct place *p, struct waiter *w, c
         word = "never";
     else
         word = reason_word(known.failure.reason);
+    *ret_value = strdup(word);
+    return *ret_value ? 0 : -ENOMEM;
+}
+
+/* The attempt that the run's directory shows, as far as it is known; 0: not at all. */
+static unsigned peek_attempt(struct views *v, const struct place *p)
+{
+    const struct catalog_question q = {.what = SOURCE_RUN, .repo = p->repo, .id = p->run};
+    const struct catalog_answer *answer;
+    const struct facts_run *run;
+    unsigned attempt = 0;
+
+    if (p->attempt)
+        return p->attempt;
+    run = runs_peek(v, &p->repo, p->run, &answer);
+    if (!run && !catalog_peek(v->config.catalog, &q, &answer))
+        run = answer->runs[0];
+    if (run) {
+        attempt = run->attempt;
+        catalog_answer_release(answer);
+    }
+    return attempt;
+}
+
+/* Whether the run's jobs can be listed, by the last look. */
+static int get_state_of_run(struct views *v, const struct place *p, char **ret_value)
+{
+    unsigned attempt = peek_attempt(v, p);
+    const struct catalog_answer *jobs;
+    struct catalog_question q;
+    const char *word = "unknown";
+    enum source_reason reason;
+    bool is_refused;
+
+    if (attempt) {
+        runs_jobs_question(&p->repo, p->run, attempt, false, &q);
+        reason = catalog_peek_failure(v->config.catalog, &q);
+        is_refused = reason == SOURCE_NOT_FOUND || reason == SOURCE_FORBIDDEN;
+        word = reason_word(reason);
+        if (!catalog_peek(v->config.catalog, &q, &jobs)) {
+            word = is_refused ? word : "available";
+            catalog_answer_release(jobs);
+        }
+    }
     *ret_value = strdup(word);
     return *ret_value ? 0 : -ENOMEM;
 }
@@ -81,9 +128,13 @@ int views_get_xattr(struct views *v, const struct place *p, const char *name, st
     struct catalog_seen seen;
     int rc;
 
-    if (!p->job || strncmp(name, PREFIX, strlen(PREFIX)) != 0)
+    if (strncmp(name, PREFIX, strlen(PREFIX)) != 0)
         return -ENODATA;
     name += strlen(PREFIX);
+    if (p->kind == PLACE_RUN && !strcmp(name, "state"))
+        return get_state_of_run(v, p, ret_value);
+    if (!p->job)
+        return -ENODATA;
     if (!strcmp(name, "state"))
         return get_state(v, p, w, ret_value);
     if (!catalog_find_job(v->config.catalog, &p->repo, p->job, &seen))

@@ -1,8 +1,9 @@
 """Faults: which request they meet, how often, and what they do to an answer.
 
 A fault is a dict. What it meets:
-    hop "api" | "storage", path (substring), job (id), method, range (substring of the Range header),
-    query (a regular expression somewhere in the query as it was sent)
+    hop "api" | "storage", path (substring), target (substring of path and query), job (id), method,
+    range (substring of the Range header), query (a regular expression somewhere in the query as it
+    was sent)
     nth   the first matching request that is hit (1)     times   how many are hit (1; -1: for ever)
 What it does, `kind` and its arguments:
     status          status, body ("" or text or JSON value), headers {}
@@ -26,6 +27,10 @@ What it does, `kind` and its arguments:
                     those of the true one
     huge_headers    size (of one header) and count
     json            form huge | malformed | truncated | deep | nul | html | empty; size
+    list            a page of a list with other entries than it should have, under the same ETag:
+                    drop and null: so many of its last entries left out, made null; twice: its
+                    first entry comes again; total: value or null for none; link: false for no
+                    Link; pad: so many blanks behind
     nul             NUL bytes put into the body in place of every thousandth byte
 """
 
@@ -41,7 +46,7 @@ class FaultError(Exception):
     """A fault that cannot be; the text says why."""
 
 
-MATCH = {"hop", "path", "query", "job", "method", "range", "nth", "times"}
+MATCH = {"hop", "path", "target", "query", "job", "method", "range", "nth", "times"}
 
 
 @dataclasses.dataclass
@@ -58,6 +63,7 @@ class Fault:
         return (want.get("hop") in (None, request.hop)
                 and want.get("path", "") in request.path
                 and re.search(want.get("query", ""), request.raw_query) is not None
+                and want.get("target", "") in request.target
                 and want.get("job") in (None, request.job_id)
                 and want.get("method") in (None, request.method)
                 and want.get("range", "") in request.headers.get("range", ""))
@@ -220,6 +226,25 @@ def _json(answer, form, size=1 << 20):
     answer.replace_body(bodies[form]())
 
 
+def _list(answer, drop=0, null=0, twice=False, total=0, link=True, pad=0):
+    if answer.status != 200:
+        return
+    page = json.loads(answer.whole_body())
+    items = page if isinstance(page, list) else next(
+        value for value in page.values() if isinstance(value, list))
+    del items[len(items) - min(drop, len(items)):]
+    items[len(items) - min(null, len(items)):] = [None] * min(null, len(items))
+    if twice:
+        items[1:1] = items[:1]
+    if total is None:
+        page.pop("total_count")
+    elif total:
+        page["total_count"] = total
+    if not link:
+        answer.set("Link", None)
+    answer.replace_body(json.dumps(page).encode() + b" " * pad)
+
+
 def _nul(answer):
     data = bytearray(answer.whole_body())
     data[::1000] = bytes(len(data[::1000]))
@@ -232,5 +257,5 @@ KINDS = {
     "content_length": _content_length, "no_length": _no_length, "content_range": _content_range,
     "short_range": _short_range, "ignore_range": _ignore_range, "etag": _etag, "header": _header,
     "gzip": _gzip, "location": _location, "huge_headers": _huge_headers, "json": _json,
-    "nul": _nul,
+    "list": _list, "nul": _nul,
 }

@@ -160,3 +160,19 @@ def test_dropped_connections(github):
     github.drop(hop="api")
     assert connection.sock.recv(1) == b""
     connection.close()
+
+
+def test_fault_list_is_matched_by_its_query_and_changes_entries(github, ask):
+    run = github.add_run("octo/hello")
+    jobs = [github.add_job(run, size=10) for _ in range(5)]
+    path = "/repos/octo/hello/actions/runs/%d/jobs?per_page=" % run
+    github.fault("list", target="per_page=3&", times=-1, drop=1, null=1, twice=True, total=9,
+                 link=False, pad=100)
+    good, bad = ask(path + "4&page=1"), ask(path + "3&page=1")
+    assert [job["id"] for job in good.json["jobs"]] == jobs[:4] and "link" in good.headers
+    assert [job and job["id"] for job in bad.json["jobs"]] == [jobs[0], jobs[0], None]
+    assert bad.json["total_count"] == 9 and bad.body.endswith(b"}" + 100 * b" ")
+    assert "link" not in bad.headers and bad.headers["etag"]
+    github.clear_faults()
+    github.fault("list", times=-1, total=None)
+    assert "total_count" not in ask(path + "5").json

@@ -183,6 +183,18 @@ static void want_facts(void *self, struct source_facts *facts)
     pthread_mutex_unlock(&f->lock);
 }
 
+static void facts_release(void *self, struct source_facts *facts)
+{
+    struct fake_source *f = self;
+
+    pthread_mutex_lock(&f->lock);
+    note_breach(f, !f->facts_done, "facts are released that were not done");
+    f->facts_done--;
+    pthread_mutex_unlock(&f->lock);
+    free(facts->body.data);
+    facts->body.data = NULL;
+}
+
 static void resume(void *self)
 {
     struct fake_source *f = self;
@@ -204,6 +216,7 @@ void fake_source_init(struct fake_source *f)
         .log_check = log_check,
         .promote = promote,
         .want_facts = want_facts,
+        .facts_release = facts_release,
         .resume = resume,
     };
     pthread_condattr_t attr;
@@ -226,6 +239,7 @@ void fake_source_finish(struct fake_source *f)
         fail_msg("%s", f->breach);
     assert_true(list_is_empty(&f->wants));
     assert_true(list_is_empty(&f->facts));
+    assert_int_equal(f->facts_done, 0);
     assert_true(list_is_empty(&f->logs));
     pthread_cond_destroy(&f->changed);
     pthread_mutex_destroy(&f->lock);
@@ -497,6 +511,7 @@ static void end_facts(struct fake_source *f, struct fake_facts *q,
 
     pthread_mutex_lock(&f->lock);
     list_remove(&q->link);
+    f->facts_done++;
     pthread_mutex_unlock(&f->lock);
     free(q);
     facts->done(facts, answer);
@@ -506,11 +521,13 @@ void fake_answer(struct fake_source *f, struct fake_facts *q, const char *body, 
                  unsigned next_page)
 {
     struct source_answer answer = {.not_modified = !body,
-                                   .body = body,
                                    .len = body ? strlen(body) : 0,
                                    .etag = etag,
                                    .next_page = next_page};
 
+    /* Readable until it is released, and no longer. */
+    q->f->body.data = body ? strdup(body) : NULL;
+    answer.body = q->f->body.data;
     end_facts(f, q, &answer);
 }
 

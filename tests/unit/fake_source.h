@@ -67,6 +67,7 @@ struct fake_source {
     struct fake_job jobs[FAKE_JOBS];
     /* lock */
     struct list logs, wants, facts;
+    unsigned facts_done; /* and not released */
     unsigned logs_created, bytes_wanted, facts_wanted, checks, promotes, resumes;
     uint64_t bytes_given;
     const char *breach; /* what was done against the contract; NULL: nothing */

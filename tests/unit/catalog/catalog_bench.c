@@ -238,6 +238,20 @@ const struct catalog_answer *bench_learn(struct catalog_bench *b, const struct c
     return a;
 }
 
+void bench_refuse_sizes(struct catalog_bench *b, int err, enum source_reason reason)
+{
+    unsigned per_page;
+
+    do {
+        struct fake_facts *q = fake_take_facts(&b->fake);
+        per_page = q->f->per_page;
+        fake_refuse(&b->fake, q, err, reason, guest_now_ms() + 1000);
+        bench_pass_clerk(b);
+        guest_pass(1000);
+        bench_pass_clerk(b);
+    } while (per_page > 10);
+}
+
 size_t bench_count(const struct catalog_answer *a)
 {
     size_t count = a->count;

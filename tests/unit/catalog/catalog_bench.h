@@ -59,6 +59,9 @@ int bench_get(struct catalog_bench *b, const struct catalog_question *q,
 const struct catalog_answer *bench_learn(struct catalog_bench *b, const struct catalog_question *q,
                                          const char *body, const char *etag);
 
+/* The question under way fails in this page size and in all smaller ones. */
+void bench_refuse_sizes(struct catalog_bench *b, int err, enum source_reason reason);
+
 /* The count of the answer, which is released. */
 size_t bench_count(const struct catalog_answer *a);
 

@@ -11,7 +11,7 @@ struct asker {
     struct source_facts facts;
     unsigned ends, next_page;
     struct source_failure failure;
-    bool not_modified;
+    bool not_modified, keeps; /* the body, until the test releases it */
     char body[128], etag[SOURCE_ETAG_LEN];
 };
 
@@ -27,6 +27,8 @@ static void asker_done(struct source_facts *f, const struct source_answer *answe
     a->next_page = answer->next_page;
     snprintf(a->body, sizeof(a->body), "%.*s", (int)answer->len, answer->body ? answer->body : "");
     snprintf(a->etag, sizeof(a->etag), "%s", answer->etag);
+    if (!a->keeps)
+        w.source.ops->facts_release(w.source.self, f);
 }
 
 static void ask(struct asker *a, enum source_question question, enum source_class class)
@@ -458,13 +460,112 @@ static void r1_name_server_that_never_answers_is_timed_out(void **state)
     assert_in_range(fake.now_ms - start_ms, DEADLINE_MS, DEADLINE_MS + 30000);
 }
 
-static void body_over_the_bound_is_garbage(void **state)
+/* A question that may be put in another way is given up before the deadline. */
+static void question_is_tried_as_often_as_its_asker_says(void **state)
+{
+    (void)state;
+    asker.facts.tries = 2;
+    ask(&asker, SOURCE_RUNS, SOURCE_DEMAND);
+    fake_answer(fake_next(), 502, "", "<html>");
+    assert_int_equal(asker.ends, 0);
+    fake_fail(fake_next_within(10000), -EIO);
+    assert_refused(&asker, -EIO, SOURCE_BROKEN, 1000);
+    assert_null(fake_next_within(DEADLINE_MS));
+    ask(&asker, SOURCE_RUNS, SOURCE_DEMAND);
+    fake_answer(fake_next(), 504, "", "<html>");
+    fake_answer(fake_next_within(10000), 200, "", "{}");
+    assert_told(&asker, "{}");
+}
+
+/* One that is not answered in time says something of the host only if nobody else was. */
+static void silence_ends_a_question_with_few_tries_and_not_the_host(void **state)
+{
+    (void)state;
+    asker.facts.tries = 5;
+    asker.facts.waits = 2;
+    ask(&asker, SOURCE_RUNS, SOURCE_DEMAND);
+    fake.now_ms += 30000;
+    fake_fail(fake_next(), -ETIMEDOUT);
+    assert_int_equal(asker.ends, 0);
+    fake_next_within(1000);
+    fake.now_ms += 30000;
+    fake_fail(fake_next(), -ETIMEDOUT);
+    assert_refused(&asker, -ETIMEDOUT, SOURCE_UNREACHABLE, 5000);
+    asker.facts.waits = 1;
+    ask(&asker, SOURCE_RUNS, SOURCE_DEMAND); /* the host is not down for it */
+    ask_run(&other);
+    fake.now_ms += 30000;
+    fake_answer(fake_last(), 200, "", "{}");
+    fake_fail(fake_next(), -ETIMEDOUT);
+    assert_told(&other, "{}");
+    assert_refused(&asker, -ETIMEDOUT, SOURCE_BROKEN, 5000);
+}
+
+/* Law 7. Of many that have come half one always comes to its end, and each in its turn. */
+static void r8_answers_that_nobody_has_read_are_bounded_in_bytes(void **state)
+{
+    const size_t len = 15u << 20;
+    static struct asker crowd[8];
+    struct net_request *sent[8];
+    char *body = malloc(len);
+    int err;
+
+    (void)state;
+    assert_non_null(body);
+    memset(body, ' ', len);
+    memset(crowd, 0, sizeof(crowd));
+    for (size_t i = 0; i < 8; i++) {
+        crowd[i].keeps = true;
+        ask_run(&crowd[i]);
+        sent[i] = fake_last();
+    }
+    /* Two have the space there is, one more may go beyond it. */
+    for (size_t i = 0; i < 8; i++) {
+        assert_int_equal(fake_begin(sent[i], 200, "", body, len, &err), i > 2);
+        assert_int_equal(err, 0);
+    }
+    for (size_t done = 0; done < 8; done++) {
+        assert_int_equal(crowd[done].ends, 0);
+        fake.is_resumed = false;
+        fake_end(sent[done], 0);
+        assert_int_equal(crowd[done].ends, 1);
+        w.source.ops->facts_release(w.source.self, &crowd[done].facts);
+        if (done + 3 >= 8)
+            continue;
+        assert_true(fake.is_resumed);
+        assert_int_equal(sent[done + 3]->on_body(sent[done + 3], body, len), NET_TAKEN);
+        if (done + 4 < 8)
+            assert_int_equal(sent[done + 4]->on_body(sent[done + 4], body, len), NET_PAUSE);
+    }
+    free(body);
+}
+
+/* What rests before its next try, waits or has failed keeps nothing of an answer. */
+static void r8_questions_that_wait_hold_no_answers(void **state)
+{
+    const size_t len = 15u << 20;
+    static struct asker crowd[20];
+    char *body = malloc(len);
+
+    (void)state;
+    assert_non_null(body);
+    memset(body, ' ', len);
+    memset(crowd, 0, sizeof(crowd));
+    for (size_t i = 0; i < 20; i++) {
+        ask_run(&crowd[i]);
+        fake_cut(fake_last(), i % 2 ? 200 : 502, "", body, len, -EIO);
+        assert_int_equal(crowd[i].ends, 0);
+    }
+    free(body);
+}
+
+static void body_over_the_bound_is_told_so(void **state)
 {
     (void)state;
     ask_run(&asker);
     assert_int_equal(fake_next()->body_max, 16 << 20);
     fake_cut(fake_next(), 200, "", "{", 1, -EFBIG);
-    assert_refused(&asker, -EPROTO, SOURCE_PROTOCOL, 5000);
+    assert_refused(&asker, -EPROTO, SOURCE_OVERSIZE, 5000);
 }
 
 /* -- Nothing is asked -------------------------------------------------------------------------- */
@@ -546,7 +647,11 @@ int main(void)
         TEST(few_tries_are_made_of_what_is_not_worth_more_S18),
         TEST(r1_body_of_a_refusal_is_no_progress),
         TEST(r1_name_server_that_never_answers_is_timed_out),
-        TEST(body_over_the_bound_is_garbage),
+        TEST(question_is_tried_as_often_as_its_asker_says),
+        TEST(silence_ends_a_question_with_few_tries_and_not_the_host),
+        TEST(r8_answers_that_nobody_has_read_are_bounded_in_bytes),
+        TEST(r8_questions_that_wait_hold_no_answers),
+        TEST(body_over_the_bound_is_told_so),
         TEST(offline_asks_nothing),
         TEST(closing_ends_questions_in_every_state),
     };

@@ -272,7 +272,7 @@ static void a_repository_needs_name_and_owner(void **state)
 
 /* --- listings --------------------------------------------------------------------------------- */
 
-static void a_listing_needs_its_array_and_every_id(void **state)
+static void a_listing_needs_its_array_and_an_id(void **state)
 {
     static const char *const wrong[] = {
         "{}",
@@ -281,8 +281,7 @@ static void a_listing_needs_its_array_and_every_id(void **state)
         "{\"jobs\":{}}",
         "{\"total_count\":1}",
         "{\"jobs\":[{}]}",
-        "{\"jobs\":[{\"id\":1},{\"id\":2,\"steps\":[{\"name\":\"a\"}]},{\"name\":\"x\"}]}",
-        "{\"jobs\":[null]}",
+        "{\"jobs\":[null,{}]}",
         "{\"jobs\":[1]}",
         "{\"workflow_runs\":[{\"id\":1}]}",
     };
@@ -301,6 +300,44 @@ static void a_listing_needs_its_array_and_every_id(void **state)
     assert_int_equal(list.items[0].id, 2);
     assert_int_equal(list.total_count, -1);
     facts_job_list_finish(&list);
+}
+
+/* One that cannot be read takes no other away. */
+static void entry_that_cannot_be_read_is_skipped_and_counted(void **state)
+{
+    struct facts_workflow_list workflows;
+    struct facts_repo_list repos;
+    struct facts_run_list runs;
+    struct facts_job_list list;
+
+    (void)state;
+    assert_int_equal(jobs_from("{\"total_count\":6,\"jobs\":[null,{\"id\":1},{\"name\":\"x\"},7,"
+                               "{\"id\":2,\"steps\":[{\"name\":\"a\"}]},{\"id\":null}]}",
+                               &list),
+                     0);
+    assert_int_equal(list.count, 2);
+    assert_int_equal(list.unread, 4);
+    assert_int_equal(list.items[1].id, 2);
+    assert_int_equal(list.items[1].step_count, 1);
+    facts_job_list_finish(&list);
+    assert_int_equal(jobs_from("{\"jobs\":[null,null]}", &list), 0);
+    assert_int_equal(list.count, 0);
+    assert_int_equal(list.unread, 2);
+    facts_job_list_finish(&list);
+#define RUNS "{\"workflow_runs\":[null,{\"id\":3}]}"
+    assert_int_equal(parse_runs_page(RUNS, strlen(RUNS), &runs), 0);
+    assert_int_equal(runs.items[0].id, 3);
+    assert_int_equal(runs.unread, 1);
+    facts_run_list_finish(&runs);
+#define WORKFLOWS "{\"workflows\":[{\"id\":4},null]}"
+    assert_int_equal(parse_workflows_page(WORKFLOWS, strlen(WORKFLOWS), &workflows), 0);
+    assert_int_equal(workflows.unread, 1);
+    facts_workflow_list_finish(&workflows);
+#define REPOS "[null,{\"name\":\"a\",\"owner\":{\"login\":\"o\"}},{\"name\":\"b\"}]"
+    assert_int_equal(parse_repos_page(REPOS, strlen(REPOS), &repos), 0);
+    assert_int_equal(repos.count, 1);
+    assert_int_equal(repos.unread, 2);
+    facts_repo_list_finish(&repos);
 }
 
 static void a_page_of_repositories_is_a_bare_array(void **state)
@@ -531,7 +568,8 @@ int main(void)
         cmocka_unit_test(ids_are_integers_that_json_carries_exactly),
         cmocka_unit_test(a_run_of_a_deleted_fork_and_of_a_living_one),
         cmocka_unit_test(a_repository_needs_name_and_owner),
-        cmocka_unit_test(a_listing_needs_its_array_and_every_id),
+        cmocka_unit_test(a_listing_needs_its_array_and_an_id),
+        cmocka_unit_test(entry_that_cannot_be_read_is_skipped_and_counted),
         cmocka_unit_test(a_page_of_repositories_is_a_bare_array),
         cmocka_unit_test(r8_counts_are_bounded),
         cmocka_unit_test(r8_what_is_not_one_json_value_is_refused),
