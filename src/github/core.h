@@ -7,6 +7,7 @@
 
 #include "diag.h"
 #include "github/hosts.h"
+#include "github/refusals.h"
 #include "github/token.h"
 #include "github/turn.h"
 #include "net/net.h"
@@ -43,6 +44,7 @@ struct core {
     struct token token;
     struct turns turns;
     struct hosts hosts;
+    struct refusals refusals;
     uint64_t chance; /* state of the jitter */
     uint64_t
         completed[CORE_COMPLETED_MAX]; /* jobs seen completed, by id; others may overwrite them */

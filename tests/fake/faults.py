@@ -4,7 +4,8 @@ A fault is a dict. What it meets:
     hop "api" | "storage", path (substring), job (id), method, range (substring of the Range header)
     nth   the first matching request that is hit (1)     times   how many are hit (1; -1: for ever)
 What it does, `kind` and its arguments:
-    status          status, body ("" or text or JSON value), headers {}
+    status          status, body ("" or text or JSON value), headers {}; each {request} in the body
+                    stands for an id of the request, another one each time
     xml             status, code, message: an error body as storage writes it
     expired         the signed URL counts as expired
     reset           after: RST once that many body bytes have gone (-1: before the header)
@@ -31,6 +32,7 @@ What it does, `kind` and its arguments:
 import dataclasses
 import gzip as gzip_module
 import json
+import uuid
 
 from fake.message import Answer
 
@@ -111,7 +113,8 @@ def apply(fault, answer):
 # --- what they do --------------------------------------------------------------------------------
 
 def _status(answer, status, body="", headers=None):
-    data = body.encode() if isinstance(body, str) else json.dumps(body).encode()
+    text = body if isinstance(body, str) else json.dumps(body)
+    data = text.replace("{request}", str(uuid.uuid4())).encode()
     made = Answer(status, [], data)
     made.set("Content-Type", "text/plain" if isinstance(body, str) else "application/json")
     made.keep_from(answer)

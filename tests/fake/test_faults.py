@@ -31,6 +31,12 @@ def test_fault_status_with_body_and_headers(github, ask):
     assert (reply.status, reply.json, reply.headers["retry-after"]) == (403, {"message": "x"}, "3")
 
 
+def test_fault_status_with_an_id_of_the_request(github, ask):
+    github.fault("status", status=502, body="<html>{request}", times=2)
+    bodies = {ask("/rate_limit").body for _ in range(2)}
+    assert len(bodies) == 2 and b"{request}" not in b"".join(bodies)
+
+
 @pytest.mark.parametrize("kind, after, ending", [
     ("reset", 1000, "reset"), ("reset", 0, "reset"), ("reset", -1, "reset"),
     ("close", 1000, "eof"), ("close", -1, "eof"), ("stall", 1000, "timeout"),
