@@ -432,6 +432,8 @@ static void answered(struct call *c, int err)
     bool headed = c->status > 0, limited = false;
 
     c->state = CALL_IDLE;
+    if (err == -ETIMEDOUT && net_was_heard(&c->request))
+        hosts_note_answer(&c->core->hosts, &c->core->base_at, net_now_ms());
     if (headed)
         limited = learn(c, err == 0);
     else

@@ -261,6 +261,8 @@ static void on_done(struct net_request *request, int err)
     struct turns *turns = &r->core->turns;
 
     turns_free_connection(turns);
+    if (err == -ETIMEDOUT && r->url && net_was_heard(request))
+        hosts_note_answer(&r->core->hosts, &r->url->at, net_now_ms());
     r->state = RANGE_IDLE;
     if (r->is_dead) {
         remote_url_unref(r->url);

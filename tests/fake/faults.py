@@ -12,7 +12,8 @@ What it does, `kind` and its arguments:
     close           after: likewise, but an orderly end; over TLS without a close_notify,
                     unless notify is true
     stall           after, seconds (none: for ever): silence, then the rest
-    drip            bytes, every: that many body bytes each so many seconds
+    drip            bytes, every: that many body bytes each so many seconds; with head true those
+                    of the status line and the headers
     overlong        extra: junk bytes after the promised length
     content_length  value or delta: a wrong Content-Length; the connection then ends
     no_length       no Content-Length, the end of the connection is the end of the body
@@ -139,8 +140,11 @@ def _cut(how):
     return do
 
 
-def _drip(answer, bytes=1, every=0.05):
-    answer.plan.drip = (bytes, every)
+def _drip(answer, bytes=1, every=0.05, head=False):
+    if head:
+        answer.plan.drip_head = (bytes, every)
+    else:
+        answer.plan.drip = (bytes, every)
 
 
 def _overlong(answer, extra=100):

@@ -73,6 +73,13 @@ def test_fault_drip(github, ask):
     assert len(get(url).body) == 40 and time.monotonic() - start >= 0.3
 
 
+def test_fault_drip_of_the_head(github, ask):
+    url = ask.signed(one_job(github, size=40))
+    github.fault("drip", hop="storage", bytes=50, every=0.1, head=True)
+    start = time.monotonic()
+    assert len(get(url).body) == 40 and time.monotonic() - start >= 0.3
+
+
 def test_fault_lengths(github, ask):
     url = ask.signed(one_job(github))
     for fields, said, sent in ((dict(kind="overlong", extra=7), 5050, 5057),

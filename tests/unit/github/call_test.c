@@ -609,6 +609,27 @@ static void r1_name_server_that_never_answers_is_timed_out(void **state)
     assert_in_range(fake.now_ms - start_ms, DEADLINE_MS, DEADLINE_MS + 30000);
 }
 
+static void silence_of_a_host_that_was_heard_is_not_that_of_others(void **state)
+{
+    (void)state;
+    for (int is_heard = 0; is_heard < 2; is_heard++) {
+        fake.was_heard = is_heard;
+        ask_run(&asker);
+        while (!asker.ends) {
+            struct net_request *q = fake_next_within(DEADLINE_MS);
+            fake.now_ms += 30000;
+            fake_fail(q, -ETIMEDOUT);
+        }
+        assert_refused(&asker, -ETIMEDOUT, SOURCE_UNREACHABLE, 5000);
+        ask_run(&other);
+        assert_int_equal(fake_next() != NULL, is_heard);
+        if (is_heard)
+            fake_answer(fake_next(), 200, "", "{}");
+        assert_int_equal(other.failure.err, is_heard ? 0 : -ETIMEDOUT);
+        fake_advance(5000);
+    }
+}
+
 static void body_over_the_bound_is_garbage(void **state)
 {
     (void)state;
@@ -705,6 +726,7 @@ int main(void)
         TEST(r1_one_refusal_for_each_of_many_is_not_noticed),
         TEST(closing_ends_who_waits_for_a_retry),
         TEST(r1_name_server_that_never_answers_is_timed_out),
+        TEST(silence_of_a_host_that_was_heard_is_not_that_of_others),
         TEST(body_over_the_bound_is_garbage),
         TEST(offline_asks_nothing),
         TEST(closing_ends_questions_in_every_state),

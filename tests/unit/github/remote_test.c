@@ -885,6 +885,35 @@ static void unreachable_storage_is_given_up_after_four_tries(void **state)
     assert_read(&other, "abc");
 }
 
+/* Bytes of a header that never ends, say: the host is there, and others may ask it. */
+static void silence_of_a_host_that_was_heard_is_not_that_of_others(void **state)
+{
+    (void)state;
+    for (int is_heard = 0; is_heard < 2; is_heard++) {
+        fake.was_heard = is_heard;
+        want_first();
+        while (!r.ends) {
+            struct net_request *q = fake_next_within(DEADLINE_MS);
+            if (strcmp(q->url, STORE) != 0) {
+                give_url(q);
+                continue;
+            }
+            fake.now_ms += 30000;
+            fake_fail(q, -ETIMEDOUT);
+        }
+        assert_failed(&r, -ETIMEDOUT, SOURCE_UNREACHABLE, 5000);
+        reader_open(&other, &w, true);
+        reader_want(&other, 0, 3, SOURCE_DEMAND);
+        give_url(fake_next());
+        assert_int_equal(fake_next() != NULL, is_heard);
+        if (is_heard)
+            fake_answer(fake_next(), 206, BLOCK "Content-Range: bytes 0-2/3\n", "abc");
+        assert_int_equal(other.failure.err, is_heard ? 0 : -ETIMEDOUT);
+        reader_close(&other);
+        fake_advance(5000);
+    }
+}
+
 static void tls_failure_is_told_at_once(void **state)
 {
     (void)state;
@@ -1034,6 +1063,7 @@ int main(void)
         TEST(r7_forbidden_redirect_is_not_followed),
         TEST(r7_private_storage_is_for_a_private_api),
         TEST(unreachable_storage_is_given_up_after_four_tries),
+        TEST(silence_of_a_host_that_was_heard_is_not_that_of_others),
         TEST(tls_failure_is_told_at_once),
         TEST(full_reader_is_offered_the_same_bytes_again),
         TEST(log_that_is_too_large_is_dropped),
