@@ -41,7 +41,8 @@ struct session {
     struct handles handles;
     struct fuse_session *fuse;
     char *mountpoint;
-    bool is_mounted; /* main's thread only */
+    char device[MOUNTPOINT_DEVICE_LEN]; /* of our mount */
+    bool is_mounted;                    /* main's thread only */
     atomic_bool stopping;
     atomic_uint served;    /* requests taken from the kernel */
     atomic_bool announced; /* ready_fd was written */
@@ -235,6 +236,7 @@ int session_mount(struct session *s)
     if (fuse_session_mount(s->fuse, s->mountpoint) != 0)
         return errno ? -errno : -EIO;
     s->is_mounted = true;
+    mountpoint_get_device(s->mountpoint, s->device);
     return 0;
 }
 
@@ -276,6 +278,15 @@ static void linger(struct session *s)
     } while (atomic_load(&s->served) != before && ++times < LINGER_TIMES);
 }
 
+/* What is mounted there is ours. After a lazy unmount it may be another mount, which is to stay. */
+static bool is_at_mountpoint(const struct session *s)
+{
+    char device[MOUNTPOINT_DEVICE_LEN];
+
+    mountpoint_get_device(s->mountpoint, device);
+    return !s->device[0] || strcmp(device, s->device) == 0;
+}
+
 void session_stop(struct session *s)
 {
     requests_refuse(&s->requests);
@@ -284,7 +295,7 @@ void session_stop(struct session *s)
     join_workers(s);
     /* The last answers need the session's descriptor, which unmounting closes. */
     requests_stop(&s->requests);
-    if (s->is_mounted)
+    if (s->is_mounted && is_at_mountpoint(s))
         fuse_session_unmount(s->fuse);
     s->is_mounted = false;
 }
