@@ -1,7 +1,5 @@
 #include "github/retry.h"
 
-#define RETRY_REFUSED_PAUSE_MS 5000
-
 void retry_init(struct retry *r, int64_t now_ms)
 {
     *r = (struct retry){.progress_ms = now_ms};
@@ -33,16 +31,14 @@ static int64_t next_connect(struct retry *r, int64_t now_ms, uint32_t chance)
     return now_ms + half + chance % (half + 1);
 }
 
-/* 1 s after the second equal refusal, 5 s after the third. The first may pass at once. */
-static int64_t refused_pause(unsigned n)
+/* After the first one as after anything else, since that may pass at once. With the pauses behind the
+ * second and the third, four tries take 2 to 6 s: a short trouble is ridden out, and the reader of what
+ * is refused for good gets his errno within 10 s, also where each answer takes its time. */
+static int64_t refused_pause_ms(unsigned equal)
 {
-    int64_t pause = RETRY_START_MS;
+    static const int64_t pauses[RETRY_REFUSED_TRIES] = {0, 0, 1000, 4000};
 
-    if (n < 2)
-        return 0;
-    while (--n > 0 && pause < RETRY_REFUSED_PAUSE_MS)
-        pause *= 5;
-    return pause;
+    return equal < RETRY_REFUSED_TRIES ? pauses[equal] : 0;
 }
 
 bool retry_note_refusal(struct retry *r, uint64_t refusal, bool asks_for_patience, int64_t now_ms)
@@ -53,7 +49,7 @@ bool retry_note_refusal(struct retry *r, uint64_t refusal, bool asks_for_patienc
         r->refused_ms = now_ms;
     }
     r->refusals += asks_for_patience ? 1 : 2;
-    r->pause_ms = refused_pause(r->refusals / 2);
+    r->pause_ms = refused_pause_ms(r->refusals / 2);
     return r->refusals >= 2 * RETRY_REFUSED_TRIES;
 }
 

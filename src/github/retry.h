@@ -41,7 +41,7 @@ void retry_note_progress(struct retry *r, int64_t now_ms);
 /*
  * The server has refused (refusals.h), to be told before retry_next. True: it has said the same
  * RETRY_REFUSED_TRIES times in a row, and will go on to. One that asks for patience (Retry-After)
- * counts half. The pauses between them grow fast, so that three of them last for seconds.
+ * counts half.
  */
 bool retry_note_refusal(struct retry *r, uint64_t refusal, bool asks_for_patience, int64_t now_ms);
 

@@ -19,6 +19,7 @@ static const char *reason_word(enum source_reason reason)
     case SOURCE_EXPIRED: return "expired";
     case SOURCE_FORBIDDEN: return "forbidden";
     case SOURCE_LIMITED: return "limited";
+    case SOURCE_REFUSED:
     case SOURCE_UNREACHABLE:
     case SOURCE_OFFLINE: return "unreachable";
     default: return "unknown";

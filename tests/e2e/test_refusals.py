@@ -81,6 +81,7 @@ def test_a_refused_log_of_a_completed_job(github, mount):
             m.log(job).stat()
         with fails("EIO"):
             m.log(job).with_suffix(".txt").read_bytes()
+        assert os.getxattr(m.folder(job), "user.ghlogfs.state") == b"unreachable"
     assert traffic(github).requests == (0, 0)
     assert "status 500: Failed to generate URL to download logs (the same answer" in m.stderr
 
