@@ -228,7 +228,8 @@ static void complain(struct call *c, const struct failure_event *event,
 
 /* -- Refusals ---------------------------------------------------------------------------------- */
 
-/* The answer's fingerprint: one kind of question is not proof against the other. */
+/* The answer's fingerprint. The kind is part of it: what log URLs are refused with proves nothing for
+ * other questions. */
 static uint64_t make_print(const struct call *c)
 {
     struct refusals_print p = {.len = 0};
@@ -237,7 +238,7 @@ static uint64_t make_print(const struct call *c)
     return refusals_print_finish(&p, c->kind == CALL_LOG ? "log" : "facts", c->status);
 }
 
-/* Says what was said, and ends it. */
+/* Logs the last answer, and ends the question as refused. */
 static void end_refused(struct call *c, bool proven)
 {
     struct refusals *rs = &c->core->refusals;
@@ -251,8 +252,8 @@ static void end_refused(struct call *c, bool proven)
     fail(c, &failure);
 }
 
-/* Whether a refusal ends the question; it has ended then. */
-static bool is_refused(struct call *c)
+/* The answer is a refusal. True: no retry is worth it, and the question has ended. */
+static bool end_if_refused(struct call *c)
 {
     int64_t now_ms = net_now_ms();
     bool asks = retry_after_ms(c) > 0;
@@ -266,14 +267,14 @@ static bool is_refused(struct call *c)
         end_refused(c, proven);
         return true;
     }
-    if (c->turn.class == SOURCE_PREFETCH) { /* for a reader it is asked again */
+    if (c->turn.class == SOURCE_PREFETCH) { /* retries are for those who wait */
         fail_with(c, -EIO, SOURCE_LIMITED, now_ms);
         return true;
     }
     return false;
 }
 
-/* Something else than a refusal came. */
+/* The answer is no refusal. */
 static void forget_refusals(struct call *c)
 {
     refusals_clear(&c->core->refusals, c->key);
@@ -281,7 +282,7 @@ static void forget_refusals(struct call *c)
     c->retries = 0;
 }
 
-/* The next try. After a refusal it waits for its share of those that all questions may make. */
+/* The next try. After a refusal all questions together may send only so many in a minute. */
 static void try_again(struct net_timer *timer)
 {
     struct call *c = list_entry(timer, struct call, timer);
@@ -308,7 +309,7 @@ static void trouble(struct call *c, const struct failure_event *event)
     struct failure_verdict verdict;
 
     failure_judge(event, now_ms, &verdict);
-    if (verdict.is_refusal && is_refused(c))
+    if (verdict.is_refusal && end_if_refused(c))
         return;
     if (verdict.retry != RETRY_CONNECT || !hosts_is_down(&core->hosts, &core->base_at, now_ms))
         at_ms = retry_next(&c->retry, verdict.retry, now_ms, core->deadline_ms, retry_after_ms(c),

@@ -110,8 +110,9 @@ static void renew(struct range *r, int64_t now_ms)
 }
 
 /*
- * Storage has refused. If that will not change, or nobody waits for the log, it is the end. A URL that
- * may have expired is no proof, and what was refused is asked for with a new one next time.
+ * Storage refuses. No retry is worth it if the answer will not change, or if nobody waits for the log.
+ * An old URL may just have expired, so its refusal must come several times; the next look at a refused
+ * log takes a new URL.
  */
 static void judge_refusal(struct range *r, int64_t now_ms, struct failure_verdict *verdict)
 {
@@ -152,7 +153,8 @@ static void trouble(struct range *r, const struct failure_event *event)
         if (verdict.failure.reason == SOURCE_UNREACHABLE)
             hosts_note_failure(&core->hosts, &r->url->at, verdict.failure.err, r->retry.progress_ms,
                                now_ms);
-        complain(r, event, &verdict.failure);
+        if (verdict.failure.reason != SOURCE_LIMITED)
+            complain(r, event, &verdict.failure);
     }
     remote_url_unref(r->url);
     r->url = NULL;
@@ -242,7 +244,7 @@ static void judge(struct range *r, int err)
     case FOUND_COMPLETE: complete(r); break;
     case FOUND_ABSENT: absent(r); break;
     case FOUND_UNPROVED: inquire(r); break;
-    case FOUND_REFUSED: /* of the API's, not of storage's */
+    case FOUND_REFUSED: /* comes from the API, never from an answer of storage */
     case FOUND_UNWANTED: finish_with(r, r->err, SOURCE_BROKEN, net_now_ms()); break;
     case FOUND_WRONG:
         event.err = r->err;
@@ -346,8 +348,8 @@ static void ask(struct range *r)
         send(r, url);
 }
 
-/* The API refuses to give a URL, and the job's state is known. If the job has ended since it was refused
- * first, its log may be there now. */
+/* The API refuses to give a URL, and the job's state is known. If the job has ended since the first
+ * refusal, its log may be there now. */
 static void refusal_explained(struct range *r)
 {
     struct refusals *rs = &r->core->refusals;
@@ -392,7 +394,7 @@ static void refused(struct range *r, const struct source_failure *failure)
     }
 }
 
-/* Nothing was learnt about the job: what is known is that its log is refused. */
+/* The question about the job failed without telling anything of the job. */
 static bool is_no_explanation(const struct source_failure *failure)
 {
     return failure->reason == SOURCE_BROKEN || failure->reason == SOURCE_REFUSED ||
