@@ -261,6 +261,21 @@ def test_a_walk_over_many_refused_logs(github, mount):
     assert traffic(github).api < 2 + 150 + retries_since(started)
 
 
+@pytest.mark.limit(180)
+@pytest.mark.parametrize("hop", ("api", "storage"))
+def test_r1_a_walk_over_logs_that_are_refused_once_each(github, mount, hop):
+    """Some of these refusals meet what is fetched ahead, which is not tried again: the reader asks."""
+    run_id = github.add_run(REPO)
+    jobs = [github.add_job(run_id, size=1000, **COMPLETED) for _ in range(12)]
+    for job in jobs:
+        refuse(github, job, times=1, hop=hop)
+    m = mount()
+    done = run("grep", "-rc", "--include=log", "", m.repo() / "jobs", timeout=170)
+    assert len(done.stdout.splitlines()) == len(jobs) and not done.stderr
+    for job in jobs:
+        assert outcome(m.log(job), made(job, 1000)) == "right"
+
+
 # --- the end of a reader, the end of the mount ---------------------------------------------------
 
 @pytest.mark.parametrize("hop", ("api", "storage"))

@@ -503,6 +503,17 @@ static void r1_refusals_that_ask_for_patience_are_waited_out(void **state)
     assert_refused(&asker, -EIO, SOURCE_REFUSED, -1);
 }
 
+static void r5_retry_of_a_refusal_needs_quota(void **state)
+{
+    (void)state;
+    ask_run(&asker);
+    fake_answer(fake_next(), 500, "Date: Fri, 15 Jan 2027 08:00:00 GMT\n" QUOTA(0, "1800001800"),
+                NO_URL);
+    fake_advance(1000);
+    assert_refused(&asker, -EDQUOT, SOURCE_LIMITED, -1);
+    assert_int_equal(fake.count, 1);
+}
+
 static void prefetch_does_not_try_a_refusal_again(void **state)
 {
     (void)state;
@@ -720,6 +731,7 @@ int main(void)
         TEST(remembered_refusal_costs_nothing_and_then_one_request),
         TEST(success_clears_a_refusal),
         TEST(r1_refusals_that_ask_for_patience_are_waited_out),
+        TEST(r5_retry_of_a_refusal_needs_quota),
         TEST(prefetch_does_not_try_a_refusal_again),
         TEST(eight_hundred_refusals_at_once_cost_sixty_retries_and_ten_seconds),
         TEST(eight_hundred_refusals_in_a_row_take_minutes_and_little_quota),
