@@ -135,14 +135,14 @@ int64_t refusals_note(struct refusals *rs, uint64_t key, uint64_t answer, bool p
     int64_t held_ms = REFUSALS_HOLD_MS;
     bool is_running = false;
 
-    if (proven)
-        note_proof(rs, answer, now_ms);
     if (is_of_use(e, key, now_ms) && e->answer == answer) {
         if (now_ms < e->until_ms) /* another request of the same question was faster */
             return e->until_ms;
         is_running = e->is_running;
         held_ms = is_running ? e->held_ms : 2 * e->held_ms;
     }
+    if (proven)
+        note_proof(rs, answer, now_ms);
     if (held_ms > REFUSALS_HOLD_MAX_MS)
         held_ms = REFUSALS_HOLD_MAX_MS;
     *e = (struct refusals_entry){.key = key,

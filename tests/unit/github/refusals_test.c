@@ -77,7 +77,9 @@ static void two_requests_of_one_question_count_once(void **state)
 {
     (void)state;
     assert_int_equal(refusals_note(&rs, KEY, ANSWER, true, T0), T0 + MINUTE);
-    assert_int_equal(refusals_note(&rs, KEY, ANSWER, true, T0 + 500), T0 + MINUTE);
+    for (int i = 0; i < REFUSALS_PROOFS; i++)
+        assert_int_equal(refusals_note(&rs, KEY, ANSWER, true, T0 + 500), T0 + MINUTE);
+    assert_false(refusals_expect(&rs, KEY + 1, ANSWER, T0 + 500));
 }
 
 static void another_answer_begins_anew(void **state)

@@ -1,5 +1,6 @@
 /* A log from the question to its last byte: hops, ranges, finality, and what goes wrong between. */
 #include "fake_reader.h"
+#include "github/refusals.h"
 
 static struct world w;
 static struct reader r;
@@ -662,6 +663,34 @@ static void storage_that_refuses_in_the_same_way_is_given_up_after_four_tries(vo
     assert_read(&r, "abc");
 }
 
+/* A URL that has grown old may have expired: what others proved says nothing of it. */
+static void r1_old_url_is_renewed_where_others_are_refused_for_good(void **state)
+{
+    static struct reader crowd[REFUSALS_PROOFS];
+    struct net_request *q;
+
+    (void)state;
+    read_abcdef();
+    fake_advance(300000);
+    for (size_t i = 0; i < REFUSALS_PROOFS; i++) {
+        static const struct source_log_ops ops = {.told = reader_told};
+        crowd[i] = (struct reader){.world = &w};
+        crowd[i].log = w.source.ops->log_create(w.source.self, &octo_hello, 100 + i, true, &ops,
+                                                &crowd[i]);
+        reader_want(&crowd[i], 0, 10, SOURCE_DEMAND);
+        while ((q = fake_next_within(10000)))
+            strcmp(q->url, STORE) == 0 ? fake_answer(q, 403, "", "<xml>")
+                                       : fake_answer(q, 302, "Location: " STORE "\n", "");
+        assert_failed(&crowd[i], -EIO, SOURCE_REFUSED, -1);
+        reader_close(&crowd[i]);
+    }
+    reader_want(&r, 2, 4, SOURCE_DEMAND);
+    fake_answer(at_storage(fake_next(), "bytes=2-3"), 403, "", "<xml>");
+    give_url(fake_next());
+    fake_answer(fake_next(), 206, BLOCK "Content-Range: bytes 2-3/6\n", "cd");
+    assert_read(&r, "cd");
+}
+
 static void storage_that_fails_in_the_same_way_is_given_up_after_four_tries(void **state)
 {
     unsigned refused;
@@ -1049,6 +1078,7 @@ int main(void)
         TEST(refused_log_of_a_job_that_is_not_there_is_absent),
         TEST(r1_url_refused_three_times_is_not_noticed),
         TEST(storage_that_refuses_in_the_same_way_is_given_up_after_four_tries),
+        TEST(r1_old_url_is_renewed_where_others_are_refused_for_good),
         TEST(storage_that_fails_in_the_same_way_is_given_up_after_four_tries),
         TEST(prefetch_of_a_refused_log_is_one_request),
         TEST(r1_many_expired_urls_are_renewed_at_once),
