@@ -7,6 +7,7 @@
 #include "fs/tree.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <fuse_lowlevel.h>
 #include <poll.h>
 #include <pthread.h>
@@ -278,13 +279,29 @@ static void linger(struct session *s)
     } while (atomic_load(&s->served) != before && ++times < LINGER_TIMES);
 }
 
-/* What is mounted there is ours. After a lazy unmount it may be another mount, which is to stay. */
-static bool is_at_mountpoint(const struct session *s)
+/* After a lazy unmount there may be another mount in our place, which is to stay. */
+static bool is_another_mounted(const struct session *s)
 {
     char device[MOUNTPOINT_DEVICE_LEN];
 
     mountpoint_get_device(s->mountpoint, device);
-    return !s->device[0] || strcmp(device, s->device) == 0;
+    return device[0] && s->device[0] && strcmp(device, s->device) != 0;
+}
+
+/*
+ * libfuse unmounts by name, unless an error on its descriptor tells that the connection has ended. So
+ * the connection is ended, by putting the end of a broken pipe in its place. False: it goes on.
+ */
+static bool end_connection(struct session *s)
+{
+    int ends[2], fd;
+
+    if (pipe2(ends, O_CLOEXEC) < 0)
+        return false;
+    close(ends[0]);
+    fd = dup3(ends[1], fuse_session_fd(s->fuse), O_CLOEXEC);
+    close(ends[1]);
+    return fd >= 0;
 }
 
 void session_stop(struct session *s)
@@ -295,7 +312,7 @@ void session_stop(struct session *s)
     join_workers(s);
     /* The last answers need the session's descriptor, which unmounting closes. */
     requests_stop(&s->requests);
-    if (s->is_mounted && is_at_mountpoint(s))
+    if (s->is_mounted && (!is_another_mounted(s) || end_connection(s)))
         fuse_session_unmount(s->fuse);
     s->is_mounted = false;
 }
