@@ -32,10 +32,11 @@ enum source_reason {
     SOURCE_NEVER,       /* completed, but storage has no log */
     SOURCE_EXPIRED,     /* API 410 */
     SOURCE_FORBIDDEN,   /* 401, 403, no token */
-    SOURCE_LIMITED,     /* quota used up for longer than `wait` */
+    SOURCE_LIMITED,     /* quota used up for longer than `wait`; of prefetch: not worth a retry */
     SOURCE_UNREACHABLE, /* name, connection, time */
     SOURCE_PROTOCOL,    /* TLS, redirect not allowed, garbage */
     SOURCE_BROKEN,      /* anything else, after retries */
+    SOURCE_REFUSED,     /* the same 5xx several times running (of storage 403, too) */
     SOURCE_OFFLINE,     /* -o offline */
     SOURCE_CLOSING,     /* unmounting */
     SOURCE_OVERSIZE,    /* an answer that exceeds the size limit */

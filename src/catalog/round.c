@@ -28,7 +28,7 @@ static const unsigned page_sizes[] = {CATALOG_PAGE, 30, 10};
 #define WAITS_MAX 4  /* for an answer that does not come in time; one of them in a large page */
 #define REST_MS 1000 /* before smaller pages: GitHub may be in trouble itself */
 #define FAILING_HOLD_MS 60000 /* what fails in all sizes is not asked for again before */
-#define EXTRA_TRIES 4         /* in all sizes, of what can be done without */
+#define EXTRA_TRIES 4         /* of what can be done without: three faults are not noticed */
 
 _Static_assert(SAVED_PAGES_MAX >= CATALOG_ENTRIES_MAX / 10, "the smallest pages of a whole list");
 
@@ -110,27 +110,27 @@ static unsigned pages_max(const struct round *r)
 static bool is_of_size(const struct source_failure *f)
 {
     return (f->reason == SOURCE_BROKEN && f->err != -ENOMEM) || f->reason == SOURCE_OVERSIZE ||
-           f->reason == SOURCE_REFUSED ||
-           (f->reason == SOURCE_UNREACHABLE && f->err == -ETIMEDOUT);
+           f->reason == SOURCE_REFUSED || (f->reason == SOURCE_UNREACHABLE && f->err == -ETIMEDOUT);
 }
 
 /* How often a page is asked for; 0: as often as fits the deadline. */
 static unsigned tries_of(const struct entry *e, unsigned page)
 {
-    unsigned most = e->is_extra ? EXTRA_TRIES : TRIES_MAX;
     unsigned tries;
 
     if (!is_list(e))
         return 0;
     if (e->round->is_probe && page == 0)
         return 1;
+    if (e->is_extra)
+        return EXTRA_TRIES;
     if (smaller_size(e->round->page_size))
         tries = TRIES_LARGE;
     else
         tries = page == 0 ? TRIES_SMALLEST : TRIES_SMALLEST_LATER;
-    if (e->round->tries_spent >= most)
+    if (e->round->tries_spent >= TRIES_MAX)
         return 1;
-    return tries < most - e->round->tries_spent ? tries : most - e->round->tries_spent;
+    return tries < TRIES_MAX - e->round->tries_spent ? tries : TRIES_MAX - e->round->tries_spent;
 }
 
 static unsigned waits_of(const struct entry *e)
@@ -444,7 +444,8 @@ static void complete_answer(struct entry *e, struct answer *a)
     pthread_mutex_lock(&e->catalog->lock);
     may_settle = e->round_may_settle;
     pthread_mutex_unlock(&e->catalog->lock);
-    a->view.settled = a->adds_up && may_settle && answer_has_ended(e->q.what, &a->view, e->catalog->config.wall_ms());
+    a->view.settled = a->adds_up && may_settle &&
+                      answer_has_ended(e->q.what, &a->view, e->catalog->config.wall_ms());
     if (e->round->changed || a->view.settled)
         save_list(e, a);
     if (!a->adds_up)
@@ -514,7 +515,7 @@ static void conclude_failure(struct entry *e)
     bool is_list_of_size = is_list(e) && is_of_size(&r->failure);
 
     r->was_heard |= r->failure.reason != SOURCE_UNREACHABLE;
-    if (is_list_of_size && smaller && !r->is_probe) {
+    if (is_list_of_size && smaller && !r->is_probe && !e->is_extra) {
         begin_again(e, smaller, r->failure.reason == SOURCE_UNREACHABLE ? 0 : REST_MS);
         return;
     }
@@ -609,7 +610,9 @@ void round_start(struct entry *e)
     }
     pthread_mutex_lock(&e->catalog->lock);
     r->is_probe = e->is_failing || (e->is_extra && e->failure.reason != SOURCE_FINE);
-    r->page_size = e->is_failing ? smallest_size(e) : e->page_size ? e->page_size : full_size(e);
+    r->page_size = e->is_failing && !e->is_extra ? smallest_size(e)
+                   : e->page_size                ? e->page_size
+                                                 : full_size(e);
     pthread_mutex_unlock(&e->catalog->lock);
     r->page_count = 1;
     e->round = r;
@@ -631,8 +634,8 @@ void entry_load(struct entry *e)
     if (a) {
         a->page_size = list.page_size;
         a->adds_up = list.adds_up;
-        a->view.settled =
-            list.settled && answer_has_ended(e->q.what, &a->view, c->config.wall_ms());
+        a->view.settled = list.settled &&
+                          answer_has_ended(e->q.what, &a->view, c->config.wall_ms());
     }
     pthread_mutex_lock(&c->lock);
     if (a && !e->answer) { /* else it was learnt beside the way meanwhile */

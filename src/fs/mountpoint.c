@@ -20,7 +20,7 @@
 #define UNMOUNT_TRIES 16 /* dead mounts may lie on top of each other */
 
 struct mount_entry {
-    char device[32]; /* "major:minor" */
+    char device[MOUNTPOINT_DEVICE_LEN]; /* "major:minor" */
     char type[64];
 };
 
@@ -45,7 +45,7 @@ static bool escape_path(const char *path, char *buf, size_t cap)
 /* One line: id parent device root mountpoint options [more...] - type source options. */
 static bool parse_line(char *line, const char *escaped, struct mount_entry *ret_entry)
 {
-    char device[32], type[64];
+    char device[MOUNTPOINT_DEVICE_LEN], type[64];
     char *point, *end;
     const char *rest = strstr(line, " - ");
     int at = 0;
@@ -148,6 +148,15 @@ int mountpoint_check(const char *path, char *message, size_t message_cap)
     if (is_ours(path))
         return say(message, message_cap, -EBUSY, path, "already mounted");
     return 0;
+}
+
+void mountpoint_get_device(const char *path, char device[MOUNTPOINT_DEVICE_LEN])
+{
+    struct mount_entry entry;
+
+    device[0] = '\0';
+    if (find_mount(path, &entry))
+        memcpy(device, entry.device, MOUNTPOINT_DEVICE_LEN);
 }
 
 void mountpoint_raise_readahead(const char *path)

@@ -7,6 +7,7 @@
 #include "fs/tree.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <fuse_lowlevel.h>
 #include <poll.h>
 #include <pthread.h>
@@ -42,7 +43,8 @@ struct session {
     struct handles handles;
     struct fuse_session *fuse;
     char *mountpoint;
-    bool is_mounted; /* main's thread only */
+    char device[MOUNTPOINT_DEVICE_LEN]; /* of our mount */
+    bool is_mounted;                    /* main's thread only */
     atomic_bool stopping;
     atomic_uint served;    /* requests taken from the kernel */
     atomic_bool announced; /* ready_fd was written */
@@ -236,6 +238,7 @@ int session_mount(struct session *s)
     if (fuse_session_mount(s->fuse, s->mountpoint) != 0)
         return errno ? -errno : -EIO;
     s->is_mounted = true;
+    mountpoint_get_device(s->mountpoint, s->device);
     return 0;
 }
 
@@ -277,6 +280,31 @@ static void linger(struct session *s)
     } while (atomic_load(&s->served) != before && ++times < LINGER_TIMES);
 }
 
+/* After a lazy unmount there may be another mount in our place, which is to stay. */
+static bool is_another_mounted(const struct session *s)
+{
+    char device[MOUNTPOINT_DEVICE_LEN];
+
+    mountpoint_get_device(s->mountpoint, device);
+    return device[0] && s->device[0] && strcmp(device, s->device) != 0;
+}
+
+/*
+ * libfuse unmounts by name, unless an error on its descriptor tells that the connection has ended. So
+ * the connection is ended, by putting the end of a broken pipe in its place. False: it goes on.
+ */
+static bool end_connection(struct session *s)
+{
+    int ends[2], fd;
+
+    if (pipe2(ends, O_CLOEXEC) < 0)
+        return false;
+    close(ends[0]);
+    fd = dup3(ends[1], fuse_session_fd(s->fuse), O_CLOEXEC);
+    close(ends[1]);
+    return fd >= 0;
+}
+
 void session_stop(struct session *s)
 {
     requests_refuse(&s->requests);
@@ -285,7 +313,7 @@ void session_stop(struct session *s)
     join_workers(s);
     /* The last answers need the session's descriptor, which unmounting closes. */
     requests_stop(&s->requests);
-    if (s->is_mounted)
+    if (s->is_mounted && (!is_another_mounted(s) || end_connection(s)))
         fuse_session_unmount(s->fuse);
     s->is_mounted = false;
 }

@@ -122,19 +122,6 @@ static struct node *table_find(struct tree *t, const struct node *like)
     return n;
 }
 
-static void table_remove(struct tree *t, struct node *n)
-{
-    struct node **at = bucket_of(t, n->ino);
-
-    if (!n->hashed)
-        return;
-    while (*at != n)
-        at = &(*at)->next;
-    *at = n->next;
-    n->hashed = false;
-    t->n_hashed--;
-}
-
 static void table_link(struct tree *t, struct node *n)
 {
     struct node **at = bucket_of(t, n->ino);
@@ -143,17 +130,17 @@ static void table_link(struct tree *t, struct node *n)
     *at = n;
 }
 
-/* Without memory for a larger table the old one goes on, only slower. */
-static void table_grow(struct tree *t)
+/* Without memory for another table the old one goes on, only slower. */
+static void table_resize(struct tree *t, size_t n_buckets)
 {
     size_t n_old = t->n_buckets;
     struct node **old = t->buckets;
-    struct node **buckets = calloc(n_old * 2, sizeof(*buckets));
+    struct node **buckets = calloc(n_buckets, sizeof(*buckets));
 
     if (!buckets)
         return;
     t->buckets = buckets;
-    t->n_buckets = n_old * 2;
+    t->n_buckets = n_buckets;
     for (size_t i = 0; i < n_old; i++) {
         while (old[i]) {
             struct node *n = old[i];
@@ -167,10 +154,25 @@ static void table_grow(struct tree *t)
 static void table_insert(struct tree *t, struct node *n)
 {
     if (t->n_hashed >= t->n_buckets)
-        table_grow(t);
+        table_resize(t, t->n_buckets * 2);
     table_link(t, n);
     n->hashed = true;
     t->n_hashed++;
+}
+
+static void table_remove(struct tree *t, struct node *n)
+{
+    struct node **at = bucket_of(t, n->ino);
+
+    if (!n->hashed)
+        return;
+    while (*at != n)
+        at = &(*at)->next;
+    *at = n->next;
+    n->hashed = false;
+    t->n_hashed--;
+    if (t->n_buckets > FIRST_BUCKETS && t->n_hashed < t->n_buckets / 8)
+        table_resize(t, t->n_buckets / 2);
 }
 
 /* --- interning ------------------------------------------------------------------------------ */

@@ -15,6 +15,7 @@
 #define REDIRECT_BODY_MAX 65536
 #define BODY_START 16384
 #define ERROR_BODY_MAX 65536 /* of what is no answer no more is looked at */
+#define RETRY_AGAIN_MS 500   /* whether a retry may be sent by now is looked up so often */
 
 static void enter(struct call *c, bool again);
 static void answered(struct call *c, int err);
@@ -164,10 +165,15 @@ static void refused(struct turn *t, int64_t until_ms)
 static void enter(struct call *c, bool again)
 {
     struct source_failure failure;
+    int64_t until_ms;
 
     drop_body(c); /* while it waits */
     if (core_refuses(c->core, &failure)) {
         fail(c, &failure);
+        return;
+    }
+    if (!again && refusals_find(&c->core->refusals, c->key, net_now_ms(), &until_ms)) {
+        fail_with(c, -EIO, SOURCE_REFUSED, until_ms);
         return;
     }
     c->state = CALL_WAITS;
@@ -209,11 +215,6 @@ static bool learn(struct call *c, bool is_whole)
     return limited;
 }
 
-static void try_again(struct net_timer *timer)
-{
-    enter(list_entry(timer, struct call, timer), true);
-}
-
 static int64_t retry_after_ms(const struct call *c)
 {
     int64_t after_s = 0;
@@ -250,6 +251,8 @@ static void complain(struct call *c, const struct failure_event *event,
         return;
     }
     quote(c, &said);
+    if (failure->reason == SOURCE_REFUSED)
+        hint = CALL_REFUSED_HINT;
     if (failure->reason == SOURCE_FORBIDDEN)
         hint = c->core->token.line
                    ? " (the token needs to be valid and to have the right to read Actions)"
@@ -268,12 +271,89 @@ static bool gives_up(struct call *c, const struct failure_event *event,
 {
     bool is_silent = event->err == -ETIMEDOUT;
 
+    if (c->tries == 1 && verdict->retry == RETRY_GARBAGE)
+        return true;
     if (!c->tries || verdict->retry != RETRY_LATER ||
         c->retry.failed + 1 < (is_silent ? c->waits : c->tries))
         return false;
     if (is_silent && hosts_was_heard(&c->core->hosts, &c->core->base_at, c->retry.progress_ms))
         verdict->failure.reason = SOURCE_BROKEN;
     return true;
+}
+
+/* -- Refusals ---------------------------------------------------------------------------------- */
+
+/* The answer's fingerprint. The kind is part of it: what log URLs are refused with proves nothing for
+ * other questions. */
+static uint64_t make_print(const struct call *c)
+{
+    struct refusals_print p = {.len = 0};
+
+    refusals_print_add(&p, c->body.data, c->len);
+    return refusals_print_finish(&p, c->kind == CALL_LOG ? "log" : "facts", c->status);
+}
+
+/* Logs the last answer, and ends the question as refused. */
+static void end_refused(struct call *c, bool proven)
+{
+    struct refusals *rs = &c->core->refusals;
+    int64_t now_ms = net_now_ms();
+    int64_t until_ms = refusals_note(rs, c->key, c->retry.refusal, proven, now_ms);
+    struct source_failure failure = failure_make(-EIO, SOURCE_REFUSED, until_ms);
+    struct failure_event event = {
+        .hop = FAILURE_API, .err = c->status ? 0 : -EIO, .status = c->status};
+
+    complain(c, &event, &failure);
+    fail(c, &failure);
+}
+
+/* The answer is a refusal. True: no retry is worth it, and the question has ended. */
+static bool end_if_refused(struct call *c)
+{
+    int64_t now_ms = net_now_ms();
+    bool asks = retry_after_ms(c) > 0;
+    bool proven = retry_note_refusal(&c->retry, make_print(c), asks, now_ms);
+
+    if (c->is_single) {
+        fail_with(c, -EIO, SOURCE_BROKEN, now_ms);
+        return true;
+    }
+    if (proven || refusals_expect(&c->core->refusals, c->key, c->retry.refusal, now_ms)) {
+        end_refused(c, proven);
+        return true;
+    }
+    if (c->turn.class == SOURCE_PREFETCH) { /* retries are for those who wait */
+        fail_with(c, -EIO, SOURCE_LIMITED, now_ms);
+        return true;
+    }
+    return false;
+}
+
+/* The answer is no refusal. */
+static void forget_refusals(struct call *c)
+{
+    refusals_clear(&c->core->refusals, c->key);
+    refusals_return_retries(&c->core->refusals, c->retries);
+    c->retries = 0;
+}
+
+/* The next try. After a refusal all questions together may send only so many in a minute. */
+static void try_again(struct net_timer *timer)
+{
+    struct call *c = list_entry(timer, struct call, timer);
+    struct refusals *rs = &c->core->refusals;
+    int64_t now_ms = net_now_ms();
+
+    if (!c->retry.refusal || refusals_take_retry(rs, now_ms)) {
+        c->retries += c->retry.refusal != 0;
+        enter(c, true);
+        return;
+    }
+    if (now_ms - c->retry.refused_ms >= REFUSALS_WAIT_MS ||
+        refusals_expect(rs, c->key, c->retry.refusal, now_ms))
+        end_refused(c, false);
+    else
+        net_timer_set(c->core->net, timer, now_ms + RETRY_AGAIN_MS);
 }
 
 /* Another try, or the end. */
@@ -286,6 +366,8 @@ static void trouble(struct call *c, const struct failure_event *event)
 
     failure_judge(event, now_ms, &verdict);
     is_over = gives_up(c, event, &verdict);
+    if (!is_over && verdict.is_refusal && end_if_refused(c))
+        return;
     if (!is_over &&
         (verdict.retry != RETRY_CONNECT || !hosts_is_down(&core->hosts, &core->base_at, now_ms)))
         at_ms = retry_next(&c->retry, verdict.retry, now_ms, core->deadline_ms, retry_after_ms(c),
@@ -384,6 +466,8 @@ static void judge(struct call *c, bool limited, const struct token_line *used)
 {
     int status = c->status;
 
+    if (status < 500)
+        forget_refusals(c);
     if (c->kind == CALL_LOG ? status == 302 : status == 200 || (status == 304 && c->etag))
         succeed(c);
     else if (is_move(c, status))
@@ -410,6 +494,8 @@ static void answered(struct call *c, int err)
     bool headed = c->status > 0, limited = false;
 
     c->state = CALL_IDLE;
+    if (err == -ETIMEDOUT && net_was_heard(&c->request))
+        hosts_note_answer(&c->core->hosts, &c->core->base_at, net_now_ms());
     if (headed)
         limited = learn(c, err == 0);
     else
@@ -486,7 +572,8 @@ void call_begin(struct call *c, char *url, const char *etag)
     call_finish(c);
     c->url = url;
     c->etag = etag_line(etag);
-    c->moves = c->limits = c->failures = 0;
+    c->key = refusals_make_key(url);
+    c->moves = c->limits = c->retries = 0;
     c->has_new_token = false;
     c->turn.since_ms = now_ms;
     retry_init(&c->retry, now_ms);

@@ -4,8 +4,10 @@
  * It carries the token to the API's own scheme, host and port and nowhere else, waits for the
  * budget, follows a moved repository (301, 307, 308, for facts also 302: GitHub keeps the token
  * valid on that hop), has the token read again after a 401, obeys limits, and retries what may be
- * retried. It does not know what the question is about. Network thread only. Embedded; one question
- * at a time.
+ * retried. A question that gets the same 5xx several times fails with SOURCE_REFUSED, and so it
+ * does without a request while that is remembered (refusals.h); one of prefetch is not asked again
+ * to find that out. It does not know what the question is about. Network thread only. Embedded; one
+ * question at a time.
  */
 #ifndef GHLOGFS_GITHUB_CALL_H
 #define GHLOGFS_GITHUB_CALL_H
@@ -26,6 +28,9 @@ enum call_kind {
 };
 
 enum call_state { CALL_IDLE, CALL_WAITS, CALL_SENT, CALL_RESTS, CALL_WANTS_TOKEN };
+
+/* Said behind a status that was given several times. */
+#define CALL_REFUSED_HINT " (the same answer each time: not asked again for a minute or more)"
 
 struct call;
 
@@ -58,10 +63,12 @@ struct call {
     const char *headers[5];
     struct source_body body;
     size_t len, cap;
-    unsigned tries, waits; /* as in source.h; to be set before call_begin */
-    int status;            /* of the last answer, 0: none came */
-    unsigned moves, limits;
+    unsigned tries, waits;           /* as in source.h; to be set before call_begin */
+    int status;                      /* of the last answer, 0: none came */
+    uint64_t key;                    /* of the question (refusals.h); stays when it is over */
+    unsigned moves, limits, retries; /* retries: of refusals, as counted by refusals.h */
     bool has_new_token, is_cancelled;
+    bool is_single; /* set before call_begin: a refusal ends it at once, and is not remembered */
 };
 
 void call_init(struct call *c, struct core *core, enum call_kind kind, enum source_class class,

@@ -8,6 +8,7 @@
 #include "diag.h"
 #include "github/body.h"
 #include "github/hosts.h"
+#include "github/refusals.h"
 #include "github/token.h"
 #include "github/turn.h"
 #include "net/net.h"
@@ -45,6 +46,7 @@ struct core {
     struct turns turns;
     struct hosts hosts;
     struct body_pool bodies;
+    struct refusals refusals;
     uint64_t chance; /* state of the jitter */
     uint64_t
         completed[CORE_COMPLETED_MAX]; /* jobs seen completed, by id; others may overwrite them */

@@ -83,6 +83,9 @@ void failure_judge(const struct failure_event *event, int64_t now_ms,
 
     ret_verdict->failure = failure_make(m->err, m->reason, until_ms);
     ret_verdict->retry = m->retry;
+    ret_verdict->is_refusal = !event->err &&
+                              (event->status >= 500 ||
+                               (event->hop == FAILURE_STORAGE && m->retry == RETRY_RENEWED));
 }
 
 struct source_failure failure_make(int err, enum source_reason reason, int64_t until_ms)

@@ -23,6 +23,7 @@ struct failure_event {
 struct failure_verdict {
     struct source_failure failure; /* if no retry helps */
     enum retry_kind retry;
+    bool is_refusal; /* the server answered, and said that it cannot or will not (refusals.h) */
 };
 
 void failure_judge(const struct failure_event *event, int64_t now_ms,

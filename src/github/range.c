@@ -70,11 +70,13 @@ static void complete(struct range *r)
 
 /* -- Trouble ----------------------------------------------------------------------------------- */
 
-static void complain(struct range *r, const struct failure_event *event)
+static void complain(struct range *r, const struct failure_event *event,
+                     const struct source_failure *failure)
 {
-    char status[32];
+    char status[32 + sizeof(CALL_REFUSED_HINT)];
 
-    snprintf(status, sizeof(status), "status %d", event->status);
+    snprintf(status, sizeof(status), "status %d%s", event->status,
+             failure->reason == SOURCE_REFUSED ? CALL_REFUSED_HINT : "");
     if (r->url)
         core_say(r->core, "storage", &r->url->at, event->err ? failure_word(event->err) : status);
 }
@@ -97,10 +99,39 @@ static int64_t retry_after_ms(const struct range *r)
  * more of them, unless the one at hand has grown old meanwhile. */
 static void renew(struct range *r, int64_t now_ms)
 {
+    struct refusals *rs = &r->core->refusals;
+
     if (r->renewals >= RENEWALS_MAX && now_ms - r->url->minted_ms < RENEWED_MS)
+        return;
+    if (r->renewals > 0 && !refusals_take_retry(rs, now_ms))
         return;
     r->renewals++;
     remote_drop_url(r->log, r->url);
+}
+
+/*
+ * Storage refuses. No retry is worth it if the answer will not change, or if nobody waits for the log.
+ * An old URL may just have expired, so its refusal must come several times; the next look at a refused
+ * log takes a new URL.
+ */
+static void judge_refusal(struct range *r, int64_t now_ms, struct failure_verdict *verdict)
+{
+    struct refusals *rs = &r->core->refusals;
+    uint64_t key = r->log->key;
+    uint64_t answer = refusals_print_finish(&r->print, r->url->at.host, r->status);
+    bool proven = retry_note_refusal(&r->retry, answer, retry_after_ms(r) > 0, now_ms);
+    bool is_young = now_ms - r->url->minted_ms < RENEWED_MS;
+
+    if (proven || (is_young && refusals_expect(rs, key, answer, now_ms))) {
+        verdict->failure = failure_make(-EIO, SOURCE_REFUSED,
+                                        refusals_note(rs, key, answer, proven, now_ms));
+        if (verdict->retry == RETRY_RENEWED)
+            remote_drop_url(r->log, r->url);
+        verdict->retry = RETRY_NOT;
+    } else if (r->log->class == SOURCE_PREFETCH) {
+        verdict->failure = failure_make(-EIO, SOURCE_LIMITED, now_ms);
+        verdict->retry = RETRY_NOT;
+    }
 }
 
 /* Another try from the first byte that is missing, or the end. */
@@ -111,6 +142,8 @@ static void trouble(struct range *r, const struct failure_event *event)
     struct failure_verdict verdict;
 
     failure_judge(event, now_ms, &verdict);
+    if (verdict.is_refusal)
+        judge_refusal(r, now_ms, &verdict);
     if (verdict.retry == RETRY_RENEWED)
         renew(r, now_ms);
     if (verdict.retry != RETRY_CONNECT || !hosts_is_down(&core->hosts, &r->url->at, now_ms))
@@ -120,7 +153,8 @@ static void trouble(struct range *r, const struct failure_event *event)
         if (verdict.failure.reason == SOURCE_UNREACHABLE)
             hosts_note_failure(&core->hosts, &r->url->at, verdict.failure.err, r->retry.progress_ms,
                                now_ms);
-        complain(r, event);
+        if (verdict.failure.reason != SOURCE_LIMITED)
+            complain(r, event, &verdict.failure);
     }
     remote_url_unref(r->url);
     r->url = NULL;
@@ -204,11 +238,14 @@ static void judge(struct range *r, int err)
 {
     struct failure_event event = {.hop = FAILURE_STORAGE, .err = err, .status = r->status};
 
+    if (r->found != FOUND_NOTHING)
+        refusals_clear(&r->core->refusals, r->log->key);
     switch (r->found) {
     case FOUND_STREAM: stream_ended(r, err); break;
     case FOUND_COMPLETE: complete(r); break;
     case FOUND_ABSENT: absent(r); break;
     case FOUND_UNPROVED: inquire(r); break;
+    case FOUND_REFUSED: /* comes from the API, never from an answer of storage */
     case FOUND_UNWANTED: finish_with(r, r->err, SOURCE_BROKEN, net_now_ms()); break;
     case FOUND_WRONG:
         event.err = r->err;
@@ -227,6 +264,8 @@ static void on_done(struct net_request *request, int err)
     struct turns *turns = &r->core->turns;
 
     turns_free_connection(turns);
+    if (err == -ETIMEDOUT && r->url && net_was_heard(request))
+        hosts_note_answer(&r->core->hosts, &r->url->at, net_now_ms());
     r->state = RANGE_IDLE;
     if (r->is_dead) {
         remote_url_unref(r->url);
@@ -261,6 +300,7 @@ static void send(struct range *r, struct remote_url *url)
     r->found = FOUND_NOTHING;
     r->err = 0;
     r->junk = 0;
+    r->print = (struct refusals_print){.len = 0};
     r->request = (struct net_request){
         .url = r->url->text,
         .headers = r->headers,
@@ -287,6 +327,11 @@ static void ask(struct range *r)
         finish(r, &failure);
         return;
     }
+    if (!r->retry.refusal &&
+        refusals_find(&r->core->refusals, r->log->key, net_now_ms(), &until_ms)) {
+        finish_with(r, -EIO, SOURCE_REFUSED, until_ms);
+        return;
+    }
     url = remote_young_url(r->log);
     if (!url && !r->want && remote_is_url_too_dear(r->log)) {
         finish(r, NULL);
@@ -304,6 +349,59 @@ static void ask(struct range *r)
         send(r, url);
 }
 
+/* The API refuses to give a URL, and the job's state is known. If the job has ended since the first
+ * refusal, its log may be there now. */
+static void refusal_explained(struct range *r)
+{
+    struct refusals *rs = &r->core->refusals;
+    uint64_t key = r->log->mint.key;
+
+    if (!remote_is_completed(r->log)) {
+        refusals_note_running(rs, key);
+        pend(r);
+    } else if (refusals_is_of_running(rs, key)) {
+        refusals_clear(rs, key);
+        ask(r);
+    } else {
+        finish(r, &r->refusal);
+    }
+}
+
+/*
+ * The API refuses to give a URL. For a running job that means "no log yet", and one question tells
+ * which it is. It counts as a retry, unless what is known of the job makes it free. While a job runs,
+ * each look costs one request: for the log if the refusal has to be looked at again, else for the job.
+ */
+static void refused(struct range *r, const struct source_failure *failure)
+{
+    struct source_log *log = r->log;
+    struct refusals *rs = &r->core->refusals;
+    bool is_free = log->is_inquiring || log->job_etag[0];
+    bool is_new = log->mint.retry.refusal;
+
+    r->found = FOUND_REFUSED;
+    r->refusal = *failure;
+    if (!r->want || r->has_inquired) {
+        finish(r, failure);
+    } else if (remote_is_completed(log)) {
+        refusal_explained(r);
+    } else if (is_new && refusals_is_of_running(rs, log->mint.key)) {
+        pend(r);
+    } else if (is_free || refusals_take_retry(rs, net_now_ms())) {
+        log->is_job_single = true;
+        inquire(r);
+    } else {
+        finish(r, failure);
+    }
+}
+
+/* The question about the job failed without telling anything of the job. */
+static bool is_no_explanation(const struct source_failure *failure)
+{
+    return failure->reason == SOURCE_BROKEN || failure->reason == SOURCE_REFUSED ||
+           failure->reason == SOURCE_PROTOCOL;
+}
+
 /* The inquiry has ended well: what it was wanted for is looked at again. */
 static void inquired(struct range *r)
 {
@@ -311,6 +409,8 @@ static void inquired(struct range *r)
 
     if (log->unwanted)
         finish_with(r, log->unwanted, SOURCE_BROKEN, net_now_ms());
+    else if (r->found == FOUND_REFUSED)
+        refusal_explained(r);
     else if (r->found == FOUND_ABSENT)
         absent(r);
     else if (r->found == FOUND_UNPROVED)
@@ -325,7 +425,11 @@ static void woken(struct remote_waiter *w, const struct source_failure *failure)
     bool has_inquired = r->state == RANGE_INQUIRES;
 
     r->state = RANGE_IDLE;
-    if (failure)
+    if (failure && !has_inquired && failure->reason == SOURCE_REFUSED)
+        refused(r, failure);
+    else if (failure && has_inquired && r->found == FOUND_REFUSED && is_no_explanation(failure))
+        finish(r, &r->refusal);
+    else if (failure)
         finish(r, failure);
     else if (has_inquired)
         inquired(r);

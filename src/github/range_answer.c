@@ -133,8 +133,10 @@ int range_take_body(struct net_request *request, const void *data, size_t len)
     int taken;
 
     hosts_note_answer(&r->core->hosts, &r->url->at, net_now_ms());
-    if (r->found != FOUND_STREAM)
+    if (r->found != FOUND_STREAM) {
+        refusals_print_add(&r->print, data, len);
         return discard(r, len);
+    }
     if (r->log->unwanted)
         return wrong(r, FOUND_UNWANTED, r->log->unwanted);
     skip = r->next > r->at ? r->next - r->at : 0;

@@ -5,6 +5,7 @@
 #ifndef GHLOGFS_GITHUB_RANGE_ROOM_H
 #define GHLOGFS_GITHUB_RANGE_ROOM_H
 
+#include "github/refusals.h"
 #include "github/remote.h"
 #include "github/retry.h"
 #include "net/net.h"
@@ -22,6 +23,7 @@ enum found {
     FOUND_UNPROVED, /* all of a log that may still change: ask about the job first */
     FOUND_WRONG,    /* not what was asked for; `err` says in which way */
     FOUND_UNWANTED, /* told() refused the log */
+    FOUND_REFUSED,  /* the API refuses to give a URL: ask about the job first */
 };
 
 enum range_state { RANGE_IDLE, RANGE_WANTS_URL, RANGE_SENT, RANGE_RESTS, RANGE_INQUIRES };
@@ -40,6 +42,7 @@ struct range {
     struct net_timer timer;
     struct remote_waiter waiter;
     bool has_inquired; /* once is enough */
+    struct source_failure refusal;
     uint64_t ended_at; /* where the last body ended of which only the end of its connection told */
     unsigned endings;  /* how many of those there were */
     struct core_errand errand;
@@ -54,7 +57,8 @@ struct range {
     int status;
     enum found found;
     int err;
-    uint64_t at, end; /* in the log: the body's next byte, and where it ends */
+    struct refusals_print print; /* of a body that is no log */
+    uint64_t at, end;            /* in the log: the body's next byte, and where it ends */
     uint64_t junk;
 };
 

@@ -5,6 +5,8 @@
 #include "github/redirect.h"
 
 #include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -123,6 +125,14 @@ void remote_drop_url(struct source_log *log, const struct remote_url *url)
 
 /* -- Its life ---------------------------------------------------------------------------------- */
 
+static uint64_t make_key(const struct repo_name *repo, uint64_t job)
+{
+    char text[NAME_FULL_LEN + 48];
+
+    snprintf(text, sizeof(text), "storage:%s/%s/%" PRIu64, repo->owner, repo->repo, job);
+    return refusals_make_key(text);
+}
+
 struct source_log *remote_make(struct core *core, const struct repo_name *repo, uint64_t job,
                                bool completed, const struct source_log_ops *ops, void *who)
 {
@@ -133,6 +143,7 @@ struct source_log *remote_make(struct core *core, const struct repo_name *repo, 
     log->core = core;
     log->repo = *repo;
     log->job = job;
+    log->key = make_key(repo, job);
     log->ops = ops;
     log->who = who;
     log->class = SOURCE_PREFETCH;

@@ -52,6 +52,7 @@ struct source_log {
     int64_t minted_ms;      /* when one was last asked for; 0 never */
     struct call mint;
     struct list for_url; /* remote_waiter */
+    uint64_t key;        /* of the log at storage, whatever its URL (refusals.h) */
 
     bool is_sized, is_told, is_final, is_whole;
     uint64_t size;
@@ -66,6 +67,7 @@ struct source_log {
     char job_etag[SOURCE_ETAG_LEN];
     struct call job_call;
     bool is_inquiring, is_end_wanted;
+    bool is_job_single;      /* the next question about the job is not repeated if it is refused */
     struct list for_inquiry; /* remote_waiter */
     struct list checks;      /* log_check */
     struct range *end_range;

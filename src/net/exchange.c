@@ -5,6 +5,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <unistd.h>
 
 /* -- Requests that wait ----------------------------------------------------------------------- */
 
@@ -43,12 +44,23 @@ bool net_exchange_can_start(struct net *net)
 
 /* -- Transfers: start, end -------------------------------------------------------------------- */
 
+/* A kept connection outlives the transfer that opened it: so the room is told, and finds whose it is. */
+static int on_close(void *arg, curl_socket_t socket)
+{
+    struct net *net = arg;
+
+    list_each(link, &net->running)
+        if (net_transfer_note_close(list_entry(link, struct net_transfer, link), socket))
+            break;
+    return close(socket);
+}
+
 static struct net_transfer *take_idle(struct net *net)
 {
     struct list *link = list_take_first(&net->idle);
 
     if (!link)
-        return net_transfer_create(&net->config);
+        return net_transfer_create(&net->config, on_close, net);
     net->idle_count--;
     return list_entry(link, struct net_transfer, link);
 }

@@ -132,6 +132,12 @@ const char *net_header(const struct net_request *r, const char *name);
  */
 bool net_peer_is_private(const struct net_request *r);
 
+/*
+ * Whether a byte came from the other side in this exchange, even if the answer's headers did not end:
+ * of a handshake, of a proxy, of a header. In on_done.
+ */
+bool net_was_heard(const struct net_request *r);
+
 /* (Re)arms a timer; a time in the past fires at the next turn. */
 void net_timer_set(struct net *net, struct net_timer *t, int64_t at_ms);
 void net_timer_cancel(struct net_timer *t);

@@ -3,6 +3,8 @@
 #include "net/address.h"
 
 #include <errno.h>
+#include <linux/tcp.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -182,9 +184,12 @@ static void settle_gate(struct net_transfer *t, int64_t known_until_ms)
 /* A connection is opened, so the name has been looked up, and all who follow find it in the cache. */
 static curl_socket_t on_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
 {
+    struct net_transfer *t = arg;
+
     (void)purpose;
-    settle_gate(arg, net_now_ms() + NET_GATE_KNOWN_MS);
-    return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+    settle_gate(t, net_now_ms() + NET_GATE_KNOWN_MS);
+    t->socket = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+    return t->socket;
 }
 
 /* About to ask. Nobody has settled the gate: the connection was kept, this one needed no lookup, the
@@ -300,10 +305,13 @@ static bool set_patience(struct net_transfer *t, long timeout_s)
     return !bad;
 }
 
-static bool set_callbacks(struct net_transfer *t)
+static bool set_callbacks(struct net_transfer *t, curl_closesocket_callback on_close, void *room)
 {
     CURL *e = t->easy;
     int bad = 0;
+
+    bad |= curl_easy_setopt(e, CURLOPT_CLOSESOCKETFUNCTION, on_close);
+    bad |= curl_easy_setopt(e, CURLOPT_CLOSESOCKETDATA, room);
 
     bad |= curl_easy_setopt(e, CURLOPT_PRIVATE, t);
     bad |= curl_easy_setopt(e, CURLOPT_ERRORBUFFER, t->error);
@@ -318,7 +326,8 @@ static bool set_callbacks(struct net_transfer *t)
     return !bad;
 }
 
-struct net_transfer *net_transfer_create(const struct net_config *config)
+struct net_transfer *net_transfer_create(const struct net_config *config,
+                                         curl_closesocket_callback on_close, void *room)
 {
     struct net_transfer *t = calloc(1, sizeof(*t));
 
@@ -326,7 +335,7 @@ struct net_transfer *net_transfer_create(const struct net_config *config)
         return NULL;
     t->easy = curl_easy_init();
     if (t->easy && set_manners(t, config) && set_trust(t, config->ca_file) &&
-        set_patience(t, config->timeout_s) && set_callbacks(t))
+        set_patience(t, config->timeout_s) && set_callbacks(t, on_close, room))
         return t;
     net_transfer_destroy(t);
     return NULL;
@@ -368,6 +377,7 @@ int net_transfer_prepare(struct net_transfer *t, const struct net_config *config
         return err;
     t->request = r;
     t->promised = -1;
+    t->socket = -1;
     t->is_proxied = route->is_proxied;
     return set_question(t, config) ? 0 : -ENOMEM;
 }
@@ -400,6 +410,20 @@ static int errno_of_connect(CURL *easy)
     case ETIMEDOUT: return -ETIMEDOUT;
     default: return -ECONNREFUSED;
     }
+}
+
+/* Handshakes and a proxy's answers are bytes too, which curl tells nobody of. */
+bool net_transfer_note_close(struct net_transfer *t, int socket)
+{
+    struct tcp_info info = {0};
+    socklen_t len = sizeof(info);
+
+    if (t->socket != socket)
+        return false;
+    t->socket = -1;
+    if (getsockopt(socket, IPPROTO_TCP, TCP_INFO, &info, &len) == 0 && info.tcpi_bytes_received > 0)
+        t->was_heard = true;
+    return true;
 }
 
 long net_transfer_refused_tunnel(const struct net_transfer *t)
@@ -456,6 +480,17 @@ const char *net_header(const struct net_request *r, const char *name)
     if (!r->transfer || find_header(r->transfer->easy, name, &value) != GIVEN)
         return NULL;
     return value;
+}
+
+/* STARTTRANSFER: when the first byte of the answer came, which need not end a line. */
+bool net_was_heard(const struct net_request *r)
+{
+    curl_off_t first_us = 0;
+
+    if (!r->transfer)
+        return false;
+    curl_easy_getinfo(r->transfer->easy, CURLINFO_STARTTRANSFER_TIME_T, &first_us);
+    return r->transfer->was_heard || first_us > 0;
 }
 
 bool net_peer_is_private(const struct net_request *r)

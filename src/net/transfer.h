@@ -26,12 +26,16 @@ struct net_transfer {
     size_t header_bytes;
     unsigned asked; /* times that curl sent the request */
     int verdict;    /* why we ended it ourselves, 0: we did not */
+    int socket;     /* the last that was opened for it, until it is closed; -1: none */
+    bool was_heard; /* bytes came over a socket of its own that is closed */
     bool headed, paused, is_proxied;
     char error[CURL_ERROR_SIZE]; /* curl's words */
 };
 
-/* `config` is copied as far as it is needed. NULL: no memory. */
-struct net_transfer *net_transfer_create(const struct net_config *config);
+/* `config` is copied as far as it is needed. on_close(room, socket) closes a socket; it comes at any
+ * time, also when the transfer is gone. NULL: no memory. */
+struct net_transfer *net_transfer_create(const struct net_config *config,
+                                         curl_closesocket_callback on_close, void *room);
 void net_transfer_destroy(struct net_transfer *t);
 
 /* Sets the handle up for the request; t->leads may be NULL. -ENOMEM, -EPROTO: a header with newlines. */
@@ -40,6 +44,9 @@ int net_transfer_prepare(struct net_transfer *t, const struct net_config *config
 
 /* The request's error, 0 for success, now that curl says it is over. */
 int net_transfer_outcome(struct net_transfer *t, CURLcode result);
+
+/* This socket is about to be closed: whether it is the transfer's own; what came over it is noted. */
+bool net_transfer_note_close(struct net_transfer *t, int socket);
 
 /* The status with which a proxy refused to open a tunnel; 0: none did. */
 long net_transfer_refused_tunnel(const struct net_transfer *t);

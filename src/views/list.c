@@ -215,6 +215,7 @@ static int gather_run(struct gathering *g, const struct facts_run *run)
 {
     const struct attempts_run attempts = attempts_of(g, run);
     const struct catalog_answer *jobs;
+    struct catalog_question q;
     int rc = attempts_get_latest(g->views, &attempts, g->waiter, &jobs);
 
     if (rc < 0) {

@@ -1,6 +1,7 @@
 /*
  * user.ghlogfs.*: what is known of a job and its log, or of a run's jobs, at no cost (S17).
  */
+#include "views/attempts.h"
 #include "views/runs.h"
 
 #include <errno.h>
@@ -22,6 +23,7 @@ static const char *reason_word(enum source_reason reason)
     case SOURCE_UNREACHABLE:
     case SOURCE_OFFLINE: return "unreachable";
     case SOURCE_BROKEN:
+    case SOURCE_REFUSED:
     case SOURCE_PROTOCOL:
     case SOURCE_OVERSIZE: return "broken";
     default: return "unknown";
@@ -77,15 +79,15 @@ static unsigned peek_attempt(struct views *v, const struct place *p)
 /* Whether the run's jobs can be listed, by the last look. */
 static int get_state_of_run(struct views *v, const struct place *p, char **ret_value)
 {
-    unsigned attempt = peek_attempt(v, p);
+    const struct attempts_run run = {.repo = p->repo, .id = p->run, .latest = peek_attempt(v, p)};
     const struct catalog_answer *jobs;
     struct catalog_question q;
     const char *word = "unknown";
     enum source_reason reason;
     bool is_refused;
 
-    if (attempt) {
-        runs_jobs_question(&p->repo, p->run, attempt, false, &q);
+    if (run.latest) {
+        attempts_question(&run, run.latest, &q);
         reason = catalog_peek_failure(v->config.catalog, &q);
         is_refused = reason == SOURCE_NOT_FOUND || reason == SOURCE_FORBIDDEN;
         word = reason_word(reason);

@@ -386,7 +386,7 @@ def test_r1_a_cut_that_comes_each_time_is_only_slow(github, mount):
 def test_r1_the_reader_is_told_when_the_deadline_is_over(github, mount):
     """Not long before: retries go on until then."""
     job = one_job(github, size=SMALL)
-    github.fault("xml", hop="storage", times=-1)
+    github.fault("reset", hop="storage", after=-1, times=-1)
     m = mount(timeout=1, deadline=3)
     with within(6, at_least=1.5), fails("EIO"):
         m.log(job).read_bytes()

@@ -188,6 +188,53 @@ def test_r6_a_lazy_unmount_with_some_waiting(github, mount):
     m.stop()
 
 
+def test_r6_after_a_lazy_unmount_open_files_are_read_on(github, mount):
+    """As with any file system: the name is gone at once, the process with the last file."""
+    job = one_job(github, size=900_000)
+    github.fault("stall", hop="storage", after=300_000, times=-1)
+    m = mount()
+    with open(m.log(job), "rb", buffering=0) as file:
+        assert os.pread(file.fileno(), 1000, 0) == made(job, 1000)
+        wait_active(github, 1)
+        run("fusermount3", "-u", "-z", m.path)
+        assert not mounted(m.path) and os.listdir(m.path) == []
+        github.clear_faults()
+        github.drop(hop="storage")
+        assert os.pread(file.fileno(), 900_000, 0) == made(job, 900_000)
+        assert m.process.poll() is None
+    assert m.process.wait(15 * SLOW) == 0
+    m.stop()
+
+
+def test_r6_after_a_lazy_unmount_who_waits_in_vain_goes_at_the_deadline(github, mount):
+    """And then the process."""
+    job = one_job(github, size=900_000)
+    github.fault("stall", hop="storage", after=300_000, times=-1)
+    m = mount(timeout=1, deadline=3)
+    with ended([spawn("cat", m.log(job))]) as (reader,):
+        wait_active(github, 1)
+        run("fusermount3", "-u", "-z", m.path)
+        assert reader.wait(30 * SLOW) == 1
+        assert b"timed out" in reader.stderr.read()
+        assert m.process.wait(15 * SLOW) == 0
+    m.stop()
+
+
+def test_r6_a_lazily_unmounted_mount_that_is_ended_leaves_a_new_one_alone(github, mount):
+    """SIGTERM ends it whoever has a file open; what is mounted in its place by now stays."""
+    job = one_job(github, size=1000)
+    m = mount()
+    with open(m.log(job), "rb", buffering=0) as file:
+        assert file.read(10) == made(job, 10)
+        run("fusermount3", "-u", "-z", m.path)
+        new = mount(path=m.path)
+        os.kill(m.pid, signal.SIGTERM)
+        assert m.process.wait(15 * SLOW) == 0
+        m.ended = True
+        m.check_output()
+        assert mounted(new.path) and new.log(job).read_bytes() == made(job, 1000)
+
+
 def test_r6_unmounting_while_nobody_waits_but_something_is_fetched(github, mount):
     job = one_job(github, size=900_000)
     github.fault("stall", hop="storage", after=300_000, times=-1)

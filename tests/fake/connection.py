@@ -105,6 +105,11 @@ class Connection:
             self.pace_until = max(self.pace_until, self.loop.time()) + len(part) / rate
             await asyncio.sleep(self.pace_until - self.loop.time())
 
+    async def send_head_drip(self, head, count, every):
+        for at in range(0, len(head), count):
+            await self.send(head[at:at + count])
+            await asyncio.sleep(every)
+
     async def send_drip(self, piece, count, every):
         for at in range(0, len(piece), count):
             await self.send_piece(piece[at:at + count])

@@ -6,14 +6,16 @@ A fault is a dict. What it meets:
     was sent)
     nth   the first matching request that is hit (1)     times   how many are hit (1; -1: for ever)
 What it does, `kind` and its arguments:
-    status          status, body ("" or text or JSON value), headers {}
+    status          status, body ("" or text or JSON value), headers {}; each {request} in the body
+                    stands for an id of the request, another one each time
     xml             status, code, message: an error body as storage writes it
     expired         the signed URL counts as expired
     reset           after: RST once that many body bytes have gone (-1: before the header)
     close           after: likewise, but an orderly end; over TLS without a close_notify,
                     unless notify is true
     stall           after, seconds (none: for ever): silence, then the rest
-    drip            bytes, every: that many body bytes each so many seconds
+    drip            bytes, every: that many body bytes each so many seconds; with head true those
+                    of the status line and the headers
     overlong        extra: junk bytes after the promised length
     content_length  value or delta: a wrong Content-Length; the connection then ends
     no_length       no Content-Length, the end of the connection is the end of the body
@@ -38,6 +40,7 @@ import dataclasses
 import gzip as gzip_module
 import json
 import re
+import uuid
 
 from fake.message import Answer
 
@@ -120,7 +123,8 @@ def apply(fault, answer):
 # --- what they do --------------------------------------------------------------------------------
 
 def _status(answer, status, body="", headers=None):
-    data = body.encode() if isinstance(body, str) else json.dumps(body).encode()
+    text = body if isinstance(body, str) else json.dumps(body)
+    data = text.replace("{request}", str(uuid.uuid4())).encode()
     made = Answer(status, [], data)
     made.set("Content-Type", "text/plain" if isinstance(body, str) else "application/json")
     made.keep_from(answer)
@@ -145,8 +149,11 @@ def _cut(how):
     return do
 
 
-def _drip(answer, bytes=1, every=0.05):
-    answer.plan.drip = (bytes, every)
+def _drip(answer, bytes=1, every=0.05, head=False):
+    if head:
+        answer.plan.drip_head = (bytes, every)
+    else:
+        answer.plan.drip = (bytes, every)
 
 
 def _overlong(answer, extra=100):

@@ -80,7 +80,8 @@ class Plan:
     cut_how: str = None         # reset, close, stall
     notify: bool = False        # a close over TLS says that it is one
     seconds: float = None       # of a stall; None: for ever
-    drip: tuple = None          # (bytes, seconds)
+    drip: tuple = None          # (bytes, seconds), of the body
+    drip_head: tuple = None
     extra: bytes = b""          # after the promised body
     say_length: int = None
     no_length: bool = False

@@ -232,6 +232,9 @@ class Server:
         keep = (request.keep_alive and not plan.close and not plan.no_length
                 and answer.framing != "close")
         head = answer.head(keep)
+        if plan.drip_head:
+            await connection.send_head_drip(head, *plan.drip_head)
+            head = b""
         if request.method == "HEAD" or answer.status in (204, 304):
             await connection.send(head)
             return keep

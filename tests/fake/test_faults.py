@@ -31,6 +31,12 @@ def test_fault_status_with_body_and_headers(github, ask):
     assert (reply.status, reply.json, reply.headers["retry-after"]) == (403, {"message": "x"}, "3")
 
 
+def test_fault_status_with_an_id_of_the_request(github, ask):
+    github.fault("status", status=502, body="<html>{request}", times=2)
+    bodies = {ask("/rate_limit").body for _ in range(2)}
+    assert len(bodies) == 2 and b"{request}" not in b"".join(bodies)
+
+
 @pytest.mark.parametrize("kind, after, ending", [
     ("reset", 1000, "reset"), ("reset", 0, "reset"), ("reset", -1, "reset"),
     ("close", 1000, "eof"), ("close", -1, "eof"), ("stall", 1000, "timeout"),
@@ -63,6 +69,13 @@ def test_fault_stall_that_ends(github, ask):
 def test_fault_drip(github, ask):
     url = ask.signed(one_job(github, size=40))
     github.fault("drip", hop="storage", bytes=10, every=0.1)
+    start = time.monotonic()
+    assert len(get(url).body) == 40 and time.monotonic() - start >= 0.3
+
+
+def test_fault_drip_of_the_head(github, ask):
+    url = ask.signed(one_job(github, size=40))
+    github.fault("drip", hop="storage", bytes=50, every=0.1, head=True)
     start = time.monotonic()
     assert len(get(url).body) == 40 and time.monotonic() - start >= 0.3
 

@@ -429,15 +429,18 @@ static void s10_a_settled_record_without_steps_is_doubted_for_a_day(void **state
     struct catalog_question q = bench_jobs(9);
     const struct catalog_answer *a = NULL;
     const char *body = job_of_an_hour(b, "");
-    char key[ENTRY_RECORD_LEN];
+    struct saved_list list = {.page_count = 1, .page_size = 100, .settled = true, .adds_up = true};
+    char key[ENTRY_KEY_LEN];
     struct page *p;
     struct guest g;
 
     guest_init(&g);
     q.may_settle = true;
     assert_int_equal(page_parse(q.what, body, strlen(body), "\"e\"", 0, &p), 0);
-    snprintf(key, sizeof(key), "asked/octo/repo/%d/9-0/-0/1", (int)q.what);
-    assert_int_equal(page_save(b->store, key, p, body, strlen(body), true), 0);
+    snprintf(key, sizeof(key), "asked/octo/repo/%d/9-0/-0", (int)q.what);
+    list.pages = &p;
+    assert_int_equal(saved_put_page(b->store, key, p, body, strlen(body)), 0);
+    assert_int_equal(saved_put_list(b->store, key, &list), 0);
     page_unref(p);
     assert_int_equal(bench_ask(b, &q, &g, &a), PENDING_PARKED);
     fake_answer(&b->fake, fake_take_facts(&b->fake),

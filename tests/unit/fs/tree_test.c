@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include <cmocka.h>
+#include <malloc.h>
 
 /* Stands in for views: a place is told by its job, and owns its text. */
 
@@ -188,7 +189,6 @@ static void test_step_that_is_cut_anew_is_a_new_node(void **state)
 
 #define MANY 100000
 
-/* S16, and memory: what is forgotten is gone. */
 /* The kernel keeps one size and one set of pages for a node. */
 static void test_another_text_is_another_node(void **state)
 {
@@ -207,10 +207,19 @@ static void test_another_text_is_another_node(void **state)
     tree_destroy(t);
 }
 
+static size_t used_bytes(void)
+{
+    struct mallinfo2 info = mallinfo2();
+
+    return info.uordblks + info.hblkhd;
+}
+
+/* S16, and memory: what is forgotten is gone, and so is the table that was for so many. */
 static void test_100000_nodes_keep_their_numbers_and_go(void **state)
 {
     struct node **nodes = calloc(MANY, sizeof(*nodes));
     struct tree *t = make_tree();
+    size_t before = used_bytes();
     char name[32];
 
     (void)state;
@@ -227,6 +236,9 @@ static void test_100000_nodes_keep_their_numbers_and_go(void **state)
     for (size_t i = 0; i < MANY; i++)
         tree_forget(t, nodes[i], 2);
     assert_int_equal(tree_count(t), 1);
+    assert_true(used_bytes() < before + 65536);
+    /* And what comes after is found as before. */
+    assert_ptr_equal(look_up(t, root_of(t), "again", 1), look_up(t, root_of(t), "again", 1));
     tree_destroy(t);
     free(nodes);
 }

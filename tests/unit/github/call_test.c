@@ -438,9 +438,192 @@ static void r1_body_of_a_refusal_is_no_progress(void **state)
     (void)state;
     ask_run(&asker);
     while (!asker.ends && tries++ < 100)
-        fake_answer(fake_next_within(20000), 502, "", "<html>Unicorn!</html>");
+        fake_answer(fake_next_within(20000), 502, "",
+                    tries % 2 ? "<html>Unicorn!</html>" : "<html>Another!</html>");
     assert_refused(&asker, -EIO, SOURCE_BROKEN, 1000);
     assert_true(tries < 40);
+}
+
+/* -- Refusals that do not change ---------------------------------------------------------------- */
+
+#define NO_URL "{\"message\":\"Failed to generate URL to download logs\"}"
+
+/* Answers everything so, until nothing more is asked; how many requests that were. */
+static unsigned answer_all(int status, const char *headers, const char *body, int64_t within_ms)
+{
+    int64_t until_ms = fake.now_ms + within_ms;
+    unsigned count = 0;
+    struct net_request *q;
+
+    while ((q = fake_next_within(until_ms - fake.now_ms))) {
+        fake_answer(q, status, headers, body);
+        count++;
+    }
+    return count;
+}
+
+static void same_refusal_four_times_ends_a_question_within_ten_seconds(void **state)
+{
+    int64_t start_ms = fake.now_ms;
+
+    (void)state;
+    ask_run(&asker);
+    assert_int_equal(answer_all(500, "", NO_URL, 10000), 4);
+    assert_refused(&asker, -EIO, SOURCE_REFUSED, -1);
+    assert_in_range(asker.failure.until_ms - start_ms, 60000, 70000);
+    assert_int_equal(fake.count, 4);
+}
+
+static void remembered_refusal_costs_nothing_and_then_one_request(void **state)
+{
+    static const int64_t minutes[] = {1, 2, 4, 8, 16, 30, 30};
+
+    (void)state;
+    ask_run(&asker);
+    answer_all(502, "", "<html>Unicorn!</html>", 10000);
+    for (size_t i = 0; i < sizeof(minutes) / sizeof(minutes[0]); i++) {
+        fake.now_ms = asker.failure.until_ms - 1;
+        ask_run(&asker);
+        assert_refused(&asker, -EIO, SOURCE_REFUSED, 1);
+        assert_int_equal(fake.count, 4 + i);
+        fake.now_ms++;
+        ask_run(&asker);
+        fake_answer(fake_next(), 502, "", "<html>Unicorn!</html>");
+        assert_refused(&asker, -EIO, SOURCE_REFUSED,
+                       i + 1 < 7 ? minutes[i + 1] * 60000 : 30 * 60000);
+    }
+}
+
+static void success_clears_a_refusal(void **state)
+{
+    (void)state;
+    ask_run(&asker);
+    answer_all(500, "", "no", 10000);
+    fake.now_ms = asker.failure.until_ms;
+    ask_run(&asker);
+    fake_answer(fake_next(), 200, "", "{}");
+    assert_told(&asker, "{}");
+    /* Now it takes four again, and a minute. */
+    ask_run(&asker);
+    for (int i = 0; i < 3; i++)
+        fake_answer(fake_next_within(10000), 500, "", "no");
+    assert_int_equal(asker.ends, 0);
+    fake_answer(fake_next_within(10000), 500, "", "no");
+    assert_refused(&asker, -EIO, SOURCE_REFUSED, 60000);
+}
+
+static void r1_refusals_that_ask_for_patience_are_waited_out(void **state)
+{
+    (void)state;
+    ask_run(&asker);
+    for (int i = 0; i < 7; i++)
+        fake_answer(fake_next_within(20000), 503, "Retry-After: 2\n", "{\"message\":\"busy\"}");
+    fake_answer(fake_next_within(20000), 200, "", "{}");
+    assert_told(&asker, "{}");
+    /* But not for ever. */
+    ask_run(&asker);
+    assert_in_range(answer_all(503, "Retry-After: 2\n", "{\"message\":\"busy\"}", 60000), 8, 10);
+    assert_refused(&asker, -EIO, SOURCE_REFUSED, -1);
+}
+
+static void r5_retry_of_a_refusal_needs_quota(void **state)
+{
+    (void)state;
+    ask_run(&asker);
+    fake_answer(fake_next(), 500, "Date: Fri, 15 Jan 2027 08:00:00 GMT\n" QUOTA(0, "1800001800"),
+                NO_URL);
+    fake_advance(1000);
+    assert_refused(&asker, -EDQUOT, SOURCE_LIMITED, -1);
+    assert_int_equal(fake.count, 1);
+}
+
+static void prefetch_does_not_try_a_refusal_again(void **state)
+{
+    (void)state;
+    ask(&asker, SOURCE_RUN, SOURCE_PREFETCH);
+    fake_answer(fake_next(), 500, "", NO_URL);
+    assert_refused(&asker, -EIO, SOURCE_LIMITED, 0);
+    /* That says nothing to one who waits. */
+    ask_run(&asker);
+    fake_answer(fake_next(), 500, "", NO_URL);
+    fake_answer(fake_next_within(10000), 200, "", "{}");
+    assert_told(&asker, "{}");
+}
+
+static struct asker crowd[800];
+
+static void ask_crowd(size_t n)
+{
+    memset(crowd, 0, sizeof(crowd));
+    for (size_t i = 0; i < n; i++) {
+        crowd[i].facts.id = i + 1;
+        ask_run(&crowd[i]);
+    }
+}
+
+/* At once: sixty of the refused may ask again, in that minute. */
+static void eight_hundred_refusals_at_once_cost_sixty_retries_and_ten_seconds(void **state)
+{
+    int64_t start_ms = fake.now_ms;
+
+    (void)state;
+    ask_crowd(800);
+    assert_in_range(answer_all(500, "", NO_URL, 10000), 800, 860);
+    for (size_t i = 0; i < 800; i++)
+        assert_refused(&crowd[i], -EIO, SOURCE_REFUSED, -1);
+    assert_true(fake.now_ms - start_ms <= 10000);
+}
+
+/* One after the other: four of them prove the answer for the others. */
+static void eight_hundred_refusals_in_a_row_take_minutes_and_little_quota(void **state)
+{
+    int64_t start_ms = fake.now_ms;
+
+    (void)state;
+    memset(crowd, 0, sizeof(crowd));
+    for (size_t i = 0; i < 800; i++) {
+        crowd[i].facts.id = i + 1;
+        ask_run(&crowd[i]);
+        while (!crowd[i].ends) {
+            struct net_request *q = fake_next_within(10000);
+            fake.now_ms += 200;
+            fake_answer(q, 500, "", NO_URL);
+        }
+        assert_refused(&crowd[i], -EIO, SOURCE_REFUSED, -1);
+    }
+    assert_in_range(fake.count, 800, 900);
+    assert_true(fake.now_ms - start_ms < 5 * 60000);
+}
+
+/* The bound is for what does not change: a retry that helped is not counted. */
+static void r1_one_refusal_for_each_of_many_is_not_noticed(void **state)
+{
+    struct net_request *q;
+    unsigned refused = 0;
+
+    (void)state;
+    ask_crowd(400);
+    while ((q = fake_next_within(10000))) {
+        if (refused++ < 400)
+            fake_answer(q, 502, "", "<html>Unicorn!</html>");
+        else
+            fake_answer(q, 200, "", "{}");
+    }
+    for (size_t i = 0; i < 400; i++)
+        assert_told(&crowd[i], "{}");
+}
+
+static void closing_ends_who_waits_for_a_retry(void **state)
+{
+    (void)state;
+    ask_crowd(200);
+    for (int i = 0; i < 200; i++)
+        fake_answer(fake_next(), 500, "", NO_URL);
+    fake_advance(300);
+    api_close(w.api);
+    fake_settle();
+    for (size_t i = 0; i < 200; i++)
+        assert_refused(&crowd[i], -ECONNABORTED, SOURCE_CLOSING, -1);
 }
 
 static void r1_name_server_that_never_answers_is_timed_out(void **state)
@@ -505,7 +688,7 @@ static void silence_ends_a_question_with_few_tries_and_not_the_host(void **state
 static void r8_answers_that_nobody_has_read_are_bounded_in_bytes(void **state)
 {
     const size_t len = 15u << 20;
-    static struct asker crowd[8];
+    static struct asker few[8];
     struct net_request *sent[8];
     char *body = malloc(len);
     int err;
@@ -513,10 +696,10 @@ static void r8_answers_that_nobody_has_read_are_bounded_in_bytes(void **state)
     (void)state;
     assert_non_null(body);
     memset(body, ' ', len);
-    memset(crowd, 0, sizeof(crowd));
+    memset(few, 0, sizeof(few));
     for (size_t i = 0; i < 8; i++) {
-        crowd[i].keeps = true;
-        ask_run(&crowd[i]);
+        few[i].keeps = true;
+        ask_run(&few[i]);
         sent[i] = fake_last();
     }
     /* Two have the space there is, one more may go beyond it. */
@@ -525,11 +708,11 @@ static void r8_answers_that_nobody_has_read_are_bounded_in_bytes(void **state)
         assert_int_equal(err, 0);
     }
     for (size_t done = 0; done < 8; done++) {
-        assert_int_equal(crowd[done].ends, 0);
+        assert_int_equal(few[done].ends, 0);
         fake.is_resumed = false;
         fake_end(sent[done], 0);
-        assert_int_equal(crowd[done].ends, 1);
-        w.source.ops->facts_release(w.source.self, &crowd[done].facts);
+        assert_int_equal(few[done].ends, 1);
+        w.source.ops->facts_release(w.source.self, &few[done].facts);
         if (done + 3 >= 8)
             continue;
         assert_true(fake.is_resumed);
@@ -544,7 +727,6 @@ static void r8_answers_that_nobody_has_read_are_bounded_in_bytes(void **state)
 static void r8_questions_that_wait_hold_no_answers(void **state)
 {
     const size_t len = 15u << 20;
-    static struct asker crowd[20];
     char *body = malloc(len);
 
     (void)state;
@@ -557,6 +739,27 @@ static void r8_questions_that_wait_hold_no_answers(void **state)
         assert_int_equal(crowd[i].ends, 0);
     }
     free(body);
+}
+
+static void silence_of_a_host_that_was_heard_is_not_that_of_others(void **state)
+{
+    (void)state;
+    for (int is_heard = 0; is_heard < 2; is_heard++) {
+        fake.was_heard = is_heard;
+        ask_run(&asker);
+        while (!asker.ends) {
+            struct net_request *q = fake_next_within(DEADLINE_MS);
+            fake.now_ms += 30000;
+            fake_fail(q, -ETIMEDOUT);
+        }
+        assert_refused(&asker, -ETIMEDOUT, SOURCE_UNREACHABLE, 5000);
+        ask_run(&other);
+        assert_int_equal(fake_next() != NULL, is_heard);
+        if (is_heard)
+            fake_answer(fake_next(), 200, "", "{}");
+        assert_int_equal(other.failure.err, is_heard ? 0 : -ETIMEDOUT);
+        fake_advance(5000);
+    }
 }
 
 static void body_over_the_bound_is_told_so(void **state)
@@ -646,12 +849,23 @@ int main(void)
         TEST(r1_trouble_of_the_api_is_not_noticed),
         TEST(few_tries_are_made_of_what_is_not_worth_more_S18),
         TEST(r1_body_of_a_refusal_is_no_progress),
+        TEST(same_refusal_four_times_ends_a_question_within_ten_seconds),
+        TEST(remembered_refusal_costs_nothing_and_then_one_request),
+        TEST(success_clears_a_refusal),
+        TEST(r1_refusals_that_ask_for_patience_are_waited_out),
+        TEST(r5_retry_of_a_refusal_needs_quota),
+        TEST(prefetch_does_not_try_a_refusal_again),
+        TEST(eight_hundred_refusals_at_once_cost_sixty_retries_and_ten_seconds),
+        TEST(eight_hundred_refusals_in_a_row_take_minutes_and_little_quota),
+        TEST(r1_one_refusal_for_each_of_many_is_not_noticed),
+        TEST(closing_ends_who_waits_for_a_retry),
         TEST(r1_name_server_that_never_answers_is_timed_out),
         TEST(question_is_tried_as_often_as_its_asker_says),
         TEST(silence_ends_a_question_with_few_tries_and_not_the_host),
         TEST(r8_answers_that_nobody_has_read_are_bounded_in_bytes),
         TEST(r8_questions_that_wait_hold_no_answers),
         TEST(body_over_the_bound_is_told_so),
+        TEST(silence_of_a_host_that_was_heard_is_not_that_of_others),
         TEST(offline_asks_nothing),
         TEST(closing_ends_questions_in_every_state),
     };

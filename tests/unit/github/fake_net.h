@@ -28,7 +28,7 @@ static struct {
     struct list tasks, timers, sent;
     unsigned count;      /* requests ever sent */
     char headers[16384]; /* of the answer being given: lines, each ended by a NUL */
-    bool peer_is_private, is_resumed;
+    bool peer_is_private, is_resumed, was_heard;
 } fake;
 
 static inline void fake_reset(void)
@@ -94,6 +94,12 @@ bool net_peer_is_private(const struct net_request *r)
 {
     (void)r;
     return fake.peer_is_private;
+}
+
+bool net_was_heard(const struct net_request *r)
+{
+    (void)r;
+    return fake.was_heard;
 }
 
 const char *net_header(const struct net_request *r, const char *name)

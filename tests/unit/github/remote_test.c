@@ -1,5 +1,6 @@
 /* A log from the question to its last byte: hops, ranges, finality, and what goes wrong between. */
 #include "fake_reader.h"
+#include "github/refusals.h"
 
 static struct world w;
 static struct reader r;
@@ -459,34 +460,304 @@ static void r1_expired_url_is_minted_anew(void **state)
     (void)state;
     want_first();
     for (int i = 0; i < 3; i++) {
-        give_url(fake_next_within(1000));
+        give_url(fake_next_within(5000));
         fake_answer(at_storage(fake_next(), FIRST), 403, "", "<xml>");
     }
-    give_url(fake_next_within(2000));
+    give_url(fake_next_within(5000));
     fake_answer(fake_next(), 206, BLOCK "Content-Range: bytes 0-2/3\n", "abc");
     assert_read(&r, "abc");
 }
 
-/* A proxy on the way that lets nothing through: not a URL for each try. */
-static void storage_that_refuses_all_urls_costs_few(void **state)
+/* Storage refuses everything, with these bodies in turn; how many URLs that cost. */
+static unsigned refuse_at_storage(int status, const char *body, const char *other_body,
+                                  unsigned *ret_refused)
 {
     struct net_request *q;
-    unsigned minted = 0, refused = 0;
+    unsigned minted = 0;
 
-    (void)state;
+    *ret_refused = 0;
     want_first();
-    while ((q = fake_next_within(120000))) {
+    while (!r.ends && (q = fake_next_within(120000))) {
         if (strcmp(q->url, STORE) == 0) {
-            refused++;
-            fake_answer(q, 403, "", "<html>");
+            fake_answer(q, status, "", (*ret_refused)++ % 2 ? other_body : body);
         } else {
             minted++;
             give_url(q);
         }
     }
+    return minted;
+}
+
+/* A proxy on the way that lets nothing through: not a URL for each try. */
+static void storage_that_refuses_all_urls_costs_few(void **state)
+{
+    unsigned minted, refused;
+
+    (void)state;
+    minted = refuse_at_storage(403, "<html>one", "<html>other", &refused);
     assert_in_range(minted, 4, 8);
     assert_true(refused > minted);
-    assert_int_equal(r.failure.err, -EIO);
+    assert_failed(&r, -EIO, SOURCE_BROKEN, 1000);
+}
+
+/* -- Refusals that do not change ---------------------------------------------------------------- */
+
+#define NO_URL "{\"message\":\"Failed to generate URL to download logs\"}"
+#define AZURE                                                                                      \
+    "<Error><Code>AuthenticationFailed</Code><Message>Server failed to authenticate the "          \
+    "request.\nRequestId:%s\nTime:2027-01-15T08:00:0%sZ</Message></Error>"
+
+static void refuse_url(unsigned times)
+{
+    for (unsigned i = 0; i < times; i++) {
+        struct net_request *q = fake_next_within(10000);
+        assert_non_null(q);
+        assert_string_equal(q->url, JOB_URL "/logs");
+        fake_answer(q, 500, "", NO_URL);
+    }
+}
+
+static void refused_log_of_a_completed_job_is_an_error_for_a_minute(void **state)
+{
+    int64_t start_ms = fake.now_ms;
+
+    (void)state;
+    want_first();
+    refuse_url(4);
+    give_job(fake_next(), "completed", "\"2027-01-02T03:04:05Z\"");
+    assert_failed(&r, -EIO, SOURCE_REFUSED, 60000);
+    assert_int_equal(fake.count, 5);
+    assert_true(fake.now_ms - start_ms <= 10000);
+    /* Remembered: whoever asks meanwhile, also by a handle of their own, costs nothing. */
+    want_first();
+    assert_failed(&r, -EIO, SOURCE_REFUSED, 60000);
+    reader_open(&other, &w, true);
+    reader_want(&other, 0, 10, SOURCE_DEMAND);
+    assert_failed(&other, -EIO, SOURCE_REFUSED, 60000);
+    reader_close(&other);
+    assert_int_equal(fake.count, 5);
+    /* And then one request. */
+    fake_advance(60000);
+    want_first();
+    refuse_url(1);
+    assert_failed(&r, -EIO, SOURCE_REFUSED, 120000);
+    fake_advance(120000);
+    read_abcdef();
+}
+
+static void refused_log_of_a_job_known_as_completed_asks_nothing_about_it(void **state)
+{
+    (void)state;
+    reader_open(&other, &w, true);
+    reader_want(&other, 0, 10, SOURCE_DEMAND);
+    refuse_url(4);
+    assert_failed(&other, -EIO, SOURCE_REFUSED, 60000);
+    assert_int_equal(fake.count, 4);
+    reader_close(&other);
+}
+
+/* "No log yet" (S11): who looks again costs the job with its ETag, and a request a minute. */
+static void refused_log_of_a_running_job_is_none_yet(void **state)
+{
+    unsigned charged = 0;
+    struct net_request *q;
+
+    (void)state;
+    want_first();
+    refuse_url(4);
+    give_job(fake_next(), "in_progress", "null");
+    assert_failed(&r, -ENOENT, SOURCE_PENDING, 3000);
+    for (int i = 0; i < 360; i++) {
+        fake_advance(10000);
+        want_first();
+        while (!r.ends && (q = fake_next_within(1000))) {
+            if (strcmp(q->url, JOB_URL) == 0) {
+                assert_string_equal(fake_asked(q, "If-None-Match"), "W/\"job\"");
+                fake_answer(q, 304, "", "");
+            } else {
+                charged++;
+                fake_answer(q, 500, "", NO_URL);
+            }
+        }
+        assert_failed(&r, -ENOENT, SOURCE_PENDING, 3000);
+    }
+    assert_in_range(charged, 50, 60);
+}
+
+static void log_refused_while_its_job_ran_is_asked_for_when_the_job_has_ended(void **state)
+{
+    (void)state;
+    want_first();
+    refuse_url(4);
+    give_job(fake_next(), "in_progress", "null");
+    assert_failed(&r, -ENOENT, SOURCE_PENDING, 3000);
+    fake_advance(3000);
+    want_first();
+    give_job(fake_next(), "completed", "\"2027-01-15T08:00:00Z\"");
+    give_url(fake_next());
+    fake_answer(fake_next(), 206, BLOCK "Content-Range: bytes 0-2/3\n", "abc");
+    assert_read(&r, "abc");
+}
+
+/* By another handle, whose reader knows it from a listing. */
+static void log_refused_while_its_job_ran_is_asked_for_by_who_knows_its_end(void **state)
+{
+    (void)state;
+    want_first();
+    refuse_url(4);
+    give_job(fake_next(), "queued", "null");
+    assert_failed(&r, -ENOENT, SOURCE_PENDING, 3000);
+    reader_open(&other, &w, true);
+    reader_want(&other, 0, 3, SOURCE_DEMAND);
+    give_url(fake_next());
+    fake_answer(fake_next(), 206, BLOCK "Content-Range: bytes 0-2/3\n", "abc");
+    assert_read(&other, "abc");
+    reader_close(&other);
+}
+
+static void refused_log_of_a_job_that_is_refused_too_is_an_error(void **state)
+{
+    int64_t start_ms = fake.now_ms;
+
+    (void)state;
+    want_first();
+    refuse_url(4);
+    fake_answer(fake_next(), 500, "", "no");
+    assert_failed(&r, -EIO, SOURCE_REFUSED, 60000);
+    assert_int_equal(fake.count, 5);
+    assert_true(fake.now_ms - start_ms <= 10000);
+}
+
+static void refused_log_of_a_job_that_is_not_there_is_absent(void **state)
+{
+    (void)state;
+    want_first();
+    refuse_url(4);
+    fake_answer(fake_next(), 404, "", "{\"message\":\"Not Found\"}");
+    assert_failed(&r, -ENOENT, SOURCE_NOT_FOUND, 30000);
+}
+
+static void r1_url_refused_three_times_is_not_noticed(void **state)
+{
+    (void)state;
+    want_first();
+    refuse_url(3);
+    give_url(fake_next_within(10000));
+    fake_answer(fake_next(), 206, BLOCK "Content-Range: bytes 0-2/3\n", "abc");
+    assert_read(&r, "abc");
+}
+
+/* Azure says the request's id and the time each time. */
+static void storage_that_refuses_in_the_same_way_is_given_up_after_four_tries(void **state)
+{
+    int64_t start_ms = fake.now_ms;
+    char one[256], two[256];
+    unsigned refused;
+
+    (void)state;
+    snprintf(one, sizeof(one), AZURE, "5d2c-01", "1");
+    snprintf(two, sizeof(two), AZURE, "77aa-ff", "2");
+    assert_int_equal(refuse_at_storage(403, one, two, &refused), 4);
+    assert_int_equal(refused, 4);
+    assert_failed(&r, -EIO, SOURCE_REFUSED, 60000);
+    assert_true(fake.now_ms - start_ms <= 10000);
+    want_first();
+    assert_failed(&r, -EIO, SOURCE_REFUSED, 60000);
+    assert_int_equal(fake.count, 8);
+    fake_advance(60000);
+    assert_int_equal(refuse_at_storage(403, one, two, &refused), 1);
+    assert_int_equal(refused, 1);
+    assert_failed(&r, -EIO, SOURCE_REFUSED, 120000);
+    fake_advance(120000);
+    want_first();
+    give_url(fake_next());
+    fake_answer(fake_next(), 206, BLOCK "Content-Range: bytes 0-2/3\n", "abc");
+    assert_read(&r, "abc");
+}
+
+/* A URL that has grown old may have expired: what others proved says nothing of it. */
+static void r1_old_url_is_renewed_where_others_are_refused_for_good(void **state)
+{
+    static struct reader crowd[REFUSALS_PROOFS];
+    struct net_request *q;
+
+    (void)state;
+    read_abcdef();
+    fake_advance(300000);
+    for (size_t i = 0; i < REFUSALS_PROOFS; i++) {
+        static const struct source_log_ops ops = {.told = reader_told};
+        crowd[i] = (struct reader){.world = &w};
+        crowd[i].log = w.source.ops->log_create(w.source.self, &octo_hello, 100 + i, true, &ops,
+                                                &crowd[i]);
+        reader_want(&crowd[i], 0, 10, SOURCE_DEMAND);
+        while ((q = fake_next_within(10000)))
+            strcmp(q->url, STORE) == 0 ? fake_answer(q, 403, "", "<xml>")
+                                       : fake_answer(q, 302, "Location: " STORE "\n", "");
+        assert_failed(&crowd[i], -EIO, SOURCE_REFUSED, -1);
+        reader_close(&crowd[i]);
+    }
+    reader_want(&r, 2, 4, SOURCE_DEMAND);
+    fake_answer(at_storage(fake_next(), "bytes=2-3"), 403, "", "<xml>");
+    give_url(fake_next());
+    fake_answer(fake_next(), 206, BLOCK "Content-Range: bytes 2-3/6\n", "cd");
+    assert_read(&r, "cd");
+}
+
+static void storage_that_fails_in_the_same_way_is_given_up_after_four_tries(void **state)
+{
+    unsigned refused;
+
+    (void)state;
+    assert_int_equal(refuse_at_storage(500, "<html>no", "<html>no", &refused), 1);
+    assert_int_equal(refused, 4);
+    assert_failed(&r, -EIO, SOURCE_REFUSED, 60000);
+}
+
+static void prefetch_of_a_refused_log_is_one_request(void **state)
+{
+    (void)state;
+    reader_want(&r, 0, SOURCE_FIRST_RANGE, SOURCE_PREFETCH);
+    refuse_url(1);
+    assert_failed(&r, -EIO, SOURCE_LIMITED, 0);
+    reader_want(&r, 0, SOURCE_FIRST_RANGE, SOURCE_PREFETCH);
+    give_url(fake_next());
+    fake_answer(fake_next(), 503, "", "<xml>");
+    assert_failed(&r, -EIO, SOURCE_LIMITED, 0);
+    assert_int_equal(fake.count, 3);
+    /* Of one that a reader has joined the refusal is found out. */
+    reader_want(&r, 0, SOURCE_FIRST_RANGE, SOURCE_PREFETCH);
+    w.source.ops->promote(w.source.self, &r.want);
+    for (int i = 0; i < 4; i++)
+        fake_answer(fake_next_within(10000), 503, "", "<xml>");
+    assert_failed(&r, -EIO, SOURCE_REFUSED, 60000);
+}
+
+/* A laptop wakes up: all URLs have expired, and none of them is a refusal. */
+static void r1_many_expired_urls_are_renewed_at_once(void **state)
+{
+    static struct reader many[200];
+    int64_t start_ms = fake.now_ms;
+    struct net_request *q;
+    unsigned expired = 0;
+
+    (void)state;
+    for (size_t i = 0; i < 200; i++) {
+        reader_open(&many[i], &w, true);
+        reader_want(&many[i], 0, 10, SOURCE_DEMAND);
+    }
+    while ((q = fake_next_within(1000))) {
+        if (strcmp(q->url, STORE) != 0)
+            give_url(q);
+        else if (expired++ < 200)
+            fake_answer(q, 403, "", "<xml>");
+        else
+            fake_answer(q, 206, BLOCK "Content-Range: bytes 0-2/3\n", "abc");
+    }
+    for (size_t i = 0; i < 200; i++) {
+        assert_read(&many[i], "abc");
+        reader_close(&many[i]);
+    }
+    assert_in_range(fake.now_ms - start_ms, 0, 2000);
 }
 
 static void r1_cut_stream_goes_on_at_the_next_byte(void **state)
@@ -565,7 +836,7 @@ static void r1_fault_that_lasts_ends_with_the_deadline(void **state)
     want_first();
     give_url(fake_next());
     while (r.ends == 0 && tries < 1000) {
-        fake_answer(fake_next_within(DEADLINE_MS), 503, "", "<xml>");
+        fake_answer(fake_next_within(DEADLINE_MS), 503, "", tries % 2 ? "<xml>" : "<html>");
         tries++;
     }
     assert_failed(&r, -EIO, SOURCE_BROKEN, 1000);
@@ -653,6 +924,35 @@ static void unreachable_storage_is_given_up_after_four_tries(void **state)
                 "abc");
     assert_int_equal(r.tells, 1);
     assert_read(&other, "abc");
+}
+
+/* Bytes of a header that never ends, say: the host is there, and others may ask it. */
+static void silence_of_a_host_that_was_heard_is_not_that_of_others(void **state)
+{
+    (void)state;
+    for (int is_heard = 0; is_heard < 2; is_heard++) {
+        fake.was_heard = is_heard;
+        want_first();
+        while (!r.ends) {
+            struct net_request *q = fake_next_within(DEADLINE_MS);
+            if (strcmp(q->url, STORE) != 0) {
+                give_url(q);
+                continue;
+            }
+            fake.now_ms += 30000;
+            fake_fail(q, -ETIMEDOUT);
+        }
+        assert_failed(&r, -ETIMEDOUT, SOURCE_UNREACHABLE, 5000);
+        reader_open(&other, &w, true);
+        reader_want(&other, 0, 3, SOURCE_DEMAND);
+        give_url(fake_next());
+        assert_int_equal(fake_next() != NULL, is_heard);
+        if (is_heard)
+            fake_answer(fake_next(), 206, BLOCK "Content-Range: bytes 0-2/3\n", "abc");
+        assert_int_equal(other.failure.err, is_heard ? 0 : -ETIMEDOUT);
+        reader_close(&other);
+        fake_advance(5000);
+    }
 }
 
 static void tls_failure_is_told_at_once(void **state)
@@ -782,6 +1082,19 @@ int main(void)
         TEST(whole_log_where_a_later_range_was_asked_for_is_cut_to_it),
         TEST(r1_expired_url_is_minted_anew),
         TEST(storage_that_refuses_all_urls_costs_few),
+        TEST(refused_log_of_a_completed_job_is_an_error_for_a_minute),
+        TEST(refused_log_of_a_job_known_as_completed_asks_nothing_about_it),
+        TEST(refused_log_of_a_running_job_is_none_yet),
+        TEST(log_refused_while_its_job_ran_is_asked_for_when_the_job_has_ended),
+        TEST(log_refused_while_its_job_ran_is_asked_for_by_who_knows_its_end),
+        TEST(refused_log_of_a_job_that_is_refused_too_is_an_error),
+        TEST(refused_log_of_a_job_that_is_not_there_is_absent),
+        TEST(r1_url_refused_three_times_is_not_noticed),
+        TEST(storage_that_refuses_in_the_same_way_is_given_up_after_four_tries),
+        TEST(r1_old_url_is_renewed_where_others_are_refused_for_good),
+        TEST(storage_that_fails_in_the_same_way_is_given_up_after_four_tries),
+        TEST(prefetch_of_a_refused_log_is_one_request),
+        TEST(r1_many_expired_urls_are_renewed_at_once),
         TEST(r1_cut_stream_goes_on_at_the_next_byte),
         TEST(s6_answers_that_do_not_fit_deliver_nothing),
         TEST(s6_bytes_beyond_the_promise_are_not_delivered),
@@ -793,6 +1106,7 @@ int main(void)
         TEST(r7_forbidden_redirect_is_not_followed),
         TEST(r7_private_storage_is_for_a_private_api),
         TEST(unreachable_storage_is_given_up_after_four_tries),
+        TEST(silence_of_a_host_that_was_heard_is_not_that_of_others),
         TEST(tls_failure_is_told_at_once),
         TEST(full_reader_is_offered_the_same_bytes_again),
         TEST(log_that_is_too_large_is_dropped),

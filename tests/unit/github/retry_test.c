@@ -107,6 +107,52 @@ static void connecting_is_given_up_after_four_tries_within_two_seconds(void **st
     (void)state;
 }
 
+static void four_equal_refusals_in_a_row_are_one_that_stays(void **state)
+{
+    struct retry r = make();
+
+    (void)state;
+    for (int i = 0; i < 3; i++)
+        assert_false(retry_note_refusal(&r, 1, false, T0));
+    /* Another one begins anew, and something else in between does not. */
+    assert_false(retry_note_refusal(&r, 2, false, T0));
+    assert_false(retry_note_refusal(&r, 1, false, T0 + 5));
+    assert_int_equal(r.refused_ms, T0 + 5);
+    retry_next(&r, RETRY_LATER, T0, DEADLINE, 0, 0);
+    assert_false(retry_note_refusal(&r, 1, false, T0 + 6));
+    assert_false(retry_note_refusal(&r, 1, false, T0 + 7));
+    assert_true(retry_note_refusal(&r, 1, false, T0 + 8));
+    assert_int_equal(r.refused_ms, T0 + 5);
+    retry_note_progress(&r, T0);
+    assert_false(retry_note_refusal(&r, 1, false, T0));
+}
+
+static void r1_refusal_that_asks_for_patience_counts_half(void **state)
+{
+    struct retry r = make();
+
+    (void)state;
+    for (int i = 0; i < 7; i++)
+        assert_false(retry_note_refusal(&r, 1, true, T0));
+    assert_true(retry_note_refusal(&r, 1, true, T0));
+}
+
+/* A brown-out of two seconds is ridden out, and the fourth refusal comes long before ten are over. */
+static void r1_four_refusals_take_two_to_six_seconds(void **state)
+{
+    for (uint32_t chance = 0; chance < 20000; chance++) {
+        struct retry r = make();
+        int64_t at = T0;
+        for (int i = 0; i < 3; i++) {
+            assert_false(retry_note_refusal(&r, 1, false, at));
+            at = retry_next(&r, RETRY_LATER, at, DEADLINE, 0, chance);
+        }
+        assert_true(retry_note_refusal(&r, 1, false, at));
+        assert_in_range(at - T0, 2000, 6000);
+    }
+    (void)state;
+}
+
 static void garbage_is_forgiven_three_times(void **state)
 {
     struct retry r = make();
@@ -135,6 +181,9 @@ int main(void)
         cmocka_unit_test(what_the_server_asks_for_is_waited_for),
         cmocka_unit_test(renewed_url_is_tried_at_once_but_only_once),
         cmocka_unit_test(connecting_is_given_up_after_four_tries_within_two_seconds),
+        cmocka_unit_test(four_equal_refusals_in_a_row_are_one_that_stays),
+        cmocka_unit_test(r1_refusal_that_asks_for_patience_counts_half),
+        cmocka_unit_test(r1_four_refusals_take_two_to_six_seconds),
         cmocka_unit_test(garbage_is_forgiven_three_times),
         cmocka_unit_test(what_may_not_be_tried_again_is_not),
     };

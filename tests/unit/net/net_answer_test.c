@@ -117,6 +117,9 @@ static bool answer(struct http_conn *c)
     if (strcmp(c->path, "/stalls") == 0) {
         http_say(c, "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhello");
         http_wait_hangup(c);
+    } else if (strcmp(c->path, "/half-a-head") == 0) {
+        http_say(c, "HTTP/1.1 200 OK\r\nETag: \"");
+        http_wait_hangup(c);
     } else if (strcmp(c->path, "/reset") == 0) {
         http_say(c, "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhello");
         setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
@@ -395,7 +398,7 @@ static void test_stalled_body_times_out(void **state)
     assert_fails("/stalls", -ETIMEDOUT, 1, 5);
 }
 
-/* A peer that takes one connection, and answers a TLS greeting with these words, or hangs up. */
+/* A peer that takes one connection, and answers the first words with these, or hangs up. */
 struct no_tls {
     int fd;
     const char *words;
@@ -434,6 +437,82 @@ static void test_r1_handshake_cut_is_eio_and_refused_is_eproto(void **state)
     (void)state;
     assert_handshake(NULL, -EIO);
     assert_handshake("HTTP/1.1 400 Bad Request\r\n\r\n", -EPROTO);
+}
+
+static void *say_and_fall_silent(void *arg)
+{
+    struct no_tls *peer = arg;
+    int fd = accept(peer->fd, NULL, NULL);
+    char said[4096];
+
+    if (recv(fd, said, sizeof(said), 0) > 0)
+        send(fd, peer->words, strlen(peer->words), MSG_NOSIGNAL);
+    while (recv(fd, said, sizeof(said), 0) > 0)
+        ;
+    close(fd);
+    return NULL;
+}
+
+/* A peer, or a proxy before it, answers with these words and says no more. */
+static void assert_heard(const char *scheme, bool is_proxied, const char *words, bool is_heard)
+{
+    struct net_config config = {
+        .connections = 1, .timeout_s = 1, .user_agent = "t", .allow_http = true};
+    struct net_call *call = net_call_new(&bench, "/");
+    struct no_tls peer = {.words = words};
+    struct net *spare = bench.net;
+    char proxy[64];
+    pthread_t thread;
+    unsigned port = bind_port(&peer.fd);
+
+    snprintf(proxy, sizeof(proxy), "http://127.0.0.1:%u", port);
+    snprintf(call->url, sizeof(call->url), "%s://127.0.0.1:%u/", scheme, port);
+    config.proxy = is_proxied ? proxy : NULL;
+    assert_int_equal(net_create(&config, &bench.net), 0);
+    assert_int_equal(listen(peer.fd, 1), 0);
+    pthread_create(&thread, NULL, say_and_fall_silent, &peer);
+    assert_int_equal(net_call_run(call), -ETIMEDOUT);
+    assert_int_equal(call->heads, 0);
+    assert_int_equal(call->was_heard, is_heard);
+    net_destroy(bench.net);
+    bench.net = spare;
+    pthread_join(thread, NULL);
+    close(peer.fd);
+    net_call_free(call);
+}
+
+/* Any byte shows that somebody is there, long before the answer's headers end. */
+static void test_first_byte_of_an_answer_is_heard(void **state)
+{
+    (void)state;
+    assert_heard("http", false, "", false);
+    assert_heard("http", false, "H", true);
+    assert_heard("http", false, "HTTP/1.1 200 OK\r\nETag: \"", true);
+    assert_heard("http", false, "HTTP/1.1 100 Continue\r\n\r\n", true);
+}
+
+static void test_first_byte_over_a_kept_connection_is_heard(void **state)
+{
+    struct net_call *call;
+    unsigned connections;
+
+    (void)state;
+    assert_answer("/hello", 200, "hello");
+    connections = http_server_connections(bench.server);
+    call = run("/half-a-head");
+    assert_int_equal(call->err, -ETIMEDOUT);
+    assert_int_equal(http_server_connections(bench.server), connections);
+    assert_true(call->was_heard);
+    net_call_free(call);
+}
+
+static void test_first_byte_of_a_handshake_or_of_a_proxy_is_heard(void **state)
+{
+    (void)state;
+    assert_heard("https", false, "", false);
+    assert_heard("https", false, "\x16\x03", true);
+    assert_heard("https", true, "", false);
+    assert_heard("https", true, "HTTP/1.1 2", true);
 }
 
 static int refuse_head(struct net_call *call, int status)
@@ -533,6 +612,9 @@ int main(void)
         cmocka_unit_test(test_refused_connection),
         cmocka_unit_test(test_stalled_body_times_out),
         cmocka_unit_test(test_r1_handshake_cut_is_eio_and_refused_is_eproto),
+        cmocka_unit_test(test_first_byte_of_an_answer_is_heard),
+        cmocka_unit_test(test_first_byte_over_a_kept_connection_is_heard),
+        cmocka_unit_test(test_first_byte_of_a_handshake_or_of_a_proxy_is_heard),
         cmocka_unit_test(test_callbacks_end_the_request_with_their_own_error),
         cmocka_unit_test(test_plain_http_needs_leave),
         cmocka_unit_test(test_proxy_is_asked_but_for_no_proxy),

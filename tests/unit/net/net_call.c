@@ -111,6 +111,7 @@ static void record_done(struct net_request *r, int err)
 
     pthread_mutex_lock(&b->lock);
     keep_header(call->etag, sizeof(call->etag), r, "ETag");
+    call->was_heard = net_was_heard(r);
     pthread_mutex_unlock(&b->lock);
     if (call->on_done)
         call->on_done(call, err);

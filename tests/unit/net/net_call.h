@@ -36,7 +36,7 @@ struct net_call {
     char body[1 << 16]; /* the first part of it */
     uint64_t received;
     unsigned order; /* the how manyth it was to finish */
-    bool is_private;
+    bool is_private, was_heard;
     char location[256], etag[256];
 };
 
