@@ -90,11 +90,16 @@ static int learn_job(struct source_log *log, const struct call_answer *answer)
         facts_job_finish(&job);
         return -EPROTO;
     }
-    log->job_state = job.status == FACTS_COMPLETED ? REMOTE_JOB_COMPLETED : REMOTE_JOB_RUNNING;
-    log->completed_ms = job.status == FACTS_COMPLETED ? job.completed_ms : -1;
-    facts_job_finish(&job);
-    if (log->job_state == REMOTE_JOB_COMPLETED)
+    if (job.status == FACTS_COMPLETED) {
+        log->job_state = REMOTE_JOB_COMPLETED;
+        log->completed_ms = job.completed_ms;
         core_note_completed(log->core, log->job);
+    } else {
+        /* Once completed it stays so: an answer that says otherwise is old. */
+        log->job_state = remote_is_completed(log) ? REMOTE_JOB_COMPLETED : REMOTE_JOB_RUNNING;
+    }
+    log->has_steps = job.step_count > 0;
+    facts_job_finish(&job);
     if (etag && strlen(etag) < sizeof(log->job_etag))
         memcpy(log->job_etag, etag, strlen(etag) + 1);
     if (listener->job_learnt)

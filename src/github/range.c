@@ -72,11 +72,17 @@ static void complete(struct range *r)
 
 static void complain(struct range *r, const struct failure_event *event)
 {
-    char status[32];
+    char words[SIGHT_TYPE + 80];
 
-    snprintf(status, sizeof(status), "status %d", event->status);
+    if (event->err == -ENOMSG)
+        snprintf(words, sizeof(words), "what it sent%s%s is no log: is there a proxy on the way?",
+                 r->type[0] ? ", of type " : "", r->type);
+    else if (event->err)
+        snprintf(words, sizeof(words), "%s", failure_word(event->err));
+    else
+        snprintf(words, sizeof(words), "status %d", event->status);
     if (r->url)
-        core_say(r->core, "storage", &r->url->at, event->err ? failure_word(event->err) : status);
+        core_say(r->core, "storage", &r->url->at, words);
 }
 
 static void try_again(struct net_timer *timer)
@@ -148,10 +154,38 @@ static bool is_end_doubtful(struct range *r)
     return true;
 }
 
+/* Not a byte of a log. Of a job that has run steps there is more, whoever says otherwise; that of a
+ * running job has not begun. */
+static void judge_empty(struct range *r)
+{
+    const struct source_log *log = r->log;
+
+    if (!r->has_inquired) {
+        inquire(r);
+    } else if (log->job_state != REMOTE_JOB_COMPLETED) {
+        pend(r);
+    } else if (log->has_steps) {
+        trouble(r, &(struct failure_event){.hop = FAILURE_STORAGE, .err = -ENOMSG});
+    } else {
+        r->may_be_empty = true;
+        ask(r);
+    }
+}
+
 static void stream_ended(struct range *r, int err)
 {
     struct failure_event event = {.hop = FAILURE_STORAGE, .err = err == -ECANCELED ? -EIO : err};
 
+    if (!err && r->want && r->at == 0 && r->end == UINT64_MAX && !r->may_be_empty) {
+        r->found = FOUND_EMPTY;
+        judge_empty(r);
+        return;
+    }
+    if (!err && r->is_doubted && range_take_short(r) < 0) {
+        event.err = r->found == FOUND_WRONG ? r->err : -EIO;
+        trouble(r, &event);
+        return;
+    }
     if (!err && is_end_doubtful(r)) {
         if (++r->endings < ENDINGS_MAX)
             ask(r);
@@ -207,6 +241,7 @@ static void judge(struct range *r, int err)
     case FOUND_STREAM: stream_ended(r, err); break;
     case FOUND_COMPLETE: complete(r); break;
     case FOUND_ABSENT: absent(r); break;
+    case FOUND_EMPTY: judge_empty(r); break;
     case FOUND_UNPROVED: inquire(r); break;
     case FOUND_UNWANTED: finish_with(r, r->err, SOURCE_BROKEN, net_now_ms()); break;
     case FOUND_WRONG:
@@ -260,6 +295,8 @@ static void send(struct range *r, struct remote_url *url)
     r->found = FOUND_NOTHING;
     r->err = 0;
     r->junk = 0;
+    r->is_doubted = false;
+    r->type[0] = '\0';
     r->request = (struct net_request){
         .url = r->url->text,
         .headers = r->headers,
@@ -312,6 +349,8 @@ static void inquired(struct range *r)
         finish_with(r, log->unwanted, SOURCE_BROKEN, net_now_ms());
     else if (r->found == FOUND_ABSENT)
         absent(r);
+    else if (r->found == FOUND_EMPTY)
+        judge_empty(r);
     else if (r->found == FOUND_UNPROVED)
         ask(r);
     else

@@ -19,6 +19,7 @@ enum found {
     FOUND_STREAM,   /* the bytes that were asked for */
     FOUND_COMPLETE, /* the headers alone were enough */
     FOUND_ABSENT,   /* storage has no log */
+    FOUND_EMPTY,    /* a log without a byte: of a job that has run there is none */
     FOUND_UNPROVED, /* all of a log that may still change: ask about the job first */
     FOUND_WRONG,    /* not what was asked for; `err` says in which way */
     FOUND_UNWANTED, /* told() refused the log */
@@ -43,6 +44,7 @@ struct range {
     uint64_t ended_at; /* where the last body ended of which only the end of its connection told */
     unsigned endings;  /* how many of those there were */
     struct core_errand errand;
+    bool may_be_empty; /* the job ran no steps */
 
     /* The try under way. */
     struct net_request request;
@@ -56,6 +58,10 @@ struct range {
     int err;
     uint64_t at, end; /* in the log: the body's next byte, and where it ends */
     uint64_t junk;
+    bool is_doubted;         /* none of the body counts before it has begun like a log */
+    struct sight sight;      /* a whole body's, which is not taken into account before that */
+    char start[SIGHT_START]; /* its first bytes */
+    char type[SIGHT_TYPE];   /* the type that is no log's; "": that was not it */
 };
 
 /* Where this range ends, as far as that is known. */
@@ -64,6 +70,10 @@ uint64_t range_goal(const struct range *r);
 /* net's callbacks; they set `found`, and `err` for what was found wrong. */
 int range_take_head(struct net_request *request, int status);
 int range_take_body(struct net_request *request, const void *data, size_t len);
+
+/* A body in doubt has ended before it could be told what it is. 0: it is a log, and all of it was
+ * delivered. Negative: it is not, or not now. */
+int range_take_short(struct range *r);
 
 /* A body without a promised length has ended in good order: that is its length. Negative: not
  * good, or not wanted, as `found` says. */

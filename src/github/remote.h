@@ -62,6 +62,7 @@ struct source_log {
     /* The inquiry's (inquiry.h): is the job completed, and did the log still change then? */
     enum remote_job job_state;
     int64_t job_asked_ms; /* 0: never */
+    bool has_steps;       /* the job ran, or runs */
     char job_etag[SOURCE_ETAG_LEN];
     struct call job_call;
     bool is_inquiring, is_end_wanted;
