@@ -51,6 +51,7 @@ struct log_stat {
     uint64_t size;
     int64_t mtime_ms; /* UTC; told once (S7) */
     bool final;       /* false: a running job's log, to be opened with direct I/O */
+    bool proven;      /* false: one answer has told the size, which may yet turn out to be wrong */
 };
 
 /* What is known without asking (S17). */
@@ -63,7 +64,8 @@ struct log_known {
 struct log_reader {
     struct log *log;
     struct plan_reader plan;
-    bool direct; /* opened while the log was live: may answer short */
+    bool direct;       /* opened while the log was live: may answer short */
+    int64_t shrunk_ms; /* the latest shrinking of the log that this reader was held up for */
 };
 
 /* Bytes in a file, to be spliced or copied; held until log_slice_done. */
@@ -115,9 +117,9 @@ void log_open(struct log *log, struct log_reader *ret_reader);
 void log_close(struct log_reader *r);
 
 /*
- * [offset, offset + len), cut at the end of the log. 0: ret_slice holds all of it (len 0: the end);
- * PENDING_PARKED; or negative errno: -EIO for a log that was known and is gone everywhere. Only a
- * reader of a live log may get less than there will be later.
+ * [offset, offset + len), cut at the end of the log as it is known now. 0: ret_slice holds all of
+ * it (len 0: the end); PENDING_PARKED; or negative errno: -EIO for a log that was known and is gone
+ * everywhere. Only a reader of a live log may get less than there will be later.
  */
 int log_read(struct log_reader *r, const struct repo_name *name, uint64_t offset, size_t len,
              struct waiter *w, struct log_slice *ret_slice);

@@ -62,8 +62,12 @@ struct log {
     int64_t hint_ms;             /* the job's completed_at as hinted by who asked first */
     struct store_meta meta;      /* size, mtime, final, etag, names; checksums stay NULL */
     bool has_time;               /* meta.mtime_ms was told */
+    int64_t shrunk_ms;           /* when it last turned out to be shorter than was told; 0: never */
     int64_t empty_until_ms;      /* a final log without a byte is asked for again then */
     bool whole;                  /* the server has no ranges */
+    bool proven;                 /* the source has proven the size; log_is_proven is more */
+    bool provisional;            /* its end is not certain: not to be kept */
+    bool abandoned;              /* the source has another log: who asks anew begins anew */
     bool on_disk;                /* published: complete under its name */
     bool facts_kept;             /* the disk knows size and time, if not the bytes */
     bool checking;               /* a live log's check is under way */
@@ -147,6 +151,8 @@ void log_source_released(void *who);
 void log_release_source(struct log *log);
 /* Lock held. Whether every byte is here and the log is final. */
 bool log_is_complete(const struct log *log);
+/* Lock held. Whether its size stands: it was proven, or its bytes end where they should. */
+bool log_is_proven(const struct log *log);
 /* Lock held. Files the log among the idle ones if its bytes are nowhere else and nobody reads it; takes
  * it out once they are on disk. */
 void log_file_idle(struct log *log);
@@ -192,6 +198,9 @@ void check_pages_ahead(struct log *log);
 int log_told(void *who, const struct source_told *told);
 /* Lock not held; may wait for the disk. What is known is kept there; a complete log's checksums stay. */
 void log_save_meta(struct log *log);
+/* Writer thread, lock not held. The source has another log by now: this one stays, as far as it has
+ * come, for those who read it, and nothing of it is kept. */
+void log_abandon(struct log *log);
 /* Writer thread, lock not held. The first range failed before anything was told: 0 where whoever
  * waits finds out by asking again, else the errno to hand to them. */
 int log_first_failed(struct log *log, enum source_class class,

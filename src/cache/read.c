@@ -311,12 +311,33 @@ static uint64_t read_end(const struct log *log, uint64_t offset, size_t len)
     return log->meta.size - offset < len ? log->meta.size : offset + len;
 }
 
+/*
+ * Lock held. Whether this read must not be answered short. The log turned out to be shorter than
+ * the kernel was told. A short answer makes the kernel cut the file there, unless it was told the
+ * old size once more after it had sent the read: then it fills the page up with zeros. So a read
+ * that is older than the right size is refused, and so is the first of each reader. The kernel
+ * reads ahead, ignores that a read ahead fails, and sends another for what is really read.
+ */
+static bool is_from_before(struct log_reader *r, const struct waiter *w, uint64_t end)
+{
+    int64_t shrunk_ms = r->log->shrunk_ms;
+
+    if (r->direct || !shrunk_ms || end <= r->log->meta.size)
+        return false;
+    if (r->shrunk_ms == shrunk_ms)
+        return w->began_ms <= shrunk_ms;
+    r->shrunk_ms = shrunk_ms;
+    return true;
+}
+
 int log_read(struct log_reader *r, const struct repo_name *name, uint64_t offset, size_t len,
              struct waiter *w, struct log_slice *ret_slice)
 {
     struct log *log = r->log;
     struct cache *c = log->cache;
 
+    if (!w->began_ms)
+        w->began_ms = c->config.now_ms();
     for (;;) {
         uint64_t turn = pending_turn(&log->wait);
         struct look look = {0};
@@ -328,7 +349,9 @@ int log_read(struct log_reader *r, const struct repo_name *name, uint64_t offset
         pthread_mutex_lock(&c->lock);
         end = read_end(log, offset, len);
         final = log->meta.final;
-        if (end > offset)
+        if (is_from_before(r, w, offset + len))
+            look.err = -EIO;
+        else if (end > offset)
             look_at_pages(r, offset, end, &look);
         /* Who follows by reading alone must see it grow, too (S11). */
         check = end - offset < len && live_take_check(log, false);

@@ -124,10 +124,11 @@ static int64_t known_time(struct views *v, const struct place *p)
 
 /* --- by type --- */
 
-/* What is empty may be asked for again (errors table). */
+/* What is empty may be asked for again (errors table). A size that one answer alone has told may
+ * turn out to be another, which the kernel has to learn. */
 static int64_t how_long(const struct view_part *part)
 {
-    if (!part->final)
+    if (!part->final || !part->proven)
         return 0;
     return part->size ? VIEWS_FINAL_MS : DIRECTORY_MS;
 }
