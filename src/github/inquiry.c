@@ -1,5 +1,6 @@
 #include "github/inquiry.h"
 
+#include "github/belief.h"
 #include "github/failure.h"
 #include "github/parse.h"
 #include "github/question.h"
@@ -68,7 +69,7 @@ static void job_known(struct source_log *log)
         return;
     }
     if (log->job_state == REMOTE_JOB_RUNNING)
-        err = remote_tell_growing(log);
+        err = belief_tell_growing(log);
     if (err < 0)
         end_with(log, err, SOURCE_BROKEN, 0);
     else if (log->is_end_wanted && is_open)
@@ -142,6 +143,25 @@ static void ask_job(struct source_log *log)
     call_begin(&log->job_call, url, log->job_etag);
 }
 
+/* -- A second opinion -------------------------------------------------------------------------- */
+
+static void opinion_seen(struct source_log *log, const struct source_failure *failure)
+{
+    log->opinion = NULL;
+    if (!failure)
+        belief_judge(log);
+}
+
+/* Where it fails, the next answer that contradicts asks for another. */
+static void ask_again(struct source_log *log)
+{
+    if (log->opinion)
+        return;
+    log->opinion = range_make_opinion(log, opinion_seen);
+    if (log->opinion)
+        range_start(log->opinion);
+}
+
 /* -- For the askers ---------------------------------------------------------------------------- */
 
 static void inquire(struct source_log *log)
@@ -155,6 +175,7 @@ static void inquire(struct source_log *log)
 void inquiry_init(struct source_log *log)
 {
     log->inquire = inquire;
+    log->ask_again = ask_again;
     call_init(&log->job_call, log->core, CALL_FACTS, SOURCE_PREFETCH, job_told);
 }
 
@@ -185,6 +206,8 @@ void inquiry_finish(struct source_log *log)
     call_finish(&log->job_call);
     if (log->end_range)
         range_cancel(log->end_range);
+    if (log->opinion)
+        range_cancel(log->opinion);
     while ((link = list_take_first(&log->checks)))
         free(list_entry(link, struct inquiry_check, link));
 }

@@ -20,23 +20,24 @@ static int wrong(struct range *r, enum found found, int err)
 /* The size and what it proves are taken into account. 0 or wrong()'s answer. */
 static int see(struct range *r, const struct sight *s)
 {
-    int err = remote_see(r->log, s, r->after_completion, r->is_all);
+    int err = belief_see(r->log, s, r->after_completion, r->is_all);
 
     if (err == -ESTALE)
         return wrong(r, FOUND_WRONG, err);
     if (!err && r->has_inquired && r->log->job_state == REMOTE_JOB_RUNNING)
-        err = remote_tell_growing(r->log);
+        err = belief_tell_growing(r->log);
     if (err)
         return wrong(r, FOUND_UNWANTED, err);
     /* Not known yet whether it is final: to be found out while the bytes come. */
-    if (!r->log->is_told && r->log->is_sized && !r->has_inquired)
+    if (!r->log->is_told && !r->log->is_weak && r->log->is_sized && !r->has_inquired)
         r->log->inquire(r->log);
     return 0;
 }
 
-static int head_part(struct range *r, const struct sight *s)
+static int head_part(struct range *r, struct sight *s)
 {
-    if (s->first != r->next || s->end > r->to || (!s->is_sized && !r->log->is_sized))
+    s->is_weak = s->is_sized && s->end < s->size && s->end < r->asked_to;
+    if (s->first != r->next || s->end > r->asked_to || (!s->is_sized && !r->log->is_sized))
         return wrong(r, FOUND_WRONG, -EIO);
     if (see(r, s) < 0)
         return -ECANCELED;
@@ -81,6 +82,7 @@ static int head_whole(struct range *r, const struct sight *s)
     r->at = 0;
     r->end = s->end;
     r->sight = *s;
+    r->sight.is_weak = s->is_sized && s->size > 0;
     r->is_doubted = r->want && !s->is_blob;
     return r->is_doubted ? 0 : accept_whole(r);
 }
@@ -89,16 +91,32 @@ static int head_whole(struct range *r, const struct sight *s)
  * header that names it is missing. */
 static int head_nothing(struct range *r, struct sight *s)
 {
-    if (!s->is_sized && r->next == (r->log->is_sized ? r->log->size : 0)) {
+    uint64_t end = r->log->is_sized ? r->log->size : r->ended_at;
+
+    if (!s->is_sized && r->next == end) {
         s->is_sized = true;
         s->size = r->next;
     }
+    if (s->is_sized && s->size > r->next)
+        return wrong(r, FOUND_WRONG, -EIO);
     if (s->is_sized && see(r, s) < 0)
         return -ECANCELED;
     if (!r->log->is_sized || r->next < r->log->size)
         return wrong(r, FOUND_WRONG, -EIO);
     r->found = FOUND_COMPLETE;
     return 0;
+}
+
+/* The start of the log once more: what it says is for the belief to judge. */
+static int head_opinion(struct range *r, int status, const struct sight *s)
+{
+    if (status == 416 || !s->is_sized || (status == 206 && s->first != r->next))
+        return wrong(r, FOUND_WRONG, -EIO);
+    r->log->second = *s;
+    r->found = s->size < r->to ? FOUND_COMPLETE : FOUND_STREAM;
+    r->at = s->first;
+    r->end = s->end;
+    return s->size < r->to ? -ECANCELED : 0;
 }
 
 int range_take_head(struct net_request *request, int status)
@@ -120,6 +138,8 @@ int range_take_head(struct net_request *request, int status)
         sight_read_type(request, r->type);
     if (err < 0)
         return wrong(r, FOUND_WRONG, err);
+    if (r->is_opinion)
+        return head_opinion(r, status, &s);
     if (status == 206)
         return head_part(r, &s);
     return status == 200 ? head_whole(r, &s) : head_nothing(r, &s);
@@ -129,7 +149,7 @@ int range_take_head(struct net_request *request, int status)
 
 uint64_t range_goal(const struct range *r)
 {
-    if (r->log->is_sized && r->log->size < r->to)
+    if (!r->is_opinion && r->log->is_sized && r->log->size < r->to)
         return r->log->size;
     return r->to;
 }
@@ -150,16 +170,21 @@ static uint64_t stop_of(const struct range *r)
 static int deliver(struct range *r, uint64_t at, const char *data, size_t len)
 {
     uint64_t skip = r->next > at ? r->next - at : 0, stop = stop_of(r), most;
-    int taken;
+    int taken = SOURCE_TAKEN;
 
-    if (!r->want || skip >= len || r->next >= stop)
+    if ((!r->want && !r->is_opinion) || skip >= len || r->next >= stop)
         return NET_TAKEN;
     most = len - skip < stop - r->next ? len - skip : stop - r->next;
-    taken = r->want->bytes(r->want, r->next, data + skip, most);
+    if (r->want)
+        taken = r->want->bytes(r->want, r->next, data + skip, most);
     if (taken < 0)
         return wrong(r, FOUND_UNWANTED, taken);
     if (taken == SOURCE_FULL)
         return NET_PAUSE;
+    if (r->want)
+        belief_note_bytes(r->log, r->next, data + skip, most);
+    else
+        r->log->second_digest = belief_digest(r->log->second_digest, data + skip, most);
     r->next += most;
     retry_note_progress(&r->retry, net_now_ms());
     r->renewals = 0;
@@ -224,16 +249,17 @@ int range_take_body(struct net_request *request, const void *data, size_t len)
     if (r->end != UINT64_MAX && r->at > r->end)
         return -ECANCELED; /* more than was promised may be without end */
     /* An unknown length is only found out by reading on. */
-    is_last = r->want && r->next >= stop && r->at < r->end;
+    is_last = (r->want || r->is_opinion) && r->next >= stop && r->at < r->end;
     return is_last && (r->end != UINT64_MAX || r->log->is_sized) ? -ECANCELED : NET_TAKEN;
 }
 
 int range_take_length(struct range *r)
 {
-    struct sight s = {.is_sized = true, .size = r->at, .last_modified_ms = -1};
+    struct sight s = {.is_sized = true, .size = r->at, .end = r->at, .last_modified_ms = -1};
     int64_t modified_s;
 
     if (parse_http_date(net_header(&r->request, "Last-Modified"), net_wall_s(), &modified_s) == 0)
         s.last_modified_ms = modified_s * 1000;
+    s.is_unframed = !net_header(&r->request, "Transfer-Encoding");
     return see(r, &s);
 }

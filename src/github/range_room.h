@@ -5,7 +5,7 @@
 #ifndef GHLOGFS_GITHUB_RANGE_ROOM_H
 #define GHLOGFS_GITHUB_RANGE_ROOM_H
 
-#include "github/remote.h"
+#include "github/belief.h"
 #include "github/retry.h"
 #include "net/net.h"
 #include "source.h"
@@ -30,7 +30,8 @@ enum range_state { RANGE_IDLE, RANGE_WANTS_URL, RANGE_SENT, RANGE_RESTS, RANGE_I
 struct range {
     struct source_log *log;
     struct core *core;
-    struct source_bytes *want; /* NULL: only the end is looked at */
+    struct source_bytes *want; /* NULL: only the end, or the start once more, is looked at */
+    bool is_opinion;           /* the start */
     void (*seen)(struct source_log *log, const struct source_failure *failure);
     enum range_state state;
     bool is_dead;
@@ -41,8 +42,9 @@ struct range {
     struct net_timer timer;
     struct remote_waiter waiter;
     bool has_inquired; /* once is enough */
-    uint64_t ended_at; /* where the last body ended of which only the end of its connection told */
-    unsigned endings;  /* how many of those there were */
+    uint64_t ended_at; /* the furthest end of a body that only its connection's end told */
+    unsigned endings;  /* how many ended just there */
+    unsigned again; /* bodies that came whole and were asked for again, to be sure of their end */
     struct core_errand errand;
     bool may_be_empty; /* the job ran no steps */
 
@@ -52,6 +54,7 @@ struct range {
     char line[64];
     const char *headers[2];
     bool after_completion; /* the job was seen completed before it was sent */
+    uint64_t asked_to;     /* where what it asks for ends */
     bool is_all;           /* its body is the whole log, though more than asked for */
     int status;
     enum found found;

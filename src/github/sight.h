@@ -27,6 +27,8 @@ struct sight {
     uint64_t size;       /* of the whole log */
     uint64_t first, end; /* the bytes that this body holds; end UINT64_MAX: to where it ends */
     bool is_final;
+    bool is_weak;             /* the size is not to be believed by itself (belief.h) */
+    bool is_unframed;         /* only the end of the connection told it */
     bool is_blob;             /* storage sent it: its headers tell the kind of blob */
     int64_t last_modified_ms; /* UTC, -1 unknown */
     char etag[SOURCE_ETAG_LEN];

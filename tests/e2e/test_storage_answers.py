@@ -5,14 +5,13 @@ Whatever is not the log is never shown as it and never kept: not for this reader
 mount, not offline.
 """
 
-import errno
 import os
 
 import pytest
 
 from faulting import (faulty_jobs, hits, made, named_logs, names_of, one_job, outcome, outcomes,
                       right)
-from mounting import MIB, fails, forget, traffic, wait_for
+from mounting import MIB, fails, wait_for
 
 SMALL = 300_000
 HTML = "<!DOCTYPE html><html><body>Blocked by policy.</body></html>"
@@ -125,3 +124,204 @@ def test_a_log_that_begins_like_a_page_is_a_log(github, mount):
     for text in (HTML.encode(), b'{"a": 1}\n', b"<?xml?>"):
         job = one_job(github, size=None, text=text)
         assert mount().log(job).read_bytes() == text
+
+
+# --- R1: what is said wrong, once or a few times -------------------------------------------------
+
+LARGE = 6 * MIB + 4321
+WRONG = {
+    "a total one too large": {"kind": "content_range", "total_delta": 1},
+    "a total one too small": {"kind": "content_range", "total_delta": -1},
+    "a total far too large": {"kind": "content_range", "total_delta": 100_000},
+    "a total far too small": {"kind": "content_range", "total_delta": -100_000},
+    "another ETag": {"kind": "etag"},
+    "no ETag": {"kind": "header", "headers": {"ETag": None}},
+    "another time": {"kind": "header", "headers":
+                     {"Last-Modified": "Thu, 01 Jan 2026 00:00:01 GMT"}},
+    "a length too large": {"kind": "content_length", "delta": 1},
+    "a length too small": {"kind": "content_length", "delta": -1},
+}
+
+
+def is_right(got, want):
+    """Said without both of them."""
+    return "right" if got == want else "%d bytes for %d" % (len(got), len(want))
+
+
+def wrong(**more):
+    return {name: dict(spec, hop="storage", **more) for name, spec in WRONG.items()}
+
+
+def assert_kept_right(mount, m, jobs, size):
+    """Every later mount has the right sizes and the right bytes, offline too."""
+    sizes = {name: m.log(job).stat().st_size for name, job in jobs.items()}
+    assert sizes == dict.fromkeys(jobs, size)
+    m.stop()
+    offline = mount(cache=m.cache, offline=True)
+    sizes = {name: offline.log(job).stat().st_size for name, job in jobs.items()}
+    assert sizes == dict.fromkeys(jobs, size)
+    told = outcomes(offline, jobs, size)
+    assert told == right(told)
+
+
+@pytest.mark.parametrize("nth, times", ((1, 1), (1, 3), (2, 1), (2, 3)))
+@pytest.mark.parametrize("size", (900_000, MIB, 3_500_000, LARGE))
+def test_r1_what_is_said_wrong_is_not_noticed_and_not_kept(github, mount, size, nth, times):
+    jobs = faulty_jobs(github, wrong(nth=nth, times=times), size)
+    m = mount()
+    told = outcomes(m, jobs, size)
+    assert told == right(told)
+    if nth == 1:
+        assert all(hits(github))
+    assert_kept_right(mount, m, jobs, size)
+
+
+def test_r1_totals_wrong_twice_and_differently(github, mount):
+    jobs = {}
+    for first, second in ((1, 2), (-1, 1), (5000, -5000)):
+        job = jobs[first, second] = one_job(github, size=LARGE)
+        for nth, delta in ((1, first), (2, second)):
+            github.fault("content_range", hop="storage", job=job, nth=nth, total_delta=delta)
+    m = mount()
+    told = outcomes(m, jobs, LARGE)
+    assert told == right(told)
+    assert_kept_right(mount, m, jobs, LARGE)
+
+
+def test_r1_what_is_said_wrong_to_who_only_looks(github, mount):
+    """The size is told as it was said, and is right once somebody has read, also after a remount."""
+    jobs = faulty_jobs(github, wrong(), LARGE)
+    m = mount()
+    for job in jobs.values():
+        m.log(job).stat()
+    m.stop()
+    again = mount(cache=m.cache)
+    told = outcomes(again, jobs, LARGE)
+    assert told == right(told)
+    assert_kept_right(mount, again, jobs, LARGE)
+
+
+@pytest.mark.parametrize("delta", (1, -1, 100_000, -100_000))
+def test_r1_an_open_file_whose_size_was_told_wrong(github, mount, delta):
+    """By the time its end is read it is as long as the log: nothing is missing or added."""
+    job = one_job(github, size=LARGE)
+    github.fault("content_range", hop="storage", job=job, total_delta=delta)
+    log = mount().log(job)
+    with open(log, "rb", buffering=0) as file:
+        assert os.fstat(file.fileno()).st_size == LARGE + delta
+        assert os.pread(file.fileno(), 1000, 0) == made(job, 1000)
+        file.seek(0)
+        assert is_right(file.readall(), made(job, LARGE)) == "right"
+        assert os.fstat(file.fileno()).st_size == LARGE
+    assert log.stat().st_size == LARGE
+
+
+@pytest.mark.parametrize("delta", (1, -1, 100_000, -100_000))
+def test_r1_the_end_of_a_log_whose_size_was_told_wrong(github, mount, delta):
+    """Who goes there at once is not given less, nor more."""
+    job = one_job(github, size=LARGE)
+    github.fault("content_range", hop="storage", job=job, total_delta=delta)
+    with open(mount().log(job), "rb", buffering=0) as file:
+        file.seek(LARGE - 150_000)
+        assert is_right(file.readall(), made(job, LARGE)[-150_000:]) == "right"
+
+
+def test_r1_the_text_of_a_log_whose_size_was_told_wrong(github, mount):
+    """Whoever makes text of a log makes it of all of it, and of no more."""
+    jobs = faulty_jobs(github, wrong(), 3_500_000)
+    clean = one_job(github, size=3_500_000)
+    m = mount()
+    want = (m.folder(clean) / "log.txt").stat().st_size
+    assert {name: (m.folder(job) / "log.txt").stat().st_size
+            for name, job in jobs.items()} == dict.fromkeys(jobs, want)
+
+
+def test_r1_what_is_said_wrong_ahead_of_a_recursive_reader(github, mount):
+    jobs = faulty_jobs(github, wrong(), 3_500_000)
+    m = mount(prefetch=8)
+    for job in sorted(jobs.values()):
+        assert outcome(m.log(job), made(job, 3_500_000)) == "right"
+    assert_kept_right(mount, m, jobs, 3_500_000)
+
+
+def test_r1_a_running_log_said_to_be_longer_than_it_is(github, mount):
+    """Once: who follows it is given what there is, and it goes on growing."""
+    run = github.add_run("octo/hello", status="in_progress")
+    job = github.add_job(run, name="now", status="in_progress", size=3 * MIB)
+    github.fault("content_range", hop="storage", job=job, total_delta=100_000)
+    m = mount()
+    assert outcome(m.log(job), made(job, 3 * MIB)) == "right"
+    assert m.log(job).stat().st_size == 3 * MIB
+    github.grow(job, size=MIB)
+    wait_for(lambda: m.log(job).stat().st_size == 4 * MIB, 20, 0.2)
+    assert outcome(m.log(job), made(job, 4 * MIB)) == "right"
+
+
+def test_s8_a_job_that_runs_again_by_one_answer_stays_final(github, mount):
+    job = one_job(github, size=SMALL)
+    m = mount(fresh=0)
+    assert outcome(m.log(job), made(job, SMALL)) == "right"
+    m.json(job).read_bytes()
+    github.set_job(job, status="in_progress")
+    m.json(job).read_bytes()
+    assert outcome(m.log(job), made(job, SMALL)) == "right"
+    assert os.getxattr(m.folder(job), "user.ghlogfs.state") == b"available"
+    m.stop()
+    assert outcome(mount(cache=m.cache, offline=True).log(job), made(job, SMALL)) == "right"
+
+
+def test_s6_another_log_is_an_error_at_once_and_right_for_who_opens_it_anew(github, mount):
+    """Who has read of the old one gets no byte of the new one; who comes later gets all of it."""
+    job = one_job(github, size=None, text=made(7, LARGE))
+    m = mount()
+    with open(m.log(job), "rb", buffering=0) as file:
+        assert os.pread(file.fileno(), 1000, 0) == made(7, 1000)
+        github.set_job(job, text=made(8, LARGE - 5))
+        with fails("EIO"):
+            os.pread(file.fileno(), 1000, 4 * MIB)
+        assert outcome(m.log(job), made(8, LARGE - 5)) == "right"
+        assert os.pread(file.fileno(), 1000, 500_000) == made(7, 501_000)[500_000:]
+    m.stop()
+    assert outcome(mount(cache=m.cache, offline=True).log(job), made(8, LARGE - 5)) == "right"
+
+
+# --- bodies of which only the end of their connection tells the end -------------------------------
+
+@pytest.mark.parametrize("after", (65_536, 101 * 1000, 0))
+def test_r1_a_body_without_framing_cut_three_times_at_one_place(github, mount, after):
+    """In good order, at a page's end, at a line's end, before its first byte."""
+    job = one_job(github, size=SMALL, form="legacy-close")
+    github.fault("close", hop="storage", job=job, nth=2, times=3, after=after)
+    m = mount()
+    assert outcome(m.log(job), made(job, SMALL)) == "right"
+    assert m.log(job).stat().st_size == SMALL
+
+
+def test_s8_a_body_without_framing_is_never_kept(github, mount):
+    """Nor is the text that is made of it: that a proxy always cuts it here, nothing can tell."""
+    job = one_job(github, size=SMALL, form="legacy-close")
+    github.fault("close", hop="storage", job=job, times=-1, after=65_536)
+    m = mount()
+    assert outcome(m.log(job), made(job, SMALL)) == "short: 65536"
+    text = (m.folder(job) / "log.txt").read_bytes()
+    m.stop()
+    assert not named_logs(m.cache)
+    with fails("EHOSTUNREACH"):
+        mount(cache=m.cache, offline=True).log(job).stat()
+    github.clear_faults()
+    again = mount(cache=m.cache)
+    assert outcome(again.log(job), made(job, SMALL)) == "right"
+    assert len((again.folder(job) / "log.txt").read_bytes()) > len(text)
+
+
+def test_r1_a_length_that_stands_alone_and_is_wrong(github, mount):
+    """A server without ranges says how long a log is, and three times says it wrong."""
+    jobs = {}
+    for delta in (-1, 1, -200_000):
+        job = jobs[delta] = one_job(github, size=SMALL, form="legacy-length")
+        github.fault("content_length", hop="storage", job=job, times=3, delta=delta)
+    jobs["right"] = one_job(github, size=SMALL, form="legacy-length")
+    m = mount()
+    told = outcomes(m, jobs, SMALL)
+    assert told == right(told)
+    assert_kept_right(mount, m, jobs, SMALL)
