@@ -189,7 +189,7 @@ def test_r1_totals_wrong_twice_and_differently(github, mount):
 
 
 def test_r1_what_is_said_wrong_to_who_only_looks(github, mount):
-    """The size is told as it was said, and is right once somebody has read, also after a remount."""
+    """The size is told as it was said, and is right once somebody reads, also after a remount."""
     jobs = faulty_jobs(github, wrong(), LARGE)
     m = mount()
     for job in jobs.values():
