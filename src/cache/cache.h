@@ -52,6 +52,7 @@ struct log_stat {
     int64_t mtime_ms; /* UTC; told once (S7) */
     bool final;       /* false: a running job's log, to be opened with direct I/O */
     bool proven;      /* false: one answer has told the size, which may yet turn out to be wrong */
+    bool shrunk;      /* it was told larger before: the kernel must go on asking (log_note_told) */
 };
 
 /* What is known without asking (S17). */
@@ -64,8 +65,8 @@ struct log_known {
 struct log_reader {
     struct log *log;
     struct plan_reader plan;
-    bool direct;       /* opened while the log was live: may answer short */
-    int64_t shrunk_ms; /* the latest shrinking of the log that this reader was held up for */
+    bool direct;      /* opened while the log was live: may answer short */
+    unsigned shrinks; /* how many times the log had shrunk when the kernel heard of its size */
 };
 
 /* Bytes in a file, to be spliced or copied; held until log_slice_done. */
@@ -109,6 +110,9 @@ int log_fetch_all(struct log *log, const struct repo_name *name, struct waiter *
 
 /* The same from what is known now; -EAGAIN: nothing is. Never parks, never reads the disk. */
 int log_peek_stat(struct log *log, const struct repo_name *name, struct log_stat *ret_stat);
+
+/* The kernel is about to be told this size by who is asked by the waiter. */
+void log_note_told(struct log *log, uint64_t size, const struct waiter *w);
 
 void log_get_known(struct log *log, const struct repo_name *name, struct log_known *ret_known);
 

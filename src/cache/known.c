@@ -272,7 +272,7 @@ static uint64_t bytes_end(const struct log *log)
 static void change_size(struct log *log, uint64_t size)
 {
     if (size < log->meta.size)
-        log->shrunk_ms = log->cache->config.now_ms();
+        log->shrinks++;
     if (size > log->meta.size && (log->meta.size & (PAGE_SIZE - 1)) != 0)
         pages_set_absent(&log->pages, log->meta.size >> PAGE_SHIFT);
     log->facts_kept = false;
@@ -444,7 +444,8 @@ static struct log_stat stat_of(const struct log *log)
     return (struct log_stat){.size = log->meta.size,
                              .mtime_ms = log->meta.mtime_ms,
                              .final = log->meta.final,
-                             .proven = log_is_proven(log)};
+                             .proven = log_is_proven(log),
+                             .shrunk = log->shrinks > 0};
 }
 
 /* What the caller must do once the lock is released. */
@@ -604,6 +605,19 @@ int log_peek_stat(struct log *log, const struct repo_name *name, struct log_stat
     }
     pthread_mutex_unlock(&c->lock);
     return rc;
+}
+
+void log_note_told(struct log *log, uint64_t size, const struct waiter *w)
+{
+    struct cache *c = log->cache;
+
+    pthread_mutex_lock(&c->lock);
+    if (log->shrinks) {
+        uint64_t count = ++log->hearer_count;
+        log->hearers[count % LOG_HEARERS] = (struct log_hearer){
+            .place = w->place, .tid = w->tid, .size = size, .count = count};
+    }
+    pthread_mutex_unlock(&c->lock);
 }
 
 bool log_prefetch(struct log *log, const struct repo_name *name, const struct log_hint *hint)

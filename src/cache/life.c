@@ -332,7 +332,7 @@ void log_open(struct log *log, struct log_reader *ret_reader)
         leave_idle(log);
         log->users--;
     }
-    ret_reader->shrunk_ms = log->shrunk_ms;
+    ret_reader->shrinks = log->shrinks;
     ret_reader->direct = log->phase == LOG_KNOWN && !log->meta.final;
     pthread_mutex_unlock(&c->lock);
 }

@@ -312,22 +312,27 @@ static uint64_t read_end(const struct log *log, uint64_t offset, size_t len)
 }
 
 /*
- * Lock held. Whether this read must not be answered short. The log turned out to be shorter than
- * the kernel was told. A short answer makes the kernel cut the file there, unless it was told the
- * old size once more after it had sent the read: then it fills the page up with zeros. So a read
- * that is older than the right size is refused, and so is the first of each reader. The kernel
- * reads ahead, ignores that a read ahead fails, and sends another for what is really read.
+ * Lock held. Whether this read must not be answered short, because the log has turned out to be
+ * shorter since it was opened. A short answer makes the kernel cut the file there, but not if the
+ * old size was told to anybody meanwhile: then the kernel fills the page up with zeros. So it must
+ * have heard of the right size before: a thread that was told it has, once it sends the next
+ * request. Until then such a read is refused. The kernel tries a page that was read ahead in vain
+ * once more by itself; a reader goes on behind the pages that it got, and before a read beyond the
+ * end the kernel asks for the size.
  */
-static bool is_from_before(struct log_reader *r, const struct waiter *w, uint64_t end)
+static bool is_unheard(struct log_reader *r, const struct waiter *w, uint64_t end)
 {
-    int64_t shrunk_ms = r->log->shrunk_ms;
+    struct log *log = r->log;
 
-    if (r->direct || !shrunk_ms || end <= r->log->meta.size)
+    if (r->direct || r->shrinks == log->shrinks || end <= log->meta.size)
         return false;
-    if (r->shrunk_ms == shrunk_ms)
-        return w->began_ms <= shrunk_ms;
-    r->shrunk_ms = shrunk_ms;
-    return true;
+    for (int i = 0; i < LOG_HEARERS; i++) {
+        const struct log_hearer *h = &log->hearers[i];
+        if (h->tid && h->tid == w->tid && h->place == w->place && h->size == log->meta.size &&
+            h->count < w->began_after)
+            r->shrinks = log->shrinks;
+    }
+    return r->shrinks != log->shrinks;
 }
 
 int log_read(struct log_reader *r, const struct repo_name *name, uint64_t offset, size_t len,
@@ -336,8 +341,6 @@ int log_read(struct log_reader *r, const struct repo_name *name, uint64_t offset
     struct log *log = r->log;
     struct cache *c = log->cache;
 
-    if (!w->began_ms)
-        w->began_ms = c->config.now_ms();
     for (;;) {
         uint64_t turn = pending_turn(&log->wait);
         struct look look = {0};
@@ -347,9 +350,11 @@ int log_read(struct log_reader *r, const struct repo_name *name, uint64_t offset
 
         list_init(&look.planned);
         pthread_mutex_lock(&c->lock);
+        if (!w->began_after)
+            w->began_after = log->hearer_count + 1;
         end = read_end(log, offset, len);
         final = log->meta.final;
-        if (is_from_before(r, w, offset + len))
+        if (is_unheard(r, w, offset + len))
             look.err = -EIO;
         else if (end > offset)
             look_at_pages(r, offset, end, &look);

@@ -80,6 +80,7 @@ static void believe(struct source_log *log, const struct sight *s)
     log->is_weak = s->is_weak;
     log->is_unframed = s->is_unframed;
     log->votes = 1;
+    log->etag_votes = s->etag[0] != '\0';
     log->rival_votes = 0;
 }
 
@@ -96,6 +97,7 @@ static void agree(struct source_log *log, const struct sight *s)
 {
     struct sight stronger = *s;
     unsigned votes = s->size == log->size ? log->votes + 1 : 1;
+    unsigned etag_votes = log->etag_votes + (s->etag[0] != '\0');
 
     stronger.is_weak = s->is_weak && log->is_weak;
     stronger.is_unframed = s->is_unframed && log->is_unframed;
@@ -105,6 +107,7 @@ static void agree(struct source_log *log, const struct sight *s)
         stronger.last_modified_ms = -1; /* its time was told */
     believe(log, &stronger);
     log->votes = votes;
+    log->etag_votes = etag_votes;
 }
 
 /* 0: it is believed from now on. */
@@ -187,7 +190,6 @@ void belief_judge(struct source_log *log)
     const struct sight *s = &log->second;
     bool is_size = s->size == log->size, is_etag = is_same_etag(s->etag, log->etag);
     bool is_start = !log->start_len || log->second_digest == log->start_digest;
-    unsigned votes = log->votes;
 
     if (is_size && is_etag) {
         agree(log, s);
@@ -200,7 +202,7 @@ void belief_judge(struct source_log *log)
         return;
     }
     /* Under an ETag that several answers have told, more may have been read than its start. */
-    if (!is_start || (!is_etag && (!is_size || votes > 1 || !log->start_len))) {
+    if (!is_start || (!is_etag && (!is_size || log->etag_votes > 1 || !log->start_len))) {
         give_up(log);
         return;
     }

@@ -67,7 +67,7 @@ struct source_log {
     bool is_proven;            /* several answers, or one with all of the log, have said the size */
     bool is_other;             /* storage has another log by now */
     uint64_t told_size;
-    unsigned votes, rival_votes;
+    unsigned votes, etag_votes, rival_votes;
     struct sight rival;
     uint64_t start_len, start_digest; /* the first bytes that were delivered */
     struct range *opinion;

@@ -42,7 +42,7 @@ struct view_part {
     uint64_t begin, size;
     int64_t mtime_ms;
     bool final;
-    bool proven; /* the size will not turn out to be another */
+    bool lasting; /* the kernel may remember the size */
 };
 
 int view_get_part(struct views *v, const struct place *p, struct waiter *w,

@@ -6,12 +6,13 @@ mount, not offline.
 """
 
 import os
+import sys
 
 import pytest
 
 from faulting import (faulty_jobs, hits, made, named_logs, names_of, one_job, outcome, outcomes,
                       right)
-from mounting import MIB, fails, wait_for
+from mounting import MIB, fails, out, wait_for
 
 SMALL = 300_000
 HTML = "<!DOCTYPE html><html><body>Blocked by policy.</body></html>"
@@ -176,6 +177,43 @@ def test_r1_what_is_said_wrong_is_not_noticed_and_not_kept(github, mount, size, 
     assert_kept_right(mount, m, jobs, size)
 
 
+@pytest.mark.parametrize("form, times", (("append", 1), ("append", 3), ("append-sealed", 1)))
+def test_r1_what_is_said_wrong_of_a_log_that_grew(github, mount, form, times):
+    """Whether it is final is asked for besides."""
+    jobs = faulty_jobs(github, wrong(times=times), 3_500_000, form=form)
+    m = mount()
+    told = outcomes(m, jobs, 3_500_000)
+    assert told == right(told)
+    assert_kept_right(mount, m, jobs, 3_500_000)
+
+
+def test_r1_what_is_said_wrong_where_nothing_is_kept(github, mount):
+    jobs = faulty_jobs(github, wrong(times=3), LARGE)
+    m = mount(no_cache=True)
+    for _ in range(2):
+        told = outcomes(m, jobs, LARGE)
+        assert told == right(told)
+
+
+@pytest.mark.parametrize("size", (SMALL, 3_500_000))
+def test_r1_what_is_said_wrong_of_a_log_that_was_evicted(github, mount, size):
+    """Its size was proven when it was whole: no answer changes it any more."""
+    run = github.add_run("octo/hello")
+    jobs = {name: github.add_job(run, size=size) for name in WRONG}
+    first = mount()
+    told = outcomes(first, jobs, size)
+    assert told == right(told)
+    first.stop()
+    for file in named_logs(first.cache).values():
+        file.unlink()
+    for name, spec in wrong(times=3).items():
+        github.fault(job=jobs[name], **spec)
+    again = mount(cache=first.cache)
+    told = outcomes(again, jobs, size)
+    assert told == right(told)
+    assert_kept_right(mount, again, jobs, size)
+
+
 def test_r1_totals_wrong_twice_and_differently(github, mount):
     jobs = {}
     for first, second in ((1, 2), (-1, 1), (5000, -5000)):
@@ -224,6 +262,23 @@ def test_r1_the_end_of_a_log_whose_size_was_told_wrong(github, mount, delta):
     with open(mount().log(job), "rb", buffering=0) as file:
         file.seek(LARGE - 150_000)
         assert is_right(file.readall(), made(job, LARGE)[-150_000:]) == "right"
+
+
+MAPPED = """
+import mmap, os, sys
+with open(sys.argv[1], "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as map:
+    sys.stdout.buffer.write(map[:int(sys.argv[2])])
+"""
+
+
+@pytest.mark.parametrize("delta", (-1, -100_000))
+def test_r1_a_mapped_file_whose_size_was_told_wrong(github, mount, delta):
+    """What was mapped of the log is there, to its last byte."""
+    job = one_job(github, size=LARGE)
+    github.fault("content_range", hop="storage", job=job, total_delta=delta)
+    size = min(LARGE, LARGE + delta)
+    assert is_right(out(sys.executable, "-c", MAPPED, mount().log(job), str(size)),
+                    made(job, size)) == "right"
 
 
 def test_r1_the_text_of_a_log_whose_size_was_told_wrong(github, mount):
