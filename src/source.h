@@ -37,6 +37,7 @@ enum source_reason {
     SOURCE_PROTOCOL,    /* TLS, redirect not allowed, garbage */
     SOURCE_BROKEN,      /* anything else, after retries */
     SOURCE_REFUSED,     /* the same 5xx several times running (of storage 403, too) */
+    SOURCE_CHANGED,     /* another log is there by now: what was begun cannot be finished */
     SOURCE_OFFLINE,     /* -o offline */
     SOURCE_CLOSING,     /* unmounting */
     SOURCE_OVERSIZE,    /* an answer that exceeds the size limit */
@@ -61,6 +62,9 @@ struct source_told {
     uint64_t size;            /* total bytes; of a live log: so far */
     bool final;               /* S8: will never change. False: a running job's log */
     bool whole;               /* the server has no ranges: the stream under way brings all of it */
+    bool proven;              /* the size will not turn out to be another */
+    bool provisional;         /* only the end of a connection tells where the log ends: it may be
+                               * read, and must not be kept */
     int64_t last_modified_ms; /* UTC, -1 unknown */
     int64_t completed_ms;     /* UTC, the job's completed_at where it was asked; -1 unknown */
     char etag[SOURCE_ETAG_LEN];
@@ -68,9 +72,11 @@ struct source_told {
 
 struct source_log_ops {
     /*
-     * Size and finality are known. Called once for a final log; for a live one each time it has
-     * grown or has become final. Bytes may have come before it (first range, or a server that
-     * promises no length). Nonzero: the log is not wanted any more (a size over the bound: -EFBIG).
+     * Size and finality are known. Called once for a final log, and again when its size is proven
+     * or turns out to be another; for a live one each time it has grown or has become final. Bytes
+     * may have come before it (first range, or a server that promises no length). -ESTALE: it is
+     * known to be otherwise, the answer that says so is wrong. Else nonzero: the log is not wanted
+     * any more (a size over the bound: -EFBIG).
      */
     int (*told)(void *who, const struct source_told *told);
 };

@@ -51,6 +51,8 @@ struct log_stat {
     uint64_t size;
     int64_t mtime_ms; /* UTC; told once (S7) */
     bool final;       /* false: a running job's log, to be opened with direct I/O */
+    bool proven;      /* false: one answer has told the size, which may yet turn out to be wrong */
+    bool shrunk;      /* it was told larger before: the kernel must go on asking (log_note_told) */
 };
 
 /* What is known without asking (S17). */
@@ -63,7 +65,8 @@ struct log_known {
 struct log_reader {
     struct log *log;
     struct plan_reader plan;
-    bool direct; /* opened while the log was live: may answer short */
+    bool direct;      /* opened while the log was live: may answer short */
+    unsigned shrinks; /* how many times the log had shrunk when the kernel heard of its size */
 };
 
 /* Bytes in a file, to be spliced or copied; with `data`, in memory. Held until log_slice_done. */
@@ -109,6 +112,9 @@ int log_fetch_all(struct log *log, const struct repo_name *name, struct waiter *
 /* The same from what is known now; -EAGAIN: nothing is. Never parks, never reads the disk. */
 int log_peek_stat(struct log *log, const struct repo_name *name, struct log_stat *ret_stat);
 
+/* The kernel is about to be told this size by who is asked by the waiter. */
+void log_note_told(struct log *log, uint64_t size, const struct waiter *w);
+
 void log_get_known(struct log *log, const struct repo_name *name, struct log_known *ret_known);
 
 /* A log whose stat was told is opened for reading; it stays readable until closed, evicted or not. */
@@ -116,9 +122,9 @@ void log_open(struct log *log, struct log_reader *ret_reader);
 void log_close(struct log_reader *r);
 
 /*
- * [offset, offset + len), cut at the end of the log. 0: ret_slice holds all of it (len 0: the end);
- * PENDING_PARKED; or negative errno: -EIO for a log that was known and is gone everywhere. Only a
- * reader of a live log may get less than there will be later.
+ * [offset, offset + len), cut at the end of the log as it is known now. 0: ret_slice holds all of
+ * it (len 0: the end); PENDING_PARKED; or negative errno: -EIO for a log that was known and is gone
+ * everywhere. Only a reader of a live log may get less than there will be later.
  */
 int log_read(struct log_reader *r, const struct repo_name *name, uint64_t offset, size_t len,
              struct waiter *w, struct log_slice *ret_slice);

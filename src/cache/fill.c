@@ -378,7 +378,7 @@ static void publish(struct log *log)
     int rc = -EAGAIN;
 
     pthread_mutex_lock(&c->lock);
-    complete = log_is_complete(log) && !log->on_disk;
+    complete = log_is_complete(log) && !log->on_disk && !log->provisional;
     meta = log->meta;
     meta.checksums = complete ? copy_sums(log) : NULL;
     if (log->backing && !log->backing->file.in_memory)
@@ -413,7 +413,7 @@ static void keep_facts(struct log *log)
 
     pthread_mutex_lock(&c->lock);
     keep = log->phase == LOG_KNOWN && log->meta.final && !log->on_disk && !log->facts_kept &&
-           !is_coming_whole(log);
+           !log->provisional && !is_coming_whole(log);
     log->facts_kept |= keep;
     pthread_mutex_unlock(&c->lock);
     if (keep)
@@ -470,6 +470,7 @@ static void tidy(struct log *log)
 
     pthread_mutex_lock(&c->lock);
     complete = log_is_complete(log);
+    log->proven = log_is_proven(log);
     pthread_mutex_unlock(&c->lock);
     if (complete)
         publish(log);
@@ -603,6 +604,9 @@ void fill_end(struct fetch *f)
             log_release_source(log);
         pending_wake(&log->wait, LOG_PART_FACTS, LOG_PART_FACTS,
                      log_first_failed(log, f->b.class, &f->failure));
+    } else if (f->failure.reason == SOURCE_CHANGED) {
+        log_abandon(log);
+        pending_wake(&log->wait, first, last, err);
     } else { /* nobody waits for a page of a log that is not known; who does by now waits for the next */
         pending_wake(&log->wait, first, last, err);
     }

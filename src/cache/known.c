@@ -85,7 +85,7 @@ static int adopt_meta(struct log *log, struct store_meta *meta)
         int rc = pages_adopt(&log->pages, meta->checksums, pages_for(meta->size));
         if (rc)
             return rc;
-        log->on_disk = true;
+        log->on_disk = log->proven = true;
     } else if (pages_grow(&log->pages, pages_for(meta->size))) {
         return -ENOMEM;
     }
@@ -141,6 +141,25 @@ void log_save_meta(struct log *log)
     }
     store_save_meta(c->config.store, log->job, &now);
     store_meta_finish(&on_disk);
+}
+
+void log_abandon(struct log *log)
+{
+    struct cache *c = log->cache;
+    struct store_meta none;
+    bool was_kept;
+
+    pthread_mutex_lock(&c->lock);
+    was_kept = log->facts_kept && !log->on_disk;
+    if (!log->on_disk) {
+        log->abandoned = log->provisional = true;
+        log->facts_kept = false;
+    }
+    none = log->meta;
+    pthread_mutex_unlock(&c->lock);
+    none.final = false; /* nothing is read back from a meta that says so */
+    if (was_kept)
+        store_save_meta(c->config.store, log->job, &none);
 }
 
 /* Whether waiters can find the failure when they ask again; else it must be handed to them. */
@@ -219,35 +238,85 @@ static void learn_time(struct log *log, const struct source_told *told)
     log->has_time = true;
 }
 
-/* Lock held. What covers "the first MiB" covers what there is, or all that comes. */
-static void cut_first_fetch(struct log *log, const struct source_told *told)
+/* Lock held. What covers more than there is covers what there is; the first range, all that comes
+ * of a whole log. */
+static void cut_fetches(struct log *log, const struct source_told *told)
 {
     list_each(link, &log->fetches) {
         struct fetch *f = list_entry(link, struct fetch, in_log);
-        if (f->is_first && (told->whole || f->to > told->size))
-            f->to = told->size;
+        if ((f->is_first && told->whole) || f->to > told->size)
+            f->to = told->size > f->b.from ? told->size : f->b.from;
     }
+}
+
+/* Lock held. Where the bytes end that have come. */
+static uint64_t bytes_end(const struct log *log)
+{
+    uint64_t size = log->phase == LOG_KNOWN ? log->meta.size : UINT64_MAX, end = log->tail_to;
+    uint64_t page = log->pages.here ? log->pages.count : 0;
+
+    while (page > 0 && pages_get(&log->pages, page - 1) != PAGE_HERE)
+        page--;
+    page <<= PAGE_SHIFT;
+    page = page < size ? page : size;
+    end = page > end ? page : end;
+    list_each(link, &log->fetches) {
+        const struct fetch *f = list_entry(link, struct fetch, in_log);
+        if (f->written_to > f->b.from && f->written_to > end)
+            end = f->written_to;
+    }
+    return end;
+}
+
+/* Lock held. A final log turns out to be of another size: where it is longer, its last page is not
+ * whole. What was kept of it is to be kept anew. */
+static void change_size(struct log *log, uint64_t size)
+{
+    if (size < log->meta.size)
+        log->shrinks++;
+    if (size > log->meta.size && (log->meta.size & (PAGE_SIZE - 1)) != 0)
+        pages_set_absent(&log->pages, log->meta.size >> PAGE_SHIFT);
+    log->facts_kept = false;
+    log->fault.err = 0;
+}
+
+/* Lock held. Whether this may be true, by what is known and what has come. */
+static int check_told(const struct log *log, const struct source_told *told)
+{
+    bool is_known = log->phase == LOG_KNOWN;
+
+    if (is_known && told->size != log->meta.size && log_is_proven(log))
+        return -ESTALE;
+    if (told->size > LOG_SIZE_MAX)
+        return -EFBIG;
+    if ((!is_known || told->size < log->meta.size) && told->size < bytes_end(log))
+        return -ESTALE;
+    return 0;
 }
 
 /* Lock held. */
 static int learn_told(struct log *log, const struct source_told *told)
 {
-    if (log->phase == LOG_KNOWN && log->meta.final)
-        return told->size == log->meta.size ? 0 : -EIO;
-    if (log->phase == LOG_KNOWN && told->size < log->meta.size)
-        return -EIO;
-    if (told->size > LOG_SIZE_MAX)
-        return -EFBIG;
+    bool was_final = log->phase == LOG_KNOWN && log->meta.final;
+    int rc = check_told(log, told);
+
+    if (rc)
+        return rc;
     if (pages_grow(&log->pages, pages_for(told->size)))
         return -ENOMEM;
+    if (was_final && told->size != log->meta.size)
+        change_size(log, told->size);
     learn_time(log, told);
     log->meta.size = told->size;
-    log->meta.final = told->final;
+    log->meta.final = told->final || was_final;
     snprintf(log->meta.etag, sizeof(log->meta.etag), "%s", told->etag);
-    log->whole = told->whole;
+    if (!was_final)
+        log->whole = told->whole;
+    log->proven |= told->final && told->proven;
+    log->provisional = told->provisional;
     log->phase = LOG_KNOWN;
     add_name(log, &log->asked_name);
-    cut_first_fetch(log, told);
+    cut_fetches(log, told);
     log->empty_until_ms = log->cache->config.now_ms() + EMPTY_MS;
     return 0;
 }
@@ -271,11 +340,13 @@ int log_told(void *who, const struct source_told *told)
     struct log *log = who;
     struct cache *c = log->cache;
     struct settle_task *t = calloc(1, sizeof(*t));
+    uint64_t size;
     int rc;
 
     if (!t)
         return -ENOMEM;
     pthread_mutex_lock(&c->lock);
+    size = log->phase == LOG_KNOWN ? log->meta.size : told->size;
     rc = learn_told(log, told);
     if (!rc)
         log_use(log);
@@ -289,6 +360,8 @@ int log_told(void *who, const struct source_told *told)
     writer_post(c->writer, &t->task);
     pending_touch(&log->wait, c->config.now_ms());
     pending_wake(&log->wait, LOG_PART_FACTS, LOG_PART_FACTS, 0);
+    if (told->size < size) /* nobody will bring these pages */
+        pending_wake(&log->wait, told->size >> PAGE_SHIFT, size >> PAGE_SHIFT, 0);
     return 0;
 }
 
@@ -366,6 +439,16 @@ int log_first_failed(struct log *log, enum source_class class, const struct sour
 
 /* --- asking --- */
 
+/* Lock held. */
+static struct log_stat stat_of(const struct log *log)
+{
+    return (struct log_stat){.size = log->meta.size,
+                             .mtime_ms = log->meta.mtime_ms,
+                             .final = log->meta.final,
+                             .proven = log_is_proven(log),
+                             .shrunk = log->shrinks > 0};
+}
+
 /* What the caller must do once the lock is released. */
 struct next_step {
     bool load, check, prove_new;
@@ -402,7 +485,7 @@ static void doubt_empty(struct log *log)
     if (log->phase == LOG_KNOWN && log->meta.final && !log->meta.size && !log->readers &&
         !log->source && log->cache->config.now_ms() >= log->empty_until_ms) {
         log->phase = LOG_UNKNOWN;
-        log->has_time = false;
+        log->has_time = log->proven = false;
     }
 }
 
@@ -418,8 +501,7 @@ static int look(struct log *log, const struct repo_name *name, const struct log_
         if (!log->meta.final && hint->completed_ms > 0)
             log->hint_ms = hint->completed_ms; /* its end was seen in a listing */
         step->check = live_take_check(log, hint->completed);
-        *ret_stat = (struct log_stat){
-            .size = log->meta.size, .mtime_ms = log->meta.mtime_ms, .final = log->meta.final};
+        *ret_stat = stat_of(log);
         return 0;
     }
     if (log->phase == LOG_NEW) {
@@ -519,12 +601,24 @@ int log_peek_stat(struct log *log, const struct repo_name *name, struct log_stat
 
     pthread_mutex_lock(&c->lock);
     if (log->phase == LOG_KNOWN && is_proven(log, name)) {
-        *ret_stat = (struct log_stat){
-            .size = log->meta.size, .mtime_ms = log->meta.mtime_ms, .final = log->meta.final};
+        *ret_stat = stat_of(log);
         rc = 0;
     }
     pthread_mutex_unlock(&c->lock);
     return rc;
+}
+
+void log_note_told(struct log *log, uint64_t size, const struct waiter *w)
+{
+    struct cache *c = log->cache;
+
+    pthread_mutex_lock(&c->lock);
+    if (log->shrinks) {
+        uint64_t count = ++log->hearer_count;
+        log->hearers[count % LOG_HEARERS] = (struct log_hearer){
+            .place = w->place, .tid = w->tid, .size = size, .count = count};
+    }
+    pthread_mutex_unlock(&c->lock);
 }
 
 bool log_prefetch(struct log *log, const struct repo_name *name, const struct log_hint *hint)

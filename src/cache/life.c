@@ -155,7 +155,7 @@ struct log *cache_hold(struct cache *c, uint64_t job)
     pthread_mutex_lock(&c->lock);
     list_each(link, bucket_of(c, job)) {
         struct log *known = list_entry(link, struct log, in_bucket);
-        if (known->job == job)
+        if (known->job == job && !known->abandoned)
             log = known;
     }
     if (!log)
@@ -226,6 +226,11 @@ bool log_is_complete(const struct log *log)
 {
     return log->phase == LOG_KNOWN && log->meta.final &&
            log->pages.here == pages_for(log->meta.size);
+}
+
+bool log_is_proven(const struct log *log)
+{
+    return log->proven || (log_is_complete(log) && !log->provisional);
 }
 
 /* Lock held. */
@@ -362,6 +367,7 @@ void log_open(struct log *log, struct log_reader *ret_reader)
         leave_idle(log);
         log->users--;
     }
+    ret_reader->shrinks = log->shrinks;
     ret_reader->direct = log->phase == LOG_KNOWN && !log->meta.final;
     pthread_mutex_unlock(&c->lock);
 }

@@ -19,6 +19,7 @@
 
 #define LOG_BUCKETS 1024
 #define LOG_FETCHES_MAX 16 /* ranges of one log ahead of its readers; who waits always gets one */
+#define LOG_HEARERS 8
 #define LOG_SIZE_MAX (UINT64_C(1) << 36) /* no log is as large; the page table is made for it */
 
 /* What a waiter on a log waits for: a page by its number, or one of these. */
@@ -46,6 +47,15 @@ struct log_fault {
     int64_t until_ms;
 };
 
+/* A thread that was told the size of a log that has shrunk: once it sends another request, the kernel
+ * has heard it. */
+struct log_hearer {
+    const void *place;
+    pid_t tid;
+    uint64_t size;
+    uint64_t count; /* the first has 1 */
+};
+
 struct log {
     struct cache *cache;
     uint64_t job;
@@ -62,12 +72,18 @@ struct log {
     int64_t hint_ms;             /* the job's completed_at as hinted by who asked first */
     struct store_meta meta;      /* size, mtime, final, etag, names; checksums stay NULL */
     bool has_time;               /* meta.mtime_ms was told */
-    int64_t empty_until_ms;      /* a final log without a byte is asked for again then */
-    bool whole;                  /* the server has no ranges */
-    bool on_disk;                /* published: complete under its name */
-    bool facts_kept;             /* the disk knows size and time, if not the bytes */
-    bool checking;               /* a live log's check is under way */
-    int64_t checked_ms;          /* when a live log was last asked for */
+    unsigned shrinks;            /* how often it turned out to be shorter than was told */
+    struct log_hearer hearers[LOG_HEARERS]; /* the latest */
+    uint64_t hearer_count;                  /* how many there have been */
+    int64_t empty_until_ms;                 /* a final log without a byte is asked for again then */
+    bool whole;                             /* the server has no ranges */
+    bool proven;        /* the source has proven the size; log_is_proven is more */
+    bool provisional;   /* its end is not certain: not to be kept */
+    bool abandoned;     /* the source has another log: who asks anew begins anew */
+    bool on_disk;       /* published: complete under its name */
+    bool facts_kept;    /* the disk knows size and time, if not the bytes */
+    bool checking;      /* a live log's check is under way */
+    int64_t checked_ms; /* when a live log was last asked for */
     struct pages pages;
     uint64_t tail_to;  /* bytes from the last page's start to here have come, mid-page; 0: none */
     uint64_t tail_sum; /* their checksum */
@@ -148,6 +164,8 @@ void log_source_released(void *who);
 void log_release_source(struct log *log);
 /* Lock held. Whether every byte is here and the log is final. */
 bool log_is_complete(const struct log *log);
+/* Lock held. Whether its size stands: it was proven, or its bytes end where they should. */
+bool log_is_proven(const struct log *log);
 /* Lock held. Files the log among the idle ones if its bytes are nowhere else and nobody reads it; takes
  * it out once they are on disk. */
 void log_file_idle(struct log *log);
@@ -198,6 +216,9 @@ void check_pages_ahead(struct log *log);
 int log_told(void *who, const struct source_told *told);
 /* Lock not held; may wait for the disk. What is known is kept there; a complete log's checksums stay. */
 void log_save_meta(struct log *log);
+/* Writer thread, lock not held. The source has another log by now: this one stays, as far as it has
+ * come, for those who read it, and nothing of it is kept. */
+void log_abandon(struct log *log);
 /* Writer thread, lock not held. The first range failed before anything was told: 0 where whoever
  * waits finds out by asking again, else the errno to hand to them. */
 int log_first_failed(struct log *log, enum source_class class,

@@ -329,6 +329,30 @@ static uint64_t read_end(const struct log *log, uint64_t offset, size_t len)
     return log->meta.size - offset < len ? log->meta.size : offset + len;
 }
 
+/*
+ * Lock held. Whether this read must not be answered short, because the log has turned out to be
+ * shorter since it was opened. A short answer makes the kernel cut the file there, but not if the
+ * old size was told to anybody meanwhile: then the kernel fills the page up with zeros. So it must
+ * have heard of the right size before: a thread that was told it has, once it sends the next
+ * request. Until then such a read is refused. The kernel tries a page that was read ahead in vain
+ * once more by itself; a reader goes on behind the pages that it got, and before a read beyond the
+ * end the kernel asks for the size.
+ */
+static bool is_unheard(struct log_reader *r, const struct waiter *w, uint64_t end)
+{
+    struct log *log = r->log;
+
+    if (r->direct || r->shrinks == log->shrinks || end <= log->meta.size)
+        return false;
+    for (int i = 0; i < LOG_HEARERS; i++) {
+        const struct log_hearer *h = &log->hearers[i];
+        if (h->tid && h->tid == w->tid && h->place == w->place && h->size == log->meta.size &&
+            h->count < w->began_after)
+            r->shrinks = log->shrinks;
+    }
+    return r->shrinks != log->shrinks;
+}
+
 int log_read(struct log_reader *r, const struct repo_name *name, uint64_t offset, size_t len,
              struct waiter *w, struct log_slice *ret_slice)
 {
@@ -344,9 +368,13 @@ int log_read(struct log_reader *r, const struct repo_name *name, uint64_t offset
 
         list_init(&look.planned);
         pthread_mutex_lock(&c->lock);
+        if (!w->began_after)
+            w->began_after = log->hearer_count + 1;
         end = read_end(log, offset, len);
         final = log->meta.final;
-        if (end > offset)
+        if (is_unheard(r, w, offset + len))
+            look.err = -EIO;
+        else if (end > offset)
             look_at_pages(r, offset, end, &look);
         /* Who follows by reading alone must see it grow, too (S11). */
         check = end - offset < len && live_take_check(log, false);

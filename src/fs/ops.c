@@ -24,7 +24,7 @@ static struct request *ask(fuse_req_t req, fuse_ino_t id, request_step *step, co
     struct request *r = request_create(o->requests, req, step, name);
 
     if (r)
-        r->node = tree_get_node(o->tree, id);
+        r->waiter.place = r->node = tree_get_node(o->tree, id);
     return r;
 }
 

@@ -23,6 +23,7 @@ static const struct meaning of_errors[] = {
     {-EFBIG, -EPROTO, SOURCE_OVERSIZE, 5 * SECOND, RETRY_NOT},
     {-ECONNABORTED, -ECONNABORTED, SOURCE_CLOSING, 0, RETRY_NOT},
     {-EBADMSG, -EPROTO, SOURCE_PROTOCOL, 5 * SECOND, RETRY_GARBAGE},
+    {-ENOMSG, -EPROTO, SOURCE_PROTOCOL, 5 * SECOND, RETRY_GARBAGE},
     {-ESTALE, -EIO, SOURCE_BROKEN, 1 * SECOND, RETRY_RENEWED},
     {0, -EIO, SOURCE_BROKEN, 1 * SECOND, RETRY_LATER},
 };
@@ -52,7 +53,8 @@ static const struct meaning of_storage[] = {
 };
 
 /* Neither a log nor a refusal: a redirect where the log should be, say. */
-static const struct meaning not_storage = {300, -EPROTO, SOURCE_PROTOCOL, 5 * SECOND, RETRY_NOT};
+static const struct meaning not_storage = {300, -EPROTO, SOURCE_PROTOCOL, 5 * SECOND,
+                                           RETRY_GARBAGE};
 static const struct meaning server_trouble = {500, -EIO, SOURCE_BROKEN, 1 * SECOND, RETRY_LATER};
 static const struct meaning limit = {403, -EDQUOT, SOURCE_LIMITED, 60 * SECOND, RETRY_NOT};
 
@@ -113,6 +115,7 @@ const char *failure_word(int err)
     case -EPROTO: return "TLS failure, or an answer that makes no sense";
     case -EFBIG: return "an answer too large to be true";
     case -EBADMSG: return "an answer without what it must have";
+    case -ENOMSG: return "an answer that is no log";
     case -ESTALE: return "another log than a moment ago";
     case -ENOMEM: return "no memory";
     default: return "connection cut, or a wrong length";

@@ -1,5 +1,6 @@
 #include "github/inquiry.h"
 
+#include "github/belief.h"
 #include "github/failure.h"
 #include "github/parse.h"
 #include "github/question.h"
@@ -68,7 +69,7 @@ static void job_known(struct source_log *log)
         return;
     }
     if (log->job_state == REMOTE_JOB_RUNNING)
-        err = remote_tell_growing(log);
+        err = belief_tell_growing(log);
     if (err < 0)
         end_with(log, err, SOURCE_BROKEN, 0);
     else if (log->is_end_wanted && is_open)
@@ -90,12 +91,17 @@ static int learn_job(struct source_log *log, const struct call_answer *answer)
         facts_job_finish(&job);
         return -EPROTO;
     }
-    log->job_state = job.status == FACTS_COMPLETED ? REMOTE_JOB_COMPLETED : REMOTE_JOB_RUNNING;
-    log->completed_ms = job.status == FACTS_COMPLETED ? job.completed_ms : -1;
-    log->has_no_log = job.status == FACTS_COMPLETED && !facts_may_have_log(&job);
-    facts_job_finish(&job);
-    if (log->job_state == REMOTE_JOB_COMPLETED)
+    if (job.status == FACTS_COMPLETED) {
+        log->job_state = REMOTE_JOB_COMPLETED;
+        log->completed_ms = job.completed_ms;
+        log->has_no_log = !facts_may_have_log(&job);
         core_note_completed(log->core, log->job);
+    } else {
+        /* Once completed it stays so: an answer that says otherwise is old. */
+        log->job_state = remote_is_completed(log) ? REMOTE_JOB_COMPLETED : REMOTE_JOB_RUNNING;
+    }
+    log->has_steps = job.step_count > 0;
+    facts_job_finish(&job);
     if (etag && strlen(etag) < sizeof(log->job_etag))
         memcpy(log->job_etag, etag, strlen(etag) + 1);
     if (listener->job_learnt)
@@ -140,6 +146,25 @@ static void ask_job(struct source_log *log)
     call_begin(&log->job_call, url, log->job_etag);
 }
 
+/* -- A second opinion -------------------------------------------------------------------------- */
+
+static void opinion_seen(struct source_log *log, const struct source_failure *failure)
+{
+    log->opinion = NULL;
+    if (!failure)
+        belief_judge(log);
+}
+
+/* Where it fails, the next answer that contradicts asks for another. */
+static void ask_again(struct source_log *log)
+{
+    if (log->opinion)
+        return;
+    log->opinion = range_make_opinion(log, opinion_seen);
+    if (log->opinion)
+        range_start(log->opinion);
+}
+
 /* -- For the askers ---------------------------------------------------------------------------- */
 
 static void inquire(struct source_log *log)
@@ -153,6 +178,7 @@ static void inquire(struct source_log *log)
 void inquiry_init(struct source_log *log)
 {
     log->inquire = inquire;
+    log->ask_again = ask_again;
     call_init(&log->job_call, log->core, CALL_FACTS, SOURCE_PREFETCH, job_told);
 }
 
@@ -183,6 +209,8 @@ void inquiry_finish(struct source_log *log)
     call_finish(&log->job_call);
     if (log->end_range)
         range_cancel(log->end_range);
+    if (log->opinion)
+        range_cancel(log->opinion);
     while ((link = list_take_first(&log->checks)))
         free(list_entry(link, struct inquiry_check, link));
 }

@@ -13,7 +13,7 @@
 #define RENEWED_MS 60000 /* a URL's documented life */
 
 #define PENDING_MS 3000
-#define ENDINGS_MAX 10
+#define AGAIN_MAX 10 /* whole bodies, to be sure where they end: three cuts, and those that agree */
 
 static void ask(struct range *r);
 
@@ -60,6 +60,8 @@ static void complete(struct range *r)
     r->found = FOUND_COMPLETE;
     if (!r->want || r->log->is_told)
         finish(r, NULL);
+    else if (r->log->is_weak && r->again++ < AGAIN_MAX)
+        ask(r);
     else if (!r->has_inquired)
         inquire(r);
     else if (r->log->is_sized && r->log->size == 0)
@@ -73,12 +75,18 @@ static void complete(struct range *r)
 static void complain(struct range *r, const struct failure_event *event,
                      const struct source_failure *failure)
 {
-    char status[32 + sizeof(CALL_REFUSED_HINT)];
+    char words[SIGHT_TYPE + sizeof(CALL_REFUSED_HINT) + 80];
 
-    snprintf(status, sizeof(status), "status %d%s", event->status,
-             failure->reason == SOURCE_REFUSED ? CALL_REFUSED_HINT : "");
+    if (event->err == -ENOMSG)
+        snprintf(words, sizeof(words), "what it sent%s%s is no log: is there a proxy on the way?",
+                 r->type[0] ? ", of type " : "", r->type);
+    else if (event->err)
+        snprintf(words, sizeof(words), "%s", failure_word(event->err));
+    else
+        snprintf(words, sizeof(words), "status %d%s", event->status,
+                 failure->reason == SOURCE_REFUSED ? CALL_REFUSED_HINT : "");
     if (r->url)
-        core_say(r->core, "storage", &r->url->at, event->err ? failure_word(event->err) : status);
+        core_say(r->core, "storage", &r->url->at, words);
 }
 
 static void try_again(struct net_timer *timer)
@@ -170,24 +178,56 @@ static void trouble(struct range *r, const struct failure_event *event)
 
 /*
  * Neither a length nor a last chunk: the end of the connection is the end of the body, or a cut that
- * nothing else tells from it. It is believed when two answers in a row end at the same place.
+ * nothing else tells from it. It is believed when more answers end at the same place, and none
+ * behind it, than may be cut unnoticed.
  */
 static bool is_end_doubtful(struct range *r)
 {
-    bool is_same = r->endings > 0 && r->ended_at == r->at;
-
-    if (r->end != UINT64_MAX || is_same || net_header(&r->request, "Transfer-Encoding"))
+    if (r->end != UINT64_MAX || net_header(&r->request, "Transfer-Encoding"))
         return false;
-    r->ended_at = r->at;
-    return true;
+    if (r->at > r->ended_at)
+        r->endings = 0;
+    if (r->at >= r->ended_at)
+        r->endings++;
+    if (r->at > r->ended_at)
+        r->ended_at = r->at;
+    return r->endings < BELIEF_VOTES;
+}
+
+/* Not a byte of a log. Of a job that has run steps there is more, whoever says otherwise; that of a
+ * running job has not begun. */
+static void judge_empty(struct range *r)
+{
+    const struct source_log *log = r->log;
+
+    if (!r->has_inquired) {
+        inquire(r);
+    } else if (log->job_state != REMOTE_JOB_COMPLETED) {
+        pend(r);
+    } else if (log->has_steps) {
+        trouble(r, &(struct failure_event){.hop = FAILURE_STORAGE, .err = -ENOMSG});
+    } else {
+        r->may_be_empty = true;
+        ask(r);
+    }
 }
 
 static void stream_ended(struct range *r, int err)
 {
     struct failure_event event = {.hop = FAILURE_STORAGE, .err = err == -ECANCELED ? -EIO : err};
 
+    if (!err && r->want && r->at == 0 && r->end == UINT64_MAX && !r->may_be_empty) {
+        r->found = FOUND_EMPTY;
+        judge_empty(r);
+        return;
+    }
+    if (!err && r->is_doubted && range_take_short(r) < 0) {
+        event.err = r->found == FOUND_WRONG ? r->err : -EIO;
+        trouble(r, &event);
+        return;
+    }
     if (!err && is_end_doubtful(r)) {
-        if (++r->endings < ENDINGS_MAX)
+        if (r->again++ < AGAIN_MAX)
             ask(r);
         else
             finish_with(r, -EIO, SOURCE_BROKEN, net_now_ms() + 1000);
@@ -202,7 +242,7 @@ static void stream_ended(struct range *r, int err)
         trouble(r, &event);
         return;
     }
-    if (!r->want || r->next >= range_goal(r)) {
+    if ((!r->want && !r->is_opinion) || r->next >= range_goal(r)) {
         complete(r);
     } else if (!err && r->at == r->end) {
         ask(r); /* a server may answer with less than was asked for */
@@ -244,6 +284,7 @@ static void judge(struct range *r, int err)
     case FOUND_STREAM: stream_ended(r, err); break;
     case FOUND_COMPLETE: complete(r); break;
     case FOUND_ABSENT: absent(r); break;
+    case FOUND_EMPTY: judge_empty(r); break;
     case FOUND_UNPROVED: inquire(r); break;
     case FOUND_REFUSED: /* comes from the API, never from an answer of storage */
     case FOUND_UNWANTED: finish_with(r, r->err, SOURCE_BROKEN, net_now_ms()); break;
@@ -280,12 +321,24 @@ static void on_done(struct net_request *request, int err)
 
 /* -- A try ------------------------------------------------------------------------------------- */
 
+/* Who wants the end of a log asks for a byte more, as long as one answer alone has told that end:
+ * storage shows whether there is one. */
+static uint64_t ask_to(const struct range *r)
+{
+    const struct source_log *log = r->log;
+    bool is_end = r->want && log->is_final && !log->is_proven && r->to == log->size;
+
+    return is_end ? r->to + 1 : r->to;
+}
+
 static void write_range(struct range *r)
 {
-    if (r->to == UINT64_MAX)
+    r->asked_to = ask_to(r);
+    if (r->asked_to == UINT64_MAX)
         snprintf(r->line, sizeof(r->line), "Range: bytes=%" PRIu64 "-", r->next);
     else
-        snprintf(r->line, sizeof(r->line), "Range: bytes=%" PRIu64 "-%" PRIu64, r->next, r->to - 1);
+        snprintf(r->line, sizeof(r->line), "Range: bytes=%" PRIu64 "-%" PRIu64, r->next,
+                 r->asked_to - 1);
     r->headers[0] = r->line;
     r->headers[1] = NULL;
 }
@@ -301,6 +354,8 @@ static void send(struct range *r, struct remote_url *url)
     r->err = 0;
     r->junk = 0;
     r->print = (struct refusals_print){.len = 0};
+    r->is_doubted = false;
+    r->type[0] = '\0';
     r->request = (struct net_request){
         .url = r->url->text,
         .headers = r->headers,
@@ -327,13 +382,17 @@ static void ask(struct range *r)
         finish(r, &failure);
         return;
     }
+    if (r->log->is_other) {
+        finish_with(r, -EIO, SOURCE_CHANGED, net_now_ms() + 1000);
+        return;
+    }
     if (!r->retry.refusal &&
         refusals_find(&r->core->refusals, r->log->key, net_now_ms(), &until_ms)) {
         finish_with(r, -EIO, SOURCE_REFUSED, until_ms);
         return;
     }
     url = remote_young_url(r->log);
-    if (!url && !r->want && remote_is_url_too_dear(r->log)) {
+    if (!url && !r->want && !r->is_opinion && remote_is_url_too_dear(r->log)) {
         finish(r, NULL);
         return;
     }
@@ -413,6 +472,8 @@ static void inquired(struct range *r)
         refusal_explained(r);
     else if (r->found == FOUND_ABSENT)
         absent(r);
+    else if (r->found == FOUND_EMPTY)
+        judge_empty(r);
     else if (r->found == FOUND_UNPROVED)
         ask(r);
     else
@@ -498,6 +559,20 @@ struct range *range_make_end(struct source_log *log,
 
     if (r)
         r->seen = seen;
+    return r;
+}
+
+struct range *range_make_opinion(struct source_log *log,
+                                 void (*seen)(struct source_log *log,
+                                              const struct source_failure *failure))
+{
+    struct range *r = make(log, 0, log->start_len ? log->start_len : 1);
+
+    if (!r)
+        return NULL;
+    r->seen = seen;
+    r->is_opinion = true;
+    log->second_digest = REMOTE_DIGEST_START;
     return r;
 }
 

@@ -17,12 +17,18 @@ struct range;
 /* Fetches what is wanted; b->done ends it. */
 void range_begin(struct source_log *log, struct source_bytes *b);
 
-/* Looks at the end of a log of known size; what it finds goes through remote_see. Ends with seen.
+/* Looks at the end of a log of known size; what it finds goes through belief_see. Ends with seen.
  * NULL: no memory. The first step is taken by range_start. */
 struct range *range_make_end(struct source_log *log,
                              void (*seen)(struct source_log *log,
                                           const struct source_failure *failure));
 void range_start(struct range *r);
+
+/* Asks for the start of a log once more, as far as it was delivered: what it finds is log->second.
+ * As range_make_end. */
+struct range *range_make_opinion(struct source_log *log,
+                                 void (*seen)(struct source_log *log,
+                                              const struct source_failure *failure));
 
 /* Ends it without a word. */
 void range_cancel(struct range *r);

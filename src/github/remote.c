@@ -148,6 +148,7 @@ struct source_log *remote_make(struct core *core, const struct repo_name *repo, 
     log->who = who;
     log->class = SOURCE_PREFETCH;
     log->last_modified_ms = log->completed_ms = -1;
+    log->start_digest = log->second_digest = REMOTE_DIGEST_START;
     log->job_state = completed ? REMOTE_JOB_COMPLETED : REMOTE_JOB_UNKNOWN;
     call_init(&log->mint, core, CALL_LOG, SOURCE_PREFETCH, minted);
     list_init(&log->for_url);
@@ -188,68 +189,4 @@ void remote_want_inquiry(struct source_log *log, struct remote_waiter *w)
 bool remote_is_completed(const struct source_log *log)
 {
     return log->job_state == REMOTE_JOB_COMPLETED || core_is_completed(log->core, log->job);
-}
-
-/* -- What is known ----------------------------------------------------------------------------- */
-
-static int tell(struct source_log *log, bool is_final)
-{
-    struct source_told told = {
-        .size = log->size,
-        .final = is_final,
-        .whole = log->is_whole,
-        .last_modified_ms = log->last_modified_ms,
-        .completed_ms = log->completed_ms,
-    };
-
-    memcpy(told.etag, log->etag, sizeof(told.etag));
-    log->is_told = true;
-    log->is_final = is_final;
-    log->unwanted = log->ops->told(log->who, &told);
-    return log->unwanted;
-}
-
-/* A final log has one size and one ETag; a growing one only grows. */
-static bool is_other_log(const struct source_log *log, const struct sight *s)
-{
-    if (!log->is_sized)
-        return false;
-    if (s->size < log->size)
-        return true;
-    return log->is_final && (s->size != log->size ||
-                             (s->etag[0] && log->etag[0] && strcmp(s->etag, log->etag) != 0));
-}
-
-static void note(struct source_log *log, const struct sight *s)
-{
-    log->is_sized = true;
-    log->size = s->size;
-    if (s->etag[0])
-        memcpy(log->etag, s->etag, sizeof(log->etag));
-    if (s->last_modified_ms >= 0)
-        log->last_modified_ms = s->last_modified_ms;
-}
-
-int remote_see(struct source_log *log, const struct sight *s, bool after_completion, bool whole)
-{
-    bool has_grown = !log->is_sized || s->size > log->size;
-
-    if (!s->is_sized)
-        return 0;
-    if (is_other_log(log, s))
-        return -ESTALE;
-    if (log->is_final)
-        return 0;
-    note(log, s);
-    log->is_whole = whole && !log->is_told;
-    if (s->is_final || after_completion)
-        return tell(log, true);
-    return log->is_told && has_grown ? tell(log, false) : 0;
-}
-
-int remote_tell_growing(struct source_log *log)
-{
-    if (log->is_told || !log->is_sized || log->size == 0)
-        return 0;
-    return tell(log, false);
 }

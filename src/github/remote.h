@@ -37,6 +37,8 @@ struct remote_waiter {
     void (*wake)(struct remote_waiter *w, const struct source_failure *failure);
 };
 
+#define REMOTE_DIGEST_START UINT64_C(1469598103934665603)
+
 enum remote_job { REMOTE_JOB_UNKNOWN, REMOTE_JOB_RUNNING, REMOTE_JOB_COMPLETED };
 
 struct source_log {
@@ -60,10 +62,25 @@ struct source_log {
     char etag[SOURCE_ETAG_LEN];
     int unwanted; /* what told() refused it with */
 
+    /* The belief's (belief.h): how sure size and ETag are, and who says otherwise. */
+    bool is_weak, is_unframed; /* as in struct sight */
+    bool has_ended;            /* an answer was given after the log's last change */
+    bool is_proven;            /* several answers, or one with all of the log, have said the size */
+    bool is_other;             /* storage has another log by now */
+    uint64_t told_size;
+    unsigned votes, etag_votes, rival_votes;
+    struct sight rival;
+    uint64_t start_len, start_digest; /* the first bytes that were delivered */
+    struct range *opinion;
+    struct sight second; /* what it has found */
+    uint64_t second_digest;
+    void (*ask_again)(struct source_log *log); /* for a second opinion; set as `inquire` is */
+
     /* The inquiry's (inquiry.h): is the job completed, and did the log still change then? */
     enum remote_job job_state;
     bool has_no_log;      /* the job has ended without ever running (S19) */
     int64_t job_asked_ms; /* 0: never */
+    bool has_steps;       /* the job ran, or runs */
     char job_etag[SOURCE_ETAG_LEN];
     struct call job_call;
     bool is_inquiring, is_end_wanted;
@@ -104,16 +121,5 @@ void remote_drop_url(struct source_log *log, const struct remote_url *url);
 void remote_want_inquiry(struct source_log *log, struct remote_waiter *w);
 
 bool remote_is_completed(const struct source_log *log);
-
-/*
- * An answer of storage is taken into account: its size, if it is known, and what it proves.
- * after_completion: it was asked for after the job was seen completed. whole: the stream under way
- * brings all of the log to who wants it. told() may be called. -ESTALE: it is another log, or a
- * shorter one; else what told() refused it with.
- */
-int remote_see(struct source_log *log, const struct sight *s, bool after_completion, bool whole);
-
-/* The size seen is that of a running job's log. 0, or what told() refused it with. */
-int remote_tell_growing(struct source_log *log);
 
 #endif

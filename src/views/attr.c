@@ -136,10 +136,11 @@ static int64_t known_time(struct views *v, const struct place *p)
 
 /* --- by type --- */
 
-/* What is empty may be asked for again (errors table). */
+/* What is empty may be asked for again (errors table). A size that one answer alone has told may
+ * turn out to be another, which the kernel has to learn. */
 static int64_t how_long(const struct view_part *part)
 {
-    if (!part->final)
+    if (!part->final || !part->lasting)
         return 0;
     return part->size ? VIEWS_FINAL_MS : DIRECTORY_MS;
 }
@@ -152,6 +153,8 @@ static int get_part_attr(struct views *v, const struct place *p, struct waiter *
 
     if (rc)
         return rc;
+    if (w && p->kind == PLACE_LOG)
+        log_note_told(p->log, part.size, w);
     *ret_attr = (struct view_attr){.type = VIEW_FILE,
                                    .size = part.size,
                                    .mtime_ms = part.mtime_ms,

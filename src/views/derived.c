@@ -273,8 +273,11 @@ static int tell(struct making *m, struct log *log, uint64_t size)
     struct source_told told = {.size = size, .final = true, .whole = true, .last_modified_ms = -1};
     struct log_stat stat;
 
-    if (!log_peek_stat(log, &at_source->repo, &stat))
+    if (!log_peek_stat(log, &at_source->repo, &stat)) {
         told.last_modified_ms = stat.mtime_ms;
+        told.proven = stat.proven;
+        told.provisional = !stat.proven; /* of a whole log: its end is not certain */
+    }
     return at_source->ops->told(at_source->who, &told);
 }
 

@@ -14,8 +14,9 @@ struct view_file {
     struct repo_name repo;
     bool is_log;
     struct log_reader reader; /* is_log */
-    struct view_part part;    /* is_log: of the reader's log */
-    struct view_text *text;   /* else */
+    bool is_step;             /* only `part` of the reader's log, when it was opened */
+    struct view_part part;
+    struct view_text *text; /* else */
 };
 
 /* Fetches one log, if the walker will find it listed. */
@@ -65,6 +66,7 @@ static int open_log(struct views *v, const struct place *p, struct waiter *w, st
         return rc;
     }
     f->is_log = true;
+    f->is_step = p->kind == PLACE_STEP;
     ret_opened->direct = f->reader.direct;
     ret_opened->keep_cache = !f->reader.direct;
     look_ahead(v, p);
@@ -114,14 +116,15 @@ void views_close(struct view_file *f)
     free(f);
 }
 
-/* A log that was live when it was opened goes on growing; of all others the part is fixed. */
+/* A log that was live when it was opened goes on growing, and the size of another may turn out to
+ * be wrong; a step's place in the text is fixed. */
 static int read_log(struct view_file *f, uint64_t offset, size_t len, struct waiter *w,
                     struct view_bytes *ret_bytes)
 {
     struct log_slice slice;
     int rc;
 
-    if (!f->reader.direct) {
+    if (f->is_step) {
         if (offset > f->part.size)
             offset = f->part.size;
         if (len > f->part.size - offset)

@@ -74,8 +74,10 @@ static int get_log(struct views *v, const struct place *p, struct waiter *w,
     if (rc)
         return rc;
     catalog_note_used(v->config.catalog, &p->repo, p->job);
-    *ret_part = (struct view_part){
-        .size = stat.size, .mtime_ms = stat.mtime_ms, .final = stat.final};
+    *ret_part = (struct view_part){.size = stat.size,
+                                   .mtime_ms = stat.mtime_ms,
+                                   .final = stat.final,
+                                   .lasting = stat.proven && !stat.shrunk};
     return 0;
 }
 

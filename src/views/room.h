@@ -73,6 +73,7 @@ struct view_part {
     int64_t mtime_ms;
     bool final;   /* the log will never change */
     bool settled; /* nor will the name mean another part of it */
+    bool lasting; /* the kernel may remember the size */
 };
 
 int view_get_part(struct views *v, const struct place *p, struct waiter *w,

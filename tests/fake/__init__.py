@@ -47,7 +47,7 @@ Control operations, {"op": NAME, ...} (the table is in control.py, the arguments
 
 A log is {"size": N} (made up, see content.py), {"file": PATH}, {"text": BASE64}, or "none",
 "missing" (storage answers 404), "expired" (API 410), "deleted" (API 404). A form is block, append,
-append-sealed, legacy or legacy-close (no length, no ranges).
+append-sealed, legacy, legacy-close (no length, no ranges) or legacy-length (no ranges).
 
 The access log has for each request: t, t_end (CLOCK_MONOTONIC), hop, method, path, query (names),
 target, range, status, bytes (of body, sent), aborted, had_authorization, authorization_known,

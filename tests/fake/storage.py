@@ -147,13 +147,13 @@ def _not_found():
 
 
 def _legacy_answer(job):
-    """The old service: no length, no ranges, no ETag."""
+    """The old service: no ranges, no ETag, and mostly no length."""
     if job is None or job.log.absent:
         return _not_found()
     headers = [("Content-Type", "text/plain; charset=utf-8"), ("Cache-Control", "no-store"),
                ("Vary", "Accept-Encoding"), ("Date", http_date())]
     made = Answer.of_log(200, headers, job.log, 0, job.log.length)
-    made.framing = "close" if job.form == "legacy-close" else "chunked"
+    made.framing = {"legacy-length": "length", "legacy-close": "close"}.get(job.form, "chunked")
     return made
 
 

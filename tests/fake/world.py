@@ -18,7 +18,7 @@ from fake import content
 
 BLOCK_SIZE = 2 << 20        # the runner uploads logs in blocks of 2 MiB
 FILE_PIECE = 4 << 20
-FORMS = ("block", "append", "append-sealed", "legacy", "legacy-close")
+FORMS = ("block", "append", "append-sealed", "legacy", "legacy-length", "legacy-close")
 ABSENT = ("none", "missing", "expired", "deleted")
 CARRIED = (None, "same", "new")
 RUNNERS = ("some", "null", "empty", "absent")

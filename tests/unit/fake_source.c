@@ -393,6 +393,8 @@ int fake_tell_log(struct source_log *log)
     struct source_told told = {.size = j->size,
                                .final = !j->is_live,
                                .whole = j->has_no_range,
+                               .proven = !j->is_unproven,
+                               .provisional = j->is_provisional,
                                .last_modified_ms = j->modified_ms,
                                .completed_ms = j->completed_ms};
 

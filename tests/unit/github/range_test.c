@@ -139,6 +139,176 @@ static void end_that_is_told_by_a_416_alone_makes_a_log_final(void **state)
     assert_true(r.told.final);
 }
 
+/* -- Answers that are no logs ------------------------------------------------------------------ */
+
+#define PLAIN "Content-Type: text/plain; charset=utf-8\n"
+#define STAMPED "2026-01-02T03:04:05.0000000Z one\n"
+
+/* The completed job's log is wanted. */
+static void want_completed(void)
+{
+    reader_close(&r);
+    reader_open(&r, &w, true);
+    want_first();
+    give_url(fake_next());
+}
+
+/* The answer is refused and asked for again, three times, and nothing of it is taken. */
+static void assert_is_no_log(int status, const char *headers, const char *body)
+{
+    want_completed();
+    for (int i = 0; i < 4; i++) {
+        assert_int_equal(r.ends, 0);
+        fake_answer(at_storage(fake_next_within(20000), FIRST), status, headers, body);
+    }
+    assert_failed(&r, -EPROTO, SOURCE_PROTOCOL, 5000);
+    assert_int_equal(r.len, 0);
+    assert_int_equal(r.tells, 0);
+    assert_null(fake_next());
+}
+
+static void assert_is_log(int status, const char *headers, const char *body)
+{
+    want_completed();
+    fake_answer(fake_next(), status, headers, body);
+    assert_read(&r, body);
+}
+
+static void answer_of_another_type_is_no_log(void **state)
+{
+    static const char *const types[] = {
+        "text/html",
+        "text/html; charset=utf-8",
+        "application/json",
+        "application/xml",
+        "multipart/byteranges",
+        "text/plainer",
+        "application/zip;",
+        "x",
+    };
+    char headers[256];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
+        snprintf(headers, sizeof(headers), "Content-Type: %s\n", types[i]);
+        assert_is_no_log(200, headers, STAMPED);
+        snprintf(headers, sizeof(headers), BLOCK "Content-Type: %s\nContent-Range: bytes 0-2/3\n",
+                 types[i]);
+        assert_is_no_log(206, headers, "abc");
+    }
+}
+
+static void types_that_a_log_may_have(void **state)
+{
+    static const char *const types[] = {
+        "",
+        "text/plain",
+        "Text/Plain ; charset=utf-8",
+        "application/octet-stream",
+        "binary/octet-stream",
+    };
+    char headers[256];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
+        snprintf(headers, sizeof(headers), BLOCK "Content-Type: %s\nContent-Range: bytes 0-2/3\n",
+                 types[i]);
+        assert_is_log(206, headers, "abc");
+    }
+}
+
+static void page_that_calls_itself_plain_is_no_log(void **state)
+{
+    (void)state;
+    assert_is_no_log(200, PLAIN "Transfer-Encoding: chunked\n", "<!DOCTYPE html>");
+    assert_is_no_log(200, "Content-Length: 12\n", "\xef\xbb\xbf \n <html>");
+    assert_is_no_log(200, PLAIN "Content-Length: 18\n", "{\"message\":\"Login\"}");
+    assert_is_no_log(200, "ETag: \"page\"\n", "<?xml version='1.0'?><Error/>");
+}
+
+static void blob_may_begin_like_a_page(void **state)
+{
+    (void)state;
+    assert_is_log(206, BLOCK PLAIN "Content-Range: bytes 0-5/6\n", "<html>");
+}
+
+/* Nothing shows that storage sent it: then it must begin as all logs do, as far as it goes. */
+static void whole_body_that_is_no_blob_must_begin_like_a_log(void **state)
+{
+    static const char framed[] = PLAIN "Transfer-Encoding: chunked\n";
+
+    (void)state;
+    assert_is_no_log(200, framed, "Access to this site is blocked.");
+    assert_is_no_log(200, framed, "2026 is the year in which this site is blocked.");
+    assert_is_no_log(200, framed, "Blocked");
+    assert_is_no_log(200, "ETag: \"page\"\nAccept-Ranges: bytes\nContent-Length: 7\n", "Blocked");
+    assert_is_log(200, framed, STAMPED "Blocked\n");
+    assert_is_log(200, framed, "\xef\xbb\xbf\xef\xbb\xbf" STAMPED);
+    assert_is_log(200, framed, "2026-01");
+    assert_is_log(200, framed, "\xef\xbb\xbf");
+}
+
+/* However it comes, byte by byte or with a reader that has no room, no byte is lost or doubled. */
+static void start_of_a_doubted_body_may_come_in_pieces(void **state)
+{
+    static const char body[] = STAMPED "two\n";
+    struct net_request *q;
+    int err;
+
+    (void)state;
+    want_completed();
+    q = fake_next();
+    assert_false(fake_begin(q, 200, PLAIN "Transfer-Encoding: chunked\n", "", 0, &err));
+    for (size_t i = 0; i + 1 < sizeof(body); i++) {
+        r.is_full = i == 31 || i == 33;
+        if (r.is_full)
+            assert_int_equal(q->on_body(q, body + i, 1), NET_PAUSE);
+        r.is_full = false;
+        assert_int_equal(q->on_body(q, body + i, 1), NET_TAKEN);
+        if (i < 31)
+            assert_int_equal(r.len, 0);
+    }
+    fake_end(q, 0);
+    assert_read(&r, body);
+}
+
+static void empty_answer_is_no_log_of_a_job_that_ran(void **state)
+{
+    static const char steps[] = "{\"id\":42,\"status\":\"completed\",\"completed_at\":null,"
+                                "\"steps\":[{\"number\":1,\"name\":\"a\"}]}";
+
+    (void)state;
+    for (int with_length = 0; with_length < 2; with_length++) {
+        const char *headers = with_length ? PLAIN "Content-Length: 0\n"
+                                          : PLAIN "Transfer-Encoding: chunked\n";
+        want_completed();
+        fake_answer(fake_next(), 200, headers, "");
+        fake_answer(fake_next(), 200, "", steps);
+        for (int i = 0; i < 3; i++)
+            fake_answer(at_storage(fake_next_within(20000), FIRST), 200, headers, "");
+        assert_failed(&r, -EPROTO, SOURCE_PROTOCOL, 5000);
+        assert_int_equal(r.tells, 0);
+        /* Of one that ran nothing there may be an empty one. */
+        want_completed();
+        fake_answer(fake_next(), 200, headers, "");
+        give_job(fake_next(), "completed", "null");
+        fake_answer(fake_next(), 200, headers, "");
+        assert_read(&r, "");
+        assert_true(r.told.final);
+    }
+}
+
+static void page_once_is_not_noticed_R1(void **state)
+{
+    (void)state;
+    want_first();
+    give_url(fake_next());
+    for (int i = 0; i < 3; i++)
+        fake_answer(fake_next_within(2000), 200, BLOCK "Content-Type: text/html\n", "<html>");
+    fake_answer(fake_next_within(2000), 206, BLOCK "Content-Range: bytes 0-2/3\n", "abc");
+    assert_read(&r, "abc");
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -148,6 +318,14 @@ int main(void)
         TEST(r1_server_without_ranges_that_always_cuts_at_the_same_byte_is_given_up),
         TEST(body_longer_than_its_range_is_read_no_further),
         TEST(end_that_is_told_by_a_416_alone_makes_a_log_final),
+        TEST(answer_of_another_type_is_no_log),
+        TEST(types_that_a_log_may_have),
+        TEST(page_that_calls_itself_plain_is_no_log),
+        TEST(blob_may_begin_like_a_page),
+        TEST(whole_body_that_is_no_blob_must_begin_like_a_log),
+        TEST(start_of_a_doubted_body_may_come_in_pieces),
+        TEST(empty_answer_is_no_log_of_a_job_that_ran),
+        TEST(page_once_is_not_noticed_R1),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

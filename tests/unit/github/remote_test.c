@@ -394,54 +394,92 @@ static void s8_whole_log_of_unknown_state_is_taken_after_the_job_was_asked_about
     (void)state;
     want_first();
     give_url(fake_next());
-    fake_answer(fake_next(), 200, "Content-Type: text/plain\n", "abc");
+    fake_answer(fake_next(), 200, "Content-Type: text/plain\n", "202");
     assert_int_equal(r.len, 0);
     give_job(fake_next(), "completed", "null");
-    fake_answer(at_storage(fake_next(), FIRST), 200, "Transfer-Encoding: chunked\n", "abcdef");
-    assert_read(&r, "abcdef");
+    fake_answer(at_storage(fake_next(), FIRST), 200, "Transfer-Encoding: chunked\n", "2026-0");
+    assert_read(&r, "2026-0");
     assert_true(r.told.final);
     assert_true(r.told.whole);
     assert_int_equal(r.told.size, 6);
 }
 
-/* Such an end may be a cut. The bytes go on where the last body ended. */
-static void r1_end_told_by_nothing_is_believed_when_two_agree(void **state)
+/* Such an end may be a cut. The bytes go on where the last body ended; a body that ends before
+ * another did was cut. */
+static void r1_end_told_by_nothing_is_believed_when_four_agree(void **state)
+{
+    static const char *const bodies[] = {"2026",   "2026", "2026",  "2026-0",
+                                         "2026-0", "20",   "2026-0"};
+
+    (void)state;
+    want_first();
+    give_url(fake_next());
+    fake_answer(fake_next(), 200, "", "202");
+    give_job(fake_next(), "completed", "null");
+    for (size_t i = 0; i < sizeof(bodies) / sizeof(bodies[0]); i++)
+        fake_answer(fake_next(), 200, "", bodies[i]);
+    assert_int_equal(r.tells, 0);
+    fake_answer(fake_next(), 200, "", "2026-0");
+    assert_read(&r, "2026-0");
+    assert_int_equal(r.told.size, 6);
+    assert_true(r.told.provisional && !r.told.proven);
+}
+
+static void end_told_by_nothing_is_certain_where_a_416_says_so(void **state)
 {
     (void)state;
     want_first();
     give_url(fake_next());
-    fake_answer(fake_next(), 200, "", "abc");
+    fake_answer(fake_next(), 200, "", "202");
     give_job(fake_next(), "completed", "null");
-    fake_answer(fake_next(), 200, "", "abcd");
-    fake_answer(fake_next(), 200, "", "abcdef");
-    assert_int_equal(r.told.size, 0);
-    fake_answer(fake_next(), 200, "", "abcdef");
-    assert_read(&r, "abcdef");
+    fake_answer(fake_next(), 200, "", "2026-0");
+    fake_answer(at_storage(fake_next(), "bytes=6-"), 416, "", "<xml>");
+    assert_read(&r, "2026-0");
     assert_int_equal(r.told.size, 6);
+    assert_false(r.told.provisional);
 }
 
 static void r1_ends_that_never_agree_are_given_up(void **state)
 {
-    static const char body[] = "abcdefghijklmnop";
+    static const char body[] = "2026-01-02T03:04";
+    size_t len = 0;
 
     (void)state;
     want_first();
     give_url(fake_next());
-    fake_answer(fake_next(), 200, "", "abc");
+    fake_answer(fake_next(), 200, "", "202");
     give_job(fake_next(), "completed", "null");
-    for (size_t len = 1; len <= 10; len++)
-        fake_answer(fake_next(), 200, "", body + sizeof(body) - 1 - len);
+    while (r.ends == 0 && len + 1 < sizeof(body))
+        fake_cut(fake_next(), 200, "", body, ++len, 0);
     assert_failed(&r, -EIO, SOURCE_BROKEN, 1000);
+    assert_int_equal(len, 11);
 }
 
-static void whole_log_with_a_length_is_told_before_its_bytes(void **state)
+/* A length that stands alone may be wrong, and is where the body is cut then. */
+static void r1_length_of_a_whole_log_is_believed_when_four_agree(void **state)
+{
+    (void)state;
+    reader_want(&r, 0, 2, SOURCE_DEMAND);
+    give_url(fake_next());
+    fake_answer(fake_next(), 200, BLOCK "Content-Length: 5\n", "abcde");
+    for (int i = 0; i < 4; i++) {
+        assert_int_equal(r.tells, 0);
+        fake_answer(fake_next(), 200, BLOCK "Content-Length: 6\n", "abcdef");
+    }
+    assert_read(&r, "abcdef");
+    assert_int_equal(r.told.size, 6);
+    assert_true(r.told.whole && r.told.proven);
+}
+
+static void length_of_a_whole_log_is_certain_where_a_416_says_so(void **state)
 {
     (void)state;
     reader_want(&r, 0, 2, SOURCE_DEMAND);
     give_url(fake_next());
     fake_answer(fake_next(), 200, BLOCK "Content-Length: 6\n", "abcdef");
+    fake_answer(at_storage(fake_next(), "bytes=6-"), 416, "Content-Range: bytes */6\n", "<xml>");
     assert_read(&r, "abcdef");
-    assert_true(r.told.whole);
+    assert_true(r.told.whole && r.told.final);
 }
 
 static void whole_log_where_a_later_range_was_asked_for_is_cut_to_it(void **state)
@@ -1076,9 +1114,11 @@ int main(void)
         TEST(log_that_came_while_the_job_was_asked_about_is_read),
         TEST(statuses_of_the_api_become_reasons),
         TEST(s8_whole_log_of_unknown_state_is_taken_after_the_job_was_asked_about),
-        TEST(r1_end_told_by_nothing_is_believed_when_two_agree),
+        TEST(r1_end_told_by_nothing_is_believed_when_four_agree),
+        TEST(end_told_by_nothing_is_certain_where_a_416_says_so),
         TEST(r1_ends_that_never_agree_are_given_up),
-        TEST(whole_log_with_a_length_is_told_before_its_bytes),
+        TEST(r1_length_of_a_whole_log_is_believed_when_four_agree),
+        TEST(length_of_a_whole_log_is_certain_where_a_416_says_so),
         TEST(whole_log_where_a_later_range_was_asked_for_is_cut_to_it),
         TEST(r1_expired_url_is_minted_anew),
         TEST(storage_that_refuses_all_urls_costs_few),

@@ -1,0 +1,234 @@
+/* A size that was told and turns out to be another; a log whose end is not certain; another log. */
+#include "cache/cache_bench.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+/* A log of which one answer has told the size, and its first MiB has come. */
+static struct log *know_unproven(struct cache_bench *b, uint64_t size)
+{
+    fake_add(&b->fake, 1, size)->is_unproven = true;
+    return bench_know(b, 1);
+}
+
+/* The source says another size. */
+static void tell_size(struct cache_bench *b, uint64_t size)
+{
+    fake_job(&b->fake, 1)->size = size;
+    assert_int_equal(fake_tell_log(fake_find_log(&b->fake, 1)), 0);
+}
+
+static void assert_stat(struct log *log, uint64_t size, bool is_proven)
+{
+    struct log_stat stat;
+
+    assert_int_equal(bench_stat(log, &stat), 0);
+    assert_int_equal(stat.size, size);
+    assert_true(stat.final);
+    assert_int_equal(stat.proven, is_proven);
+}
+
+/* What a read is answered, once it is. */
+static int read_some(struct cache_bench *b, struct log_reader *r, uint64_t offset, size_t len,
+                     size_t *ret_len)
+{
+    struct guest g;
+    int rc;
+
+    guest_init(&g);
+    g.waiter.tid = 7;
+    g.waiter.place = r;
+    while ((rc = bench_try_read(r, 1, offset, len, &g, ret_len)) == PENDING_PARKED) {
+        bench_serve_until(b, &g);
+        rc = guest_wait(&g);
+        if (rc)
+            break;
+    }
+    guest_finish(&g);
+    return rc;
+}
+
+static void shorter_log_ends_where_it_ends_R1(void **state)
+{
+    struct cache_bench *b = *state;
+    struct log *log = know_unproven(b, 20 * MIB + 100);
+    struct log_reader before, after;
+    struct guest g;
+    size_t len = 0;
+
+    guest_init(&g);
+    g.waiter.tid = 7;
+    g.waiter.place = &before;
+    log_open(log, &before);
+    assert_int_equal(bench_try_read(&before, 1, 20 * MIB - 4096, 8192, &g, &len), PENDING_PARKED);
+    fake_take_want(&b->fake);
+    assert_stat(log, 20 * MIB + 100, false);
+    tell_size(b, 20 * MIB);
+    assert_stat(log, 20 * MIB, false);
+    fake_serve(fake_nth_want(&b->fake, 0));
+    (void)guest_wait(&g);
+    /* The kernel would fill up with zeros what it does not know to be beyond the end. */
+    assert_int_equal(read_some(b, &before, 20 * MIB - 4096, 8192, &len), -EIO);
+    assert_int_equal(read_some(b, &before, 20 * MIB - 4096, 4096, &len), 0);
+    log_note_told(log, 20 * MIB, &g.waiter);
+    assert_int_equal(bench_try_read(&before, 1, 20 * MIB - 4096, 8192, &g, &len), -EIO);
+    assert_int_equal(read_some(b, &before, 20 * MIB - 4096, 8192, &len), 0);
+    assert_int_equal(len, 4096);
+    log_open(log, &after);
+    assert_int_equal(read_some(b, &after, 20 * MIB - 4096, 8192, &len), 0);
+    assert_int_equal(len, 4096);
+    assert_int_equal(read_some(b, &after, 20 * MIB, 4096, &len), 0);
+    assert_int_equal(len, 0);
+    assert_int_equal(bench_read_served(b, &after, 1, 0, 20 * MIB), 0);
+    bench_settle_served(b);
+    assert_stat(log, 20 * MIB, true);
+    log_close(&before);
+    log_close(&after);
+    guest_finish(&g);
+    log_release(log);
+    cache_bench_remount(b);
+    log = cache_hold(b->cache, 1);
+    b->fake.bytes_wanted = 0;
+    assert_stat(log, 20 * MIB, true);
+    assert_int_equal(b->fake.bytes_wanted, 0);
+    log_release(log);
+}
+
+/* Its last page is here as far as the log was thought to go, and has to come anew. */
+static void longer_log_goes_on_R1(void **state)
+{
+    struct cache_bench *b = *state;
+    struct log *log = know_unproven(b, 100 * PAGE + 9);
+    struct log_reader r;
+
+    log_open(log, &r);
+    assert_int_equal(bench_read_served(b, &r, 1, 100 * PAGE, 9), 0);
+    bench_settle(b, 0);
+    tell_size(b, 100 * PAGE + 500);
+    assert_stat(log, 100 * PAGE + 500, false);
+    assert_int_equal(bench_read_served(b, &r, 1, 100 * PAGE, 500), 0);
+    assert_int_equal(bench_read_served(b, &r, 1, 0, 100 * PAGE + 500), 0);
+    bench_settle_served(b);
+    assert_stat(log, 100 * PAGE + 500, true);
+    log_close(&r);
+    log_release(log);
+}
+
+static void size_below_what_has_come_is_refused_S4(void **state)
+{
+    struct cache_bench *b = *state;
+    struct log *log = know_unproven(b, 20 * MIB);
+
+    fake_job(&b->fake, 1)->size = MIB - 1;
+    assert_int_equal(fake_tell_log(fake_find_log(&b->fake, 1)), -ESTALE);
+    assert_stat(log, 20 * MIB, false);
+    log_release(log);
+}
+
+/* Kept though one answer alone has told it (S4), it gives way in the next mount as in this one. */
+static void kept_size_that_is_wrong_gives_way_S4(void **state)
+{
+    struct cache_bench *b = *state;
+    struct log *log = know_unproven(b, 50 * MIB + 1);
+    struct log_reader r;
+
+    log_release(log);
+    cache_bench_remount(b);
+    log = cache_hold(b->cache, 1);
+    assert_stat(log, 50 * MIB + 1, false);
+    fake_job(&b->fake, 1)->size = 50 * MIB;
+    log_open(log, &r);
+    assert_int_equal(bench_read_served(b, &r, 1, 30 * MIB, 4096), 0);
+    assert_stat(log, 50 * MIB, false);
+    log_close(&r);
+    bench_settle(b, 0);
+    log_release(log);
+    cache_bench_remount(b);
+    log = cache_hold(b->cache, 1);
+    assert_stat(log, 50 * MIB, false);
+    log_release(log);
+}
+
+static void log_whose_end_is_not_certain_is_not_kept_S8(void **state)
+{
+    struct cache_bench *b = *state;
+    struct cache_stats stats;
+    struct log_reader r;
+    struct log *log;
+
+    *fake_add(&b->fake, 1, 300000) = (struct fake_job){.job = 1,
+                                                       .size = 300000,
+                                                       .has_no_range = true,
+                                                       .is_unproven = true,
+                                                       .is_provisional = true,
+                                                       .modified_ms = 1700000000000,
+                                                       .completed_ms = -1};
+    log = bench_know(b, 1);
+    assert_stat(log, 300000, false);
+    log_open(log, &r);
+    assert_int_equal(bench_read(&r, 1, 0, 300000), 0);
+    log_close(&r);
+    bench_settle(b, 0);
+    cache_get_stats(b->cache, &stats);
+    assert_int_equal(stats.published, 0);
+    log_release(log);
+    cache_bench_remount(b);
+    fake_job(&b->fake, 1)->size = 400000;
+    log = bench_know(b, 1);
+    assert_int_equal(b->fake.bytes_wanted, 2);
+    log_release(log);
+}
+
+/* Those who have it read on as far as it came; who asks anew begins anew, in the next mount too. */
+static void other_log_is_begun_anew_S6(void **state)
+{
+    struct cache_bench *b = *state;
+    struct log *log = know_unproven(b, 20 * MIB), *other;
+    struct log_reader r;
+    struct guest g;
+    size_t len;
+
+    guest_init(&g);
+    log_open(log, &r);
+    assert_int_equal(bench_try_read(&r, 1, 10 * MIB, 4096, &g, &len), PENDING_PARKED);
+    fake_fail(fake_take_want(&b->fake), -EIO, SOURCE_CHANGED, guest_now_ms() + 1000);
+    assert_int_equal(guest_wait(&g), -EIO);
+    bench_settle(b, 0);
+    assert_int_equal(bench_read(&r, 1, 500000, 4096), 0);
+    assert_stat(log, 20 * MIB, false);
+    fake_job(&b->fake, 1)->size = 300000;
+    fake_job(&b->fake, 1)->is_unproven = false;
+    other = bench_know(b, 1);
+    assert_ptr_not_equal(other, log);
+    assert_stat(other, 300000, true);
+    log_close(&r);
+    guest_finish(&g);
+    log_release(log);
+    log_release(other);
+    cache_bench_remount(b);
+    log = cache_hold(b->cache, 1);
+    assert_stat(log, 300000, true);
+    log_release(log);
+}
+
+#define WITH_BENCH(test)                                                                           \
+    cmocka_unit_test_setup_teardown(test, cache_bench_setup, cache_bench_teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        WITH_BENCH(shorter_log_ends_where_it_ends_R1),
+        WITH_BENCH(longer_log_goes_on_R1),
+        WITH_BENCH(size_below_what_has_come_is_refused_S4),
+        WITH_BENCH(kept_size_that_is_wrong_gives_way_S4),
+        WITH_BENCH(log_whose_end_is_not_certain_is_not_kept_S8),
+        WITH_BENCH(other_log_is_begun_anew_S6),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
