@@ -540,6 +540,7 @@ static struct answer *choose(struct answer *first, struct answer *second)
     return is_second ? second : first;
 }
 
+/* One without end is not asked for once more: that took as many requests as are ever sent for a list. */
 static void conclude(struct entry *e)
 {
     struct round *r = e->round;
@@ -547,7 +548,7 @@ static void conclude(struct entry *e)
 
     if (!a) {
         conclude_failure(e);
-    } else if (!a->adds_up && !r->doubtful && was_fine(e)) {
+    } else if (!a->adds_up && !r->doubtful && was_fine(e) && r->page_count < pages_max(r)) {
         r->doubtful = a;
         begin_again(e, r->page_size, 0);
     } else {

@@ -358,13 +358,13 @@ static void listing_with_an_absurd_count_asks_so_many_pages_at_most(void **state
 
     guest_init(&g);
     assert_int_equal(bench_ask(b, &q, &g, &a), PENDING_PARKED);
-    for (unsigned i = 1; i <= 2; i++) {
-        answer_jobs(b, fake_take_facts(&b->fake), 1, 100, 2000000000, 2);
-        bench_pass_clerk(b);
-        assert_int_equal(b->fake.facts_wanted, i * CATALOG_ENTRIES_MAX / CATALOG_PAGE);
-        while ((f = fake_try_facts(&b->fake)))
-            answer_jobs(b, f, 1, 0, 2000000000, 0);
-    }
+    answer_jobs(b, fake_take_facts(&b->fake), 1, 100, 2000000000, 2);
+    bench_pass_clerk(b);
+    assert_int_equal(b->fake.facts_wanted, CATALOG_ENTRIES_MAX / CATALOG_PAGE);
+    while ((f = fake_try_facts(&b->fake)))
+        answer_jobs(b, f, 1, 0, 2000000000, 0);
+    bench_pass_clerk(b);
+    assert_int_equal(b->fake.facts_wanted, CATALOG_ENTRIES_MAX / CATALOG_PAGE);
     assert_int_equal(bench_wait(b, &q, &g, &a), 0);
     assert_int_equal(bench_count(a), 100);
     guest_finish(&g);
