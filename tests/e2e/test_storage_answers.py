@@ -77,7 +77,7 @@ def test_a_page_tells_its_host_and_type_and_what_it_may_be(github, mount):
         m.log(job).read_bytes()
     line = next(line for line in m.stderr.splitlines() if "127.0.0.2" in line)
     assert "text/html" in line and "proxy" in line and "\x1b" not in line
-    assert os.getxattr(m.folder(job), "user.ghlogfs.state") == b"unknown"
+    assert os.getxattr(m.folder(job), "user.ghlogfs.state") == b"broken"
 
 
 def test_r1_a_page_up_to_three_times_is_not_noticed(github, mount):
