@@ -73,7 +73,7 @@ mkdir -p "$root/ghlogfs/checkout"
 find "$root/ghlogfs/checkout" -mindepth 1 -maxdepth 1 ! -name build -exec rm -rf {} +
 git ls-files -z --cached --others --exclude-standard | tar --null -T - -c | tar -C "$root/ghlogfs/checkout" -x || exit 1
 rm -rf "$root/ghlogfs/shared"
-[ -d ../shared ] && cp -r ../shared "$root/ghlogfs/shared"
+[ -d ../shared ] && cp -rL ../shared "$root/ghlogfs/shared"
 
 exec unshare --mount --pid --fork --kill-child --propagation slave \
     bash tests/debian.sh --inside "$root" "$@"
