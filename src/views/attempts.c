@@ -97,10 +97,33 @@ static unsigned choose_next(const struct reading *r, const struct merge *m)
     return next > 1 ? next : 0;
 }
 
-/* Whether it is this list that is not to be had, rather than GitHub. */
-static bool is_of_the_list(int err)
+bool attempts_can_do_without(struct views *v, const struct catalog_question *q, int err)
 {
-    return err == -ENOENT || err == -EACCES || err == -EIO || err == -EPROTO;
+    if (err == -ENOMEM)
+        return false;
+    switch (catalog_peek_failure(v->config.catalog, q)) {
+    case SOURCE_FINE: /* it has come back just now, or it is the list of an earlier attempt */
+        return err == -EIO || err == -EPROTO || err == -ENOENT || err == -EACCES;
+    case SOURCE_REFUSED:
+    case SOURCE_BROKEN:
+    case SOURCE_PROTOCOL:
+    case SOURCE_OVERSIZE:
+    case SOURCE_NOT_FOUND:
+    case SOURCE_FORBIDDEN:
+    case SOURCE_EXPIRED:
+    case SOURCE_OFFLINE: return true;
+    default: return false;
+    }
+}
+
+/* The same of an attempt's list. */
+static bool can_do_without(struct views *v, const struct attempts_run *run, unsigned attempt,
+                           int err)
+{
+    struct catalog_question q;
+
+    attempts_question(run, attempt, &q);
+    return err < 0 && attempts_can_do_without(v, &q, err);
 }
 
 /* An earlier attempt's list is not to be had. Without the first the others are read; after any other
@@ -125,7 +148,7 @@ static int read_lists(struct views *v, struct reading *r, struct waiter *w)
     while (next && !rc) {
         const struct catalog_answer *list;
         rc = ask_list(v, &r->run, next, w, &list);
-        if (rc && r->count && is_of_the_list(rc)) {
+        if (r->count && can_do_without(v, &r->run, next, rc)) {
             next = go_without(v, r, next, &m);
             rc = 0;
             continue;
@@ -295,7 +318,7 @@ int attempts_get_own(struct views *v, const struct attempts_run *run, unsigned a
     if (!rc) {
         rc = select_own(list, before, ret_jobs);
         catalog_answer_release(before);
-    } else if (is_of_the_list(rc)) {
+    } else if (can_do_without(v, run, attempt - 1, rc)) {
         *ret_jobs = catalog_answer_hold(list); /* carried over or not: what is known is shown */
         rc = 0;
     }

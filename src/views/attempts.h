@@ -33,6 +33,13 @@ struct attempts_run {
 void attempts_question(const struct attempts_run *run, unsigned attempt,
                        struct catalog_question *ret_q);
 
+/*
+ * Whether the failure of this question says nothing of other lists, so that what they tell can be shown
+ * without it. What fails for want of quota or of a network may fail for any of them, and comes back: a
+ * listing with holes at random is worse than an errno. Offline nothing comes back.
+ */
+bool attempts_can_do_without(struct views *v, const struct catalog_question *q, int err);
+
 /* Begins to ask for what attempts_get_latest needs in any case. */
 void attempts_want(struct views *v, const struct attempts_run *run, struct waiter *w);
 

@@ -186,30 +186,6 @@ static struct attempts_run attempts_of(const struct gathering *g, const struct f
                                  .ended = run->status == FACTS_COMPLETED};
 }
 
-/*
- * Whether what failed says nothing of the other runs, so that they can be shown without this one. What
- * fails for want of quota or of a network may fail for any of them, and comes back: a listing with
- * holes at random is worse than an errno. Offline nothing comes back.
- */
-static bool can_be_left_out(struct views *v, const struct catalog_question *q, int err)
-{
-    if (err == -ENOMEM)
-        return false;
-    switch (catalog_peek_failure(v->config.catalog, q)) {
-    case SOURCE_FINE: /* it has come back just now, or it is the list of an earlier attempt */
-        return err == -EIO || err == -EPROTO || err == -ENOENT || err == -EACCES;
-    case SOURCE_REFUSED:
-    case SOURCE_BROKEN:
-    case SOURCE_PROTOCOL:
-    case SOURCE_OVERSIZE:
-    case SOURCE_NOT_FOUND:
-    case SOURCE_FORBIDDEN:
-    case SOURCE_EXPIRED:
-    case SOURCE_OFFLINE: return true;
-    default: return false;
-    }
-}
-
 /* The jobs of a run, if they can be had. */
 static int gather_run(struct gathering *g, const struct facts_run *run)
 {
@@ -220,7 +196,7 @@ static int gather_run(struct gathering *g, const struct facts_run *run)
 
     if (rc < 0) {
         attempts_question(&attempts, run->attempt, &q);
-        if (can_be_left_out(g->views, &q, rc)) {
+        if (attempts_can_do_without(g->views, &q, rc)) {
             g->first_failure = g->first_failure ? g->first_failure : rc;
             return 0;
         }

@@ -429,6 +429,27 @@ def test_an_attempt_that_cannot_be_read_takes_nothing_away(github, mount, carrie
     again.check(mount(cache=m.cache))
 
 
+@pytest.mark.parametrize("kind,fields", (("stall", {"after": -1}), ("stall", {"after": 200}),
+                                         ("status", {"status": 502})),
+                         ids=("silent", "cut", "502"))
+def test_an_attempt_that_was_never_told_takes_nothing_away(github, mount, kind, fields):
+    """Not while GitHub is silent about it alone, and not offline."""
+    other = str(cut_job(github, github.add_run(REPO), name="other"))
+    again = Again(github, None, build=(1,), two=(1, 2), three=(1, 2, 3))
+    github.fault(kind, hop="api", path="/runs/%d/attempts/1/" % again.run, times=-1, **fields)
+    m = mount(timeout=1)
+    shown = [str(again.ids["three", 3]), str(again.ids["two", 2]), other]
+    for later in (False, True):
+        assert listing(m.repo() / "jobs") == shown
+        assert listing(again.folder(m)) == ["run.json", "three", "two", "attempts"]
+        assert listing(again.folder(m) / "attempts" / "2") == ["run.json", "two", "three"]
+        if not later:
+            m.stop()
+            forget(github)
+            m = mount(cache=m.cache, offline=True)
+    assert traffic(github).requests == (0, 0)
+
+
 def test_lists_that_do_not_tell_the_attempts_apart(github, mount):
     """The jobs of the run whatever the attempt: each is there once, and no attempt is empty."""
     again = Again(github, None, build=(1,), test=(1, 2))
