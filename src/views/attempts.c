@@ -116,14 +116,15 @@ bool attempts_can_do_without(struct views *v, const struct catalog_question *q, 
     }
 }
 
-/* The same of an attempt's list. */
+/* The same of an attempt's list. Of one that GitHub was asked for alone it is not known whether it is
+ * silent about that list or altogether; the other lists are there. */
 static bool can_do_without(struct views *v, const struct attempts_run *run, unsigned attempt,
                            int err)
 {
     struct catalog_question q;
 
     attempts_question(run, attempt, &q);
-    return err < 0 && attempts_can_do_without(v, &q, err);
+    return err == -ETIMEDOUT || (err < 0 && attempts_can_do_without(v, &q, err));
 }
 
 /* An earlier attempt's list is not to be had. Without the first the others are read; after any other

@@ -154,8 +154,9 @@ struct gathering {
     struct waiter *waiter;
     uint64_t *jobs, *walked; /* all; those whose logs a walker will come to */
     size_t count, walked_count, room;
-    unsigned runs_had; /* whose jobs are known */
-    int first_failure; /* of a run that is left out; 0: none is */
+    unsigned runs_had;    /* whose jobs are known */
+    unsigned runs_silent; /* about which GitHub said nothing; if no more than one, it is left out */
+    int first_failure;    /* of a run that is left out; 0: none is */
 };
 
 static int gather_job(struct gathering *g, const struct facts_job *job)
@@ -196,10 +197,11 @@ static int gather_run(struct gathering *g, const struct facts_run *run)
 
     if (rc < 0) {
         attempts_question(&attempts, run->attempt, &q);
-        if (attempts_can_do_without(g->views, &q, rc)) {
-            g->first_failure = g->first_failure ? g->first_failure : rc;
-            return 0;
-        }
+        if (!attempts_can_do_without(g->views, &q, rc) &&
+            (rc != -ETIMEDOUT || ++g->runs_silent > 1))
+            return rc;
+        g->first_failure = g->first_failure ? g->first_failure : rc;
+        return 0;
     }
     if (rc)
         return rc;

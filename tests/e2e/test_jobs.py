@@ -433,20 +433,22 @@ def test_an_attempt_that_cannot_be_read_takes_nothing_away(github, mount, carrie
                                          ("status", {"status": 502})),
                          ids=("silent", "cut", "502"))
 def test_an_attempt_that_was_never_told_takes_nothing_away(github, mount, kind, fields):
-    """Not while GitHub is silent about it alone, and not offline."""
+    """Not while GitHub is silent about it alone, not in a later mount, and not offline."""
     other = str(cut_job(github, github.add_run(REPO), name="other"))
     again = Again(github, None, build=(1,), two=(1, 2), three=(1, 2, 3))
     github.fault(kind, hop="api", path="/runs/%d/attempts/1/" % again.run, times=-1, **fields)
     m = mount(timeout=1)
+    assert other in listing(m.repo() / "jobs")
     shown = [str(again.ids["three", 3]), str(again.ids["two", 2]), other]
-    for later in (False, True):
-        assert listing(m.repo() / "jobs") == shown
+    for later in ({"timeout": 1}, {"offline": True}, None):
+        listing(m.repo() / "runs")      # so that the attempt is the only thing left to ask for
         assert listing(again.folder(m)) == ["run.json", "three", "two", "attempts"]
         assert listing(again.folder(m) / "attempts" / "2") == ["run.json", "two", "three"]
-        if not later:
+        assert listing(m.repo() / "jobs") == shown
+        if later:
             m.stop()
             forget(github)
-            m = mount(cache=m.cache, offline=True)
+            m = mount(cache=m.cache, **later)
     assert traffic(github).requests == (0, 0)
 
 

@@ -188,6 +188,20 @@ def test_s4_a_run_that_cannot_be_had_takes_no_other_away(github, mount, trouble)
     assert str(bad) in walked.stderr and len(walked.stdout.split()) == 2
 
 
+def test_s4_a_run_about_which_github_is_silent_takes_no_known_one_away(github, mount):
+    """Asked for alone it looks as if the host were silent; the others are known, though."""
+    made, bad = three_runs(github, "stall")
+    m = mount(timeout=1)
+    shown = listing(m.repo() / "jobs")
+    assert len(shown) == 4
+    m.stop()
+    m = mount(timeout=1, cache=m.cache)
+    see_runs(m)
+    with fails("ETIMEDOUT"):
+        listing(folder_of(m, bad))
+    assert listing(m.repo() / "jobs") == shown
+
+
 @pytest.mark.parametrize("status,name", ((404, "ENOENT"), (403, "EACCES"), (200, "EPROTO")))
 def test_s4_a_run_that_is_refused_takes_no_other_away(github, mount, status, name):
     made = github.bulk(REPO, 3, 2, 100)
