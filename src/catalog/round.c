@@ -526,7 +526,7 @@ static void conclude_failure(struct entry *e)
         if (e->q.what == SOURCE_RUN_JOBS || e->q.what == SOURCE_ATTEMPT_JOBS)
             say(e, "is refused, though the run is listed");
     }
-    if (is_list_of_size && r->was_heard && !doubtful)
+    if (is_list_of_size && r->was_heard && !doubtful && !e->is_extra)
         say(e, "cannot be had, not even in small pages: it is asked for once a minute");
     finish_round(e, doubtful);
 }
