@@ -78,8 +78,8 @@ static void complain(struct range *r, const struct failure_event *event,
     char words[SIGHT_TYPE + sizeof(CALL_REFUSED_HINT) + 80];
 
     if (event->err == -ENOMSG)
-        snprintf(words, sizeof(words), "what it sent%s%s is no log: is there a proxy on the way?",
-                 r->type[0] ? ", of type " : "", r->type);
+        snprintf(words, sizeof(words), "what it sent%s%s%s is no log: is there a proxy on the way?",
+                 r->type[0] ? " (" : "", r->type, r->type[0] ? ")" : "");
     else if (event->err)
         snprintf(words, sizeof(words), "%s", failure_word(event->err));
     else
