@@ -5,6 +5,7 @@ Whatever is not the log is never shown as it and never kept: not for this reader
 mount, not offline.
 """
 
+import contextlib
 import os
 import sys
 
@@ -262,6 +263,21 @@ def test_r1_the_end_of_a_log_whose_size_was_told_wrong(github, mount, delta):
     with open(mount().log(job), "rb", buffering=0) as file:
         file.seek(LARGE - 150_000)
         assert is_right(file.readall(), made(job, LARGE)[-150_000:]) == "right"
+
+
+@pytest.mark.parametrize("delta", (1, 5000, 100_000, 3 * MIB))
+def test_r1_small_reads_at_the_end_of_a_log_that_turns_out_shorter(github, mount, delta):
+    """They may fail there, and give no byte that is not the log's; who comes then reads all of it."""
+    job = one_job(github, size=LARGE)
+    github.fault("content_range", hop="storage", job=job, total_delta=delta)
+    log, got, want = mount().log(job), bytearray(), made(job, LARGE)
+    with open(log, "rb", buffering=0) as file, contextlib.suppress(OSError):
+        while data := file.read(4096):
+            got += data
+    assert is_right(want[:len(got)], bytes(got)) == "right" and len(got) >= LARGE - LARGE % 4096
+    with open(log, "rb", buffering=0) as file:
+        assert is_right(b"".join(iter(lambda: file.read(4096), b"")), want) == "right"
+    assert log.stat().st_size == LARGE
 
 
 MAPPED = """
