@@ -49,10 +49,6 @@ struct waiter {
     /* The waiter's own: when its operation first asked, kept while it asks again, so that what came
      * for it does not grow old meanwhile; 0 = not yet. */
     int64_t began_ms;
-    uint64_t began_after; /* the same, by what its owner counts, and one more; 0 = not yet */
-    /* Of a request of the kernel: what it is about, and which thread waits for it; else NULL. */
-    const void *place;
-    pid_t tid;
     /* err 0: ask again; negative errno: that is the answer. */
     void (*wake)(struct waiter *w, int err);
 };

@@ -21,6 +21,8 @@
 #include "pending.h"
 #include "source.h"
 
+#include <errno.h>
+
 struct cache;
 struct log;
 struct store;
@@ -52,7 +54,7 @@ struct log_stat {
     int64_t mtime_ms; /* UTC; told once (S7) */
     bool final;       /* false: a running job's log, to be opened with direct I/O */
     bool proven;      /* false: one answer has told the size, which may yet turn out to be wrong */
-    bool shrunk;      /* it was told larger before: the kernel must go on asking (log_note_told) */
+    bool shrunk;      /* it was told larger before: the kernel must go on asking */
 };
 
 /* What is known without asking (S17). */
@@ -66,7 +68,8 @@ struct log_reader {
     struct log *log;
     struct plan_reader plan;
     bool direct;      /* opened while the log was live: may answer short */
-    unsigned shrinks; /* how many times the log had shrunk when the kernel heard of its size */
+    unsigned shrinks; /* how many times the log had shrunk when it was opened */
+    unsigned refused; /* the same, when a read that met the end was refused */
 };
 
 /* Bytes in a file, to be spliced or copied; with `data`, in memory. Held until log_slice_done. */
@@ -112,9 +115,6 @@ int log_fetch_all(struct log *log, const struct repo_name *name, struct waiter *
 /* The same from what is known now; -EAGAIN: nothing is. Never parks, never reads the disk. */
 int log_peek_stat(struct log *log, const struct repo_name *name, struct log_stat *ret_stat);
 
-/* The kernel is about to be told this size by who is asked by the waiter. */
-void log_note_told(struct log *log, uint64_t size, const struct waiter *w);
-
 void log_get_known(struct log *log, const struct repo_name *name, struct log_known *ret_known);
 
 /* A log whose stat was told is opened for reading; it stays readable until closed, evicted or not. */
@@ -124,8 +124,11 @@ void log_close(struct log_reader *r);
 /*
  * [offset, offset + len), cut at the end of the log as it is known now. 0: ret_slice holds all of
  * it (len 0: the end); PENDING_PARKED; or negative errno: -EIO for a log that was known and is gone
- * everywhere. Only a reader of a live log may get less than there will be later.
+ * everywhere, and for what lies behind the end of one that is shorter than was told. LOG_READ_AGAIN,
+ * once for each open file: the same for what meets that end; the kernel has to forget the size, and
+ * asks again. Only a reader of a live log may get less than there will be later.
  */
+#define LOG_READ_AGAIN (-ERESTART)
 int log_read(struct log_reader *r, const struct repo_name *name, uint64_t offset, size_t len,
              struct waiter *w, struct log_slice *ret_slice);
 void log_slice_done(struct log_slice *s);

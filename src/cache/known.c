@@ -608,19 +608,6 @@ int log_peek_stat(struct log *log, const struct repo_name *name, struct log_stat
     return rc;
 }
 
-void log_note_told(struct log *log, uint64_t size, const struct waiter *w)
-{
-    struct cache *c = log->cache;
-
-    pthread_mutex_lock(&c->lock);
-    if (log->shrinks) {
-        uint64_t count = ++log->hearer_count;
-        log->hearers[count % LOG_HEARERS] = (struct log_hearer){
-            .place = w->place, .tid = w->tid, .size = size, .count = count};
-    }
-    pthread_mutex_unlock(&c->lock);
-}
-
 bool log_prefetch(struct log *log, const struct repo_name *name, const struct log_hint *hint)
 {
     struct cache *c = log->cache;

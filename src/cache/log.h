@@ -19,7 +19,6 @@
 
 #define LOG_BUCKETS 1024
 #define LOG_FETCHES_MAX 16 /* ranges of one log ahead of its readers; who waits always gets one */
-#define LOG_HEARERS 8
 #define LOG_SIZE_MAX (UINT64_C(1) << 36) /* no log is as large; the page table is made for it */
 
 /* What a waiter on a log waits for: a page by its number, or one of these. */
@@ -47,15 +46,6 @@ struct log_fault {
     int64_t until_ms;
 };
 
-/* A thread that was told the size of a log that has shrunk: once it sends another request, the kernel
- * has heard it. */
-struct log_hearer {
-    const void *place;
-    pid_t tid;
-    uint64_t size;
-    uint64_t count; /* the first has 1 */
-};
-
 struct log {
     struct cache *cache;
     uint64_t job;
@@ -73,17 +63,15 @@ struct log {
     struct store_meta meta;      /* size, mtime, final, etag, names; checksums stay NULL */
     bool has_time;               /* meta.mtime_ms was told */
     unsigned shrinks;            /* how often it turned out to be shorter than was told */
-    struct log_hearer hearers[LOG_HEARERS]; /* the latest */
-    uint64_t hearer_count;                  /* how many there have been */
-    int64_t empty_until_ms;                 /* a final log without a byte is asked for again then */
-    bool whole;                             /* the server has no ranges */
-    bool proven;        /* the source has proven the size; log_is_proven is more */
-    bool provisional;   /* its end is not certain: not to be kept */
-    bool abandoned;     /* the source has another log: who asks anew begins anew */
-    bool on_disk;       /* published: complete under its name */
-    bool facts_kept;    /* the disk knows size and time, if not the bytes */
-    bool checking;      /* a live log's check is under way */
-    int64_t checked_ms; /* when a live log was last asked for */
+    int64_t empty_until_ms;      /* a final log without a byte is asked for again then */
+    bool whole;                  /* the server has no ranges */
+    bool proven;                 /* the source has proven the size; log_is_proven is more */
+    bool provisional;            /* its end is not certain: not to be kept */
+    bool abandoned;              /* the source has another log: who asks anew begins anew */
+    bool on_disk;                /* published: complete under its name */
+    bool facts_kept;             /* the disk knows size and time, if not the bytes */
+    bool checking;               /* a live log's check is under way */
+    int64_t checked_ms;          /* when a live log was last asked for */
     struct pages pages;
     uint64_t tail_to;  /* bytes from the last page's start to here have come, mid-page; 0: none */
     uint64_t tail_sum; /* their checksum */

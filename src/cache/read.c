@@ -330,27 +330,25 @@ static uint64_t read_end(const struct log *log, uint64_t offset, size_t len)
 }
 
 /*
- * Lock held. Whether this read must not be answered short, because the log has turned out to be
- * shorter since it was opened. A short answer makes the kernel cut the file there, but not if the
- * old size was told to anybody meanwhile: then the kernel fills the page up with zeros. So it must
- * have heard of the right size before: a thread that was told it has, once it sends the next
- * request. Until then such a read is refused. The kernel tries a page that was read ahead in vain
- * once more by itself; a reader goes on behind the pages that it got, and before a read beyond the
- * end the kernel asks for the size.
+ * Lock held. The log may have turned out to be shorter since it was opened, and the kernel still go by
+ * the old size. A short answer makes it cut the file there, but not if attributes came meanwhile: then
+ * it fills the page up with zeros. So the first read of an open file that meets the end is refused,
+ * and the kernel made to forget attributes that are on their way (fs/ops.c). It reads the page, which
+ * is locked until then, once more by itself; that read was sent later, and is answered short. A read
+ * behind the end was sent before the kernel knew.
  */
-static bool is_unheard(struct log_reader *r, const struct waiter *w, uint64_t end)
+static int check_end(struct log_reader *r, uint64_t offset, size_t len)
 {
-    struct log *log = r->log;
+    const struct log *log = r->log;
 
-    if (r->direct || r->shrinks == log->shrinks || end <= log->meta.size)
-        return false;
-    for (int i = 0; i < LOG_HEARERS; i++) {
-        const struct log_hearer *h = &log->hearers[i];
-        if (h->tid && h->tid == w->tid && h->place == w->place && h->size == log->meta.size &&
-            h->count < w->began_after)
-            r->shrinks = log->shrinks;
-    }
-    return r->shrinks != log->shrinks;
+    if (r->direct || r->shrinks == log->shrinks || offset + len <= log->meta.size)
+        return 0;
+    if (offset > log->meta.size)
+        return -EIO;
+    if (r->refused == log->shrinks)
+        return 0;
+    r->refused = log->shrinks;
+    return LOG_READ_AGAIN;
 }
 
 int log_read(struct log_reader *r, const struct repo_name *name, uint64_t offset, size_t len,
@@ -368,13 +366,10 @@ int log_read(struct log_reader *r, const struct repo_name *name, uint64_t offset
 
         list_init(&look.planned);
         pthread_mutex_lock(&c->lock);
-        if (!w->began_after)
-            w->began_after = log->hearer_count + 1;
         end = read_end(log, offset, len);
         final = log->meta.final;
-        if (is_unheard(r, w, offset + len))
-            look.err = -EIO;
-        else if (end > offset)
+        look.err = check_end(r, offset, len);
+        if (!look.err && end > offset)
             look_at_pages(r, offset, end, &look);
         /* Who follows by reading alone must see it grow, too (S11). */
         check = end - offset < len && live_take_check(log, false);

@@ -24,7 +24,7 @@ static struct request *ask(fuse_req_t req, fuse_ino_t id, request_step *step, co
     struct request *r = request_create(o->requests, req, step, name);
 
     if (r)
-        r->waiter.place = r->node = tree_get_node(o->tree, id);
+        r->node = tree_get_node(o->tree, id);
     return r;
 }
 
@@ -400,11 +400,21 @@ static void reply_bytes(fuse_req_t req, const struct view_bytes *bytes)
     fuse_reply_data(req, &spliced, 0);
 }
 
+/* The kernel asks for them anew, and ignores those that are on their way to it. */
+static void forget_attr(struct ops *o, struct node *n)
+{
+    fuse_lowlevel_notify_inval_inode(o->fuse, tree_get_id(o->tree, n), -1, 0);
+}
+
 static int step_read(struct request *r)
 {
     struct view_bytes bytes;
     int rc = views_read(r->file, r->offset, r->size, &r->waiter, &bytes);
 
+    if (rc == VIEWS_READ_AGAIN) {
+        forget_attr(ops_of(r), r->node);
+        rc = -EIO;
+    }
     if (rc)
         return rc;
     reply_bytes(request_take(r), &bytes);

@@ -36,6 +36,7 @@ struct ops {
     struct requests *requests;
     struct handles *handles;
     struct reply_owner owner;
+    struct fuse_session *fuse;
     atomic_bool greeted; /* INIT came; its answer is out when the worker that read it goes on */
 };
 

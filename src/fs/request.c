@@ -26,7 +26,7 @@ struct request *request_create(struct requests *all, fuse_req_t req, request_ste
     r->all = all;
     r->req = req;
     r->step = step;
-    r->tid = r->waiter.tid = fuse_req_ctx(req)->pid;
+    r->tid = fuse_req_ctx(req)->pid;
     r->waiter.wake = wake;
     atomic_init(&r->count, 1);
     atomic_init(&r->interrupted, false);

@@ -173,7 +173,7 @@ static int create_fuse(struct session *s, const struct session_config *config)
     if (config->debug && !err)
         err = fuse_opt_add_arg(&args, "-odebug");
     if (!err)
-        s->fuse = fuse_session_new(&args, table, sizeof(*table), &s->ops);
+        s->ops.fuse = s->fuse = fuse_session_new(&args, table, sizeof(*table), &s->ops);
     fuse_opt_free_args(&args);
     if (err)
         return -ENOMEM;

@@ -153,8 +153,6 @@ static int get_part_attr(struct views *v, const struct place *p, struct waiter *
 
     if (rc)
         return rc;
-    if (w && p->kind == PLACE_LOG)
-        log_note_told(p->log, part.size, w);
     *ret_attr = (struct view_attr){.type = VIEW_FILE,
                                    .size = part.size,
                                    .mtime_ms = part.mtime_ms,

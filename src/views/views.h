@@ -15,6 +15,7 @@
 #include "name.h"
 #include "pending.h"
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -167,7 +168,9 @@ int views_open(struct views *v, const struct place *p, struct waiter *w,
 void views_close(struct view_file *f);
 
 /* All of [offset, offset + len), cut at the end of the file; len 0: the end. Only a file opened
- * `direct` may give less. */
+ * `direct` may give less. VIEWS_READ_AGAIN: the file is shorter than the kernel knows. It has to forget
+ * the size, and to be refused (-EIO): it then asks again. */
+#define VIEWS_READ_AGAIN (-ERESTART)
 int views_read(struct view_file *f, uint64_t offset, size_t len, struct waiter *w,
                struct view_bytes *ret_bytes);
 void views_bytes_done(struct view_bytes *b);

@@ -5,7 +5,6 @@ Whatever is not the log is never shown as it and never kept: not for this reader
 mount, not offline.
 """
 
-import contextlib
 import os
 import sys
 
@@ -13,7 +12,7 @@ import pytest
 
 from faulting import (faulty_jobs, hits, made, named_logs, names_of, one_job, outcome, outcomes,
                       right)
-from mounting import MIB, fails, out, wait_for
+from mounting import MIB, ended, fails, out, spawn, wait_for
 
 SMALL = 300_000
 HTML = "<!DOCTYPE html><html><body>Blocked by policy.</body></html>"
@@ -265,19 +264,22 @@ def test_r1_the_end_of_a_log_whose_size_was_told_wrong(github, mount, delta):
         assert is_right(file.readall(), made(job, LARGE)[-150_000:]) == "right"
 
 
+@pytest.mark.parametrize("size", (1000, 4096, 32768))
 @pytest.mark.parametrize("delta", (1, 5000, 100_000, 3 * MIB))
-def test_r1_small_reads_at_the_end_of_a_log_that_turns_out_shorter(github, mount, delta):
-    """They may fail there, and give no byte that is not the log's; who comes then reads all of it."""
-    job = one_job(github, size=LARGE)
-    github.fault("content_range", hop="storage", job=job, total_delta=delta)
-    log, got, want = mount().log(job), bytearray(), made(job, LARGE)
-    with open(log, "rb", buffering=0) as file, contextlib.suppress(OSError):
-        while data := file.read(4096):
-            got += data
-    assert is_right(want[:len(got)], bytes(got)) == "right" and len(got) >= LARGE - LARGE % 4096
-    with open(log, "rb", buffering=0) as file:
-        assert is_right(b"".join(iter(lambda: file.read(4096), b"")), want) == "right"
-    assert log.stat().st_size == LARGE
+def test_r1_small_reads_to_the_end_of_a_log_that_turns_out_shorter(github, mount, delta, size):
+    """Also while others are told its size all the time: the kernel must not fill up with zeros."""
+    jobs = [one_job(github, size=size) for size in (LARGE, 832 * 4096)]
+    for job in jobs:
+        github.fault("content_range", hop="storage", job=job, total_delta=delta)
+    m = mount()
+    with ended([spawn("sh", "-c", "while :; do stat %s %s; done >/dev/null" % (
+            m.log(jobs[0]), m.log(jobs[1])))]):
+        for job, length in zip(jobs, (LARGE, 832 * 4096)):
+            for _ in range(2):
+                with open(m.log(job), "rb", buffering=0) as file:
+                    got = b"".join(iter(lambda: file.read(size), b""))
+                assert is_right(got, made(job, length)) == "right"
+            assert m.log(job).stat().st_size == length
 
 
 MAPPED = """
