@@ -18,7 +18,7 @@ struct told {
     const char *name;
     int64_t ended; /* in minutes; it began half an hour before. 0: it runs */
     bool has_steps;
-    enum facts_conclusion conclusion; /* NO_CONCLUSION stands for success */
+    enum facts_conclusion conclusion; /* 0 stands for success */
 };
 
 struct attempt_list {
@@ -77,9 +77,11 @@ static void assert_merged(struct attempt_list *lists, size_t count, const char *
 static void lists_of_their_own_jobs_are_put_together(void **state)
 {
     struct attempt_list lists[] = {
-        {.told = {{31, "test", 300, true}}},
-        {.told = {{21, "test", 200, true}, {22, "two", 210, true}}},
-        {.told = {{11, "build", 100, true}, {12, "test", 110, true}, {13, "two", 120, true}}},
+        {.told = {{31, "test", 300, true, 0}}},
+        {.told = {{21, "test", 200, true, 0}, {22, "two", 210, true, 0}}},
+        {.told = {{11, "build", 100, true, 0},
+                  {12, "test", 110, true, 0},
+                  {13, "two", 120, true, 0}}},
     };
 
     (void)state;
@@ -89,14 +91,26 @@ static void lists_of_their_own_jobs_are_put_together(void **state)
 static void carried_jobs_have_the_steps_of_where_they_ran(void **state)
 {
     struct attempt_list same[] = {
-        {.told = {{11, "build", 100, false}, {31, "test", 300, true}, {22, "two", 210, false}}},
-        {.told = {{11, "build", 100, false}, {21, "test", 200, true}, {22, "two", 210, true}}},
-        {.told = {{11, "build", 100, true}, {12, "test", 110, true}, {13, "two", 120, true}}},
+        {.told = {{11, "build", 100, false, 0},
+                  {31, "test", 300, true, 0},
+                  {22, "two", 210, false, 0}}},
+        {.told = {{11, "build", 100, false, 0},
+                  {21, "test", 200, true, 0},
+                  {22, "two", 210, true, 0}}},
+        {.told = {{11, "build", 100, true, 0},
+                  {12, "test", 110, true, 0},
+                  {13, "two", 120, true, 0}}},
     };
     struct attempt_list other[] = {
-        {.told = {{35, "build", 100, false}, {31, "test", 300, true}, {36, "two", 210, false}}},
-        {.told = {{25, "build", 100, false}, {21, "test", 200, true}, {22, "two", 210, true}}},
-        {.told = {{11, "build", 100, true}, {12, "test", 110, true}, {13, "two", 120, true}}},
+        {.told = {{35, "build", 100, false, 0},
+                  {31, "test", 300, true, 0},
+                  {36, "two", 210, false, 0}}},
+        {.told = {{25, "build", 100, false, 0},
+                  {21, "test", 200, true, 0},
+                  {22, "two", 210, true, 0}}},
+        {.told = {{11, "build", 100, true, 0},
+                  {12, "test", 110, true, 0},
+                  {13, "two", 120, true, 0}}},
     };
 
     (void)state;
@@ -111,8 +125,8 @@ static void carried_jobs_have_the_steps_of_where_they_ran(void **state)
 static void carried_jobs_with_steps_stay_what_they_are(void **state)
 {
     struct attempt_list lists[] = {
-        {.told = {{25, "build", 100, true}, {21, "test", 200, true}}},
-        {.told = {{11, "build", 100, true}, {12, "test", 110, true}}},
+        {.told = {{25, "build", 100, true, 0}, {21, "test", 200, true, 0}}},
+        {.told = {{11, "build", 100, true, 0}, {12, "test", 110, true, 0}}},
     };
 
     (void)state;
@@ -123,12 +137,12 @@ static void carried_jobs_with_steps_stay_what_they_are(void **state)
 static void job_that_ran_again_is_not_taken_for_the_one_before(void **state)
 {
     struct attempt_list lists[] = {
-        {.told = {{21, "test", 200, false}}},
-        {.told = {{12, "test", 110, true}}},
+        {.told = {{21, "test", 200, false, 0}}},
+        {.told = {{12, "test", 110, true, 0}}},
     };
     struct attempt_list running[] = {
-        {.told = {{21, "test", 0, false}}},
-        {.told = {{12, "test", 0, false}, {13, "build", 110, true}}},
+        {.told = {{21, "test", 0, false, 0}}},
+        {.told = {{12, "test", 0, false, 0}, {13, "build", 110, true, 0}}},
     };
 
     (void)state;
@@ -140,17 +154,19 @@ static void job_that_ran_again_is_not_taken_for_the_one_before(void **state)
 static void of_jobs_with_one_name_the_failed_ran_again(void **state)
 {
     struct attempt_list lists[] = {
-        {.told = {{21, "test", 200, true}}},
+        {.told = {{21, "test", 200, true, 0}}},
         {.told = {{11, "test", 100, true, FACTS_FAILURE},
-                  {12, "test", 110, true},
+                  {12, "test", 110, true, 0},
                   {13, "test", 120, true, FACTS_SKIPPED},
-                  {14, "build", 130, true}}},
+                  {14, "build", 130, true, 0}}},
     };
     struct attempt_list carried[] = {
-        {.told = {{22, "test", 110, false}, {21, "test", 200, true}, {23, "test", 110, false}}},
+        {.told = {{22, "test", 110, false, 0},
+                  {21, "test", 200, true, 0},
+                  {23, "test", 110, false, 0}}},
         {.told = {{11, "test", 100, true, FACTS_FAILURE},
-                  {12, "test", 110, true},
-                  {13, "test", 110, true}}},
+                  {12, "test", 110, true, 0},
+                  {13, "test", 110, true, 0}}},
     };
 
     (void)state;
@@ -172,12 +188,13 @@ static void skipped_and_never_run_jobs_have_no_steps_to_look_for(void **state)
 
 static void what_ran_in_an_attempt_is_what_the_one_before_has_not(void **state)
 {
-    struct attempt_list second = {.told = {{25, "build", 100, false},
-                                           {12, "lint", 105, false},
-                                           {21, "test", 200, true},
-                                           {26, "new", 0, false}}};
-    struct attempt_list first = {
-        .told = {{11, "build", 100, true}, {12, "lint", 105, true}, {13, "test", 110, true}}};
+    struct attempt_list second = {.told = {{25, "build", 100, false, 0},
+                                           {12, "lint", 105, false, 0},
+                                           {21, "test", 200, true, 0},
+                                           {26, "new", 0, false, 0}}};
+    struct attempt_list first = {.told = {{11, "build", 100, true, 0},
+                                          {12, "lint", 105, true, 0},
+                                          {13, "test", 110, true, 0}}};
     struct merge m;
 
     (void)state;
