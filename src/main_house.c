@@ -40,8 +40,8 @@ struct house {
     int attend_fd;
     atomic_bool token_wanted;
     struct diag *diag;
-    struct pending_hall hall;
-    bool has_hall;
+    struct waits waits;
+    bool has_waits;
     struct store *store;
     struct net *net;
     struct api *api;
@@ -146,11 +146,11 @@ static int build_ground(struct house *h)
                                        .files = h->log_files,
                                        .diag = h->diag,
                                        .now_ms = net_now_ms};
-    int rc = pending_hall_init(&h->hall);
+    int rc = waits_init(&h->waits);
 
     if (rc)
         return rc;
-    h->has_hall = true;
+    h->has_waits = true;
     return store_create(&store, &h->store);
 }
 
@@ -206,13 +206,13 @@ static int64_t patience_ms(const struct options *o)
 static int build_upper(struct house *h)
 {
     const struct options *o = h->options;
-    const struct cache_config cache = {.hall = &h->hall,
+    const struct cache_config cache = {.waits = &h->waits,
                                        .store = h->store,
                                        .source = api_source(h->api),
                                        .now_ms = net_now_ms,
                                        .diag = h->diag,
                                        .idle_max = h->log_files};
-    const struct catalog_config catalog = {.hall = &h->hall,
+    const struct catalog_config catalog = {.waits = &h->waits,
                                            .store = h->store,
                                            .source = api_source(h->api),
                                            .diag = h->diag,
@@ -230,7 +230,7 @@ static int build_views(struct house *h)
     struct view_config views = {.cache = h->cache,
                                 .catalog = h->catalog,
                                 .store = h->store,
-                                .hall = &h->hall,
+                                .waits = &h->waits,
                                 .now_ms = net_now_ms,
                                 .runs = h->options->runs,
                                 .prefetch = h->options->prefetch,
@@ -265,7 +265,7 @@ static int build_session(struct house *h)
 {
     const struct options *o = h->options;
     const struct session_config session = {.views = h->views,
-                                           .hall = &h->hall,
+                                           .waits = &h->waits,
                                            .mountpoint = o->mountpoint,
                                            .argc = o->mount_argc,
                                            .argv = o->mount_argv,
@@ -382,7 +382,7 @@ void house_attend(struct house *h)
     eventfd_read(h->attend_fd, &ignored);
     if (atomic_exchange(&h->token_wanted, false))
         read_token_again(h);
-    pending_hall_expire(&h->hall, net_now_ms(), h->options->deadline * INT64_C(1000));
+    waits_expire(&h->waits, net_now_ms(), h->options->deadline * INT64_C(1000));
     session_tick(h->session);
 }
 
@@ -394,8 +394,8 @@ void house_destroy(struct house *h)
         return;
     if (h->session)
         session_stop(h->session);
-    if (h->has_hall)
-        pending_hall_fail_all(&h->hall, -ECONNABORTED); /* the text thread waits there too */
+    if (h->has_waits)
+        waits_fail_all(&h->waits, -ECONNABORTED); /* the text thread waits there too */
     views_stop(h->views);
     session_destroy(h->session);
     cache_close(h->cache);
@@ -411,8 +411,8 @@ void house_destroy(struct house *h)
     api_destroy(h->api);
     net_destroy(h->net);
     store_destroy(h->store);
-    if (h->has_hall)
-        pending_hall_finish(&h->hall);
+    if (h->has_waits)
+        waits_finish(&h->waits);
     diag_destroy(h->diag);
     if (h->attend_fd >= 0)
         close(h->attend_fd);

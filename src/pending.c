@@ -2,30 +2,30 @@
 
 #include <errno.h>
 
-int pending_hall_init(struct pending_hall *hall)
+int waits_init(struct waits *waits)
 {
-    list_init(&hall->busy);
-    hall->closed = 0;
-    return -pthread_mutex_init(&hall->lock, NULL);
+    list_init(&waits->busy);
+    waits->closed = 0;
+    return -pthread_mutex_init(&waits->lock, NULL);
 }
 
-void pending_hall_finish(struct pending_hall *hall)
+void waits_finish(struct waits *waits)
 {
-    pthread_mutex_destroy(&hall->lock);
+    pthread_mutex_destroy(&waits->lock);
 }
 
-void pending_init(struct pending *p, struct pending_hall *hall)
+void pending_init(struct pending *p, struct waits *waits)
 {
-    p->hall = hall;
-    list_init(&p->in_hall);
+    p->waits = waits;
+    list_init(&p->in_registry);
     list_init(&p->waiters);
-    atomic_init(&p->turn, 1);
+    atomic_init(&p->generation, 1);
     p->progress_ms = 0;
 }
 
 void pending_finish(struct pending *p)
 {
-    list_remove(&p->in_hall);
+    list_remove(&p->in_registry);
 }
 
 /* Hall lock held. */
@@ -36,7 +36,7 @@ static void unlink_waiter(struct waiter *w)
     list_remove(&w->link);
     w->on = NULL;
     if (list_is_empty(&p->waiters))
-        list_remove(&p->in_hall);
+        list_remove(&p->in_registry);
 }
 
 /* No lock held: the callbacks may take any. */
@@ -50,25 +50,26 @@ static void wake_all(struct list *woken, int err)
     }
 }
 
-bool pending_park(struct pending *p, struct waiter *w, uint64_t turn, uint64_t first, uint64_t last)
+bool pending_park(struct pending *p, struct waiter *w, uint64_t generation, uint64_t first,
+                  uint64_t last)
 {
-    struct pending_hall *hall = p->hall;
+    struct waits *waits = p->waits;
     bool parked;
     int closed;
 
-    pthread_mutex_lock(&hall->lock);
-    closed = hall->closed;
-    parked = !closed && atomic_load(&p->turn) == turn;
+    pthread_mutex_lock(&waits->lock);
+    closed = waits->closed;
+    parked = !closed && atomic_load(&p->generation) == generation;
     if (parked) {
         w->on = p;
         w->first = first;
         w->last = last;
         w->since_ms = 0;
         if (list_is_empty(&p->waiters))
-            list_push_back(&hall->busy, &p->in_hall);
+            list_push_back(&waits->busy, &p->in_registry);
         list_push_back(&p->waiters, &w->link);
     }
-    pthread_mutex_unlock(&hall->lock);
+    pthread_mutex_unlock(&waits->lock);
     if (closed)
         w->wake(w, closed);
     return parked || closed;
@@ -76,12 +77,12 @@ bool pending_park(struct pending *p, struct waiter *w, uint64_t turn, uint64_t f
 
 void pending_wake(struct pending *p, uint64_t first, uint64_t last, int err)
 {
-    struct pending_hall *hall = p->hall;
+    struct waits *waits = p->waits;
     struct list woken;
 
     list_init(&woken);
-    pthread_mutex_lock(&hall->lock);
-    atomic_fetch_add(&p->turn, 1);
+    pthread_mutex_lock(&waits->lock);
+    atomic_fetch_add(&p->generation, 1);
     list_each_safe(link, &p->waiters) {
         struct waiter *w = list_entry(link, struct waiter, link);
         if (w->first <= last && w->last >= first) {
@@ -89,26 +90,26 @@ void pending_wake(struct pending *p, uint64_t first, uint64_t last, int err)
             list_push_back(&woken, &w->link);
         }
     }
-    pthread_mutex_unlock(&hall->lock);
+    pthread_mutex_unlock(&waits->lock);
     wake_all(&woken, err);
 }
 
 void pending_touch(struct pending *p, int64_t now_ms)
 {
-    pthread_mutex_lock(&p->hall->lock);
+    pthread_mutex_lock(&p->waits->lock);
     p->progress_ms = now_ms;
-    pthread_mutex_unlock(&p->hall->lock);
+    pthread_mutex_unlock(&p->waits->lock);
 }
 
-bool pending_cancel(struct pending_hall *hall, struct waiter *w)
+bool pending_cancel(struct waits *waits, struct waiter *w)
 {
     bool was_parked;
 
-    pthread_mutex_lock(&hall->lock);
+    pthread_mutex_lock(&waits->lock);
     was_parked = w->on != NULL;
     if (was_parked)
         unlink_waiter(w);
-    pthread_mutex_unlock(&hall->lock);
+    pthread_mutex_unlock(&waits->lock);
     return was_parked;
 }
 
@@ -124,10 +125,10 @@ static bool is_overdue(struct waiter *w, int64_t now_ms, int64_t deadline_ms)
 }
 
 /* Hall lock held. Unlinks one waiter that has waited too long; NULL: there is none. */
-static struct waiter *take_overdue(struct pending_hall *hall, int64_t now_ms, int64_t deadline_ms)
+static struct waiter *take_overdue(struct waits *waits, int64_t now_ms, int64_t deadline_ms)
 {
-    list_each(busy, &hall->busy) {
-        struct pending *p = list_entry(busy, struct pending, in_hall);
+    list_each(busy, &waits->busy) {
+        struct pending *p = list_entry(busy, struct pending, in_registry);
         list_each(link, &p->waiters) {
             struct waiter *w = list_entry(link, struct waiter, link);
             if (!is_overdue(w, now_ms, deadline_ms))
@@ -139,34 +140,34 @@ static struct waiter *take_overdue(struct pending_hall *hall, int64_t now_ms, in
     return NULL;
 }
 
-void pending_hall_expire(struct pending_hall *hall, int64_t now_ms, int64_t deadline_ms)
+void waits_expire(struct waits *waits, int64_t now_ms, int64_t deadline_ms)
 {
     struct waiter *w;
 
     do {
-        pthread_mutex_lock(&hall->lock);
-        w = take_overdue(hall, now_ms, deadline_ms);
-        pthread_mutex_unlock(&hall->lock);
+        pthread_mutex_lock(&waits->lock);
+        w = take_overdue(waits, now_ms, deadline_ms);
+        pthread_mutex_unlock(&waits->lock);
         if (w)
             w->wake(w, -ETIMEDOUT);
     } while (w);
 }
 
-void pending_hall_fail_all(struct pending_hall *hall, int err)
+void waits_fail_all(struct waits *waits, int err)
 {
     struct list woken;
 
     list_init(&woken);
-    pthread_mutex_lock(&hall->lock);
-    hall->closed = err;
-    while (!list_is_empty(&hall->busy)) {
-        struct pending *p = list_entry(hall->busy.next, struct pending, in_hall);
+    pthread_mutex_lock(&waits->lock);
+    waits->closed = err;
+    while (!list_is_empty(&waits->busy)) {
+        struct pending *p = list_entry(waits->busy.next, struct pending, in_registry);
         while (!list_is_empty(&p->waiters)) {
             struct waiter *w = list_entry(p->waiters.next, struct waiter, link);
             unlink_waiter(w);
             list_push_back(&woken, &w->link);
         }
     }
-    pthread_mutex_unlock(&hall->lock);
+    pthread_mutex_unlock(&waits->lock);
     wake_all(&woken, err);
 }

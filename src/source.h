@@ -1,6 +1,6 @@
 /*
  * source.h - the contract between those who want bytes and facts (cache, catalog) and the one who
- * gets them (github/api; for derived logs, which are made of other logs, views/derived).
+ * gets them (github/api; for generated logs, which are made of other logs, views/generated).
  *
  * Whoever wants may call on any thread; the calls never block and never fail: what goes wrong is
  * told in the callback. Callbacks come with no lock held and must not touch the disk. They come on
@@ -58,7 +58,7 @@ enum source_class { SOURCE_DEMAND, SOURCE_PREFETCH };
 struct source_log; /* a log at its source: the signed URL, the ETag, what is known. Opaque */
 
 /* What the source has found out about a log as a whole. */
-struct source_told {
+struct source_metadata {
     uint64_t size;            /* total bytes; of a live log: so far */
     bool final;               /* S8: will never change. False: a running job's log */
     bool whole;               /* the server has no ranges: the stream under way brings all of it */
@@ -78,7 +78,7 @@ struct source_log_ops {
      * known to be otherwise, the answer that says so is wrong. Else nonzero: the log is not wanted
      * any more (a size over the bound: -EFBIG).
      */
-    int (*told)(void *who, const struct source_told *told);
+    int (*on_metadata)(void *who, const struct source_metadata *metadata);
 };
 
 /* One range of a log. Owned by the caller; the source's from want_bytes until done. */
@@ -91,7 +91,7 @@ struct source_bytes {
      * ops->resume. Negative errno: nothing of this range is wanted any more; done() follows. */
     int (*bytes)(struct source_bytes *b, uint64_t offset, const void *data, size_t len);
     /* NULL: all of it was delivered (to `to`, or to the log's end). Exactly once. The done of a
-     * log's first range comes after told(), or with a failure. */
+     * log's first range comes after on_metadata(), or with a failure. */
     void (*done)(struct source_bytes *b, const struct source_failure *failure);
 };
 
@@ -163,11 +163,11 @@ struct source_ops {
     /* `completed`: the job was seen completed before this call. NULL: no memory. */
     struct source_log *(*log_create)(void *self, const struct repo_name *repo, uint64_t job,
                                      bool completed, const struct source_log_ops *ops, void *who);
-    /* No wants may be under way. After the call `who` is not called any more (a told() that runs
+    /* No wants may be under way. After the call `who` is not called any more (a on_metadata() that runs
      * at this moment on the network thread may still finish: `who` must be counted until `released`). */
     void (*log_release)(struct source_log *log, void (*released)(void *who));
     void (*want_bytes)(void *self, struct source_bytes *b);
-    /* Asks a live log for its state again: told() comes if anything changed, then checked(who,
+    /* Asks a live log for its state again: on_metadata() comes if anything changed, then checked(who,
      * failure or NULL). `completed`: its job was seen so in the meantime. */
     void (*log_check)(struct source_log *log, bool completed,
                       void (*checked)(void *who, const struct source_failure *failure));

@@ -29,7 +29,7 @@ struct store;
 struct diag;
 
 struct cache_config {
-    struct pending_hall *hall;
+    struct waits *waits;
     struct store *store;
     struct source source;
     int64_t (*now_ms)(void); /* monotonic, never 0 */
@@ -38,10 +38,10 @@ struct cache_config {
 };
 
 /*
- * A log whose id has this bit is derived: made of a job's log by `derived` (cleaned text). It is
+ * A log whose id has this bit is generated: made of a job's log by `generated` (cleaned text). It is
  * filled, kept, published and evicted like any other; what is below 2^53 of its id is the job's.
  */
-#define CACHE_DERIVED (UINT64_C(1) << 63)
+#define CACHE_GENERATED (UINT64_C(1) << 63)
 
 /* What the caller knows of the job, at no cost; zeroed where nothing is known. */
 struct log_hint {
@@ -83,8 +83,8 @@ struct log_slice {
 
 int cache_create(const struct cache_config *config, struct cache **ret_cache);
 
-/* Who makes derived logs; before any is held. Its bytes() may be called on one other thread. */
-void cache_set_maker(struct cache *c, const struct source *maker);
+/* Who makes generated logs; before any is held. Its bytes() may be called on one other thread. */
+void cache_set_generator(struct cache *c, const struct source *generator);
 
 /* From now on nothing more is wanted from the source; before the source is closed. */
 void cache_close(struct cache *c);

@@ -86,7 +86,7 @@ struct fetch *fetch_covering(struct log *log, uint64_t page, bool soon)
     return NULL;
 }
 
-static const struct source_log_ops log_ops = {.told = log_told};
+static const struct source_log_ops log_ops = {.on_metadata = log_on_metadata};
 
 /* Makes sure that there is a handle at the source. NULL: no memory. */
 static struct source_log *ensure_source(struct log *log, const struct repo_name *name,

@@ -225,27 +225,27 @@ static struct proof *find_proof(struct log *log, const struct repo_name *name, b
 /* --- the source's word --- */
 
 /* Lock held. */
-static void learn_time(struct log *log, const struct source_told *told)
+static void learn_time(struct log *log, const struct source_metadata *metadata)
 {
     if (log->has_time && log->meta.final)
         return;
     if (log->hint_ms > 0)
         log->meta.mtime_ms = log->hint_ms;
-    else if (told->completed_ms > 0)
-        log->meta.mtime_ms = told->completed_ms;
+    else if (metadata->completed_ms > 0)
+        log->meta.mtime_ms = metadata->completed_ms;
     else
-        log->meta.mtime_ms = told->last_modified_ms > 0 ? told->last_modified_ms : 0;
+        log->meta.mtime_ms = metadata->last_modified_ms > 0 ? metadata->last_modified_ms : 0;
     log->has_time = true;
 }
 
 /* Lock held. What covers more than there is covers what there is; the first range, all that comes
  * of a whole log. */
-static void cut_fetches(struct log *log, const struct source_told *told)
+static void cut_fetches(struct log *log, const struct source_metadata *metadata)
 {
     list_each(link, &log->fetches) {
         struct fetch *f = list_entry(link, struct fetch, in_log);
-        if ((f->is_first && told->whole) || f->to > told->size)
-            f->to = told->size > f->b.from ? told->size : f->b.from;
+        if ((f->is_first && metadata->whole) || f->to > metadata->size)
+            f->to = metadata->size > f->b.from ? metadata->size : f->b.from;
     }
 }
 
@@ -281,42 +281,42 @@ static void change_size(struct log *log, uint64_t size)
 }
 
 /* Lock held. Whether this may be true, by what is known and what has come. */
-static int check_told(const struct log *log, const struct source_told *told)
+static int check_metadata(const struct log *log, const struct source_metadata *metadata)
 {
     bool is_known = log->phase == LOG_KNOWN;
 
-    if (is_known && told->size != log->meta.size && log_is_proven(log))
+    if (is_known && metadata->size != log->meta.size && log_is_proven(log))
         return -ESTALE;
-    if (told->size > LOG_SIZE_MAX)
+    if (metadata->size > LOG_SIZE_MAX)
         return -EFBIG;
-    if ((!is_known || told->size < log->meta.size) && told->size < bytes_end(log))
+    if ((!is_known || metadata->size < log->meta.size) && metadata->size < bytes_end(log))
         return -ESTALE;
     return 0;
 }
 
 /* Lock held. */
-static int learn_told(struct log *log, const struct source_told *told)
+static int learn_metadata(struct log *log, const struct source_metadata *metadata)
 {
     bool was_final = log->phase == LOG_KNOWN && log->meta.final;
-    int rc = check_told(log, told);
+    int rc = check_metadata(log, metadata);
 
     if (rc)
         return rc;
-    if (pages_grow(&log->pages, pages_for(told->size)))
+    if (pages_grow(&log->pages, pages_for(metadata->size)))
         return -ENOMEM;
-    if (was_final && told->size != log->meta.size)
-        change_size(log, told->size);
-    learn_time(log, told);
-    log->meta.size = told->size;
-    log->meta.final = told->final || was_final;
-    snprintf(log->meta.etag, sizeof(log->meta.etag), "%s", told->etag);
+    if (was_final && metadata->size != log->meta.size)
+        change_size(log, metadata->size);
+    learn_time(log, metadata);
+    log->meta.size = metadata->size;
+    log->meta.final = metadata->final || was_final;
+    snprintf(log->meta.etag, sizeof(log->meta.etag), "%s", metadata->etag);
     if (!was_final)
-        log->whole = told->whole;
-    log->proven |= told->final && told->proven;
-    log->provisional = told->provisional;
+        log->whole = metadata->whole;
+    log->proven |= metadata->final && metadata->proven;
+    log->provisional = metadata->provisional;
     log->phase = LOG_KNOWN;
     add_name(log, &log->asked_name);
-    cut_fetches(log, told);
+    cut_fetches(log, metadata);
     log->empty_until_ms = log->cache->config.now_ms() + EMPTY_MS;
     return 0;
 }
@@ -335,7 +335,7 @@ static void run_settle(struct writer_task *task)
     free(t);
 }
 
-int log_told(void *who, const struct source_told *told)
+int log_on_metadata(void *who, const struct source_metadata *metadata)
 {
     struct log *log = who;
     struct cache *c = log->cache;
@@ -346,8 +346,8 @@ int log_told(void *who, const struct source_told *told)
     if (!t)
         return -ENOMEM;
     pthread_mutex_lock(&c->lock);
-    size = log->phase == LOG_KNOWN ? log->meta.size : told->size;
-    rc = learn_told(log, told);
+    size = log->phase == LOG_KNOWN ? log->meta.size : metadata->size;
+    rc = learn_metadata(log, metadata);
     if (!rc)
         log_use(log);
     pthread_mutex_unlock(&c->lock);
@@ -360,8 +360,8 @@ int log_told(void *who, const struct source_told *told)
     writer_post(c->writer, &t->task);
     pending_touch(&log->wait, c->config.now_ms());
     pending_wake(&log->wait, LOG_PART_FACTS, LOG_PART_FACTS, 0);
-    if (told->size < size) /* nobody will bring these pages */
-        pending_wake(&log->wait, told->size >> PAGE_SHIFT, size >> PAGE_SHIFT, 0);
+    if (metadata->size < size) /* nobody will bring these pages */
+        pending_wake(&log->wait, metadata->size >> PAGE_SHIFT, size >> PAGE_SHIFT, 0);
     return 0;
 }
 
@@ -556,7 +556,7 @@ int log_get_stat(struct log *log, const struct repo_name *name, const struct log
     int rc;
 
     for (;;) {
-        uint64_t turn = pending_turn(&log->wait);
+        uint64_t generation = pending_generation(&log->wait);
         struct next_step step = {0};
 
         list_init(&step.planned);
@@ -566,7 +566,7 @@ int log_get_stat(struct log *log, const struct repo_name *name, const struct log
         take_step(log, name, hint, &step);
         if (rc != PENDING_PARKED)
             return rc;
-        if (!step.load && pending_park(&log->wait, w, turn, LOG_PART_FACTS, LOG_PART_FACTS))
+        if (!step.load && pending_park(&log->wait, w, generation, LOG_PART_FACTS, LOG_PART_FACTS))
             return PENDING_PARKED;
     }
 }
@@ -577,7 +577,7 @@ int log_find_stat(struct log *log, const struct repo_name *name, struct waiter *
     struct cache *c = log->cache;
 
     for (;;) {
-        uint64_t turn = pending_turn(&log->wait);
+        uint64_t generation = pending_generation(&log->wait);
         enum log_phase phase;
 
         pthread_mutex_lock(&c->lock);
@@ -589,7 +589,7 @@ int log_find_stat(struct log *log, const struct repo_name *name, struct waiter *
             load_log(log, name);
         else if (phase != LOG_LOADING)
             return log_peek_stat(log, name, ret_stat);
-        else if (pending_park(&log->wait, w, turn, LOG_PART_FACTS, LOG_PART_FACTS))
+        else if (pending_park(&log->wait, w, generation, LOG_PART_FACTS, LOG_PART_FACTS))
             return PENDING_PARKED;
     }
 }

@@ -40,16 +40,16 @@ out_free:
     return rc;
 }
 
-void cache_set_maker(struct cache *c, const struct source *maker)
+void cache_set_generator(struct cache *c, const struct source *generator)
 {
-    c->maker = *maker;
+    c->generator = *generator;
 }
 
 struct source *log_get_source(struct log *log)
 {
     struct cache *c = log->cache;
 
-    return log->job & CACHE_DERIVED ? &c->maker : &c->config.source;
+    return log->job & CACHE_GENERATED ? &c->generator : &c->config.source;
 }
 
 /* Lock held. The handle at the source, if it is there and idle; the caller's to release. */
@@ -138,8 +138,8 @@ static struct log *new_log(struct cache *c, uint64_t job)
         return NULL;
     log->cache = c;
     log->job = job;
-    log->whole = job & CACHE_DERIVED; /* the maker makes all of it, from wherever */
-    pending_init(&log->wait, c->config.hall);
+    log->whole = job & CACHE_GENERATED; /* the generator makes all of it, from wherever */
+    pending_init(&log->wait, c->config.waits);
     pages_init(&log->pages);
     list_init(&log->fetches);
     list_init(&log->proofs);

@@ -124,7 +124,7 @@ struct writer;
 
 struct cache {
     struct cache_config config;
-    struct source maker; /* of derived logs */
+    struct source generator; /* of generated logs */
     atomic_bool closing;
     struct writer *writer;
     pthread_mutex_t lock;
@@ -200,8 +200,8 @@ void check_pages_ahead(struct log *log);
 
 /* --- known.c: size, names, finality --- */
 
-/* The source's word (source.h). Network thread, or the maker's. */
-int log_told(void *who, const struct source_told *told);
+/* The source's word (source.h). Network thread, or the generator's. */
+int log_on_metadata(void *who, const struct source_metadata *metadata);
 /* Lock not held; may wait for the disk. What is known is kept there; a complete log's checksums stay. */
 void log_save_meta(struct log *log);
 /* Writer thread, lock not held. The source has another log by now: this one stays, as far as it has

@@ -227,7 +227,7 @@ int log_fetch_all(struct log *log, const struct repo_name *name, struct waiter *
     struct cache *c = log->cache;
 
     for (;;) {
-        uint64_t turn = pending_turn(&log->wait), page = 0;
+        uint64_t generation = pending_generation(&log->wait), page = 0;
         struct list planned;
         int rc;
 
@@ -237,7 +237,7 @@ int log_fetch_all(struct log *log, const struct repo_name *name, struct waiter *
         pthread_mutex_unlock(&c->lock);
         if (!list_is_empty(&planned))
             fetch_send(log, name, true, &planned);
-        if (rc != PENDING_PARKED || pending_park(&log->wait, w, turn, page, page))
+        if (rc != PENDING_PARKED || pending_park(&log->wait, w, generation, page, page))
             return rc;
     }
 }
@@ -358,7 +358,7 @@ int log_read(struct log_reader *r, const struct repo_name *name, uint64_t offset
     struct cache *c = log->cache;
 
     for (;;) {
-        uint64_t turn = pending_turn(&log->wait);
+        uint64_t generation = pending_generation(&log->wait);
         struct look look = {0};
         uint64_t end;
         bool final, check, check_ahead;
@@ -386,7 +386,7 @@ int log_read(struct log_reader *r, const struct repo_name *name, uint64_t offset
         if (look.at == LOOK_ANSWER)
             return make_slice(look.backing, offset, (size_t)(end - offset), ret_slice);
         if (look.at == LOOK_WAIT) {
-            if (pending_park(&log->wait, w, turn, look.page, look.page))
+            if (pending_park(&log->wait, w, generation, look.page, look.page))
                 return PENDING_PARKED;
             continue;
         }

@@ -1,7 +1,7 @@
 /*
  * ring.h - the bounded way of bytes from who has them to the writer (4 MiB).
  *
- * One producer at a time: the network thread and the maker of derived logs take turns, under a
+ * One producer at a time: the network thread and the generator of generated logs take turns, under a
  * lock of the writer's. One consumer (the writer thread). Nobody waits here: a piece that does not
  * fit is refused whole, and the consumer is told by ring_release when who was refused should try
  * again.

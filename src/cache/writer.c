@@ -19,7 +19,7 @@ struct writer {
     struct ring ring;
     pthread_t thread;
     bool joined;
-    pthread_mutex_t put_lock; /* the network and the maker of derived logs take turns */
+    pthread_mutex_t put_lock; /* the network and the generator of generated logs take turns */
     pthread_mutex_t lock;
     pthread_cond_t work;
     /* lock */
@@ -108,7 +108,7 @@ void writer_end(struct writer *w, struct fetch *f)
 
 static bool write_pieces(struct writer *w)
 {
-    struct source *source = &w->cache->config.source, *maker = &w->cache->maker;
+    struct source *source = &w->cache->config.source, *generator = &w->cache->generator;
     struct ring_piece piece;
     unsigned n = 0;
 
@@ -116,8 +116,8 @@ static bool write_pieces(struct writer *w)
         fill_write(piece.owner, piece.offset, piece.data, piece.len);
         if (ring_release(&w->ring)) {
             source->ops->resume(source->self);
-            if (maker->ops)
-                maker->ops->resume(maker->self);
+            if (generator->ops)
+                generator->ops->resume(generator->self);
         }
         n++;
     }

@@ -125,7 +125,7 @@ static struct entry *new_entry(struct catalog *c, const struct catalog_question 
     e->q = *q;
     e->q.may_settle = false;
     memcpy(e->key, key, ENTRY_KEY_LEN);
-    pending_init(&e->wait, c->config.hall);
+    pending_init(&e->wait, c->config.waits);
     return e;
 }
 
@@ -334,7 +334,7 @@ int catalog_ask(struct catalog *c, const struct catalog_question *q, struct wait
     if (!e)
         return -ENOMEM;
     for (;;) {
-        uint64_t turn = pending_turn(&e->wait);
+        uint64_t generation = pending_generation(&e->wait);
         struct steps steps = {0};
 
         pthread_mutex_lock(&c->lock);
@@ -344,7 +344,7 @@ int catalog_ask(struct catalog *c, const struct catalog_question *q, struct wait
         take_steps(e, &steps);
         if (rc != PENDING_PARKED)
             break;
-        if (!steps.load && pending_park(&e->wait, w, turn, 0, 0))
+        if (!steps.load && pending_park(&e->wait, w, generation, 0, 0))
             break;
     }
     entry_put(e);
@@ -414,7 +414,7 @@ int catalog_recall(struct catalog *c, const struct catalog_question *q, struct w
     if (!e)
         return -ENOMEM;
     for (;;) {
-        uint64_t turn = pending_turn(&e->wait);
+        uint64_t generation = pending_generation(&e->wait);
         enum entry_phase phase;
 
         pthread_mutex_lock(&c->lock);
@@ -430,7 +430,7 @@ int catalog_recall(struct catalog *c, const struct catalog_question *q, struct w
             entry_load(e);
         if (rc != PENDING_PARKED)
             break;
-        if (phase == ENTRY_LOADING && pending_park(&e->wait, w, turn, 0, 0))
+        if (phase == ENTRY_LOADING && pending_park(&e->wait, w, generation, 0, 0))
             break;
     }
     entry_put(e);

@@ -27,7 +27,7 @@ struct diag;
 #define CATALOG_ENTRIES_MAX 10000 /* of one listing, whatever the server sends */
 
 struct catalog_config {
-    struct pending_hall *hall;
+    struct waits *waits;
     struct store *store;
     struct source source;
     struct diag *diag;

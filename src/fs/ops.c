@@ -93,16 +93,16 @@ static int step_lookup(struct request *r)
     struct node *n;
     int rc = 0;
 
-    if (!r->has_place)
-        rc = views_lookup(o->views, &r->node->place, r->name, &r->waiter, &r->place);
+    if (!r->has_vnode)
+        rc = views_lookup(o->views, &r->node->vnode, r->name, &r->waiter, &r->vnode);
     if (rc)
         return rc;
-    r->has_place = true; /* kept while waiting: nothing else may hold what is waited for */
-    rc = views_get_attr(o->views, &r->place, &r->waiter, &attr);
+    r->has_vnode = true; /* kept while waiting: nothing else may hold what is waited for */
+    rc = views_get_attr(o->views, &r->vnode, &r->waiter, &attr);
     if (rc)
         return rc;
-    r->has_place = false;
-    rc = tree_intern(o->tree, r->node, r->name, &r->place, &n);
+    r->has_vnode = false;
+    rc = tree_intern(o->tree, r->node, r->name, &r->vnode, &n);
     if (rc)
         return rc;
     fill_stat(o, n, &attr, &entry.attr);
@@ -141,7 +141,7 @@ static int step_get_attr(struct request *r)
     struct ops *o = ops_of(r);
     struct view_attr attr;
     struct stat st;
-    int rc = views_get_attr(o->views, &r->node->place, &r->waiter, &attr);
+    int rc = views_get_attr(o->views, &r->node->vnode, &r->waiter, &attr);
 
     if (rc)
         return rc;
@@ -159,7 +159,7 @@ static void op_getattr(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *fi)
 static int step_read_link(struct request *r)
 {
     char target[PATH_MAX];
-    int rc = views_read_link(ops_of(r)->views, &r->node->place, &r->waiter, target, sizeof(target));
+    int rc = views_read_link(ops_of(r)->views, &r->node->vnode, &r->waiter, target, sizeof(target));
 
     if (rc)
         return rc;
@@ -187,7 +187,7 @@ static void reply_value(fuse_req_t req, const char *value, size_t cap)
 static int step_get_xattr(struct request *r)
 {
     char *value;
-    int rc = views_get_xattr(ops_of(r)->views, &r->node->place, r->name, &r->waiter, &value);
+    int rc = views_get_xattr(ops_of(r)->views, &r->node->vnode, r->name, &r->waiter, &value);
 
     if (rc)
         return rc;
@@ -246,7 +246,7 @@ static int reply_opened_dir(struct request *r, struct view_listing *listing)
 static int step_open_dir(struct request *r)
 {
     struct view_listing *listing;
-    int rc = views_list(ops_of(r)->views, &r->node->place, &r->waiter, &listing);
+    int rc = views_list(ops_of(r)->views, &r->node->vnode, &r->waiter, &listing);
 
     return rc ? rc : reply_opened_dir(r, listing);
 }
@@ -296,7 +296,7 @@ static int step_read_dir(struct request *r)
     struct view_listing *fresh;
 
     if (!listing) {
-        int rc = views_list(ops_of(r)->views, &r->node->place, &r->waiter, &fresh);
+        int rc = views_list(ops_of(r)->views, &r->node->vnode, &r->waiter, &fresh);
         if (rc)
             return rc;
         listing = handles_set_listing(all, r->handle, fresh);
@@ -354,7 +354,7 @@ static int step_open(struct request *r)
 {
     struct fuse_file_info fi = {0};
     struct view_opened opened;
-    int rc = views_open(ops_of(r)->views, &r->node->place, &r->waiter, &opened);
+    int rc = views_open(ops_of(r)->views, &r->node->vnode, &r->waiter, &opened);
 
     if (rc)
         return rc;

@@ -62,7 +62,7 @@ void reply_fill_statfs(uint64_t used, uint64_t limit, struct statvfs *ret_statfs
     ret_statfs->f_namemax = NAME_BYTES;
 }
 
-/* The entry at a place of the snapshot; false: there are no more. */
+/* The entry at a position of the snapshot; false: there are no more. */
 static bool get_entry(const struct node *dir, const struct view_listing *listing, uint64_t at,
                       struct view_entry *ret_entry, uint64_t *ret_ino)
 {

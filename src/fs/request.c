@@ -79,8 +79,8 @@ static void finish(struct request *r, int err)
 
     if (r->req)
         fuse_reply_err(request_take(r), -err);
-    if (r->has_place)
-        views_place_finish(&r->place);
+    if (r->has_vnode)
+        views_vnode_finish(&r->vnode);
     pthread_mutex_lock(&all->lock);
     list_remove(&r->in_live);
     if (list_is_empty(&all->live) && atomic_load(&all->stopping))
@@ -92,7 +92,7 @@ static void finish(struct request *r, int err)
 /* The caller holds a count, not the request: takes it if it is parked, and refuses it. */
 static void refuse_parked(struct request *r, int err)
 {
-    if (pending_cancel(r->all->hall, &r->waiter))
+    if (pending_cancel(r->all->waits, &r->waiter))
         finish(r, err);
 }
 
@@ -184,9 +184,9 @@ static void *resume_all(void *arg)
 
 /* --- all requests --------------------------------------------------------------------------- */
 
-int requests_init(struct requests *all, struct pending_hall *hall)
+int requests_init(struct requests *all, struct waits *waits)
 {
-    all->hall = hall;
+    all->waits = waits;
     all->has_resumer = false;
     atomic_init(&all->stopping, false);
     atomic_init(&all->interrupted, false);

@@ -3,7 +3,7 @@
  *
  * An operation that may have to wait is a step: it checks, asks views with the request's waiter,
  * and answers; where views parked the waiter, it returns PENDING_PARKED and is called again from its
- * start once woken. All arguments are copied into the request, which also owns the place that a
+ * start once woken. All arguments are copied into the request, which also owns the vnode that a
  * lookup found until the tree takes it.
  *
  * Only this file registers interrupt functions, and a step answers through request_take() alone:
@@ -43,7 +43,7 @@ typedef int request_step(struct request *r);
 
 /* All requests of a mount that are not answered yet. */
 struct requests {
-    struct pending_hall *hall;
+    struct waits *waits;
     pthread_t resumer;
     bool has_resumer;
     atomic_bool stopping;
@@ -67,8 +67,8 @@ struct request {
     size_t size;
 
     /* The step's own. */
-    struct place place;
-    bool has_place;
+    struct vnode vnode;
+    bool has_vnode;
 
     /* Private to request.c. */
     struct requests *all;
@@ -83,7 +83,7 @@ struct request {
     char name[];          /* an argument as well; "" where there is none */
 };
 
-int requests_init(struct requests *all, struct pending_hall *hall);
+int requests_init(struct requests *all, struct waits *waits);
 
 /* Starts the resumer; after daemonising. */
 int requests_start(struct requests *all);

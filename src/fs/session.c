@@ -217,7 +217,7 @@ int session_create(const struct session_config *config, struct session **ret_ses
     s->ops.requests = &s->requests;
     s->ops.handles = &s->handles;
     s->ops.owner = (struct reply_owner){geteuid(), getegid()};
-    rc = requests_init(&s->requests, config->hall);
+    rc = requests_init(&s->requests, config->waits);
     if (!rc)
         rc = handles_init(&s->handles);
     if (rc) {

@@ -22,10 +22,10 @@
 struct session;
 
 struct session_config {
-    struct views *views;       /* outlives the session */
-    struct pending_hall *hall; /* the one views parks in */
-    const char *mountpoint;    /* absolute */
-    int argc;                  /* for libfuse: name, "-o", words */
+    struct views *views;    /* outlives the session */
+    struct waits *waits;    /* the one views parks in */
+    const char *mountpoint; /* absolute */
+    int argc;               /* for libfuse: name, "-o", words */
     char *const *argv;
     unsigned workers; /* 1 to SESSION_MOST_WORKERS; one thread more is made */
     bool debug;       /* libfuse prints each request */

@@ -18,14 +18,14 @@ struct tree {
     struct node *root;
 };
 
-static struct node *node_create(struct node *parent, const char *name, const struct place *place)
+static struct node *node_create(struct node *parent, const char *name, const struct vnode *vnode)
 {
     size_t len = strlen(name) + 1;
     struct node *n = calloc(1, sizeof(*n) + len);
 
     if (!n)
         return NULL;
-    n->place = *place;
+    n->vnode = *vnode;
     n->parent = parent;
     n->ino = parent ? views_ino(parent->ino, name) : TREE_ROOT_ID;
     n->lookups = 1;
@@ -37,26 +37,26 @@ static void node_destroy(struct node *n)
 {
     if (!n)
         return;
-    views_place_finish(&n->place);
+    views_vnode_finish(&n->vnode);
     free(n);
 }
 
 int tree_create(struct views *views, struct tree **ret_tree)
 {
     struct tree *t = calloc(1, sizeof(*t));
-    struct place place;
+    struct vnode vnode;
 
     if (!t)
         return -ENOMEM;
     t->n_buckets = FIRST_BUCKETS;
     t->buckets = calloc(t->n_buckets, sizeof(*t->buckets));
-    views_root(views, &place);
-    t->root = node_create(NULL, "", &place);
+    views_root(views, &vnode);
+    t->root = node_create(NULL, "", &vnode);
     if (!t->buckets || !t->root) {
         if (t->root)
             node_destroy(t->root);
         else
-            views_place_finish(&place);
+            views_vnode_finish(&vnode);
         free(t->buckets);
         free(t);
         return -ENOMEM;
@@ -98,7 +98,7 @@ static bool is_same_text(const char *a, const char *b)
 }
 
 /* Whether a name still means what it meant. The repository follows from the path. */
-static bool is_same_place(const struct place *a, const struct place *b)
+static bool is_same_vnode(const struct vnode *a, const struct vnode *b)
 {
     return a->kind == b->kind && a->attempt == b->attempt && a->step == b->step &&
            a->cut == b->cut && a->run == b->run && a->job == b->job && a->log == b->log &&
@@ -182,7 +182,7 @@ static struct node *adopt(struct tree *t, struct node *fresh)
 {
     struct node *old = table_find(t, fresh);
 
-    if (old && is_same_place(&old->place, &fresh->place)) {
+    if (old && is_same_vnode(&old->vnode, &fresh->vnode)) {
         old->lookups++;
         return old;
     }
@@ -195,21 +195,21 @@ static struct node *adopt(struct tree *t, struct node *fresh)
     return fresh;
 }
 
-int tree_intern(struct tree *t, struct node *parent, const char *name, struct place *place,
+int tree_intern(struct tree *t, struct node *parent, const char *name, struct vnode *vnode,
                 struct node **ret_node)
 {
-    struct node *fresh = node_create(parent, name, place);
+    struct node *fresh = node_create(parent, name, vnode);
     struct node *n;
 
     if (!fresh) {
-        views_place_finish(place);
+        views_vnode_finish(vnode);
         return -ENOMEM;
     }
     pthread_mutex_lock(&t->lock);
     n = adopt(t, fresh);
     pthread_mutex_unlock(&t->lock);
     if (n != fresh) {
-        views_place_renew(&n->place, &fresh->place);
+        views_vnode_renew(&n->vnode, &fresh->vnode);
         node_destroy(fresh);
     }
     *ret_node = n;

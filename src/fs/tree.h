@@ -1,13 +1,13 @@
 /*
  * tree.h - the names the kernel knows: nodes, interned by parent and spelled name.
  *
- * A node owns its place and keeps its parent alive; its address is the nodeid the kernel uses, the
+ * A node owns its vnode and keeps its parent alive; its address is the nodeid the kernel uses, the
  * root's is TREE_ROOT_ID. It lives as long as the kernel counts lookups of it (or of what is below
  * it): a node of a request that waits is safe, because the kernel holds what it asks about.
  *
- * Does no I/O and asks views nothing but a number and the end of a place, with no lock held. When
+ * Does no I/O and asks views nothing but a number and the end of a vnode, with no lock held. When
  * a name comes to mean something else (a job of a newer attempt, a log begun anew, another text),
- * it gets a new node, so that a place never changes under a reader; the old one goes when it is
+ * it gets a new node, so that a vnode never changes under a reader; the old one goes when it is
  * forgotten.
  *
  * Any thread; one mutex inside. Errors: -ENOMEM.
@@ -25,7 +25,7 @@
 #define TREE_ROOT_ID 1
 
 struct node {
-    struct place place;  /* constant, as are ino, parent and name; it may be renewed */
+    struct vnode vnode;  /* constant, as are ino, parent and name; it may be renewed */
     uint64_t ino;        /* st_ino: the same for this path in every mount */
     struct node *parent; /* NULL: the root */
 
@@ -51,8 +51,8 @@ void tree_destroy(struct tree *t);
 struct node *tree_get_node(struct tree *t, uint64_t id);
 uint64_t tree_get_id(const struct tree *t, const struct node *n);
 
-/* The node of `name` in `parent`, looked up once more. Takes the place, also on failure. */
-int tree_intern(struct tree *t, struct node *parent, const char *name, struct place *place,
+/* The node of `name` in `parent`, looked up once more. Takes the vnode, also on failure. */
+int tree_intern(struct tree *t, struct node *parent, const char *name, struct vnode *vnode,
                 struct node **ret_node);
 
 /* The kernel forgets `count` lookups. The node may be gone afterwards. */

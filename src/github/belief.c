@@ -35,7 +35,7 @@ void belief_note_bytes(struct source_log *log, uint64_t offset, const char *data
 
 static int tell(struct source_log *log, bool is_final)
 {
-    struct source_told told = {
+    struct source_metadata metadata = {
         .size = log->size,
         .final = is_final,
         .whole = log->is_whole,
@@ -46,8 +46,8 @@ static int tell(struct source_log *log, bool is_final)
     };
     int err;
 
-    memcpy(told.etag, log->etag, sizeof(told.etag));
-    err = log->ops->told(log->who, &told);
+    memcpy(metadata.etag, log->etag, sizeof(metadata.etag));
+    err = log->ops->on_metadata(log->who, &metadata);
     if (err == -ESTALE) { /* whoever wants it knows better: as if it had not been said */
         log->is_sized = log->is_told;
         log->size = log->told_size;

@@ -25,12 +25,12 @@
 /*
  * An answer of storage is taken into account: its size, if it is known, and what it proves.
  * after_completion: it was asked for after the job was seen completed. whole: the stream under way
- * brings all of the log to who wants it. told() may be called. -ESTALE: it contradicts what is
- * believed; else what told() refused it with.
+ * brings all of the log to who wants it. on_metadata() may be called. -ESTALE: it contradicts what is
+ * believed; else what on_metadata() refused it with.
  */
 int belief_see(struct source_log *log, const struct sight *s, bool after_completion, bool whole);
 
-/* The size seen is that of a running job's log. 0, or what told() refused it with. */
+/* The size seen is that of a running job's log. 0, or what on_metadata() refused it with. */
 int belief_tell_growing(struct source_log *log);
 
 /* Bytes of the log were delivered: its start is remembered, to know it again. */

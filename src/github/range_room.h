@@ -24,7 +24,7 @@ enum found {
     FOUND_EMPTY,    /* a log without a byte: of a job that has run there is none */
     FOUND_UNPROVED, /* all of a log that may still change: ask about the job first */
     FOUND_WRONG,    /* not what was asked for; `err` says in which way */
-    FOUND_UNWANTED, /* told() refused the log */
+    FOUND_UNWANTED, /* on_metadata() refused the log */
     FOUND_REFUSED,  /* the API refuses to give a URL: ask about the job first */
 };
 

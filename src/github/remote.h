@@ -60,7 +60,7 @@ struct source_log {
     uint64_t size;
     int64_t last_modified_ms, completed_ms;
     char etag[SOURCE_ETAG_LEN];
-    int unwanted; /* what told() refused it with */
+    int unwanted; /* what on_metadata() refused it with */
 
     /* The belief's (belief.h): how sure size and ETag are, and who says otherwise. */
     bool is_weak, is_unframed; /* as in struct sight */

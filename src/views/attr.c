@@ -12,25 +12,25 @@
 #define DIRECTORY_MS 60000 /* how long a directory's times may be remembered */
 #define UNTIMED_MS 1000    /* the same before its own time is known, or what a step's name means */
 
-static enum view_type type_of(enum place_kind kind)
+static enum view_type type_of(enum vnode_kind kind)
 {
     switch (kind) {
-    case PLACE_LOG:
-    case PLACE_LOG_TXT:
-    case PLACE_JOB_JSON:
-    case PLACE_RUN_JSON:
-    case PLACE_STEP:
-    case PLACE_STATS:
-    case PLACE_OPTIONS:
-    case PLACE_VERSION: return VIEW_FILE;
-    case PLACE_JOB_LINK:
-    case PLACE_LATEST:
-    case PLACE_RUN_LINK: return VIEW_LINK;
+    case VNODE_LOG:
+    case VNODE_LOG_TXT:
+    case VNODE_JOB_JSON:
+    case VNODE_RUN_JSON:
+    case VNODE_STEP:
+    case VNODE_STATS:
+    case VNODE_OPTIONS:
+    case VNODE_VERSION: return VIEW_FILE;
+    case VNODE_JOB_LINK:
+    case VNODE_LATEST:
+    case VNODE_RUN_LINK: return VIEW_LINK;
     default: return VIEW_DIRECTORY;
     }
 }
 
-void view_job_hint(struct views *v, const struct place *p, struct log_hint *ret_hint)
+void view_job_hint(struct views *v, const struct vnode *p, struct log_hint *ret_hint)
 {
     struct catalog_seen seen;
 
@@ -43,7 +43,7 @@ void view_job_hint(struct views *v, const struct place *p, struct log_hint *ret_
     catalog_seen_release(&seen);
 }
 
-bool view_has_no_log(struct views *v, const struct place *p)
+bool view_has_no_log(struct views *v, const struct vnode *p)
 {
     struct catalog_seen seen;
     bool has_none;
@@ -57,7 +57,7 @@ bool view_has_no_log(struct views *v, const struct place *p)
 
 /* --- times, as far as they are known at no cost; 0: not at all (S7) --- */
 
-static int64_t job_time(struct views *v, const struct place *p)
+static int64_t job_time(struct views *v, const struct vnode *p)
 {
     struct catalog_seen seen;
     int64_t ms;
@@ -77,7 +77,7 @@ static int64_t time_of_run(const struct facts_run *run)
 }
 
 /* Out of the recent runs or of what was asked about this one, whichever is later. */
-static int64_t run_time(struct views *v, const struct place *p)
+static int64_t run_time(struct views *v, const struct vnode *p)
 {
     const struct catalog_question q = {.what = SOURCE_RUN, .repo = p->repo, .id = p->run};
     const struct catalog_answer *answer;
@@ -97,7 +97,7 @@ static int64_t run_time(struct views *v, const struct place *p)
 }
 
 /* Out of the listings in which the repository may have been seen. */
-static int64_t repo_time(struct views *v, const struct place *p)
+static int64_t repo_time(struct views *v, const struct vnode *p)
 {
     struct catalog_question questions[2] = {{.what = SOURCE_OWNER_REPOS, .limit = CATALOG_PAGE},
                                             {.what = SOURCE_MY_REPOS}};
@@ -118,7 +118,7 @@ static int64_t repo_time(struct views *v, const struct place *p)
 }
 
 /* 0: not known yet. */
-static int64_t own_time(struct views *v, const struct place *p)
+static int64_t own_time(struct views *v, const struct vnode *p)
 {
     if (p->job)
         return job_time(v, p);
@@ -127,7 +127,7 @@ static int64_t own_time(struct views *v, const struct place *p)
     return p->repo.repo[0] ? repo_time(v, p) : 0;
 }
 
-static int64_t known_time(struct views *v, const struct place *p)
+static int64_t known_time(struct views *v, const struct vnode *p)
 {
     int64_t ms = own_time(v, p);
 
@@ -145,7 +145,7 @@ static int64_t how_long(const struct view_part *part)
     return part->size ? VIEWS_FINAL_MS : DIRECTORY_MS;
 }
 
-static int get_part_attr(struct views *v, const struct place *p, struct waiter *w,
+static int get_part_attr(struct views *v, const struct vnode *p, struct waiter *w,
                          struct view_attr *ret_attr)
 {
     struct view_part part;
@@ -163,30 +163,30 @@ static int get_part_attr(struct views *v, const struct place *p, struct waiter *
 }
 
 /* Not to be remembered: each lookup of the path makes the text anew. */
-static void get_text_attr(struct views *v, const struct place *p, struct view_attr *ret_attr)
+static void get_text_attr(struct views *v, const struct vnode *p, struct view_attr *ret_attr)
 {
     *ret_attr = (struct view_attr){
         .type = VIEW_FILE, .size = p->size, .mtime_ms = known_time(v, p)};
 }
 
 /* A link exists by grammar; where it points to is asked only when it is read (S13). */
-static int get_link_attr(struct views *v, const struct place *p, struct view_attr *ret_attr)
+static int get_link_attr(struct views *v, const struct vnode *p, struct view_attr *ret_attr)
 {
     char target[PATH_MAX] = "";
 
-    if (p->kind != PLACE_LATEST && views_read_link(v, p, NULL, target, sizeof(target)))
+    if (p->kind != VNODE_LATEST && views_read_link(v, p, NULL, target, sizeof(target)))
         return -ENOENT;
     *ret_attr = (struct view_attr){.type = VIEW_LINK,
                                    .size = strlen(target),
                                    .mtime_ms = known_time(v, p),
-                                   .valid_ms = p->kind == PLACE_LATEST ? 0 : DIRECTORY_MS};
+                                   .valid_ms = p->kind == VNODE_LATEST ? 0 : DIRECTORY_MS};
     return 0;
 }
 
 /* A time that is not known yet may be a moment later: by the listing that is being read just now. */
-static void get_directory_attr(struct views *v, const struct place *p, struct view_attr *ret_attr)
+static void get_directory_attr(struct views *v, const struct vnode *p, struct view_attr *ret_attr)
 {
-    bool has_time = p->repo.repo[0] && p->kind != PLACE_CONTROL;
+    bool has_time = p->repo.repo[0] && p->kind != VNODE_CONTROL;
     int64_t ms = own_time(v, p);
 
     *ret_attr = (struct view_attr){.type = VIEW_DIRECTORY,
@@ -195,7 +195,7 @@ static void get_directory_attr(struct views *v, const struct place *p, struct vi
                                    .valid_ms = ms > 0 || !has_time ? DIRECTORY_MS : UNTIMED_MS};
 }
 
-int views_get_attr(struct views *v, const struct place *p, struct waiter *w,
+int views_get_attr(struct views *v, const struct vnode *p, struct waiter *w,
                    struct view_attr *ret_attr)
 {
     if (p->log)

@@ -1,6 +1,6 @@
 /*
  * cuts.h - inside the views: tables of where steps begin, and their records in the store. Keeps
- * nothing itself and has no lock: derived.c holds the tables in memory, and bounds them.
+ * nothing itself and has no lock: generated.c holds the tables in memory, and bounds them.
  */
 #ifndef GHLOGFS_VIEWS_CUTS_H
 #define GHLOGFS_VIEWS_CUTS_H
@@ -17,7 +17,7 @@ struct store;
 
 struct cuts_table {
     struct list link;
-    uint64_t text;   /* the derived log's id */
+    uint64_t text;   /* the generated log's id */
     uint64_t digest; /* of the steps */
     size_t count;    /* as many as the job has steps */
     struct text_range ranges[];

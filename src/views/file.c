@@ -40,7 +40,7 @@ static void fetch_ahead(struct views *v, const struct repo_name *repo, uint64_t 
 }
 
 /* Somebody goes through a listing: the logs that come next are fetched. */
-static void look_ahead(struct views *v, const struct place *p)
+static void look_ahead(struct views *v, const struct vnode *p)
 {
     uint64_t jobs[AHEAD_MAX];
     size_t n = walk_note_open(v->walk, &p->repo, p->job, jobs, AHEAD_MAX);
@@ -50,7 +50,7 @@ static void look_ahead(struct views *v, const struct place *p)
 }
 
 /* Once a log's size is known it may be opened. */
-static int open_log(struct views *v, const struct place *p, struct waiter *w, struct view_file *f,
+static int open_log(struct views *v, const struct vnode *p, struct waiter *w, struct view_file *f,
                     struct view_opened *ret_opened)
 {
     int rc = view_get_part(v, p, w, &f->part);
@@ -66,14 +66,14 @@ static int open_log(struct views *v, const struct place *p, struct waiter *w, st
         return rc;
     }
     f->is_log = true;
-    f->is_step = p->kind == PLACE_STEP;
+    f->is_step = p->kind == VNODE_STEP;
     ret_opened->direct = f->reader.direct;
     ret_opened->keep_cache = !f->reader.direct;
     look_ahead(v, p);
     return 0;
 }
 
-static int open_text(struct views *v, const struct place *p, struct waiter *w, struct view_file *f,
+static int open_text(struct views *v, const struct vnode *p, struct waiter *w, struct view_file *f,
                      struct view_opened *ret_opened)
 {
     bool is_same;
@@ -85,7 +85,7 @@ static int open_text(struct views *v, const struct place *p, struct waiter *w, s
     return 0;
 }
 
-int views_open(struct views *v, const struct place *p, struct waiter *w,
+int views_open(struct views *v, const struct vnode *p, struct waiter *w,
                struct view_opened *ret_opened)
 {
     struct view_opened opened = {0};
@@ -117,7 +117,7 @@ void views_close(struct view_file *f)
 }
 
 /* A log that was live when it was opened goes on growing, and the size of another may turn out to
- * be wrong; a step's place in the text is fixed. */
+ * be wrong; a step's position in the text is fixed. */
 static int read_log(struct view_file *f, uint64_t offset, size_t len, struct waiter *w,
                     struct view_bytes *ret_bytes)
 {

@@ -54,7 +54,7 @@ struct group {
     struct catalog_question questions[FILTERS_MAX];
     size_t question_count;
     const struct catalog_answer *unfiltered; /* NULL: cannot be had, or has nothing for this view */
-    const struct place *dir;
+    const struct vnode *dir;
     struct branch_dir branch;
     uint64_t workflow; /* 0: all runs of the answers */
 };
@@ -123,7 +123,7 @@ static bool is_failed(const struct united_filter *filter, const struct facts_run
     return facts_is_failed(run->conclusion);
 }
 
-int groups_list_failed(struct views *v, const struct place *dir, struct waiter *w,
+int groups_list_failed(struct views *v, const struct vnode *dir, struct waiter *w,
                        struct view_listing *l)
 {
     /* GitHub filters by one conclusion at a time. */
@@ -184,7 +184,7 @@ static bool is_shared(const struct group *g)
 }
 
 /* `recent`: NULL where it has no run of the branch. */
-static int add_runs_of_branch(struct views *v, const struct place *dir,
+static int add_runs_of_branch(struct views *v, const struct vnode *dir,
                               const struct catalog_answer *recent, const struct branch_dir *branch,
                               struct waiter *w, struct view_listing *l)
 {
@@ -205,7 +205,7 @@ static int add_runs_of_branch(struct views *v, const struct place *dir,
 }
 
 /* A branch of which no run is known, "OWNER:branch" for a fork's: no branch in git has a colon. */
-static int add_runs_of_spelled(struct views *v, const struct place *dir, const char *spelled,
+static int add_runs_of_spelled(struct views *v, const struct vnode *dir, const char *spelled,
                                struct waiter *w, struct view_listing *l)
 {
     char *copy = strdup(spelled), *colon = copy ? strchr(copy, ':') : NULL;
@@ -226,7 +226,7 @@ static int add_runs_of_spelled(struct views *v, const struct place *dir, const c
 }
 
 /* First as it is spelled; where there is no run, as it may be in git. */
-static int add_runs_of_unknown(struct views *v, const struct place *dir, struct waiter *w,
+static int add_runs_of_unknown(struct views *v, const struct vnode *dir, struct waiter *w,
                                struct view_listing *l)
 {
     struct view_entry first;
@@ -240,7 +240,7 @@ static int add_runs_of_unknown(struct views *v, const struct place *dir, struct 
     return rc;
 }
 
-static int add_branch(struct views *v, const struct place *dir, const struct catalog_answer *recent,
+static int add_branch(struct views *v, const struct vnode *dir, const struct catalog_answer *recent,
                       struct waiter *w, struct view_listing *l)
 {
     struct branch_runs known = {recent ? recent->runs : NULL, recent ? recent->count : 0};
@@ -257,7 +257,7 @@ static int add_branch(struct views *v, const struct place *dir, const struct cat
     return rc;
 }
 
-int groups_list_branches(struct views *v, const struct place *dir, struct waiter *w,
+int groups_list_branches(struct views *v, const struct vnode *dir, struct waiter *w,
                          struct view_listing *l)
 {
     const struct catalog_answer *recent = NULL;
@@ -366,7 +366,7 @@ out:
     return 0;
 }
 
-int groups_list_workflows(struct views *v, const struct place *dir, struct waiter *w,
+int groups_list_workflows(struct views *v, const struct vnode *dir, struct waiter *w,
                           struct view_listing *l)
 {
     const struct catalog_answer *runs;
@@ -431,7 +431,7 @@ static int add_runs_of_workflow(struct views *v, struct group *g, const char *fi
     return rc ? rc : list_group(v, g, w, l);
 }
 
-int groups_list_workflow(struct views *v, const struct place *dir, struct waiter *w,
+int groups_list_workflow(struct views *v, const struct vnode *dir, struct waiter *w,
                          struct view_listing *l)
 {
     struct group g = {.filter.matches = is_of_workflow, .dir = dir};

@@ -7,16 +7,16 @@
 #include "views/room.h"
 
 /* failed/: links of the runs that ended in failure, timed_out or startup_failure. */
-int groups_list_failed(struct views *v, const struct place *dir, struct waiter *w,
+int groups_list_failed(struct views *v, const struct vnode *dir, struct waiter *w,
                        struct view_listing *l);
 
 /* branches/ and what is below it: parts of names, and the links of the branch's own runs. */
-int groups_list_branches(struct views *v, const struct place *dir, struct waiter *w,
+int groups_list_branches(struct views *v, const struct vnode *dir, struct waiter *w,
                          struct view_listing *l);
 
-int groups_list_workflows(struct views *v, const struct place *dir, struct waiter *w,
+int groups_list_workflows(struct views *v, const struct vnode *dir, struct waiter *w,
                           struct view_listing *l);
-int groups_list_workflow(struct views *v, const struct place *dir, struct waiter *w,
+int groups_list_workflow(struct views *v, const struct vnode *dir, struct waiter *w,
                          struct view_listing *l);
 
 #endif

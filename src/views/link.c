@@ -10,7 +10,7 @@
 #define REPO_DEPTH 2 /* owner/repo */
 
 /* "../" for each directory between the link and its repository, then the rest. */
-static int print_target(const struct place *p, const char *folder, uint64_t id, const char *rest,
+static int print_target(const struct vnode *p, const char *folder, uint64_t id, const char *rest,
                         char *buf, size_t cap)
 {
     size_t used = 0;
@@ -27,7 +27,7 @@ static int print_target(const struct place *p, const char *folder, uint64_t id, 
 }
 
 /* The newest run, whatever its state. */
-static int read_latest(struct views *v, const struct place *p, struct waiter *w, char *buf,
+static int read_latest(struct views *v, const struct vnode *p, struct waiter *w, char *buf,
                        size_t cap)
 {
     const struct catalog_answer *runs;
@@ -43,12 +43,12 @@ static int read_latest(struct views *v, const struct place *p, struct waiter *w,
     return rc;
 }
 
-int views_read_link(struct views *v, const struct place *p, struct waiter *w, char *buf, size_t cap)
+int views_read_link(struct views *v, const struct vnode *p, struct waiter *w, char *buf, size_t cap)
 {
     switch (p->kind) {
-    case PLACE_LATEST: return read_latest(v, p, w, buf, cap);
-    case PLACE_RUN_LINK: return print_target(p, "runs", p->run, "", buf, cap);
-    case PLACE_JOB_LINK: return print_target(p, "jobs", p->job, "/log", buf, cap);
+    case VNODE_LATEST: return read_latest(v, p, w, buf, cap);
+    case VNODE_RUN_LINK: return print_target(p, "runs", p->run, "", buf, cap);
+    case VNODE_JOB_LINK: return print_target(p, "jobs", p->job, "/log", buf, cap);
     default: return -EINVAL;
     }
 }

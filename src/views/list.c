@@ -99,7 +99,7 @@ static int list_root(struct views *v, struct waiter *w, struct view_listing *l)
 }
 
 /* The owner's repositories, those of the owner's that the token sees if that is known, those in use. */
-static int list_owner(struct views *v, const struct place *dir, struct waiter *w,
+static int list_owner(struct views *v, const struct vnode *dir, struct waiter *w,
                       struct view_listing *l)
 {
     const struct catalog_question mine = {.what = SOURCE_MY_REPOS};
@@ -124,7 +124,7 @@ static int list_owner(struct views *v, const struct place *dir, struct waiter *w
     return end_collecting(&to, rc);
 }
 
-static int list_repo(struct views *v, const struct place *dir, struct waiter *w,
+static int list_repo(struct views *v, const struct vnode *dir, struct waiter *w,
                      struct view_listing *l)
 {
     static const char *const directories[] = {"jobs",     "runs",      "failed",
@@ -150,7 +150,7 @@ static int list_repo(struct views *v, const struct place *dir, struct waiter *w,
 /* The jobs of all recent runs, asked for at once. */
 struct gathering {
     struct views *views;
-    const struct place *dir;
+    const struct vnode *dir;
     struct waiter *waiter;
     uint64_t *jobs, *walked; /* all; those whose logs a walker will come to */
     size_t count, walked_count, room;
@@ -256,7 +256,7 @@ static void add_used_job(void *who, uint64_t job)
     to->rc = add_id(to->listing, job, VIEW_DIRECTORY);
 }
 
-static int list_jobs(struct views *v, const struct place *dir, struct waiter *w,
+static int list_jobs(struct views *v, const struct vnode *dir, struct waiter *w,
                      struct view_listing *l)
 {
     struct gathering g = {.views = v, .dir = dir, .waiter = w};
@@ -281,7 +281,7 @@ static int list_jobs(struct views *v, const struct place *dir, struct waiter *w,
 
 /* Whether the job is GitHub's at all, from what is known or else by asking; -ENOENT: it is not.
  * ret_seen->job is NULL where its log is known, which is proof enough. */
-static int prove_job(struct views *v, const struct place *dir, struct log *log, struct waiter *w,
+static int prove_job(struct views *v, const struct vnode *dir, struct log *log, struct waiter *w,
                      struct catalog_seen *ret_seen)
 {
     struct catalog_question q = {.what = SOURCE_JOB, .repo = dir->repo, .id = dir->job};
@@ -308,7 +308,7 @@ static int prove_job(struct views *v, const struct place *dir, struct log *log, 
  * job whose steps have not ended has most likely lost its runner and its log with it: that is found
  * out here, so that no walker meets a name that is not there.
  */
-static int shows_log(struct views *v, const struct place *dir, struct log *log,
+static int shows_log(struct views *v, const struct vnode *dir, struct log *log,
                      const struct facts_job *job, struct waiter *w, bool *ret_shows)
 {
     struct log_known known;
@@ -329,7 +329,7 @@ static int shows_log(struct views *v, const struct place *dir, struct log *log,
     return rc == PENDING_PARKED ? rc : 0;
 }
 
-static int list_job(struct views *v, const struct place *dir, struct waiter *w,
+static int list_job(struct views *v, const struct vnode *dir, struct waiter *w,
                     struct view_listing *l)
 {
     struct log *log = cache_hold(v->config.cache, dir->job);
@@ -355,7 +355,7 @@ static int list_job(struct views *v, const struct place *dir, struct waiter *w,
 
 /* --- runs --- */
 
-static int list_runs(struct views *v, const struct place *dir, struct waiter *w,
+static int list_runs(struct views *v, const struct vnode *dir, struct waiter *w,
                      struct view_listing *l)
 {
     const struct catalog_answer *runs;
@@ -373,7 +373,7 @@ static int list_runs(struct views *v, const struct place *dir, struct waiter *w,
 }
 
 /* Jobs by name, and the order in which a walker will come to their logs. */
-static int add_jobs(struct views *v, const struct place *dir, const struct catalog_answer *jobs,
+static int add_jobs(struct views *v, const struct vnode *dir, const struct catalog_answer *jobs,
                     struct view_listing *l)
 {
     uint64_t *ids = calloc(jobs->count + 1, sizeof(*ids));
@@ -393,7 +393,7 @@ static int add_jobs(struct views *v, const struct place *dir, const struct catal
     return rc;
 }
 
-static int list_run(struct views *v, const struct place *dir, struct waiter *w,
+static int list_run(struct views *v, const struct vnode *dir, struct waiter *w,
                     struct view_listing *l)
 {
     const struct catalog_answer *jobs;
@@ -414,7 +414,7 @@ static int list_run(struct views *v, const struct place *dir, struct waiter *w,
 }
 
 /* The earlier attempts. */
-static int list_attempts(struct views *v, const struct place *dir, struct waiter *w,
+static int list_attempts(struct views *v, const struct vnode *dir, struct waiter *w,
                          struct view_listing *l)
 {
     struct run_brief brief;
@@ -448,7 +448,7 @@ out:
 }
 
 /* Steps have files once the job is completed, and unless its log is known to be absent. */
-static int list_steps(struct views *v, const struct place *dir, struct waiter *w,
+static int list_steps(struct views *v, const struct vnode *dir, struct waiter *w,
                       struct view_listing *l)
 {
     struct catalog_seen seen;
@@ -477,32 +477,32 @@ static int list_steps(struct views *v, const struct place *dir, struct waiter *w
 
 /* --- all of them --- */
 
-static int list_place(struct views *v, const struct place *dir, struct waiter *w,
+static int list_vnode(struct views *v, const struct vnode *dir, struct waiter *w,
                       struct view_listing *l)
 {
     static const char *const in_control[] = {"stats", "options", "version", NULL};
 
     switch (dir->kind) {
-    case PLACE_ROOT: return list_root(v, w, l);
-    case PLACE_OWNER: return list_owner(v, dir, w, l);
-    case PLACE_REPO: return list_repo(v, dir, w, l);
-    case PLACE_JOBS: return list_jobs(v, dir, w, l);
-    case PLACE_JOB: return list_job(v, dir, w, l);
-    case PLACE_RUNS: return list_runs(v, dir, w, l);
-    case PLACE_RUN: return list_run(v, dir, w, l);
-    case PLACE_RUN_JOB: return list_steps(v, dir, w, l);
-    case PLACE_ATTEMPTS: return list_attempts(v, dir, w, l);
-    case PLACE_FAILED: return groups_list_failed(v, dir, w, l);
-    case PLACE_BRANCHES:
-    case PLACE_BRANCH: return groups_list_branches(v, dir, w, l);
-    case PLACE_WORKFLOWS: return groups_list_workflows(v, dir, w, l);
-    case PLACE_WORKFLOW: return groups_list_workflow(v, dir, w, l);
-    case PLACE_CONTROL: return list_names(l, in_control, VIEW_FILE);
+    case VNODE_ROOT: return list_root(v, w, l);
+    case VNODE_OWNER: return list_owner(v, dir, w, l);
+    case VNODE_REPO: return list_repo(v, dir, w, l);
+    case VNODE_JOBS: return list_jobs(v, dir, w, l);
+    case VNODE_JOB: return list_job(v, dir, w, l);
+    case VNODE_RUNS: return list_runs(v, dir, w, l);
+    case VNODE_RUN: return list_run(v, dir, w, l);
+    case VNODE_RUN_JOB: return list_steps(v, dir, w, l);
+    case VNODE_ATTEMPTS: return list_attempts(v, dir, w, l);
+    case VNODE_FAILED: return groups_list_failed(v, dir, w, l);
+    case VNODE_BRANCHES:
+    case VNODE_BRANCH: return groups_list_branches(v, dir, w, l);
+    case VNODE_WORKFLOWS: return groups_list_workflows(v, dir, w, l);
+    case VNODE_WORKFLOW: return groups_list_workflow(v, dir, w, l);
+    case VNODE_CONTROL: return list_names(l, in_control, VIEW_FILE);
     default: return -ENOTDIR;
     }
 }
 
-int views_list(struct views *v, const struct place *dir, struct waiter *w,
+int views_list(struct views *v, const struct vnode *dir, struct waiter *w,
                struct view_listing **ret_listing)
 {
     struct view_listing *l = listing_create();
@@ -510,7 +510,7 @@ int views_list(struct views *v, const struct place *dir, struct waiter *w,
 
     if (!l)
         return -ENOMEM;
-    rc = list_place(v, dir, w, l);
+    rc = list_vnode(v, dir, w, l);
     if (rc) {
         views_listing_release(l);
         return rc;

@@ -10,44 +10,44 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A place below `dir`: its names and ids, not its kind. */
-static void place_below(const struct place *dir, enum place_kind kind, struct place *ret_place)
+/* A vnode below `dir`: its names and ids, not its kind. */
+static void vnode_below(const struct vnode *dir, enum vnode_kind kind, struct vnode *ret_vnode)
 {
-    *ret_place = *dir;
-    ret_place->kind = kind;
-    ret_place->text = NULL;
-    ret_place->log = NULL;
-    ret_place->size = ret_place->sum = 0;
-    ret_place->content = NULL;
-    ret_place->depth = dir->depth + 1;
+    *ret_vnode = *dir;
+    ret_vnode->kind = kind;
+    ret_vnode->text = NULL;
+    ret_vnode->log = NULL;
+    ret_vnode->size = ret_vnode->sum = 0;
+    ret_vnode->content = NULL;
+    ret_vnode->depth = dir->depth + 1;
 }
 
 struct fixed_name {
-    enum place_kind dir;
+    enum vnode_kind dir;
     const char *name;
-    enum place_kind kind;
+    enum vnode_kind kind;
 };
 
 /* Names that the tree itself uses. */
 static const struct fixed_name fixed_names[] = {
-    {PLACE_ROOT, VIEWS_CONTROL, PLACE_CONTROL},
-    {PLACE_CONTROL, "stats", PLACE_STATS},
-    {PLACE_CONTROL, "options", PLACE_OPTIONS},
-    {PLACE_CONTROL, "version", PLACE_VERSION},
-    {PLACE_REPO, "jobs", PLACE_JOBS},
-    {PLACE_REPO, "runs", PLACE_RUNS},
-    {PLACE_REPO, "latest", PLACE_LATEST},
-    {PLACE_REPO, "failed", PLACE_FAILED},
-    {PLACE_REPO, "branches", PLACE_BRANCHES},
-    {PLACE_REPO, "workflows", PLACE_WORKFLOWS},
-    {PLACE_JOB, "log", PLACE_LOG},
-    {PLACE_JOB, "log.txt", PLACE_LOG_TXT},
-    {PLACE_JOB, "job.json", PLACE_JOB_JSON},
-    {PLACE_RUN, "run.json", PLACE_RUN_JSON},
-    {PLACE_RUN_JOB, "log", PLACE_JOB_LINK},
+    {VNODE_ROOT, VIEWS_CONTROL, VNODE_CONTROL},
+    {VNODE_CONTROL, "stats", VNODE_STATS},
+    {VNODE_CONTROL, "options", VNODE_OPTIONS},
+    {VNODE_CONTROL, "version", VNODE_VERSION},
+    {VNODE_REPO, "jobs", VNODE_JOBS},
+    {VNODE_REPO, "runs", VNODE_RUNS},
+    {VNODE_REPO, "latest", VNODE_LATEST},
+    {VNODE_REPO, "failed", VNODE_FAILED},
+    {VNODE_REPO, "branches", VNODE_BRANCHES},
+    {VNODE_REPO, "workflows", VNODE_WORKFLOWS},
+    {VNODE_JOB, "log", VNODE_LOG},
+    {VNODE_JOB, "log.txt", VNODE_LOG_TXT},
+    {VNODE_JOB, "job.json", VNODE_JOB_JSON},
+    {VNODE_RUN, "run.json", VNODE_RUN_JSON},
+    {VNODE_RUN_JOB, "log", VNODE_JOB_LINK},
 };
 
-static const struct fixed_name *find_fixed(enum place_kind dir, const char *name)
+static const struct fixed_name *find_fixed(enum vnode_kind dir, const char *name)
 {
     for (size_t i = 0; i < sizeof(fixed_names) / sizeof(fixed_names[0]); i++)
         if (fixed_names[i].dir == dir && !strcmp(fixed_names[i].name, name))
@@ -55,12 +55,12 @@ static const struct fixed_name *find_fixed(enum place_kind dir, const char *name
     return NULL;
 }
 
-static int lookup_owner(const struct place *dir, const char *name, struct place *ret_place)
+static int lookup_owner(const struct vnode *dir, const char *name, struct vnode *ret_vnode)
 {
     if (!name_is_owner(name))
         return -ENOENT;
-    place_below(dir, PLACE_OWNER, ret_place);
-    memcpy(ret_place->repo.owner, name, strlen(name) + 1);
+    vnode_below(dir, VNODE_OWNER, ret_vnode);
+    memcpy(ret_vnode->repo.owner, name, strlen(name) + 1);
     return 0;
 }
 
@@ -71,38 +71,38 @@ static bool is_ignore_file(const char *name)
     return !strcmp(name, ".gitignore") || !strcmp(name, ".ignore") || !strcmp(name, ".rgignore");
 }
 
-static int lookup_repo(const struct place *dir, const char *name, struct place *ret_place)
+static int lookup_repo(const struct vnode *dir, const char *name, struct vnode *ret_vnode)
 {
     if (!name_is_repo(name) || is_ignore_file(name))
         return -ENOENT;
-    place_below(dir, PLACE_REPO, ret_place);
-    memcpy(ret_place->repo.repo, name, strlen(name) + 1);
+    vnode_below(dir, VNODE_REPO, ret_vnode);
+    memcpy(ret_vnode->repo.repo, name, strlen(name) + 1);
     return 0;
 }
 
-static int lookup_id(const struct place *dir, const char *name, enum place_kind kind,
-                     struct place *ret_place)
+static int lookup_id(const struct vnode *dir, const char *name, enum vnode_kind kind,
+                     struct vnode *ret_vnode)
 {
     uint64_t id;
 
     if (!name_parse_id(name, &id))
         return -ENOENT;
-    place_below(dir, kind, ret_place);
-    if (kind == PLACE_JOB)
-        ret_place->job = id;
+    vnode_below(dir, kind, ret_vnode);
+    if (kind == VNODE_JOB)
+        ret_vnode->job = id;
     else
-        ret_place->run = id;
+        ret_vnode->run = id;
     return 0;
 }
 
-static int lookup_attempt(const struct place *dir, const char *name, struct place *ret_place)
+static int lookup_attempt(const struct vnode *dir, const char *name, struct vnode *ret_vnode)
 {
     uint64_t n;
 
     if (!name_parse_id(name, &n) || n > UINT32_MAX)
         return -ENOENT;
-    place_below(dir, PLACE_RUN, ret_place);
-    ret_place->attempt = (unsigned)n;
+    vnode_below(dir, VNODE_RUN, ret_vnode);
+    ret_vnode->attempt = (unsigned)n;
     return 0;
 }
 
@@ -115,49 +115,49 @@ static bool is_no_branch(const char *name)
 }
 
 /* A part of a branch's name, or a workflow. */
-static int lookup_text(const struct place *dir, const char *name, enum place_kind kind,
-                       struct place *ret_place)
+static int lookup_text(const struct vnode *dir, const char *name, enum vnode_kind kind,
+                       struct vnode *ret_vnode)
 {
-    struct place place;
+    struct vnode vnode;
 
-    if (kind == PLACE_BRANCH ? is_no_branch(name) : is_ignore_file(name))
+    if (kind == VNODE_BRANCH ? is_no_branch(name) : is_ignore_file(name))
         return -ENOENT;
-    place_below(dir, kind, &place);
-    if (asprintf(&place.text, "%s%s%s", dir->text ? dir->text : "", dir->text ? "/" : "", name) < 0)
+    vnode_below(dir, kind, &vnode);
+    if (asprintf(&vnode.text, "%s%s%s", dir->text ? dir->text : "", dir->text ? "/" : "", name) < 0)
         return -ENOMEM;
-    if (strlen(place.text) >= VIEWS_TEXT_MAX) {
-        free(place.text);
+    if (strlen(vnode.text) >= VIEWS_TEXT_MAX) {
+        free(vnode.text);
         return -ENAMETOOLONG;
     }
-    *ret_place = place;
+    *ret_vnode = vnode;
     return 0;
 }
 
 /* Under a view, a part of digits only is a run's link; a branch or workflow cannot be that. */
-static int lookup_in_view(const struct place *dir, const char *name, struct place *ret_place)
+static int lookup_in_view(const struct vnode *dir, const char *name, struct vnode *ret_vnode)
 {
-    bool is_top = dir->kind == PLACE_BRANCHES || dir->kind == PLACE_WORKFLOWS;
+    bool is_top = dir->kind == VNODE_BRANCHES || dir->kind == VNODE_WORKFLOWS;
     uint64_t id;
 
     if (name_parse_id(name, &id))
-        return is_top ? -ENOENT : lookup_id(dir, name, PLACE_RUN_LINK, ret_place);
+        return is_top ? -ENOENT : lookup_id(dir, name, VNODE_RUN_LINK, ret_vnode);
     switch (dir->kind) {
-    case PLACE_BRANCHES:
-    case PLACE_BRANCH: return lookup_text(dir, name, PLACE_BRANCH, ret_place);
-    case PLACE_WORKFLOWS: return lookup_text(dir, name, PLACE_WORKFLOW, ret_place);
+    case VNODE_BRANCHES:
+    case VNODE_BRANCH: return lookup_text(dir, name, VNODE_BRANCH, ret_vnode);
+    case VNODE_WORKFLOWS: return lookup_text(dir, name, VNODE_WORKFLOW, ret_vnode);
     default: return -ENOENT;
     }
 }
 
-static int lookup_in_run(struct views *v, const struct place *dir, const char *name,
-                         struct waiter *w, struct place *ret_place)
+static int lookup_in_run(struct views *v, const struct vnode *dir, const char *name,
+                         struct waiter *w, struct vnode *ret_vnode)
 {
     const struct catalog_answer *jobs;
     uint64_t job;
     int rc;
 
     if (!strcmp(name, "attempts") && !dir->attempt) {
-        place_below(dir, PLACE_ATTEMPTS, ret_place);
+        vnode_below(dir, VNODE_ATTEMPTS, ret_vnode);
         return 0;
     }
     rc = runs_get_jobs(v, dir, w, &jobs);
@@ -167,8 +167,8 @@ static int lookup_in_run(struct views *v, const struct place *dir, const char *n
     catalog_answer_release(jobs);
     if (rc)
         return rc;
-    place_below(dir, PLACE_RUN_JOB, ret_place);
-    ret_place->job = job;
+    vnode_below(dir, VNODE_RUN_JOB, ret_vnode);
+    ret_vnode->job = job;
     return 0;
 }
 
@@ -199,73 +199,73 @@ static int find_step(const struct facts_job *job, const char *name, unsigned *re
     return rc;
 }
 
-static int lookup_step(struct views *v, const struct place *dir, const char *name, struct waiter *w,
-                       struct place *ret_place)
+static int lookup_step(struct views *v, const struct vnode *dir, const char *name, struct waiter *w,
+                       struct vnode *ret_vnode)
 {
     struct catalog_seen seen;
     int rc = view_find_job(v, dir, w, &seen);
 
     if (rc)
         return rc;
-    place_below(dir, PLACE_STEP, ret_place);
-    rc = find_step(seen.job, name, &ret_place->step);
-    if (!rc && ret_place->step)
-        ret_place->cut = cuts_digest(seen.job);
+    vnode_below(dir, VNODE_STEP, ret_vnode);
+    rc = find_step(seen.job, name, &ret_vnode->step);
+    if (!rc && ret_vnode->step)
+        ret_vnode->cut = cuts_digest(seen.job);
     catalog_seen_release(&seen);
     return rc;
 }
 
-static int lookup_place(struct views *v, const struct place *dir, const char *name,
-                        struct waiter *w, struct place *ret_place)
+static int lookup_vnode(struct views *v, const struct vnode *dir, const char *name,
+                        struct waiter *w, struct vnode *ret_vnode)
 {
     const struct fixed_name *fixed = find_fixed(dir->kind, name);
 
     if (fixed) {
-        place_below(dir, fixed->kind, ret_place);
+        vnode_below(dir, fixed->kind, ret_vnode);
         return 0;
     }
     switch (dir->kind) {
-    case PLACE_ROOT: return lookup_owner(dir, name, ret_place);
-    case PLACE_OWNER: return lookup_repo(dir, name, ret_place);
-    case PLACE_JOBS: return lookup_id(dir, name, PLACE_JOB, ret_place);
-    case PLACE_RUNS: return lookup_id(dir, name, PLACE_RUN, ret_place);
-    case PLACE_RUN: return lookup_in_run(v, dir, name, w, ret_place);
-    case PLACE_RUN_JOB: return lookup_step(v, dir, name, w, ret_place);
-    case PLACE_ATTEMPTS: return lookup_attempt(dir, name, ret_place);
-    case PLACE_FAILED:
-    case PLACE_BRANCHES:
-    case PLACE_BRANCH:
-    case PLACE_WORKFLOWS:
-    case PLACE_WORKFLOW: return lookup_in_view(dir, name, ret_place);
+    case VNODE_ROOT: return lookup_owner(dir, name, ret_vnode);
+    case VNODE_OWNER: return lookup_repo(dir, name, ret_vnode);
+    case VNODE_JOBS: return lookup_id(dir, name, VNODE_JOB, ret_vnode);
+    case VNODE_RUNS: return lookup_id(dir, name, VNODE_RUN, ret_vnode);
+    case VNODE_RUN: return lookup_in_run(v, dir, name, w, ret_vnode);
+    case VNODE_RUN_JOB: return lookup_step(v, dir, name, w, ret_vnode);
+    case VNODE_ATTEMPTS: return lookup_attempt(dir, name, ret_vnode);
+    case VNODE_FAILED:
+    case VNODE_BRANCHES:
+    case VNODE_BRANCH:
+    case VNODE_WORKFLOWS:
+    case VNODE_WORKFLOW: return lookup_in_view(dir, name, ret_vnode);
     default: return -ENOENT;
     }
 }
 
-/* A place that needs its log, or the text made of it, holds it. */
-static int hold_log(struct views *v, struct place *p)
+/* A vnode that needs its log, or the text made of it, holds it. */
+static int hold_log(struct views *v, struct vnode *p)
 {
     uint64_t id = p->job;
 
-    if (p->kind != PLACE_LOG && p->kind != PLACE_LOG_TXT && p->kind != PLACE_STEP)
+    if (p->kind != VNODE_LOG && p->kind != VNODE_LOG_TXT && p->kind != VNODE_STEP)
         return 0;
-    if (p->kind != PLACE_LOG)
-        id = derived_id(v->derived, p->job);
+    if (p->kind != VNODE_LOG)
+        id = generated_id(v->generated, p->job);
     p->log = cache_hold(v->config.cache, id);
     return p->log ? 0 : -ENOMEM;
 }
 
-int views_lookup(struct views *v, const struct place *dir, const char *name, struct waiter *w,
-                 struct place *ret_place)
+int views_lookup(struct views *v, const struct vnode *dir, const char *name, struct waiter *w,
+                 struct vnode *ret_vnode)
 {
-    struct place place;
-    int rc = lookup_place(v, dir, name, w, &place);
+    struct vnode vnode;
+    int rc = lookup_vnode(v, dir, name, w, &vnode);
 
     if (rc)
         return rc;
-    rc = view_is_text(place.kind) ? view_text_look_up(v, &place, w) : hold_log(v, &place);
+    rc = view_is_text(vnode.kind) ? view_text_look_up(v, &vnode, w) : hold_log(v, &vnode);
     if (rc)
-        views_place_finish(&place);
+        views_vnode_finish(&vnode);
     else
-        *ret_place = place;
+        *ret_vnode = vnode;
     return rc;
 }

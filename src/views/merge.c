@@ -203,7 +203,7 @@ static void ignore_pair(void *who, const struct item *later, const struct item *
     (void)earlier;
 }
 
-static int by_place(const void *a, const void *b)
+static int by_vnode(const void *a, const void *b)
 {
     const struct item *x = a, *y = b;
 
@@ -223,7 +223,7 @@ int merge_subtract(const struct catalog_answer *list, const struct catalog_answe
 
     if (has_memory) {
         pair(&p);
-        qsort(p.later, p.later_count, sizeof(struct item), by_place);
+        qsort(p.later, p.later_count, sizeof(struct item), by_vnode);
         for (size_t i = 0; i < p.later_count; i++)
             if (!p.later[i].is_paired)
                 m.jobs[m.count++] = p.later[i].job;

@@ -9,7 +9,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-int view_find_job(struct views *v, const struct place *p, struct waiter *w,
+int view_find_job(struct views *v, const struct vnode *p, struct waiter *w,
                   struct catalog_seen *ret_seen)
 {
     const struct catalog_answer *jobs;
@@ -37,7 +37,7 @@ int view_find_job(struct views *v, const struct place *p, struct waiter *w,
 
 /* -ENOENT: the job is known not to have a log, and none of it is here; so none is asked for (S19). What
  * is known may be on disk. May park. */
-static int check_log(struct views *v, const struct place *p, struct waiter *w)
+static int check_log(struct views *v, const struct vnode *p, struct waiter *w)
 {
     const struct catalog_question q = {.what = SOURCE_JOB, .repo = p->repo, .id = p->job};
     struct log *log = cache_hold(v->config.cache, p->job);
@@ -57,7 +57,7 @@ static int check_log(struct views *v, const struct place *p, struct waiter *w)
     return view_has_no_log(v, p) ? -ENOENT : 0;
 }
 
-static int get_log(struct views *v, const struct place *p, struct waiter *w,
+static int get_log(struct views *v, const struct vnode *p, struct waiter *w,
                    struct view_part *ret_part)
 {
     struct log_hint hint;
@@ -67,10 +67,10 @@ static int get_log(struct views *v, const struct place *p, struct waiter *w,
     if (rc)
         return rc;
     view_job_hint(v, p, &hint);
-    if (p->kind == PLACE_LOG)
+    if (p->kind == VNODE_LOG)
         rc = log_get_stat(p->log, &p->repo, &hint, w, &stat);
     else
-        rc = derived_get_stat(v->derived, p->log, &p->repo, p->job, &hint, w, &stat);
+        rc = generated_get_stat(v->generated, p->log, &p->repo, p->job, &hint, w, &stat);
     if (rc)
         return rc;
     catalog_note_used(v->config.catalog, &p->repo, p->job);
@@ -94,10 +94,10 @@ static int64_t step_time(const struct facts_job *job, unsigned number)
 }
 
 /* Narrows the whole text down to the step. */
-static int get_step(struct views *v, const struct place *p, struct waiter *w,
+static int get_step(struct views *v, const struct vnode *p, struct waiter *w,
                     struct view_part *part)
 {
-    struct derived_range range;
+    struct generated_range range;
     struct catalog_seen seen;
     int64_t time_ms;
     int rc = view_find_job(v, p, w, &seen);
@@ -108,7 +108,7 @@ static int get_step(struct views *v, const struct place *p, struct waiter *w,
     if (cuts_digest(seen.job) != p->cut)
         rc = -ESTALE;
     else
-        rc = derived_get_step(v->derived, p->log, &p->repo, seen.job, p->step, w, &range);
+        rc = generated_get_step(v->generated, p->log, &p->repo, seen.job, p->step, w, &range);
     time_ms = step_time(seen.job, p->step);
     catalog_seen_release(&seen);
     if (rc)
@@ -121,7 +121,7 @@ static int get_step(struct views *v, const struct place *p, struct waiter *w,
 }
 
 /* Which steps a job has may be told later than its end. */
-static bool is_settled(struct views *v, const struct place *p)
+static bool is_settled(struct views *v, const struct vnode *p)
 {
     struct catalog_seen seen;
     bool settled;
@@ -133,17 +133,17 @@ static bool is_settled(struct views *v, const struct place *p)
     return settled;
 }
 
-int view_get_part(struct views *v, const struct place *p, struct waiter *w,
+int view_get_part(struct views *v, const struct vnode *p, struct waiter *w,
                   struct view_part *ret_part)
 {
     struct view_part part;
     int rc = get_log(v, p, w, &part);
 
-    if (!rc && p->kind == PLACE_STEP && p->step)
+    if (!rc && p->kind == VNODE_STEP && p->step)
         rc = get_step(v, p, w, &part);
     if (rc)
         return rc;
-    part.settled = part.final && (p->kind != PLACE_STEP || is_settled(v, p));
+    part.settled = part.final && (p->kind != VNODE_STEP || is_settled(v, p));
     *ret_part = part;
     return 0;
 }

@@ -6,7 +6,7 @@
 
 #include "cache/cache.h"
 #include "catalog/catalog.h"
-#include "views/derived.h"
+#include "views/generated.h"
 #include "views/named.h"
 #include "views/views.h"
 #include "views/walk.h"
@@ -26,7 +26,7 @@ struct views {
     struct view_config config;
     _Atomic uint64_t texts_kept; /* bytes */
     struct attempts *attempts;
-    struct derived *derived;
+    struct generated *generated;
     struct walk *walk;
     struct named *named;
 };
@@ -34,10 +34,10 @@ struct views {
 /* --- attr.c --- */
 
 /* What the catalog knows of a job, as a hint for the cache. */
-void view_job_hint(struct views *v, const struct place *p, struct log_hint *ret_hint);
+void view_job_hint(struct views *v, const struct vnode *p, struct log_hint *ret_hint);
 
 /* Whether the job is known to have ended and not to have a log (S19). */
-bool view_has_no_log(struct views *v, const struct place *p);
+bool view_has_no_log(struct views *v, const struct vnode *p);
 
 /* --- text.c --- */
 
@@ -51,23 +51,23 @@ struct view_text {
     size_t len;
 };
 
-/* Whether a place of this kind is such a file. */
-bool view_is_text(enum place_kind kind);
+/* Whether a vnode of this kind is such a file. */
+bool view_is_text(enum vnode_kind kind);
 
-/* Makes the text that the place stands for from now on; sets its size, sum and, mostly, content.
+/* Makes the text that the vnode stands for from now on; sets its size, sum and, mostly, content.
  * May park. */
-int view_text_look_up(struct views *v, struct place *p, struct waiter *w);
+int view_text_look_up(struct views *v, struct vnode *p, struct waiter *w);
 
-/* The text of a place that was looked up. Where that was a while ago it is made anew, and may have
+/* The text of a vnode that was looked up. Where that was a while ago it is made anew, and may have
  * become another: ret_is_same false. May park. */
-int view_text_open(struct views *v, const struct place *p, struct waiter *w,
+int view_text_open(struct views *v, const struct vnode *p, struct waiter *w,
                    struct view_text **ret_text, bool *ret_is_same);
 struct view_text *view_text_ref(struct view_text *t);
 void view_text_unref(struct view_text *t); /* takes NULL */
 
 /* --- part.c: files that are parts of logs --- */
 
-/* What a PLACE_LOG, PLACE_LOG_TXT or PLACE_STEP is: a part of place.log. */
+/* What a VNODE_LOG, VNODE_LOG_TXT or VNODE_STEP is: a part of vnode.log. */
 struct view_part {
     uint64_t begin, size;
     int64_t mtime_ms;
@@ -76,11 +76,11 @@ struct view_part {
     bool lasting; /* the kernel may remember the size */
 };
 
-int view_get_part(struct views *v, const struct place *p, struct waiter *w,
+int view_get_part(struct views *v, const struct vnode *p, struct waiter *w,
                   struct view_part *ret_part);
 
-/* The facts of the job that a place inside a run is about; may park. */
-int view_find_job(struct views *v, const struct place *p, struct waiter *w,
+/* The facts of the job that a vnode inside a run is about; may park. */
+int view_find_job(struct views *v, const struct vnode *p, struct waiter *w,
                   struct catalog_seen *ret_seen);
 
 /* --- listing.c: making one --- */

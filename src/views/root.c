@@ -10,11 +10,11 @@
 
 int views_create(const struct view_config *config, struct views **ret_views)
 {
-    const struct derived_config derived = {.cache = config->cache,
-                                           .store = config->store,
-                                           .hall = config->hall,
-                                           .now_ms = config->now_ms,
-                                           .timestamps = config->timestamps};
+    const struct generated_config generated = {.cache = config->cache,
+                                               .store = config->store,
+                                               .waits = config->waits,
+                                               .now_ms = config->now_ms,
+                                               .timestamps = config->timestamps};
     struct views *v = calloc(1, sizeof(*v));
     int rc;
 
@@ -24,7 +24,7 @@ int views_create(const struct view_config *config, struct views **ret_views)
     v->walk = walk_create(config->prefetch);
     v->named = named_create();
     v->attempts = attempts_create();
-    rc = v->walk && v->named && v->attempts ? derived_create(&derived, &v->derived) : -ENOMEM;
+    rc = v->walk && v->named && v->attempts ? generated_create(&generated, &v->generated) : -ENOMEM;
     if (rc)
         views_destroy(v);
     else
@@ -35,28 +35,28 @@ int views_create(const struct view_config *config, struct views **ret_views)
 void views_stop(struct views *v)
 {
     if (v)
-        derived_stop(v->derived);
+        generated_stop(v->generated);
 }
 
 void views_destroy(struct views *v)
 {
     if (!v)
         return;
-    derived_destroy(v->derived);
+    generated_destroy(v->generated);
     walk_destroy(v->walk);
     named_destroy(v->named);
     attempts_destroy(v->attempts);
     free(v);
 }
 
-void views_root(struct views *v, struct place *ret_place)
+void views_root(struct views *v, struct vnode *ret_vnode)
 {
     (void)v;
-    memset(ret_place, 0, sizeof(*ret_place));
-    ret_place->kind = PLACE_ROOT;
+    memset(ret_vnode, 0, sizeof(*ret_vnode));
+    ret_vnode->kind = VNODE_ROOT;
 }
 
-void views_place_finish(struct place *p)
+void views_vnode_finish(struct vnode *p)
 {
     log_release(p->log);
     view_text_unref(p->content);

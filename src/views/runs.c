@@ -83,7 +83,7 @@ int runs_get_brief(struct views *v, const struct repo_name *repo, uint64_t run, 
     return 0;
 }
 
-int runs_get_jobs(struct views *v, const struct place *p, struct waiter *w,
+int runs_get_jobs(struct views *v, const struct vnode *p, struct waiter *w,
                   const struct catalog_answer **ret_jobs)
 {
     struct attempts_run run = {.repo = p->repo, .id = p->run};

@@ -29,8 +29,8 @@ int runs_ask_listed(struct views *v, const struct repo_name *repo, uint64_t run,
 int runs_get_brief(struct views *v, const struct repo_name *repo, uint64_t run, struct waiter *w,
                    struct run_brief *ret_brief);
 
-/* The jobs of the run, each as it ran last, or of the attempt that the place is in. May park. */
-int runs_get_jobs(struct views *v, const struct place *p, struct waiter *w,
+/* The jobs of the run, each as it ran last, or of the attempt that the vnode is in. May park. */
+int runs_get_jobs(struct views *v, const struct vnode *p, struct waiter *w,
                   const struct catalog_answer **ret_jobs);
 
 /* A run in the list of recent runs as far as it is known at no cost. The answer is the caller's. */

@@ -29,7 +29,7 @@ static int copy_text(const char *text, char **ret_text, size_t *ret_len)
 }
 
 /* The list of jobs that the job was last seen in. False: none, or the job has not ended. */
-static bool find_list(struct views *v, const struct place *p, struct catalog_question *ret_q,
+static bool find_list(struct views *v, const struct vnode *p, struct catalog_question *ret_q,
                       bool *ret_settled)
 {
     struct catalog_seen seen;
@@ -64,7 +64,7 @@ static int refresh_list(struct views *v, const struct catalog_question *q, struc
 }
 
 /* A job that has ended is shown as the list of its run had it; that costs no request. */
-static int get_job_json(struct views *v, const struct place *p, struct waiter *w, char **ret_text,
+static int get_job_json(struct views *v, const struct vnode *p, struct waiter *w, char **ret_text,
                         size_t *ret_len)
 {
     struct catalog_question q = {.what = SOURCE_JOB, .repo = p->repo, .id = p->job}, list;
@@ -79,7 +79,7 @@ static int get_job_json(struct views *v, const struct place *p, struct waiter *w
     return rc;
 }
 
-static int get_run_json(struct views *v, const struct place *p, struct waiter *w, char **ret_text,
+static int get_run_json(struct views *v, const struct vnode *p, struct waiter *w, char **ret_text,
                         size_t *ret_len)
 {
     struct catalog_question q = {.what = p->attempt ? SOURCE_RUN_ATTEMPT : SOURCE_RUN,
@@ -99,15 +99,15 @@ static int get_run_json(struct views *v, const struct place *p, struct waiter *w
     return catalog_get_json(v->config.catalog, &q, rc ? NULL : &from, w, ret_text, ret_len);
 }
 
-static int make_bytes(struct views *v, const struct place *p, struct waiter *w, char **ret_text,
+static int make_bytes(struct views *v, const struct vnode *p, struct waiter *w, char **ret_text,
                       size_t *ret_len)
 {
     switch (p->kind) {
-    case PLACE_JOB_JSON: return get_job_json(v, p, w, ret_text, ret_len);
-    case PLACE_RUN_JSON: return get_run_json(v, p, w, ret_text, ret_len);
-    case PLACE_OPTIONS: return copy_text(v->config.options, ret_text, ret_len);
-    case PLACE_VERSION: return copy_text(v->config.version, ret_text, ret_len);
-    case PLACE_STATS:
+    case VNODE_JOB_JSON: return get_job_json(v, p, w, ret_text, ret_len);
+    case VNODE_RUN_JSON: return get_run_json(v, p, w, ret_text, ret_len);
+    case VNODE_OPTIONS: return copy_text(v->config.options, ret_text, ret_len);
+    case VNODE_VERSION: return copy_text(v->config.version, ret_text, ret_len);
+    case VNODE_STATS:
         *ret_text = v->config.stats(v->config.who);
         *ret_len = *ret_text ? strlen(*ret_text) : 0;
         return *ret_text ? 0 : -ENOMEM;
@@ -115,18 +115,18 @@ static int make_bytes(struct views *v, const struct place *p, struct waiter *w, 
     }
 }
 
-bool view_is_text(enum place_kind kind)
+bool view_is_text(enum vnode_kind kind)
 {
-    return kind == PLACE_JOB_JSON || kind == PLACE_RUN_JSON || kind == PLACE_OPTIONS ||
-           kind == PLACE_VERSION || kind == PLACE_STATS;
+    return kind == VNODE_JOB_JSON || kind == VNODE_RUN_JSON || kind == VNODE_OPTIONS ||
+           kind == VNODE_VERSION || kind == VNODE_STATS;
 }
 
 /* --- counted ---------------------------------------------------------------------------------- */
 
 /* Those of this mount are small, and few paths lead to them: all are kept. */
-static bool take_budget(struct views *v, const struct place *p, struct view_text *t)
+static bool take_budget(struct views *v, const struct vnode *p, struct view_text *t)
 {
-    if (p->kind != PLACE_JOB_JSON && p->kind != PLACE_RUN_JSON)
+    if (p->kind != VNODE_JOB_JSON && p->kind != VNODE_RUN_JSON)
         return true;
     t->budget = &v->texts_kept;
     if (atomic_fetch_add(t->budget, t->len) + t->len <= VIEWS_TEXTS_BYTES)
@@ -136,7 +136,7 @@ static bool take_budget(struct views *v, const struct place *p, struct view_text
     return false;
 }
 
-static int make_text(struct views *v, const struct place *p, struct waiter *w,
+static int make_text(struct views *v, const struct vnode *p, struct waiter *w,
                      struct view_text **ret_text)
 {
     struct view_text *t = calloc(1, sizeof(*t));
@@ -175,7 +175,7 @@ static uint64_t sum_of(const struct view_text *t)
     return store_page_checksum(t->bytes, t->len);
 }
 
-int view_text_look_up(struct views *v, struct place *p, struct waiter *w)
+int view_text_look_up(struct views *v, struct vnode *p, struct waiter *w)
 {
     struct view_text *t;
     int rc = make_text(v, p, w, &t);
@@ -191,13 +191,13 @@ int view_text_look_up(struct views *v, struct place *p, struct waiter *w)
     return 0;
 }
 
-void views_place_renew(struct place *p, const struct place *same)
+void views_vnode_renew(struct vnode *p, const struct vnode *same)
 {
     if (p->content && same->content)
         atomic_store(&p->content->made_ms, atomic_load(&same->content->made_ms));
 }
 
-int view_text_open(struct views *v, const struct place *p, struct waiter *w,
+int view_text_open(struct views *v, const struct vnode *p, struct waiter *w,
                    struct view_text **ret_text, bool *ret_is_same)
 {
     struct view_text *t = p->content;

@@ -1,7 +1,7 @@
 /*
  * views.h - what a path means: directories, links, names, files.
  *
- * A `place` is what one path stands for. Most exist by grammar alone; some have to be asked for. The
+ * A `vnode` is what one path stands for. Most exist by grammar alone; some have to be asked for. The
  * room decides what a directory lists, how large a file is, where a link points, and hands out the
  * bytes; it knows neither FUSE nor where facts and bytes come from (catalog and cache do).
  *
@@ -28,47 +28,47 @@ struct log;
 struct store;
 struct view_text;
 
-enum place_kind {
-    PLACE_ROOT,
-    PLACE_OWNER,
-    PLACE_REPO,
-    PLACE_JOBS,
-    PLACE_JOB,
-    PLACE_LOG,
-    PLACE_LOG_TXT,
-    PLACE_JOB_JSON,
-    PLACE_RUNS,
-    PLACE_RUN, /* of the latest attempt, or with place.attempt */
-    PLACE_RUN_JSON,
-    PLACE_RUN_JOB, /* a job's directory inside its run */
-    PLACE_STEP,
-    PLACE_JOB_LINK, /* runs/<id>/<job>/log */
-    PLACE_ATTEMPTS,
-    PLACE_LATEST,
-    PLACE_FAILED,
-    PLACE_BRANCHES,
-    PLACE_BRANCH,
-    PLACE_WORKFLOWS,
-    PLACE_WORKFLOW,
-    PLACE_RUN_LINK, /* <run_id> in failed/, branches/, workflows/ */
-    PLACE_CONTROL,  /* .ghlogfs */
-    PLACE_STATS,
-    PLACE_OPTIONS,
-    PLACE_VERSION,
+enum vnode_kind {
+    VNODE_ROOT,
+    VNODE_OWNER,
+    VNODE_REPO,
+    VNODE_JOBS,
+    VNODE_JOB,
+    VNODE_LOG,
+    VNODE_LOG_TXT,
+    VNODE_JOB_JSON,
+    VNODE_RUNS,
+    VNODE_RUN, /* of the latest attempt, or with vnode.attempt */
+    VNODE_RUN_JSON,
+    VNODE_RUN_JOB, /* a job's directory inside its run */
+    VNODE_STEP,
+    VNODE_JOB_LINK, /* runs/<id>/<job>/log */
+    VNODE_ATTEMPTS,
+    VNODE_LATEST,
+    VNODE_FAILED,
+    VNODE_BRANCHES,
+    VNODE_BRANCH,
+    VNODE_WORKFLOWS,
+    VNODE_WORKFLOW,
+    VNODE_RUN_LINK, /* <run_id> in failed/, branches/, workflows/ */
+    VNODE_CONTROL,  /* .ghlogfs */
+    VNODE_STATS,
+    VNODE_OPTIONS,
+    VNODE_VERSION,
 };
 
-/* Filled by views_lookup; may be moved by assignment; ended by views_place_finish. */
-struct place {
-    enum place_kind kind;
+/* Filled by views_lookup; may be moved by assignment; ended by views_vnode_finish. */
+struct vnode {
+    enum vnode_kind kind;
     unsigned attempt;  /* 0: the latest */
     unsigned step;     /* step number */
-    uint64_t cut;      /* PLACE_STEP: of the steps that its text is cut by, should others come */
+    uint64_t cut;      /* VNODE_STEP: of the steps that its text is cut by, should others come */
     uint64_t run, job; /* ids */
     struct repo_name repo; /* as spelled in the path */
     char *text;            /* branch or workflow as spelled; NULL */
     unsigned depth;        /* directories below the mountpoint: for relative links */
-    struct log *log;       /* PLACE_LOG, PLACE_LOG_TXT, PLACE_STEP: held as long as the place */
-    /* job.json, run.json and the files of .ghlogfs: of the text that this place stands for. */
+    struct log *log;       /* VNODE_LOG, VNODE_LOG_TXT, VNODE_STEP: held as long as the vnode */
+    /* job.json, run.json and the files of .ghlogfs: of the text that this vnode stands for. */
     uint64_t size, sum;
     struct view_text *content; /* NULL: to be made again */
 };
@@ -91,7 +91,7 @@ struct view_config {
     struct cache *cache;
     struct catalog *catalog;
     struct store *store; /* for its usage, and for where steps begin */
-    struct pending_hall *hall;
+    struct waits *waits;
     int64_t (*now_ms)(void);
     unsigned runs;       /* how many runs a listing shows */
     unsigned prefetch;   /* logs fetched ahead of a recursive reader */
@@ -110,22 +110,22 @@ int views_create(const struct view_config *config, struct views **ret_views);
 void views_stop(struct views *v);
 void views_destroy(struct views *v);
 
-void views_root(struct views *v, struct place *ret_place);
-void views_place_finish(struct place *p);
-/* The place, which has not ended, was looked up again just now: as `same`. */
-void views_place_renew(struct place *p, const struct place *same);
+void views_root(struct views *v, struct vnode *ret_vnode);
+void views_vnode_finish(struct vnode *p);
+/* The vnode, which has not ended, was looked up again just now: as `same`. */
+void views_vnode_renew(struct vnode *p, const struct vnode *same);
 
-/* What `name` is inside `dir`. -ENOENT by grammar without asking anybody. A place whose text
- * differs from that of an earlier lookup is another place. */
-int views_lookup(struct views *v, const struct place *dir, const char *name, struct waiter *w,
-                 struct place *ret_place);
+/* What `name` is inside `dir`. -ENOENT by grammar without asking anybody. A vnode whose text
+ * differs from that of an earlier lookup is another vnode. */
+int views_lookup(struct views *v, const struct vnode *dir, const char *name, struct waiter *w,
+                 struct vnode *ret_vnode);
 
 /* May wait for a file's size; -ENOENT where a file turns out not to be. */
-int views_get_attr(struct views *v, const struct place *p, struct waiter *w,
+int views_get_attr(struct views *v, const struct vnode *p, struct waiter *w,
                    struct view_attr *ret_attr);
 
 /* The target with its NUL; -ENAMETOOLONG. */
-int views_read_link(struct views *v, const struct place *p, struct waiter *w, char *buf,
+int views_read_link(struct views *v, const struct vnode *p, struct waiter *w, char *buf,
                     size_t cap);
 
 /* --- listings: one snapshot, fixed order ----------------------------------------------------- */
@@ -137,7 +137,7 @@ struct view_entry {
 
 struct view_listing;
 
-int views_list(struct views *v, const struct place *dir, struct waiter *w,
+int views_list(struct views *v, const struct vnode *dir, struct waiter *w,
                struct view_listing **ret_listing);
 /* The i-th entry, from 0, without . and ..; false: there are no more. */
 bool views_listing_get(const struct view_listing *l, size_t i, struct view_entry *ret_entry);
@@ -163,7 +163,7 @@ struct view_bytes {
     void *held;
 };
 
-int views_open(struct views *v, const struct place *p, struct waiter *w,
+int views_open(struct views *v, const struct vnode *p, struct waiter *w,
                struct view_opened *ret_opened);
 void views_close(struct view_file *f);
 
@@ -179,7 +179,7 @@ void views_bytes_done(struct view_bytes *b);
 
 /* The value of an extended attribute, malloc'd, from memory and disk only (S17). -ENODATA, or
  * PENDING_PARKED while another reads the disk. */
-int views_get_xattr(struct views *v, const struct place *p, const char *name, struct waiter *w,
+int views_get_xattr(struct views *v, const struct vnode *p, const char *name, struct waiter *w,
                     char **ret_value);
 
 /* A number that is the same for the same path in every mount (S16), never 0 or 1 but for the root (1). */

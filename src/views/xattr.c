@@ -30,7 +30,7 @@ static const char *reason_word(enum source_reason reason)
     }
 }
 
-static int get_state(struct views *v, const struct place *p, struct waiter *w, char **ret_value)
+static int get_state(struct views *v, const struct vnode *p, struct waiter *w, char **ret_value)
 {
     struct log *log = cache_hold(v->config.cache, p->job);
     struct log_known known;
@@ -57,7 +57,7 @@ static int get_state(struct views *v, const struct place *p, struct waiter *w, c
 }
 
 /* The attempt that the run's directory shows, as far as it is known; 0: not at all. */
-static unsigned peek_attempt(struct views *v, const struct place *p)
+static unsigned peek_attempt(struct views *v, const struct vnode *p)
 {
     const struct catalog_question q = {.what = SOURCE_RUN, .repo = p->repo, .id = p->run};
     const struct catalog_answer *answer;
@@ -77,7 +77,7 @@ static unsigned peek_attempt(struct views *v, const struct place *p)
 }
 
 /* Whether the run's jobs can be listed, by the last look. */
-static int get_state_of_run(struct views *v, const struct place *p, char **ret_value)
+static int get_state_of_run(struct views *v, const struct vnode *p, char **ret_value)
 {
     const struct attempts_run run = {.repo = p->repo, .id = p->run, .latest = peek_attempt(v, p)};
     const struct catalog_answer *jobs;
@@ -124,7 +124,7 @@ static int get_of_job(const struct facts_job *job, const char *name, char **ret_
     return *ret_value ? 0 : -ENOMEM;
 }
 
-int views_get_xattr(struct views *v, const struct place *p, const char *name, struct waiter *w,
+int views_get_xattr(struct views *v, const struct vnode *p, const char *name, struct waiter *w,
                     char **ret_value)
 {
     struct catalog_seen seen;
@@ -133,7 +133,7 @@ int views_get_xattr(struct views *v, const struct place *p, const char *name, st
     if (strncmp(name, PREFIX, strlen(PREFIX)) != 0)
         return -ENODATA;
     name += strlen(PREFIX);
-    if (p->kind == PLACE_RUN && !strcmp(name, "state"))
+    if (p->kind == VNODE_RUN && !strcmp(name, "state"))
         return get_state_of_run(v, p, ret_value);
     if (!p->job)
         return -ENODATA;

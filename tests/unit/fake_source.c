@@ -390,18 +390,18 @@ static const struct fake_job *job_of(const struct source_log *log)
 int fake_tell_log(struct source_log *log)
 {
     const struct fake_job *j = job_of(log);
-    struct source_told told = {.size = j->size,
-                               .final = !j->is_live,
-                               .whole = j->has_no_range,
-                               .proven = !j->is_unproven,
-                               .provisional = j->is_provisional,
-                               .last_modified_ms = j->modified_ms,
-                               .completed_ms = j->completed_ms};
+    struct source_metadata told = {.size = j->size,
+                                   .final = !j->is_live,
+                                   .whole = j->has_no_range,
+                                   .proven = !j->is_unproven,
+                                   .provisional = j->is_provisional,
+                                   .last_modified_ms = j->modified_ms,
+                                   .completed_ms = j->completed_ms};
 
     snprintf(told.etag, sizeof(told.etag), "%s", j->etag);
     log->is_told = true;
     log->is_told_final = told.final;
-    return log->ops->told(log->who, &told);
+    return log->ops->on_metadata(log->who, &told);
 }
 
 int fake_tell(struct fake_want *w)

@@ -98,7 +98,7 @@ struct fake_want *fake_try_want(struct fake_source *f);
 struct fake_want *fake_nth_want(struct fake_source *f, unsigned n);
 unsigned fake_count_wants(struct fake_source *f);
 
-/* Says what is known, by the fake_job. What told() answers. */
+/* Says what is known, by the fake_job. What on_metadata() answers. */
 int fake_tell(struct fake_want *w);
 int fake_tell_log(struct source_log *log);
 /* Gives bytes up to `to`, or to the end of the range; waits where there is no room. */

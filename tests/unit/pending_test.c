@@ -20,7 +20,7 @@ struct guest {
     struct guest *other; /* for the test's callbacks */
 };
 
-static struct pending_hall hall;
+static struct waits waits;
 static struct pending thing, another;
 
 static struct guest *guest_of(struct waiter *w)
@@ -43,7 +43,7 @@ static struct guest new_guest(void)
 
 static void park(struct pending *p, struct guest *g, uint64_t first, uint64_t last)
 {
-    assert_true(pending_park(p, &g->waiter, pending_turn(p), first, last));
+    assert_true(pending_park(p, &g->waiter, pending_generation(p), first, last));
 }
 
 static void assert_answered(const struct guest *g, unsigned answers, int err)
@@ -52,22 +52,22 @@ static void assert_answered(const struct guest *g, unsigned answers, int err)
     assert_int_equal(g->err, err);
 }
 
-static int open_hall(void **state)
+static int open_waits(void **state)
 {
     (void)state;
-    assert_int_equal(pending_hall_init(&hall), 0);
-    pending_init(&thing, &hall);
-    pending_init(&another, &hall);
+    assert_int_equal(waits_init(&waits), 0);
+    pending_init(&thing, &waits);
+    pending_init(&another, &waits);
     return 0;
 }
 
-static int close_hall(void **state)
+static int close_waits(void **state)
 {
     (void)state;
-    assert_true(list_is_empty(&hall.busy));
+    assert_true(list_is_empty(&waits.busy));
     pending_finish(&thing);
     pending_finish(&another);
-    pending_hall_finish(&hall);
+    waits_finish(&waits);
     return 0;
 }
 
@@ -101,25 +101,25 @@ static void test_wake_answers_whoever_waits_for_a_part_of_it(void **state)
 static void test_what_was_announced_meanwhile_refuses_to_park(void **state)
 {
     struct guest g = new_guest();
-    uint64_t turn = pending_turn(&thing);
+    uint64_t generation = pending_generation(&thing);
 
     (void)state;
     pending_wake(&thing, 5, 5, 0);
-    assert_false(pending_park(&thing, &g.waiter, turn, 0, 0));
-    assert_true(pending_park(&thing, &g.waiter, pending_turn(&thing), 0, 0));
+    assert_false(pending_park(&thing, &g.waiter, generation, 0, 0));
+    assert_true(pending_park(&thing, &g.waiter, pending_generation(&thing), 0, 0));
     assert_answered(&g, 0, 1);
-    assert_true(pending_cancel(&hall, &g.waiter));
+    assert_true(pending_cancel(&waits, &g.waiter));
     assert_answered(&g, 0, 1);
 }
 
 static void test_announcing_elsewhere_does_not_matter(void **state)
 {
     struct guest g = new_guest();
-    uint64_t turn = pending_turn(&thing);
+    uint64_t generation = pending_generation(&thing);
 
     (void)state;
     pending_wake(&another, PENDING_ALL_FIRST, PENDING_ALL_LAST, 0);
-    assert_true(pending_park(&thing, &g.waiter, turn, 0, 0));
+    assert_true(pending_park(&thing, &g.waiter, generation, 0, 0));
     pending_wake(&thing, 0, 0, 0);
     assert_answered(&g, 1, 0);
 }
@@ -129,15 +129,15 @@ static void test_cancel_takes_out_only_who_is_parked(void **state)
     struct guest g = new_guest();
 
     (void)state;
-    assert_false(pending_cancel(&hall, &g.waiter));
+    assert_false(pending_cancel(&waits, &g.waiter));
     park(&thing, &g, 0, 0);
-    assert_true(pending_cancel(&hall, &g.waiter));
-    assert_false(pending_cancel(&hall, &g.waiter));
+    assert_true(pending_cancel(&waits, &g.waiter));
+    assert_false(pending_cancel(&waits, &g.waiter));
     pending_wake(&thing, 0, 0, 0);
     assert_answered(&g, 0, 1);
     park(&thing, &g, 0, 0);
     pending_wake(&thing, 0, 0, 0);
-    assert_false(pending_cancel(&hall, &g.waiter));
+    assert_false(pending_cancel(&waits, &g.waiter));
     assert_answered(&g, 1, 0);
 }
 
@@ -146,7 +146,7 @@ static void park_again(struct waiter *w, int err)
 {
     note(w, err);
     w->wake = note;
-    assert_true(pending_park(&thing, w, pending_turn(&thing), 0, 0));
+    assert_true(pending_park(&thing, w, pending_generation(&thing), 0, 0));
 }
 
 static void cancel_other(struct waiter *w, int err)
@@ -154,7 +154,7 @@ static void cancel_other(struct waiter *w, int err)
     struct guest *g = guest_of(w);
 
     note(w, err);
-    assert_false(pending_cancel(&hall, &g->other->waiter));
+    assert_false(pending_cancel(&waits, &g->other->waiter));
 }
 
 static void test_callbacks_hold_no_lock_and_may_park_again(void **state)
@@ -183,17 +183,17 @@ static void test_deadline_counts_from_the_first_look_and_from_progress(void **st
 
     (void)state;
     park(&thing, &early, 0, 0);
-    pending_hall_expire(&hall, 1000, 100);
-    pending_hall_expire(&hall, 1099, 100);
+    waits_expire(&waits, 1000, 100);
+    waits_expire(&waits, 1099, 100);
     assert_answered(&early, 0, 1);
     park(&another, &late, 0, 0);
-    pending_hall_expire(&hall, 1100, 100);
+    waits_expire(&waits, 1100, 100);
     assert_answered(&early, 1, -ETIMEDOUT);
     assert_answered(&late, 0, 1);
     pending_touch(&another, 1150);
-    pending_hall_expire(&hall, 1249, 100);
+    waits_expire(&waits, 1249, 100);
     assert_answered(&late, 0, 1);
-    pending_hall_expire(&hall, 1250, 100);
+    waits_expire(&waits, 1250, 100);
     assert_answered(&late, 1, -ETIMEDOUT);
 }
 
@@ -204,9 +204,9 @@ static void test_progress_before_it_came_is_not_its_own(void **state)
     (void)state;
     pending_touch(&thing, 1000);
     park(&thing, &g, 0, 0);
-    pending_hall_expire(&hall, 5000, 100);
+    waits_expire(&waits, 5000, 100);
     assert_answered(&g, 0, 1);
-    pending_hall_expire(&hall, 5100, 100);
+    waits_expire(&waits, 5100, 100);
     assert_answered(&g, 1, -ETIMEDOUT);
 }
 
@@ -216,12 +216,12 @@ static void test_clock_starts_anew_with_each_parking(void **state)
 
     (void)state;
     park(&thing, &g, 0, 0);
-    pending_hall_expire(&hall, 1000, 100);
-    assert_true(pending_cancel(&hall, &g.waiter));
+    waits_expire(&waits, 1000, 100);
+    assert_true(pending_cancel(&waits, &g.waiter));
     park(&thing, &g, 0, 0);
-    pending_hall_expire(&hall, 5000, 100);
+    waits_expire(&waits, 5000, 100);
     assert_answered(&g, 0, 1);
-    assert_true(pending_cancel(&hall, &g.waiter));
+    assert_true(pending_cancel(&waits, &g.waiter));
 }
 
 static void test_deadline_counts_from_what_came_in_last(void **state)
@@ -230,11 +230,11 @@ static void test_deadline_counts_from_what_came_in_last(void **state)
 
     (void)state;
     park(&thing, &g, 0, 0);
-    pending_hall_expire(&hall, 1000, 100);
+    waits_expire(&waits, 1000, 100);
     pending_touch(&thing, 1050);
-    pending_hall_expire(&hall, 1149, 100);
+    waits_expire(&waits, 1149, 100);
     assert_answered(&g, 0, 1);
-    pending_hall_expire(&hall, 1150, 100);
+    waits_expire(&waits, 1150, 100);
     assert_answered(&g, 1, -ETIMEDOUT);
 }
 
@@ -247,10 +247,10 @@ static void test_fail_all_answers_everybody(void **state)
         guests[i] = new_guest();
         park(i % 2 ? &thing : &another, &guests[i], i, i);
     }
-    pending_hall_fail_all(&hall, -ECONNABORTED);
+    waits_fail_all(&waits, -ECONNABORTED);
     for (size_t i = 0; i < 8; i++)
         assert_answered(&guests[i], 1, -ECONNABORTED);
-    pending_hall_fail_all(&hall, -EIO);
+    waits_fail_all(&waits, -EIO);
     assert_answered(&guests[0], 1, -ECONNABORTED);
 }
 
@@ -258,13 +258,13 @@ static void test_fail_all_answers_everybody(void **state)
 static void test_after_fail_all_nobody_waits(void **state)
 {
     struct guest late = new_guest();
-    uint64_t turn = pending_turn(&thing);
+    uint64_t generation = pending_generation(&thing);
 
     (void)state;
-    pending_hall_fail_all(&hall, -ECONNABORTED);
-    assert_true(pending_park(&thing, &late.waiter, turn, 0, 0));
+    waits_fail_all(&waits, -ECONNABORTED);
+    assert_true(pending_park(&thing, &late.waiter, generation, 0, 0));
     assert_answered(&late, 1, -ECONNABORTED);
-    assert_false(pending_cancel(&hall, &late.waiter));
+    assert_false(pending_cancel(&waits, &late.waiter));
 }
 
 /* -- All at once ------------------------------------------------------------------------------ */
@@ -300,7 +300,7 @@ static void *park_often(void *arg)
 
     for (p->rounds = 0; p->rounds < ROUNDS; p->rounds++) {
         uint64_t part = p->rounds % PARTS;
-        while (!pending_park(&thing, &p->waiter, pending_turn(&thing), part, part))
+        while (!pending_park(&thing, &p->waiter, pending_generation(&thing), part, part))
             ;
         while (sem_wait(&p->answered) < 0)
             ;
@@ -325,7 +325,7 @@ static void *cancel_often(void *arg)
     (void)arg;
     for (unsigned i = 0; atomic_load(&parking) > 0; i++) {
         struct waiter *w = &parkers[i % PARKERS].waiter;
-        if (pending_cancel(&hall, w))
+        if (pending_cancel(&waits, w))
             w->wake(w, -EINTR);
         sched_yield();
     }
@@ -336,7 +336,7 @@ static void *expire_often(void *arg)
 {
     (void)arg;
     for (int64_t now_ms = 1; atomic_load(&parking) > 0; now_ms++) {
-        pending_hall_expire(&hall, now_ms, 2);
+        waits_expire(&waits, now_ms, 2);
         if (now_ms % 16 == 0)
             pending_touch(&thing, now_ms);
         sched_yield();
@@ -396,11 +396,11 @@ static void *follow(void *arg)
     struct parker *p = arg;
 
     for (unsigned seen = 0; seen < ROUNDS;) {
-        uint64_t turn = pending_turn(&thing);
+        uint64_t generation = pending_generation(&thing);
         unsigned value = look();
         if (value > seen)
             seen = value;
-        else if (pending_park(&thing, &p->waiter, turn, 0, 0))
+        else if (pending_park(&thing, &p->waiter, generation, 0, 0))
             while (sem_wait(&p->answered) < 0)
                 ;
     }
@@ -430,7 +430,7 @@ static void test_no_announcement_is_missed(void **state)
     }
 }
 
-#define CASE(test) cmocka_unit_test_setup_teardown(test, open_hall, close_hall)
+#define CASE(test) cmocka_unit_test_setup_teardown(test, open_waits, close_waits)
 
 int main(void)
 {

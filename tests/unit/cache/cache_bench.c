@@ -41,7 +41,7 @@ static void pass_writer(struct cache_bench *b)
 
 void cache_bench_mount(struct cache_bench *b)
 {
-    struct cache_config config = {.hall = &b->hall,
+    struct cache_config config = {.waits = &b->waits,
                                   .source = b->fake.source,
                                   .now_ms = guest_now_ms,
                                   .idle_max = b->idle_max};
@@ -62,7 +62,7 @@ void cache_bench_unmount(struct cache_bench *b)
     } while (stats.fetches_running);
     cache_stop(b->cache);
     fake_turn(&b->fake);
-    assert_true(list_is_empty(&b->hall.busy));
+    assert_true(list_is_empty(&b->waits.busy));
     cache_destroy(b->cache);
     store_destroy(b->store);
     fake_close(&b->fake);
@@ -87,7 +87,7 @@ int cache_bench_setup(void **state)
     b->idle_max = 16;
     b->store_config = (struct store_config){
         .dir = b->scratch->dir, .host = "api.test", .cache_size = GIB, .memory = 64 * MIB};
-    assert_int_equal(pending_hall_init(&b->hall), 0);
+    assert_int_equal(waits_init(&b->waits), 0);
     fake_source_init(&b->fake);
     cache_bench_mount(b);
     *state = b;
@@ -101,7 +101,7 @@ int cache_bench_teardown(void **state)
 
     cache_bench_unmount(b);
     fake_source_finish(&b->fake);
-    pending_hall_finish(&b->hall);
+    waits_finish(&b->waits);
     free(b);
     return scratch_teardown(&scratch);
 }

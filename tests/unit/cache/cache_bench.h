@@ -19,7 +19,7 @@ struct cache_bench {
     struct scratch *scratch;
     struct store_config store_config;
     struct store *store;
-    struct pending_hall hall;
+    struct waits waits;
     struct fake_source fake;
     struct cache *cache;
     unsigned idle_max;

@@ -253,7 +253,7 @@ static void file_of_another_mount_is_checked_R4(void **state)
     struct guest g;
 
     guest_init(&g);
-    assert_int_equal(pending_hall_init(&other.hall), 0);
+    assert_int_equal(waits_init(&other.waits), 0);
     fake_source_init(&other.fake);
     cache_bench_mount(&other);
     fake_add(&b->fake, 1, 10 * PAGE);
@@ -270,7 +270,7 @@ static void file_of_another_mount_is_checked_R4(void **state)
     assert_int_equal(b->fake.bytes_wanted, 2);
     log_close(&r);
     fake_source_finish(&other.fake);
-    pending_hall_finish(&other.hall);
+    waits_finish(&other.waits);
     guest_finish(&g);
     log_release(mine);
 }
@@ -372,7 +372,7 @@ static void half_known_log_does_not_undo_what_another_published_R4(void **state)
     struct guest g;
 
     guest_init(&g);
-    assert_int_equal(pending_hall_init(&other.hall), 0);
+    assert_int_equal(waits_init(&other.waits), 0);
     fake_source_init(&other.fake);
     cache_bench_mount(&other);
     fake_add(&b->fake, 1, 3 * MIB);
@@ -398,7 +398,7 @@ static void half_known_log_does_not_undo_what_another_published_R4(void **state)
     log_release(its);
     cache_bench_unmount(&other);
     fake_source_finish(&other.fake);
-    pending_hall_finish(&other.hall);
+    waits_finish(&other.waits);
     guest_finish(&g);
     log_release(mine);
 }

@@ -614,8 +614,8 @@ static void waiter_that_is_cancelled_leaves_the_fetch_alone(void **state)
     guest_init(&g);
     fake_add(&b->fake, 1, 10);
     w = bench_begin(b, log, &g);
-    assert_true(pending_cancel(&b->hall, &g.waiter));
-    assert_false(pending_cancel(&b->hall, &g.waiter));
+    assert_true(pending_cancel(&b->waits, &g.waiter));
+    assert_false(pending_cancel(&b->waits, &g.waiter));
     fake_serve(w);
     bench_settle(b, 0);
     assert_false(guest_is_answered(&g));
@@ -641,7 +641,7 @@ static void log_may_be_let_go_in_every_state(void **state)
     for (unsigned i = 1; i < 8; i++) {
         struct fake_want *w = bench_begin(b, logs[i], &guests[i]);
         if (i == 1) { /* asking */
-            assert_true(pending_cancel(&b->hall, &guests[i].waiter));
+            assert_true(pending_cancel(&b->waits, &guests[i].waiter));
             log_release(logs[i]);
             fake_serve(w);
             continue;

@@ -244,10 +244,10 @@ static void disturb(struct stress *s, uint64_t *chance)
     struct reader *r = &s->readers[draw(chance, READERS)];
 
     guest_pass((int64_t)draw(chance, 40));
-    if (draw(chance, 20) == 0 && pending_cancel(&s->bench->hall, &r->waiter))
+    if (draw(chance, 20) == 0 && pending_cancel(&s->bench->waits, &r->waiter))
         answer(&r->waiter, -EINTR);
     if (draw(chance, 50) == 0)
-        pending_hall_expire(&s->bench->hall, guest_now_ms(), 500);
+        waits_expire(&s->bench->waits, guest_now_ms(), 500);
 }
 
 static void *run_network(void *arg)
@@ -258,7 +258,7 @@ static void *run_network(void *arg)
 
     while (atomic_load(&s->running)) {
         unsigned count = fake_count_wants(f);
-        for (unsigned turn = 0; turn < 8; turn++) {
+        for (unsigned generation = 0; generation < 8; generation++) {
             struct fake_want *w = fake_nth_want(f, (unsigned)draw(&chance, count + 1));
             if (w)
                 go_on_with(w, &chance);

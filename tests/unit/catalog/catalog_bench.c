@@ -16,7 +16,7 @@ const struct repo_name bench_repo = {"octo", "repo"};
 
 static void mount(struct catalog_bench *b)
 {
-    struct catalog_config config = {.hall = &b->hall,
+    struct catalog_config config = {.waits = &b->waits,
                                     .source = b->fake.source,
                                     .now_ms = guest_now_ms,
                                     .wall_ms = guest_now_ms,
@@ -34,7 +34,7 @@ static void unmount(struct catalog_bench *b)
         bench_pass_clerk(b);
     } while (fake_count_facts(&b->fake));
     catalog_stop(b->catalog);
-    assert_true(list_is_empty(&b->hall.busy));
+    assert_true(list_is_empty(&b->waits.busy));
     catalog_destroy(b->catalog);
     store_destroy(b->store);
 }
@@ -53,7 +53,7 @@ int catalog_bench_setup(void **state)
     if (!b || scratch_setup(&scratch))
         return -1;
     b->scratch = scratch;
-    assert_int_equal(pending_hall_init(&b->hall), 0);
+    assert_int_equal(waits_init(&b->waits), 0);
     fake_source_init(&b->fake);
     mount(b);
     *state = b;
@@ -67,7 +67,7 @@ int catalog_bench_teardown(void **state)
 
     unmount(b);
     fake_source_finish(&b->fake);
-    pending_hall_finish(&b->hall);
+    waits_finish(&b->waits);
     free(b->body);
     free(b);
     return scratch_teardown(&scratch);

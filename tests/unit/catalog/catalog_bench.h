@@ -15,7 +15,7 @@
 struct catalog_bench {
     struct scratch *scratch;
     struct store *store;
-    struct pending_hall hall;
+    struct waits waits;
     struct fake_source fake;
     struct catalog *catalog;
     char *body; /* the last that was made */

@@ -201,10 +201,10 @@ static void *run_network(void *arg)
             const char *body = bench_job_body(b, job, "in_progress");
             catalog_job_learnt(b->catalog, &bench_repo, job, body, strlen(body));
         }
-        if (draw(&chance, 30) == 0 && pending_cancel(&b->hall, &a->waiter))
+        if (draw(&chance, 30) == 0 && pending_cancel(&b->waits, &a->waiter))
             answer(&a->waiter, -EINTR);
         if (draw(&chance, 60) == 0)
-            pending_hall_expire(&b->hall, guest_now_ms(), 20000);
+            waits_expire(&b->waits, guest_now_ms(), 20000);
     }
     return NULL;
 }

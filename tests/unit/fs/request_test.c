@@ -77,7 +77,7 @@ static void interrupt(fuse_req_t req)
 
 /* --- views, played ---------------------------------------------------------------------------- */
 
-void views_place_finish(struct place *p)
+void views_vnode_finish(struct vnode *p)
 {
     (*(int *)(void *)p->text)++;
 }
@@ -116,7 +116,7 @@ static void victim_finish(struct victim v)
 }
 
 struct house {
-    struct pending_hall hall;
+    struct waits waits;
     struct pending doors[DOORS];
     struct requests requests;
     atomic_bool open; /* what the steps wait for */
@@ -127,10 +127,10 @@ static struct house *house_create(void)
     struct house *h = calloc(1, sizeof(*h));
 
     assert_non_null(h);
-    pending_hall_init(&h->hall);
+    waits_init(&h->waits);
     for (int i = 0; i < DOORS; i++)
-        pending_init(&h->doors[i], &h->hall);
-    assert_int_equal(requests_init(&h->requests, &h->hall), 0);
+        pending_init(&h->doors[i], &h->waits);
+    assert_int_equal(requests_init(&h->requests, &h->waits), 0);
     assert_int_equal(requests_start(&h->requests), 0);
     return h;
 }
@@ -140,7 +140,7 @@ static void house_destroy(struct house *h)
     requests_refuse(&h->requests);
     requests_stop(&h->requests);
     requests_finish(&h->requests);
-    pending_hall_finish(&h->hall);
+    waits_finish(&h->waits);
     free(h);
 }
 
@@ -176,15 +176,15 @@ static int step_enter(struct request *r)
 {
     struct house *h = request_get_userdata(r);
     struct pending *door = &h->doors[0];
-    uint64_t turn;
+    uint64_t generation;
 
     do {
-        turn = pending_turn(door);
+        generation = pending_generation(door);
         if (atomic_load(&h->open)) {
             fuse_reply_err(request_take(r), 0);
             return 0;
         }
-    } while (!pending_park(door, &r->waiter, turn, 0, 0));
+    } while (!pending_park(door, &r->waiter, generation, 0, 0));
     return PENDING_PARKED;
 }
 
@@ -252,9 +252,9 @@ static void test_failure_and_deadline_are_the_answer(void **state)
     pending_wake(&h->doors[0], 0, 0, -EDQUOT);
     assert_int_equal(wait_for_answer(&failed), EDQUOT);
     start(h, &late, step_enter);
-    pending_hall_expire(&h->hall, 1000, 500);
+    waits_expire(&h->waits, 1000, 500);
     assert_true(is_waiting(&late));
-    pending_hall_expire(&h->hall, 1500, 500);
+    waits_expire(&h->waits, 1500, 500);
     assert_int_equal(wait_for_answer(&late), ETIMEDOUT);
     req_finish(&failed);
     req_finish(&late);
@@ -351,7 +351,7 @@ static void test_all_are_refused_when_stopping(void **state)
     house_destroy(h);
 }
 
-static void test_place_of_a_request_ends_with_it(void **state)
+static void test_vnode_of_a_request_ends_with_it(void **state)
 {
     struct house *h = house_create();
     struct fuse_req req;
@@ -362,11 +362,11 @@ static void test_place_of_a_request_ends_with_it(void **state)
     req_init(h, &req, getpid());
     r = request_create(&h->requests, &req, step_enter, "log");
     assert_string_equal(r->name, "log");
-    r->place.text = (char *)(void *)&ended;
-    r->has_place = true;
+    r->vnode.text = (char *)(void *)&ended;
+    r->has_vnode = true;
     request_start(r);
     assert_int_equal(ended, 0);
-    pending_hall_fail_all(&h->hall, -EIO);
+    waits_fail_all(&h->waits, -EIO);
     assert_int_equal(wait_for_answer(&req), EIO);
     assert_int_equal(ended, 1);
     req_finish(&req);
@@ -396,14 +396,14 @@ static int step_wander(struct request *r)
 {
     struct house *h = request_get_userdata(r);
     struct pending *door = &h->doors[(r->offset + r->size) % DOORS];
-    uint64_t turn = pending_turn(door);
+    uint64_t generation = pending_generation(door);
     uint64_t part = r->size % 8;
 
     while (r->offset < r->size % 7) {
         r->offset++;
-        if (pending_park(door, &r->waiter, turn, part, part))
+        if (pending_park(door, &r->waiter, generation, part, part))
             return PENDING_PARKED;
-        turn = pending_turn(door);
+        generation = pending_generation(door);
     }
     if (r->size % 5 == 0)
         return -ENOENT;
@@ -459,9 +459,9 @@ static void *run_clock(void *arg)
     struct crowd *c = arg;
 
     for (int64_t now_ms = 1; atomic_load(&c->starters); now_ms += 10) {
-        pending_hall_expire(&c->house->hall, now_ms, 2000);
+        waits_expire(&c->house->waits, now_ms, 2000);
         if (now_ms % 1000 == 1)
-            pending_hall_fail_all(&c->house->hall, -EIO);
+            waits_fail_all(&c->house->waits, -EIO);
         sched_yield();
     }
     return NULL;
@@ -524,7 +524,7 @@ int main(void)
         cmocka_unit_test(test_interrupt_before_parking_is_seen_when_parking),
         cmocka_unit_test(test_read_of_a_dying_thread_is_found_without_interrupt),
         cmocka_unit_test(test_all_are_refused_when_stopping),
-        cmocka_unit_test(test_place_of_a_request_ends_with_it),
+        cmocka_unit_test(test_vnode_of_a_request_ends_with_it),
         cmocka_unit_test(test_each_is_answered_exactly_once),
     };
 

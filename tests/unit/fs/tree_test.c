@@ -1,4 +1,4 @@
-/* The tree: nodes interned and counted, their numbers stable. The places are the test's own. */
+/* The tree: nodes interned and counted, their numbers stable. The vnodes are the test's own. */
 #include "fs/tree.h"
 
 #include <setjmp.h>
@@ -10,21 +10,21 @@
 #include <cmocka.h>
 #include <malloc.h>
 
-/* Stands in for views: a place is told by its job, and owns its text. */
+/* Stands in for views: a vnode is told by its job, and owns its text. */
 
-void views_root(struct views *v, struct place *ret_place)
+void views_root(struct views *v, struct vnode *ret_vnode)
 {
     (void)v;
-    *ret_place = (struct place){.kind = PLACE_ROOT};
+    *ret_vnode = (struct vnode){.kind = VNODE_ROOT};
 }
 
-void views_place_finish(struct place *p)
+void views_vnode_finish(struct vnode *p)
 {
     free(p->text);
     p->text = NULL;
 }
 
-void views_place_renew(struct place *p, const struct place *same)
+void views_vnode_renew(struct vnode *p, const struct vnode *same)
 {
     assert_int_equal(p->sum, same->sum);
 }
@@ -39,17 +39,17 @@ uint64_t views_ino(uint64_t parent_ino, const char *name)
     return h % 50021 + 2;
 }
 
-static struct place make_place(uint64_t job)
+static struct vnode make_vnode(uint64_t job)
 {
-    return (struct place){.kind = PLACE_JOB, .job = job, .text = strdup("owned")};
+    return (struct vnode){.kind = VNODE_JOB, .job = job, .text = strdup("owned")};
 }
 
 static struct node *look_up(struct tree *t, struct node *parent, const char *name, uint64_t job)
 {
-    struct place place = make_place(job);
+    struct vnode vnode = make_vnode(job);
     struct node *n = NULL;
 
-    assert_int_equal(tree_intern(t, parent, name, &place, &n), 0);
+    assert_int_equal(tree_intern(t, parent, name, &vnode, &n), 0);
     return n;
 }
 
@@ -108,7 +108,7 @@ static void test_node_keeps_its_ancestors(void **state)
     tree_forget(t, a, 1);
     tree_forget(t, b, 1);
     assert_int_equal(tree_count(t), 4);
-    assert_int_equal(c->parent->parent->place.job, 1);
+    assert_int_equal(c->parent->parent->vnode.job, 1);
     assert_ptr_equal(look_up(t, root_of(t), "a", 1), a);
     tree_forget(t, a, 1);
     tree_forget(t, c, 1);
@@ -116,7 +116,7 @@ static void test_node_keeps_its_ancestors(void **state)
     tree_destroy(t);
 }
 
-/* A job of a newer attempt under an old name: readers of the old node keep the old place. */
+/* A job of a newer attempt under an old name: readers of the old node keep the old vnode. */
 static void test_name_with_a_new_meaning_is_a_new_node(void **state)
 {
     struct tree *t = make_tree();
@@ -126,8 +126,8 @@ static void test_name_with_a_new_meaning_is_a_new_node(void **state)
 
     (void)state;
     assert_ptr_not_equal(old, new);
-    assert_int_equal(old->place.job, 1);
-    assert_int_equal(new->place.job, 2);
+    assert_int_equal(old->vnode.job, 1);
+    assert_int_equal(new->vnode.job, 2);
     assert_int_equal(old->ino, new->ino);
     assert_ptr_equal(look_up(t, root_of(t), "build", 2), new);
     assert_ptr_not_equal(look_up(t, new, "log", 1), below);
@@ -173,7 +173,7 @@ static void test_s7_first_time_of_an_open_directory_stays(void **state)
 static void test_step_that_is_cut_anew_is_a_new_node(void **state)
 {
     struct tree *t = make_tree();
-    struct place first = {.kind = PLACE_STEP, .step = 2, .cut = 7}, second = first;
+    struct vnode first = {.kind = VNODE_STEP, .step = 2, .cut = 7}, second = first;
     struct node *old, *new, *again;
 
     (void)state;
@@ -197,13 +197,13 @@ static void test_another_text_is_another_node(void **state)
 
     (void)state;
     for (unsigned i = 0; i < 3; i++) {
-        struct place place = {.kind = PLACE_STATS, .size = 10, .sum = i / 2};
-        assert_int_equal(tree_intern(t, root_of(t), "stats", &place, &n[i]), 0);
+        struct vnode vnode = {.kind = VNODE_STATS, .size = 10, .sum = i / 2};
+        assert_int_equal(tree_intern(t, root_of(t), "stats", &vnode, &n[i]), 0);
     }
     assert_ptr_equal(n[0], n[1]);
     assert_ptr_not_equal(n[1], n[2]);
     assert_int_equal(n[1]->ino, n[2]->ino);
-    assert_int_equal(n[1]->place.sum, 0);
+    assert_int_equal(n[1]->vnode.sum, 0);
     tree_destroy(t);
 }
 

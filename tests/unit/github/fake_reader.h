@@ -86,9 +86,9 @@ struct reader {
     struct world *world;
     struct source_log *log;
     struct source_bytes want;
-    struct source_told told;
+    struct source_metadata told;
     unsigned tells, ends, checks;
-    int refuse; /* what told() answers */
+    int refuse; /* what on_metadata() answers */
     struct source_failure failure, check_failure;
     char data[256];
     uint64_t at; /* where the next byte must be */
@@ -96,7 +96,7 @@ struct reader {
     bool is_full, is_released;
 };
 
-static inline int reader_told(void *who, const struct source_told *told)
+static inline int reader_told(void *who, const struct source_metadata *told)
 {
     struct reader *r = who;
 
@@ -147,7 +147,7 @@ static inline void reader_released(void *who)
 /* Opens the log of job 42. */
 static inline void reader_open(struct reader *r, struct world *w, bool completed)
 {
-    static const struct source_log_ops ops = {.told = reader_told};
+    static const struct source_log_ops ops = {.on_metadata = reader_told};
 
     *r = (struct reader){.world = w};
     r->log = w->source.ops->log_create(w->source.self, &octo_hello, 42, completed, &ops, r);

@@ -723,7 +723,7 @@ static void r1_old_url_is_renewed_where_others_are_refused_for_good(void **state
     read_abcdef();
     fake_advance(300000);
     for (size_t i = 0; i < REFUSALS_PROOFS; i++) {
-        static const struct source_log_ops ops = {.told = reader_told};
+        static const struct source_log_ops ops = {.on_metadata = reader_told};
         crowd[i] = (struct reader){.world = &w};
         crowd[i].log = w.source.ops->log_create(w.source.self, &octo_hello, 100 + i, true, &ops,
                                                 &crowd[i]);

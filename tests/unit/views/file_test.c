@@ -16,7 +16,7 @@
 static unsigned parts_told;
 
 /* First as of a moment ago, while the log was live; the log has become final since. */
-int view_get_part(struct views *v, const struct place *p, struct waiter *w,
+int view_get_part(struct views *v, const struct vnode *p, struct waiter *w,
                   struct view_part *ret_part)
 {
     (void)v;
@@ -27,7 +27,7 @@ int view_get_part(struct views *v, const struct place *p, struct waiter *w,
     return 0;
 }
 
-int view_find_job(struct views *v, const struct place *p, struct waiter *w,
+int view_find_job(struct views *v, const struct vnode *p, struct waiter *w,
                   struct catalog_seen *ret_seen)
 {
     (void)v;
@@ -42,7 +42,7 @@ static void log_that_becomes_final_while_it_is_opened_is_whole(void **state)
 {
     struct cache_bench *b = *state;
     struct views v = {.config.cache = b->cache, .walk = walk_create(0)};
-    struct place p = {.kind = PLACE_LOG, .repo = bench_name, .job = JOB};
+    struct vnode p = {.kind = VNODE_LOG, .repo = bench_name, .job = JOB};
     struct view_opened opened;
     struct view_bytes bytes;
     struct guest g;

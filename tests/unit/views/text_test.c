@@ -36,16 +36,16 @@ static char *make_stats(void *who)
     return text;
 }
 
-static void begin(struct views *v, struct counter *s, struct place *p)
+static void begin(struct views *v, struct counter *s, struct vnode *p)
 {
     now = 1000;
     *s = (struct counter){.made = 7, .step = 93};
     *v = (struct views){.config = {.now_ms = now_ms, .stats = make_stats, .who = s}};
-    *p = (struct place){.kind = PLACE_STATS};
+    *p = (struct vnode){.kind = VNODE_STATS};
 }
 
 /* What is needed is at hand: nobody waits. */
-static void look_up(struct views *v, struct place *p)
+static void look_up(struct views *v, struct vnode *p)
 {
     struct guest g;
 
@@ -54,7 +54,7 @@ static void look_up(struct views *v, struct place *p)
     guest_finish(&g);
 }
 
-static struct view_opened open_it(struct views *v, const struct place *p)
+static struct view_opened open_it(struct views *v, const struct vnode *p)
 {
     struct view_opened opened = {0};
     struct guest g;
@@ -65,7 +65,7 @@ static struct view_opened open_it(struct views *v, const struct place *p)
     return opened;
 }
 
-static void check_open(struct views *v, const struct place *p, const char *text, bool is_same)
+static void check_open(struct views *v, const struct vnode *p, const char *text, bool is_same)
 {
     struct view_opened opened = open_it(v, p);
     struct view_bytes bytes = {0};
@@ -78,7 +78,7 @@ static void check_open(struct views *v, const struct place *p, const char *text,
     views_bytes_done(&bytes);
 }
 
-static void check_json(struct views *v, const struct place *p)
+static void check_json(struct views *v, const struct vnode *p)
 {
     struct view_opened opened = open_it(v, p);
     struct view_bytes bytes = {0};
@@ -92,7 +92,7 @@ static void check_json(struct views *v, const struct place *p)
 
 static void text_is_opened_as_it_was_looked_up(void **state)
 {
-    struct place first, second;
+    struct vnode first, second;
     struct view_attr attr;
     struct counter s;
     struct views v;
@@ -109,14 +109,14 @@ static void text_is_opened_as_it_was_looked_up(void **state)
     check_open(&v, &second, "193\n", true);
     check_open(&v, &first, "100\n", true);
     assert_int_equal(s.made, 193);
-    views_place_finish(&first);
-    views_place_finish(&second);
+    views_vnode_finish(&first);
+    views_vnode_finish(&second);
 }
 
 /* By a descriptor or a bind mount, with no lookup in front. */
 static void text_opened_late_is_made_anew(void **state)
 {
-    struct place p, again;
+    struct vnode p, again;
     struct counter s;
     struct views v;
 
@@ -131,42 +131,42 @@ static void text_opened_late_is_made_anew(void **state)
     check_open(&v, &p, "100\n", true);
     look_up(&v, &again); /* the same: its node stays that of the path */
     assert_true(again.sum == p.sum);
-    views_place_renew(&p, &again);
-    views_place_finish(&again);
+    views_vnode_renew(&p, &again);
+    views_vnode_finish(&again);
     s.made = 193;
     check_open(&v, &p, "100\n", true);
-    views_place_finish(&p);
+    views_vnode_finish(&p);
 }
 
 /* The kernel may remember a great many; what is not kept is made again, and is mostly the same. */
 static void only_so_many_bytes_are_kept(void **state)
 {
-    enum { PLACES = 40, SIZE = 64 * 1024 };
+    enum { VNODES = 40, SIZE = 64 * 1024 };
     struct catalog_bench *b = *state;
     struct catalog_question q = bench_job(7);
-    struct place places[PLACES];
+    struct vnode vnodes[VNODES];
     unsigned kept = 0;
     struct counter s;
     struct views v;
     char *body;
 
-    begin(&v, &s, &places[0]);
+    begin(&v, &s, &vnodes[0]);
     v.config.catalog = b->catalog;
     assert_true(asprintf(&body, "{\"id\":7,\"run_id\":1,\"status\":\"completed\",\"x\":\"%*s\"}",
                          SIZE, "") > 0);
     catalog_answer_release(bench_learn(b, &q, body, ""));
-    for (unsigned i = 0; i < PLACES; i++) {
-        places[i] = (struct place){.kind = PLACE_JOB_JSON, .repo = bench_repo, .job = 7};
-        look_up(&v, &places[i]);
-        kept += places[i].content != NULL;
-        assert_true(places[i].size > SIZE && v.texts_kept <= VIEWS_TEXTS_BYTES);
+    for (unsigned i = 0; i < VNODES; i++) {
+        vnodes[i] = (struct vnode){.kind = VNODE_JOB_JSON, .repo = bench_repo, .job = 7};
+        look_up(&v, &vnodes[i]);
+        kept += vnodes[i].content != NULL;
+        assert_true(vnodes[i].size > SIZE && v.texts_kept <= VIEWS_TEXTS_BYTES);
     }
     assert_in_range(kept, 10, VIEWS_TEXTS_BYTES / SIZE);
-    assert_null(places[PLACES - 1].content);
-    check_json(&v, &places[0]);
-    check_json(&v, &places[PLACES - 1]);
-    for (unsigned i = 0; i < PLACES; i++)
-        views_place_finish(&places[i]);
+    assert_null(vnodes[VNODES - 1].content);
+    check_json(&v, &vnodes[0]);
+    check_json(&v, &vnodes[VNODES - 1]);
+    for (unsigned i = 0; i < VNODES; i++)
+        views_vnode_finish(&vnodes[i]);
     assert_true(v.texts_kept == 0);
     free(body);
 }

@@ -1,5 +1,5 @@
 /* Cleaned text and its steps: who waits for one job's is not told how another's ended. */
-#include "views/derived.h"
+#include "views/generated.h"
 
 #include "cache/cache_bench.h"
 
@@ -17,20 +17,20 @@ static int64_t monotonic_ms(void)
     return guest_now_ms();
 }
 
-static struct derived *make_derived(struct cache_bench *b)
+static struct generated *make_generated(struct cache_bench *b)
 {
-    struct derived_config config = {
-        .cache = b->cache, .store = b->store, .hall = &b->hall, .now_ms = monotonic_ms};
-    struct derived *d = NULL;
+    struct generated_config config = {
+        .cache = b->cache, .store = b->store, .waits = &b->waits, .now_ms = monotonic_ms};
+    struct generated *d = NULL;
 
-    assert_int_equal(derived_create(&config, &d), 0);
+    assert_int_equal(generated_create(&config, &d), 0);
     return d;
 }
 
 /* The text's stat is known, and so it can be cut. */
-static struct log *know_text(struct cache_bench *b, struct derived *d, uint64_t job)
+static struct log *know_text(struct cache_bench *b, struct generated *d, uint64_t job)
 {
-    struct log *text = cache_hold(b->cache, derived_id(d, job));
+    struct log *text = cache_hold(b->cache, generated_id(d, job));
     struct log *raw = bench_know(b, job);
     struct log_stat stat;
     struct guest g;
@@ -38,7 +38,7 @@ static struct log *know_text(struct cache_bench *b, struct derived *d, uint64_t 
 
     guest_init(&g);
     do {
-        rc = derived_get_stat(d, text, &bench_name, job, &bench_no_hint, &g.waiter, &stat);
+        rc = generated_get_stat(d, text, &bench_name, job, &bench_no_hint, &g.waiter, &stat);
         if (rc == PENDING_PARKED)
             rc = guest_wait(&g) ? -EIO : PENDING_PARKED;
     } while (rc == PENDING_PARKED);
@@ -54,8 +54,8 @@ static void one_cut_that_fails_fails_no_other(void **state)
     struct facts_job lost = {.id = 7, .steps = steps, .step_count = 1};
     struct facts_job found = {.id = 8, .steps = steps, .step_count = 1};
     struct cache_bench *b = *state;
-    struct derived *d = make_derived(b);
-    struct derived_range range;
+    struct generated *d = make_generated(b);
+    struct generated_range range;
     struct fake_want *want;
     struct guest first, second;
     struct log *text;
@@ -64,22 +64,23 @@ static void one_cut_that_fails_fails_no_other(void **state)
     guest_init(&second);
     fake_add(&b->fake, 8, SIZE);
     text = know_text(b, d, 8);
-    assert_int_equal(derived_get_step(d, text, &bench_name, &lost, 1, &first.waiter, &range),
+    assert_int_equal(generated_get_step(d, text, &bench_name, &lost, 1, &first.waiter, &range),
                      PENDING_PARKED);
     want = fake_take_want(&b->fake); /* its cutting waits for the log; the other's behind it */
-    assert_int_equal(derived_get_step(d, text, &bench_name, &found, 1, &second.waiter, &range),
+    assert_int_equal(generated_get_step(d, text, &bench_name, &found, 1, &second.waiter, &range),
                      PENDING_PARKED);
     fake_fail(want, -ENOENT, SOURCE_NOT_FOUND, guest_now_ms() + 30000);
     assert_int_not_equal(guest_wait(&first), 0);
     assert_int_equal(guest_wait(&second), 0);
-    assert_int_equal(derived_get_step(d, text, &bench_name, &found, 1, &second.waiter, &range), 0);
+    assert_int_equal(generated_get_step(d, text, &bench_name, &found, 1, &second.waiter, &range),
+                     0);
     assert_true(range.begin == 0 && range.end > 0);
     log_release(text);
     bench_settle(b, 0);
-    derived_stop(d);
+    generated_stop(d);
     fake_turn(&b->fake);
     cache_bench_unmount(b);
-    derived_destroy(d);
+    generated_destroy(d);
     cache_bench_mount(b);
     guest_finish(&first);
     guest_finish(&second);

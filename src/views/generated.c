@@ -1,7 +1,7 @@
 /*
- * The maker of cleaned text: a source of the cache whose network is the log itself.
+ * The generator of cleaned text: a source of the cache whose network is the log itself.
  */
-#include "views/derived.h"
+#include "views/generated.h"
 
 #include "store/store.h"
 #include "tasks.h"
@@ -16,9 +16,9 @@
 
 #define CHUNK (UINT64_C(128) << 10)
 
-struct derived {
-    struct derived_config config;
-    struct tasks *maker; /* the thread that cleans and cuts */
+struct generated {
+    struct generated_config config;
+    struct tasks *generator; /* the thread that cleans and cuts */
     pthread_mutex_t lock;
     pthread_cond_t changed; /* a parked read was answered, or the ring has room */
     /* lock */
@@ -30,18 +30,18 @@ struct derived {
     struct pending cut;  /* a table was made, or could not be */
 };
 
-/* A derived log at its source. */
+/* A generated log at its source. */
 struct source_log {
-    struct derived *derived;
+    struct generated *generated;
     struct repo_name repo;
     uint64_t job;
     const struct source_log_ops *ops;
     void *who;
 };
 
-uint64_t derived_id(const struct derived *d, uint64_t job)
+uint64_t generated_id(const struct generated *d, uint64_t job)
 {
-    uint64_t id = CACHE_DERIVED | (uint64_t)DERIVED_VERSION << 56 | job;
+    uint64_t id = CACHE_GENERATED | (uint64_t)GENERATED_VERSION << 56 | job;
 
     return d->config.timestamps ? id | UINT64_C(1) << 62 : id;
 }
@@ -50,7 +50,7 @@ uint64_t derived_id(const struct derived *d, uint64_t job)
 
 struct reading {
     struct waiter waiter;
-    struct derived *derived;
+    struct generated *generated;
     bool parked;
     int err;
 };
@@ -59,11 +59,11 @@ static void on_wake(struct waiter *w, int err)
 {
     struct reading *r = list_entry(w, struct reading, waiter);
 
-    pthread_mutex_lock(&r->derived->lock);
+    pthread_mutex_lock(&r->generated->lock);
     r->err = err;
     r->parked = false;
-    pthread_cond_broadcast(&r->derived->changed);
-    pthread_mutex_unlock(&r->derived->lock);
+    pthread_cond_broadcast(&r->generated->changed);
+    pthread_mutex_unlock(&r->generated->lock);
 }
 
 /* PENDING_PARKED: look again. Else what the log could not be had for. */
@@ -71,19 +71,19 @@ static int wait_until_woken(struct reading *r)
 {
     int err;
 
-    pthread_mutex_lock(&r->derived->lock);
+    pthread_mutex_lock(&r->generated->lock);
     while (r->parked)
-        pthread_cond_wait(&r->derived->changed, &r->derived->lock);
+        pthread_cond_wait(&r->generated->changed, &r->generated->lock);
     err = r->err;
-    pthread_mutex_unlock(&r->derived->lock);
+    pthread_mutex_unlock(&r->generated->lock);
     return err ? err : PENDING_PARKED;
 }
 
 /* Up to CHUNK bytes at `offset`; 0: the end. The log was whole a moment ago, so this hardly waits. */
-static ssize_t read_chunk(struct derived *d, struct log_reader *reader,
+static ssize_t read_chunk(struct generated *d, struct log_reader *reader,
                           const struct repo_name *repo, uint64_t offset, char *buf)
 {
-    struct reading r = {.waiter = {.wake = on_wake}, .derived = d};
+    struct reading r = {.waiter = {.wake = on_wake}, .generated = d};
     struct log_slice slice;
     ssize_t n;
     int rc;
@@ -113,7 +113,7 @@ static ssize_t read_chunk(struct derived *d, struct log_reader *reader,
 typedef int pass_sink(void *who, const char *data, size_t len);
 
 struct pass {
-    struct derived *derived;
+    struct generated *generated;
     struct log *log;
     const struct repo_name *repo;
     struct text_cutter *cutter; /* NULL: only cleaned */
@@ -128,7 +128,7 @@ struct pass_room {
     char out[CHUNK + TEXT_CLEAN_SLACK];
 };
 
-static bool is_stopping(struct derived *d)
+static bool is_stopping(struct generated *d)
 {
     bool stopping;
 
@@ -142,7 +142,7 @@ static bool is_stopping(struct derived *d)
 static int ensure_whole(const struct pass *p)
 {
     const struct log_hint hint = {.completed = true};
-    struct reading r = {.waiter = {.wake = on_wake}, .derived = p->derived};
+    struct reading r = {.waiter = {.wake = on_wake}, .generated = p->generated};
     struct log_stat stat;
     int rc;
 
@@ -159,7 +159,7 @@ static int ensure_whole(const struct pass *p)
 
 static int deliver(struct pass *p, const char *data, size_t len)
 {
-    if (is_stopping(p->derived))
+    if (is_stopping(p->generated))
         return -ECONNABORTED;
     p->size += len;
     return p->sink && len ? p->sink(p->who, data, len) : 0;
@@ -178,10 +178,10 @@ static int run_pass(struct pass *p)
     room = malloc(sizeof(*room));
     if (!room)
         return -ENOMEM;
-    text_cleaner_init(&room->cleaner, p->derived->config.timestamps,
+    text_cleaner_init(&room->cleaner, p->generated->config.timestamps,
                       p->cutter ? text_cutter_line : NULL, p->cutter);
     log_open(p->log, &reader);
-    while (!rc && (n = read_chunk(p->derived, &reader, p->repo, offset, room->in)) > 0) {
+    while (!rc && (n = read_chunk(p->generated, &reader, p->repo, offset, room->in)) > 0) {
         offset += (uint64_t)n;
         rc = deliver(p, room->out,
                      text_cleaner_feed(&room->cleaner, room->in, (size_t)n, room->out));
@@ -205,7 +205,7 @@ static struct source_log *on_log_create(void *self, const struct repo_name *repo
     (void)completed;
     if (!log)
         return NULL;
-    log->derived = self;
+    log->generated = self;
     log->repo = *repo;
     log->job = id & NAME_ID_MAX;
     log->ops = ops;
@@ -224,7 +224,7 @@ static void on_log_release(struct source_log *log, void (*released)(void *who))
 
 struct making {
     struct task task;
-    struct derived *derived;
+    struct generated *generated;
     struct source_bytes *want;
     uint64_t at; /* of the cleaned text so far */
 };
@@ -233,8 +233,8 @@ struct making {
 static int hand_over(void *who, const char *data, size_t len)
 {
     struct making *m = who;
-    struct derived *d = m->derived;
-    uint64_t turn;
+    struct generated *d = m->generated;
+    uint64_t generation;
 
     if (m->at + len <= m->want->from) {
         m->at += len;
@@ -248,7 +248,7 @@ static int hand_over(void *who, const char *data, size_t len)
     }
     for (;;) {
         pthread_mutex_lock(&d->lock);
-        turn = d->room_turn;
+        generation = d->room_turn;
         pthread_mutex_unlock(&d->lock);
         int taken = m->want->bytes(m->want, m->at, data, len);
         if (taken < 0)
@@ -256,7 +256,7 @@ static int hand_over(void *who, const char *data, size_t len)
         if (taken == SOURCE_TAKEN)
             break;
         pthread_mutex_lock(&d->lock);
-        while (turn == d->room_turn && !d->stopping)
+        while (generation == d->room_turn && !d->stopping)
             pthread_cond_wait(&d->changed, &d->lock);
         pthread_mutex_unlock(&d->lock);
         if (is_stopping(d))
@@ -270,23 +270,27 @@ static int hand_over(void *who, const char *data, size_t len)
 static int tell(struct making *m, struct log *log, uint64_t size)
 {
     struct source_log *at_source = m->want->log;
-    struct source_told told = {.size = size, .final = true, .whole = true, .last_modified_ms = -1};
+    struct source_metadata metadata = {
+        .size = size, .final = true, .whole = true, .last_modified_ms = -1};
     struct log_stat stat;
 
     if (!log_peek_stat(log, &at_source->repo, &stat)) {
-        told.last_modified_ms = stat.mtime_ms;
-        told.proven = stat.proven;
-        told.provisional = !stat.proven; /* of a whole log: its end is not certain */
+        metadata.last_modified_ms = stat.mtime_ms;
+        metadata.proven = stat.proven;
+        metadata.provisional = !stat.proven; /* of a whole log: its end is not certain */
     }
-    return at_source->ops->told(at_source->who, &told);
+    return at_source->ops->on_metadata(at_source->who, &metadata);
 }
 
 static int make_text(struct making *m)
 {
     struct source_log *at_source = m->want->log;
-    struct log *log = cache_hold(m->derived->config.cache, at_source->job);
-    struct pass pass = {
-        .derived = m->derived, .log = log, .repo = &at_source->repo, .sink = hand_over, .who = m};
+    struct log *log = cache_hold(m->generated->config.cache, at_source->job);
+    struct pass pass = {.generated = m->generated,
+                        .log = log,
+                        .repo = &at_source->repo,
+                        .sink = hand_over,
+                        .who = m};
     int rc = log ? run_pass(&pass) : -ENOMEM;
 
     if (!rc)
@@ -308,22 +312,22 @@ static void run_making(struct task *task)
 static void on_want_bytes(void *self, struct source_bytes *want)
 {
     const struct source_failure failure = {.err = -ENOMEM, .reason = SOURCE_BROKEN};
-    struct derived *d = self;
+    struct generated *d = self;
     struct making *m = calloc(1, sizeof(*m));
 
     if (!m) {
         want->done(want, &failure);
         return;
     }
-    m->derived = d;
+    m->generated = d;
     m->want = want;
     m->task.run = run_making;
-    tasks_post(d->maker, &m->task);
+    tasks_post(d->generator, &m->task);
 }
 
 static void on_resume(void *self)
 {
-    struct derived *d = self;
+    struct generated *d = self;
 
     pthread_mutex_lock(&d->lock);
     d->room_turn++;
@@ -331,10 +335,10 @@ static void on_resume(void *self)
     pthread_mutex_unlock(&d->lock);
 }
 
-static const struct source_ops maker_ops = {.log_create = on_log_create,
-                                            .log_release = on_log_release,
-                                            .want_bytes = on_want_bytes,
-                                            .resume = on_resume};
+static const struct source_ops generator_ops = {.log_create = on_log_create,
+                                                .log_release = on_log_release,
+                                                .want_bytes = on_want_bytes,
+                                                .resume = on_resume};
 
 /* --- cutting ----------------------------------------------------------------------------------- */
 
@@ -342,7 +346,7 @@ static const struct source_ops maker_ops = {.log_create = on_log_create,
 struct cutting {
     struct task task;
     struct list link;
-    struct derived *derived;
+    struct generated *generated;
     struct log *log;
     struct repo_name repo;
     struct cuts_table *table;
@@ -350,7 +354,7 @@ struct cutting {
 };
 
 /* Lock held. */
-static struct cuts_table *find_table(struct derived *d, uint64_t text, uint64_t digest)
+static struct cuts_table *find_table(struct generated *d, uint64_t text, uint64_t digest)
 {
     list_each(link, &d->tables) {
         struct cuts_table *t = list_entry(link, struct cuts_table, link);
@@ -361,7 +365,7 @@ static struct cuts_table *find_table(struct derived *d, uint64_t text, uint64_t 
 }
 
 /* Takes the table over. */
-static void keep_table(struct derived *d, struct cuts_table *t)
+static void keep_table(struct generated *d, struct cuts_table *t)
 {
     struct cuts_table *oldest = NULL;
 
@@ -388,8 +392,8 @@ static uint64_t part_of(uint64_t text, uint64_t digest)
 static void run_cutting(struct task *task)
 {
     struct cutting *c = list_entry(task, struct cutting, task);
-    struct derived *d = c->derived;
-    struct pass pass = {.derived = d, .log = c->log, .repo = &c->repo, .cutter = c->cutter};
+    struct generated *d = c->generated;
+    struct pass pass = {.generated = d, .log = c->log, .repo = &c->repo, .cutter = c->cutter};
     uint64_t part = part_of(c->table->text, c->table->digest);
     int rc = run_pass(&pass);
 
@@ -411,7 +415,7 @@ static void run_cutting(struct task *task)
 }
 
 /* Lock held. */
-static bool is_being_cut(struct derived *d, uint64_t text, uint64_t digest)
+static bool is_being_cut(struct generated *d, uint64_t text, uint64_t digest)
 {
     list_each(link, &d->cutting) {
         const struct cuts_table *t = list_entry(link, struct cutting, link)->table;
@@ -421,7 +425,7 @@ static bool is_being_cut(struct derived *d, uint64_t text, uint64_t digest)
     return false;
 }
 
-static struct cutting *new_cutting(struct derived *d, const struct repo_name *repo,
+static struct cutting *new_cutting(struct generated *d, const struct repo_name *repo,
                                    const struct facts_job *job, uint64_t digest)
 {
     struct text_step *steps = cuts_steps(job);
@@ -430,10 +434,10 @@ static struct cutting *new_cutting(struct derived *d, const struct repo_name *re
     if (!c || !steps)
         goto fail;
     c->task.run = run_cutting;
-    c->derived = d;
+    c->generated = d;
     c->repo = *repo;
     c->log = cache_hold(d->config.cache, job->id);
-    c->table = cuts_create(derived_id(d, job->id), digest, cuts_count(job));
+    c->table = cuts_create(generated_id(d, job->id), digest, cuts_count(job));
     if (!c->log || !c->table || text_cutter_create(steps, c->table->count, &c->cutter))
         goto fail;
     free(steps);
@@ -450,7 +454,7 @@ fail:
 }
 
 /* Single flight: starts to cut unless it is under way. */
-static int start_cutting(struct derived *d, const struct repo_name *repo,
+static int start_cutting(struct generated *d, const struct repo_name *repo,
                          const struct facts_job *job, uint64_t digest)
 {
     struct cutting *c = new_cutting(d, repo, job, digest);
@@ -464,7 +468,7 @@ static int start_cutting(struct derived *d, const struct repo_name *repo,
         list_push_back(&d->cutting, &c->link);
     pthread_mutex_unlock(&d->lock);
     if (first) {
-        tasks_post(d->maker, &c->task);
+        tasks_post(d->generator, &c->task);
         return 0;
     }
     text_cutter_destroy(c->cutter);
@@ -476,9 +480,9 @@ static int start_cutting(struct derived *d, const struct repo_name *repo,
 
 /* --- outwards ---------------------------------------------------------------------------------- */
 
-int derived_get_stat(struct derived *d, struct log *text, const struct repo_name *repo,
-                     uint64_t job, const struct log_hint *hint, struct waiter *w,
-                     struct log_stat *ret_stat)
+int generated_get_stat(struct generated *d, struct log *text, const struct repo_name *repo,
+                       uint64_t job, const struct log_hint *hint, struct waiter *w,
+                       struct log_stat *ret_stat)
 {
     int rc = log_find_stat(text, repo, w, ret_stat);
     struct log *log;
@@ -501,7 +505,7 @@ int derived_get_stat(struct derived *d, struct log *text, const struct repo_name
 
 /* Lock held. */
 static int take_range(const struct cuts_table *t, const struct facts_job *job, unsigned step,
-                      struct derived_range *ret_range)
+                      struct generated_range *ret_range)
 {
     for (size_t i = 0; i < job->step_count && i < t->count; i++) {
         if (job->steps[i].number != step || !t->ranges[i].present)
@@ -514,10 +518,10 @@ static int take_range(const struct cuts_table *t, const struct facts_job *job, u
 }
 
 /* From memory or disk. -EAGAIN: nowhere. */
-static int find_step(struct derived *d, const struct facts_job *job, uint64_t digest, uint64_t size,
-                     unsigned step, struct derived_range *ret_range)
+static int find_step(struct generated *d, const struct facts_job *job, uint64_t digest,
+                     uint64_t size, unsigned step, struct generated_range *ret_range)
 {
-    uint64_t text = derived_id(d, job->id);
+    uint64_t text = generated_id(d, job->id);
     struct cuts_table *t;
     int rc = -EAGAIN;
 
@@ -533,21 +537,21 @@ static int find_step(struct derived *d, const struct facts_job *job, uint64_t di
     return rc;
 }
 
-int derived_get_step(struct derived *d, struct log *text, const struct repo_name *repo,
-                     const struct facts_job *job, unsigned step, struct waiter *w,
-                     struct derived_range *ret_range)
+int generated_get_step(struct generated *d, struct log *text, const struct repo_name *repo,
+                       const struct facts_job *job, unsigned step, struct waiter *w,
+                       struct generated_range *ret_range)
 {
-    uint64_t digest = cuts_digest(job), part = part_of(derived_id(d, job->id), digest);
+    uint64_t digest = cuts_digest(job), part = part_of(generated_id(d, job->id), digest);
     struct log_stat stat;
     int rc = log_peek_stat(text, repo, &stat);
 
     while (!rc) {
-        uint64_t turn = pending_turn(&d->cut);
+        uint64_t generation = pending_generation(&d->cut);
         rc = find_step(d, job, digest, stat.size, step, ret_range);
         if (rc != -EAGAIN)
             break;
         rc = start_cutting(d, repo, job, digest);
-        if (!rc && pending_park(&d->cut, w, turn, part, part))
+        if (!rc && pending_park(&d->cut, w, generation, part, part))
             return PENDING_PARKED;
     }
     return rc;
@@ -555,10 +559,10 @@ int derived_get_step(struct derived *d, struct log *text, const struct repo_name
 
 /* --- life -------------------------------------------------------------------------------------- */
 
-int derived_create(const struct derived_config *config, struct derived **ret_derived)
+int generated_create(const struct generated_config *config, struct generated **ret_generated)
 {
-    struct derived *d = calloc(1, sizeof(*d));
-    struct source maker = {.self = d, .ops = &maker_ops};
+    struct generated *d = calloc(1, sizeof(*d));
+    struct source generator = {.self = d, .ops = &generator_ops};
     int rc;
 
     if (!d)
@@ -568,18 +572,18 @@ int derived_create(const struct derived_config *config, struct derived **ret_der
     list_init(&d->cutting);
     pthread_mutex_init(&d->lock, NULL);
     pthread_cond_init(&d->changed, NULL);
-    pending_init(&d->cut, config->hall);
-    rc = tasks_create("ghlogfs-text", config->now_ms, &d->maker);
+    pending_init(&d->cut, config->waits);
+    rc = tasks_create("ghlogfs-text", config->now_ms, &d->generator);
     if (rc) {
-        derived_destroy(d);
+        generated_destroy(d);
         return rc;
     }
-    cache_set_maker(config->cache, &maker);
-    *ret_derived = d;
+    cache_set_generator(config->cache, &generator);
+    *ret_generated = d;
     return 0;
 }
 
-void derived_stop(struct derived *d)
+void generated_stop(struct generated *d)
 {
     if (!d)
         return;
@@ -587,16 +591,16 @@ void derived_stop(struct derived *d)
     d->stopping = true;
     pthread_cond_broadcast(&d->changed);
     pthread_mutex_unlock(&d->lock);
-    tasks_stop(d->maker);
+    tasks_stop(d->generator);
 }
 
-void derived_destroy(struct derived *d)
+void generated_destroy(struct generated *d)
 {
     struct list *link;
 
     if (!d)
         return;
-    tasks_destroy(d->maker);
+    tasks_destroy(d->generator);
     while ((link = list_take_first(&d->tables)))
         free(list_entry(link, struct cuts_table, link));
     pending_finish(&d->cut);

@@ -1,4 +1,4 @@
-/* Logs made of logs: kept and read like any other, but they come from their maker. */
+/* Logs made of logs: kept and read like any other, but they come from their generator. */
 #include "cache/cache_bench.h"
 
 #include <errno.h>
@@ -10,44 +10,44 @@
 #include <cmocka.h>
 
 #define JOB UINT64_C(5)
-#define DERIVED (CACHE_DERIVED | JOB)
+#define GENERATED (CACHE_GENERATED | JOB)
 
-static void derived_log_comes_from_its_maker_and_is_kept(void **state)
+static void generated_log_comes_from_its_maker_and_is_kept(void **state)
 {
     struct cache_bench *b = *state;
-    struct fake_source maker;
+    struct fake_source generator;
     struct log_reader r;
     struct log_stat stat;
     struct guest g;
     struct log *log;
 
     guest_init(&g);
-    fake_source_init(&maker);
-    fake_add(&maker, DERIVED, 300001)->has_no_range = true;
-    cache_set_maker(b->cache, &maker.source);
-    log = cache_hold(b->cache, DERIVED);
+    fake_source_init(&generator);
+    fake_add(&generator, GENERATED, 300001)->has_no_range = true;
+    cache_set_generator(b->cache, &generator.source);
+    log = cache_hold(b->cache, GENERATED);
     assert_int_equal(bench_try_stat(log, &g, &stat), PENDING_PARKED);
-    fake_serve(fake_take_want(&maker));
+    fake_serve(fake_take_want(&generator));
     assert_int_equal(guest_wait(&g), 0);
     bench_settle(b, 0);
     assert_int_equal(bench_try_stat(log, &g, &stat), 0);
     assert_int_equal(stat.size, 300001);
     log_open(log, &r);
-    assert_int_equal(bench_read(&r, DERIVED, 0, 300001), 0);
+    assert_int_equal(bench_read(&r, GENERATED, 0, 300001), 0);
     log_close(&r);
     log_release(log);
     bench_settle(b, 0);
-    fake_turn(&maker);
+    fake_turn(&generator);
     assert_int_equal(b->fake.logs_created, 0);
 
     cache_bench_remount(b);
-    log = cache_hold(b->cache, DERIVED);
+    log = cache_hold(b->cache, GENERATED);
     assert_int_equal(bench_stat(log, &stat), 0);
     log_open(log, &r);
-    assert_int_equal(bench_read(&r, DERIVED, 0, 300001), 0);
+    assert_int_equal(bench_read(&r, GENERATED, 0, 300001), 0);
     log_close(&r);
-    assert_int_equal(maker.bytes_wanted, 1);
-    fake_source_finish(&maker);
+    assert_int_equal(generator.bytes_wanted, 1);
+    fake_source_finish(&generator);
 
     /* Another name is proven by the job itself (S14). */
     assert_int_equal(log_get_stat(log, &bench_other, &bench_no_hint, &g.waiter, &stat),
@@ -63,10 +63,10 @@ static void derived_log_comes_from_its_maker_and_is_kept(void **state)
 }
 
 /* Each making is a pass over the whole log, and brings all of the text. */
-static void evicted_derived_log_is_made_once(void **state)
+static void evicted_generated_log_is_made_once(void **state)
 {
     struct cache_bench *b = *state;
-    struct fake_source maker;
+    struct fake_source generator;
     struct log_reader r;
     struct log_stat stat;
     struct guest g;
@@ -74,52 +74,52 @@ static void evicted_derived_log_is_made_once(void **state)
     size_t len;
 
     guest_init(&g);
-    fake_source_init(&maker);
-    fake_add(&maker, DERIVED, 20 * MIB)->has_no_range = true;
-    cache_set_maker(b->cache, &maker.source);
-    log = cache_hold(b->cache, DERIVED);
+    fake_source_init(&generator);
+    fake_add(&generator, GENERATED, 20 * MIB)->has_no_range = true;
+    cache_set_generator(b->cache, &generator.source);
+    log = cache_hold(b->cache, GENERATED);
     assert_int_equal(bench_try_stat(log, &g, &stat), PENDING_PARKED);
-    fake_serve(fake_take_want(&maker));
+    fake_serve(fake_take_want(&generator));
     assert_int_equal(guest_wait(&g), 0);
     bench_settle(b, 0);
     log_release(log);
-    fake_turn(&maker);
-    assert_int_equal(unlink(scratch_log(b->scratch, DERIVED, "")), 0);
+    fake_turn(&generator);
+    assert_int_equal(unlink(scratch_log(b->scratch, GENERATED, "")), 0);
 
     cache_bench_remount(b);
-    cache_set_maker(b->cache, &maker.source);
-    log = cache_hold(b->cache, DERIVED);
+    cache_set_generator(b->cache, &generator.source);
+    log = cache_hold(b->cache, GENERATED);
     assert_int_equal(bench_stat(log, &stat), 0);
     log_open(log, &r);
-    assert_int_equal(bench_try_read(&r, DERIVED, 0, MIB, &g, &len), PENDING_PARKED);
-    fake_serve(fake_take_want(&maker));
+    assert_int_equal(bench_try_read(&r, GENERATED, 0, MIB, &g, &len), PENDING_PARKED);
+    fake_serve(fake_take_want(&generator));
     assert_int_equal(guest_wait(&g), 0);
     for (uint64_t at = 0; at < 20 * MIB; at += MIB)
-        while (bench_try_read(&r, DERIVED, at, MIB, &g, &len) == PENDING_PARKED)
+        while (bench_try_read(&r, GENERATED, at, MIB, &g, &len) == PENDING_PARKED)
             assert_int_equal(guest_wait(&g), 0);
-    assert_int_equal(maker.bytes_wanted, 2);
+    assert_int_equal(generator.bytes_wanted, 2);
     log_close(&r);
     log_release(log);
     bench_settle(b, 0);
-    fake_turn(&maker);
-    fake_source_finish(&maker);
+    fake_turn(&generator);
+    fake_source_finish(&generator);
     guest_finish(&g);
 }
 
-static void job_and_its_derived_log_are_two(void **state)
+static void job_and_its_generated_log_are_two(void **state)
 {
     struct cache_bench *b = *state;
     struct log *log;
-    struct log *derived = cache_hold(b->cache, DERIVED);
+    struct log *generated = cache_hold(b->cache, GENERATED);
     struct log_stat stat;
 
     fake_add(&b->fake, JOB, 77);
     log = bench_know(b, JOB);
-    assert_ptr_not_equal(log, derived);
-    assert_int_equal(log_find_stat(derived, &bench_name, NULL, &stat), -EAGAIN);
+    assert_ptr_not_equal(log, generated);
+    assert_int_equal(log_find_stat(generated, &bench_name, NULL, &stat), -EAGAIN);
     assert_int_equal(log_find_stat(log, &bench_name, NULL, &stat), 0);
     log_release(log);
-    log_release(derived);
+    log_release(generated);
 }
 
 #define WITH_BENCH(test)                                                                           \
@@ -128,9 +128,9 @@ static void job_and_its_derived_log_are_two(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        WITH_BENCH(derived_log_comes_from_its_maker_and_is_kept),
-        WITH_BENCH(evicted_derived_log_is_made_once),
-        WITH_BENCH(job_and_its_derived_log_are_two),
+        WITH_BENCH(generated_log_comes_from_its_maker_and_is_kept),
+        WITH_BENCH(evicted_generated_log_is_made_once),
+        WITH_BENCH(job_and_its_generated_log_are_two),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
