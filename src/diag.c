@@ -1,5 +1,7 @@
 #include "diag.h"
 
+#include "hash.h"
+
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -56,19 +58,10 @@ void diag_use_journal(struct diag *d)
     d->journal = true;
 }
 
-static uint64_t hash_line(const char *s)
-{
-    uint64_t h = 1469598103934665603u;
-
-    for (; *s; s++)
-        h = (h ^ (unsigned char)*s) * 1099511628211u;
-    return h;
-}
-
 /* Whether this line was said less than a minute ago; if not, it is noted as said now. */
 static bool is_repeated(struct diag *d, const char *line)
 {
-    uint64_t hash = hash_line(line);
+    uint64_t hash = hash_string(HASH_START, line);
     struct said *oldest = NULL;
     int64_t now = d->now_ms();
     bool repeated = false;

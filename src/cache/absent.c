@@ -1,5 +1,7 @@
 #include "cache/absent.h"
 
+#include "hash.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,10 +32,8 @@ void absent_finish(struct absent *t)
 /* Each has a few slots to be in, so that two seldom drive each other out. */
 static struct absent_slot *slots_of(const struct absent *t, const char *folded, uint64_t job)
 {
-    uint64_t h = job * UINT64_C(0x9E3779B97F4A7C15);
+    uint64_t h = hash_string(job * UINT64_C(0x9E3779B97F4A7C15), folded);
 
-    for (const char *p = folded; *p; p++)
-        h = (h ^ (unsigned char)*p) * 1099511628211u;
     return &t->slots[(h >> 20) % (ABSENT_SLOTS / WAYS) * WAYS];
 }
 

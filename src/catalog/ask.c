@@ -1,6 +1,7 @@
 #include "catalog/entry.h"
 
 #include "github/parse.h"
+#include "hash.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -82,11 +83,7 @@ static void make_key(const struct catalog_question *q, char key[ENTRY_KEY_LEN])
 
 static struct list *bucket_of(struct catalog *c, const char *key)
 {
-    uint64_t h = 1469598103934665603u;
-
-    for (; *key; key++)
-        h = (h ^ (unsigned char)*key) * 1099511628211u;
-    return &c->buckets[h % ENTRY_BUCKETS];
+    return &c->buckets[hash_string(HASH_START, key) % ENTRY_BUCKETS];
 }
 
 /* Lock held. */

@@ -1,6 +1,7 @@
 #include "github/belief.h"
 
 #include "github/failure.h"
+#include "hash.h"
 
 #include <errno.h>
 #include <string.h>
@@ -15,9 +16,7 @@ static bool is_same_etag(const char *a, const char *b)
 /* FNV-1a: it tells logs apart, not forgeries. */
 uint64_t belief_digest(uint64_t digest, const char *data, size_t len)
 {
-    for (size_t i = 0; i < len; i++)
-        digest = (digest ^ (unsigned char)data[i]) * UINT64_C(1099511628211);
-    return digest;
+    return hash_bytes(digest, data, len);
 }
 
 void belief_note_bytes(struct source_log *log, uint64_t offset, const char *data, size_t len)

@@ -1,6 +1,7 @@
 #include "github/core.h"
 
 #include "github/failure.h"
+#include "hash.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -30,25 +31,16 @@ bool core_is_completed(const struct core *core, uint64_t job)
     return core->completed[job % CORE_COMPLETED_MAX] == job;
 }
 
-static uint64_t hash_owner(const char *owner)
-{
-    uint64_t h = UINT64_C(1469598103934665603);
-
-    for (; *owner; owner++)
-        h = (h ^ (unsigned char)tolower((unsigned char)*owner)) * UINT64_C(1099511628211);
-    return h;
-}
-
 void core_note_user(struct core *core, const char *owner)
 {
-    uint64_t h = hash_owner(owner);
+    uint64_t h = hash_string_nocase(HASH_START, owner);
 
     core->users[h % CORE_USERS_MAX] = h;
 }
 
 bool core_is_user(const struct core *core, const char *owner)
 {
-    uint64_t h = hash_owner(owner);
+    uint64_t h = hash_string_nocase(HASH_START, owner);
 
     return core->users[h % CORE_USERS_MAX] == h;
 }

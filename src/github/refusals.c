@@ -1,25 +1,13 @@
 #include "github/refusals.h"
 
+#include "hash.h"
+
 #include <ctype.h>
 #include <string.h>
 
 #define BODY_MAX 4096 /* bytes of a body that tell one answer from another */
 
 /* -- Fingerprints ------------------------------------------------------------------------------ */
-
-#define HASH_START UINT64_C(14695981039346656037)
-
-static uint64_t hash_byte(uint64_t hash, unsigned char byte)
-{
-    return (hash ^ byte) * UINT64_C(1099511628211);
-}
-
-static uint64_t hash_text(uint64_t hash, const char *text)
-{
-    for (; *text; text++)
-        hash = hash_byte(hash, (unsigned char)tolower((unsigned char)*text));
-    return hash;
-}
 
 /* Letters, digits, and what stands between them in ids, times and numbers. */
 static bool is_in_word(unsigned char c)
@@ -57,14 +45,14 @@ uint64_t refusals_print_finish(struct refusals_print *p, const char *whose, int 
     uint64_t sum;
 
     end_word(p);
-    sum = hash_text(p->sum ^ HASH_START, whose);
+    sum = hash_string_nocase(p->sum ^ HASH_START, whose);
     sum = (sum ^ (uint64_t)status) * UINT64_C(1099511628211);
     return sum ? sum : 1;
 }
 
 uint64_t refusals_make_key(const char *url)
 {
-    uint64_t key = hash_text(HASH_START, url);
+    uint64_t key = hash_string_nocase(HASH_START, url);
 
     return key ? key : 1;
 }

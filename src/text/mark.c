@@ -1,5 +1,7 @@
 #include "text/mark.h"
 
+#include "hash.h"
+
 #include <string.h>
 
 /* The first part of a composite action begins, or cleans up, right behind the action's own line.
@@ -56,12 +58,9 @@ static bool has_form(struct words w, const struct line_form *forms, size_t count
     return false;
 }
 
-/* Hashes on from `hash`. */
 static uint64_t hash_on(uint64_t hash, struct words w)
 {
-    for (size_t i = 0; i < w.len; i++)
-        hash = (hash ^ (unsigned char)w.at[i]) * UINT64_C(0x100000001b3);
-    return hash;
+    return hash_bytes(hash, w.at, w.len);
 }
 
 static struct words name_words(const char *name, size_t len)
@@ -73,18 +72,16 @@ static struct words name_words(const char *name, size_t len)
     return (struct words){.at = name, .len = len};
 }
 
-#define HASH_BEGIN UINT64_C(0xcbf29ce484222325)
-
 uint64_t text_name_hash(const char *name, size_t len)
 {
-    uint64_t hash = hash_on(HASH_BEGIN, name_words(name, len));
+    uint64_t hash = hash_on(HASH_START, name_words(name, len));
     return hash ? hash : 1;
 }
 
 uint64_t text_header_hash(const char *text, size_t len)
 {
     struct words w = name_words(text, len);
-    uint64_t hash = HASH_BEGIN;
+    uint64_t hash = HASH_START;
     if (skip(&w, "Run ")) {
         hash = hash_on(hash, (struct words){.at = "Run ", .len = 4});
         if (!skip(&w, "docker://") && begins(w, "/./"))

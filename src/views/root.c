@@ -1,5 +1,6 @@
 #include "views/room.h"
 
+#include "hash.h"
 #include "views/attempts.h"
 
 #include "store/store.h"
@@ -69,8 +70,7 @@ uint64_t views_ino(uint64_t parent_ino, const char *name)
 {
     uint64_t h = (parent_ino ^ UINT64_C(0x9E3779B97F4A7C15)) * UINT64_C(0xFF51AFD7ED558CCD);
 
-    for (; *name; name++)
-        h = (h ^ (unsigned char)*name) * 1099511628211u;
+    h = hash_string(h, name);
     h ^= h >> 32;
     return h > 1 ? h : 2;
 }

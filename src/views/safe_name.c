@@ -1,5 +1,7 @@
 #include "views/safe_name.h"
 
+#include "hash.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -106,11 +108,7 @@ struct taken {
 
 static struct safe_name **slot_of(const struct taken *t, const char *name)
 {
-    uint64_t h = 1469598103934665603u;
-
-    for (const char *p = name; *p; p++)
-        h = (h ^ (unsigned char)*p) * 1099511628211u;
-    for (;; h++) {
+    for (uint64_t h = hash_string(HASH_START, name);; h++) {
         struct safe_name **slot = &t->slots[h & t->mask];
         if (!*slot || !strcmp((*slot)->name, name))
             return slot;

@@ -16,7 +16,7 @@ FLOORS = (
     ("github",),
     ("net",),
     ("source", "diag", "tasks"),
-    ("facts", "list", "name"),
+    ("facts", "hash", "list", "name"),
 )
 
 # Rooms that only these may enter, whatever their floor. main introduces everybody.
