@@ -1,6 +1,6 @@
-# Debian's packages (12 and later) that ghlogfs needs, and how a missing one is installed. Sourced by
-# contrib/run.sh, tests/run.sh and .ci/run; needs bash. A name may offer alternatives: a|b is
-# satisfied by either, and a is what gets installed.
+# The Debian packages (12 and later) that ghlogfs needs, and functions to install missing ones. Sourced
+# by contrib/run.sh, tests/run.sh and .ci/run; needs bash. a|b names alternatives: either satisfies
+# the need, a is installed if both are missing.
 
 packages_build=(
     gcc libc6-dev cmake ninja-build pkg-config libfuse3-dev
@@ -47,37 +47,37 @@ apt_get() {
         -o Dpkg::Use-Pty=0 "$@" </dev/null
 }
 
-# Installs what is missing of the named packages. Returns 1, saying why, if that cannot be done.
+# Installs the named packages that are missing. On failure prints the reason and returns 1.
 packages_need() {
     local -a missing
     if ! command -v dpkg-query >/dev/null; then
-        echo "This is no Debian, so packages are not installed. Needed, by Debian's names: $*" >&2
+        echo "This system is not Debian, so no packages were installed. Needed, by their names in Debian: $*" >&2
         return 0
     fi
     mapfile -t missing < <(packages_missing "$@")
     [ "${#missing[@]}" -eq 0 ] && return 0
 
-    echo "Installing what is missing: ${missing[*]}"
+    echo "Installing missing packages: ${missing[*]}"
     if [ "$(id -u)" -ne 0 ] && ! command -v sudo >/dev/null; then
-        echo "Neither root nor sudo. As root:  apt-get install ${missing[*]}" >&2
+        echo "Packages are missing, and there is neither root nor sudo. As root, run: apt-get install ${missing[*]}" >&2
         return 1
     fi
     # The lists may be absent (a fresh container) or old: only then are they fetched.
     apt_get install --no-install-recommends "${missing[@]}" && return 0
     apt_get update && apt_get install --no-install-recommends "${missing[@]}" && return 0
-    echo "Could not install ${missing[*]}. As root:  apt-get install ${missing[*]}" >&2
+    echo "Could not install ${missing[*]}. As root, run: apt-get install ${missing[*]}" >&2
     return 1
 }
 
-# Says why FUSE cannot be used here; silent and true where it can.
+# Returns 0 if FUSE can be used here; else prints the reason.
 fuse_is_here() {
     if [ ! -c /dev/fuse ]; then
-        echo "/dev/fuse is missing: load the kernel's module (modprobe fuse), or start the" \
+        echo "/dev/fuse is missing: load the kernel module (modprobe fuse), or start the" \
              "container with --device /dev/fuse --cap-add SYS_ADMIN." >&2
         return 1
     fi
     if ! [ -r /dev/fuse ] || ! [ -w /dev/fuse ]; then
-        echo "/dev/fuse may not be opened by $(id -un): as root, chmod 0666 /dev/fuse." >&2
+        echo "$(id -un) cannot open /dev/fuse. As root, run: chmod 0666 /dev/fuse" >&2
         return 1
     fi
 }

@@ -1,13 +1,13 @@
 #!/bin/bash
-# The main job in one command: installs what is missing, builds ghlogfs, and mounts GitHub. May be
-# run again: a mount that is there already is told, not made twice.
+# Installs missing packages, builds ghlogfs, and mounts GitHub. Running it again is safe: it reports
+# a mount that exists already.
 #
 #   contrib/run.sh [MOUNTPOINT] [GHLOGFS OPTIONS]...
 #   contrib/run.sh --stop [MOUNTPOINT]
 #
 # With a token (GH_TOKEN, GITHUB_TOKEN, or that of `gh auth login`) github.com is mounted at
-# MOUNTPOINT, or ~/gh. Without one a loopback GitHub with made-up logs is started and mounted at
-# MOUNTPOINT, or build/demo/gh, to show what it is like.
+# MOUNTPOINT, or ~/gh. Without one it starts a demonstration, a loopback GitHub with made-up logs, and
+# mounts that at MOUNTPOINT, or build/demo/gh.
 
 set -u
 here=$(cd "$(dirname "$0")/.." && pwd) || exit 1
@@ -30,19 +30,19 @@ has_token() {
         { command -v gh >/dev/null && gh auth token >/dev/null 2>&1 </dev/null; }
 }
 
-# The file system at a mountpoint, as the kernel names it; nothing where none is mounted.
+# Prints the type of the file system mounted there, as the kernel names it; nothing if there is none.
 mounted_as() {
     dir=${1// /\\040} \
         awk '$2 == ENVIRON["dir"] { type = $3 } END { if (type) print type }' /proc/mounts
 }
 
-# True if what is mounted there is the demonstration that runs now: its source is that server.
+# True if the running demonstration is mounted there: the mount's source is its server.
 demo_is_at() {
     demo_is_up && [ "$(dir=${1// /\\040} awk '$2 == ENVIRON["dir"] { from = $1 } END { print from }' \
         /proc/mounts)" = "$(sed 's|^[a-z]*://||; s|/.*||' "$demo/url")" ]
 }
 
-take_away() {
+unmount() {
     fusermount3 -u "$1" 2>/dev/null || fusermount3 -u -z "$1"
 }
 
@@ -91,27 +91,27 @@ stop() {
     fi
     mountpoint=$(realpath -m "$mountpoint")
     if [ "$(mounted_as "$mountpoint")" = fuse.ghlogfs ]; then
-        take_away "$mountpoint" && echo "$mountpoint is unmounted."
+        unmount "$mountpoint" && echo "$mountpoint is unmounted."
     else
-        echo "Nothing of ours is mounted at $mountpoint."
+        echo "ghlogfs is not mounted at $mountpoint."
     fi
     [ "$(cat "$demo/mountpoint" 2>/dev/null)" = "$mountpoint" ] && demo_stop
     return 0
 }
 
-# Leaves true if the mountpoint can be mounted on, 2 if ghlogfs is there and well.
+# Returns 0 if the mountpoint can be mounted on, 2 if ghlogfs is mounted there and works.
 prepare_mountpoint() {
     case $(mounted_as "$1") in
     '') ;;
     fuse.ghlogfs)
         stat "$1/." >/dev/null 2>&1 && return 2
-        echo "The mount at $1 is dead; it is taken away first."
-        take_away "$1" || return 1
+        echo "The mount at $1 is dead; unmounting it first."
+        unmount "$1" || return 1
         ;;
-    *) echo "Something else is mounted at $1." >&2 && return 1 ;;
+    *) echo "Another file system is mounted at $1; name another directory." >&2 && return 1 ;;
     esac
     mkdir -p "$1" || return 1
-    [ -z "$(ls -A "$1")" ] || { echo "$1 is not empty; name another folder." >&2 && return 1; }
+    [ -z "$(ls -A "$1")" ] || { echo "$1 is not empty; name another directory." >&2 && return 1; }
 }
 
 # Commands that work as they stand, for the demonstration and for GitHub.
@@ -119,20 +119,20 @@ print_commands() {
     local at examples
     printf -v at %q "$1"
     echo
-    echo "Now, for instance:"
+    echo "Try:"
     if [ "$2" = demo ]; then
         examples=$(cat "$demo/commands")
         echo "${examples//@/"$at"}"
     else
         cat <<COMMANDS
-  # owners of your repositories
+  # the owners of your repositories
   ls $at
   # the newest runs of any repository you can see
   ls -lt $at/cli/cli/runs | head
-  # the jobs of its newest run, and how each of their steps ended
+  # the jobs of its newest run, and the end of each of their steps
   ls $at/cli/cli/latest/
   tail -n 3 $at/cli/cli/latest/*/*.txt
-  # errors of the runs that failed
+  # errors in failed runs
   grep -rn -i error: $at/cli/cli/failed/*/
 COMMANDS
     fi
@@ -162,7 +162,7 @@ main() {
     status=$?
     [ "$status" -eq 1 ] && exit 1
     if [ "$status" -eq 2 ]; then
-        echo "ghlogfs is mounted at $mountpoint already."
+        echo "ghlogfs is already mounted at $mountpoint."
         kind=github
         demo_is_at "$mountpoint" && kind=demo
     elif [ "$kind" = demo ]; then

@@ -95,7 +95,7 @@ def caller(fuse, folder):
 
 def commands_of(said):
     """The printed commands; each has a line above it that says what for."""
-    lines = said.partition("Now, for instance:\n")[2].splitlines()
+    lines = said.partition("Try:\n")[2].splitlines()
     assert lines and all(line.startswith("  # ") for line in lines[::2]), said
     return [line.strip() for line in lines[1::2]]
 
@@ -115,7 +115,7 @@ def test_the_main_job_in_one_command(caller):
 
     daemons, demo = daemons_of(caller.point), demo_pid()
     again = caller(RUN, caller.point)
-    assert "is mounted at %s already." % caller.point in again
+    assert "is already mounted at %s." % caller.point in again
     assert commands_of(again) == commands
     assert (daemons_of(caller.point), demo_pid()) == (daemons, demo) and len(daemons) == 1
 
@@ -124,7 +124,7 @@ def test_the_main_job_in_one_command(caller):
     assert "is unmounted" in caller.shell(commands[-1])
     assert not mounted(caller.point) and os.listdir(caller.point) == []
     wait_for(lambda: not any(map(alive, processes)), 10, why="a process is left")
-    assert "Nothing of ours" in caller(RUN, "--stop", caller.point)
+    assert "ghlogfs is not mounted" in caller(RUN, "--stop", caller.point)
 
     third = caller(RUN, caller.point)
     assert "Mounted at %s." % caller.point in third
