@@ -6,7 +6,7 @@
 #include "store/store.h"
 #include "tasks.h"
 #include "text/clean.h"
-#include "views/cuts.h"
+#include "views/steps.h"
 
 #include <errno.h>
 #include <pthread.h>

@@ -1,7 +1,6 @@
 /*
  * What a name means inside a directory: by grammar, without asking anybody, wherever that is enough (S13).
  */
-#include "views/cuts.h"
 #include "views/runs.h"
 #include "views/steps.h"
 

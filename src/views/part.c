@@ -1,7 +1,6 @@
 /*
  * Files that are parts of logs: the log itself, its cleaned text, its steps.
  */
-#include "views/cuts.h"
 #include "views/runs.h"
 
 #include "views/steps.h"

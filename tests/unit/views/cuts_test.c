@@ -1,5 +1,5 @@
 /* Tables of where steps begin: what they are keyed by, and what of the store's is believed. */
-#include "views/cuts.h"
+#include "views/steps.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
