@@ -1,5 +1,5 @@
 /* The jobs of a run out of the lists of its attempts, in each shape that GitHub has given them. */
-#include "views/merge.h"
+#include "views/attempts.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
