@@ -14,6 +14,7 @@
 #ifndef GHLOGFS_SOURCE_H
 #define GHLOGFS_SOURCE_H
 
+#include "list.h"
 #include "name.h"
 
 #include <stdbool.h>
@@ -93,6 +94,8 @@ struct source_bytes {
     /* NULL: all of it was delivered (to `to`, or to the log's end). Exactly once. The done of a
      * log's first range comes after on_metadata(), or with a failure. */
     void (*done)(struct source_bytes *b, const struct source_failure *failure);
+
+    struct list queued; /* the source's own: zeroed before want_bytes */
 };
 
 #define SOURCE_TAKEN 0

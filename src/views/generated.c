@@ -1,5 +1,5 @@
 /*
- * The generator of cleaned text: a source of the cache whose network is the log itself.
+ * The text thread: makes generated texts, as a source of the cache, and finds out where steps begin.
  */
 #include "views/generated.h"
 
@@ -10,6 +10,8 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <semaphore.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -18,82 +20,92 @@
 
 struct generated {
     struct generated_config config;
-    struct tasks *generator; /* the thread that cleans and cuts */
-    pthread_mutex_t lock;
-    pthread_cond_t changed; /* a parked read was answered, or the ring has room */
-    /* lock */
-    bool stopping;
-    uint64_t room_turn; /* counts calls of resume */
-    struct list tables; /* of struct cuts_table, in the order they were kept in */
-    unsigned table_count;
-    struct list cutting; /* of struct cutting: under way */
-    struct pending cut;  /* a table was made, or could not be */
-};
+    struct tasks *thread;
+    atomic_bool stopping;
+    struct pending ring_space; /* the cache takes bytes again */
+    struct pending cut;        /* a table was made, or could not be */
 
-/* A generated log at its source. */
-struct source_log {
-    struct generated *generated;
-    struct repo_name repo;
-    uint64_t job;
-    const struct source_log_ops *ops;
-    void *who;
-};
-
-uint64_t generated_id(const struct generated *d, uint64_t job)
-{
-    uint64_t id = CACHE_GENERATED | (uint64_t)GENERATED_VERSION << 56 | job;
-
-    return d->config.timestamps ? id | UINT64_C(1) << 62 : id;
-}
-
-/* --- reading a log from this thread ----------------------------------------------------------- */
-
-struct reading {
+    /* the thread's own, to wait with */
     struct waiter waiter;
-    struct generated *generated;
-    bool parked;
-    int err;
+    sem_t woken;
+    int wake_err;
+
+    pthread_mutex_t lock;
+    struct list wants;    /* lock; of source_bytes.queued: the texts to be made */
+    struct task making;   /* makes the first of them */
+    bool is_making;       /* lock; the task is posted */
+    struct list tables;   /* lock; of struct table, in the order in which they were added */
+    unsigned table_count; /* lock */
 };
+
+/* --- waiting on the text thread ---------------------------------------------------------------- */
 
 static void on_wake(struct waiter *w, int err)
 {
-    struct reading *r = list_entry(w, struct reading, waiter);
+    struct generated *d = list_entry(w, struct generated, waiter);
 
-    pthread_mutex_lock(&r->generated->lock);
-    r->err = err;
-    r->parked = false;
-    pthread_cond_broadcast(&r->generated->changed);
-    pthread_mutex_unlock(&r->generated->lock);
+    d->wake_err = err;
+    sem_post(&d->woken);
 }
 
-/* PENDING_PARKED: look again. Else what the log could not be had for. */
-static int wait_until_woken(struct reading *r)
+/* Once the thread's waiter is parked. 0: ask again; negative errno: that is the answer. */
+static int wait_until_woken(struct generated *d)
 {
-    int err;
-
-    pthread_mutex_lock(&r->generated->lock);
-    while (r->parked)
-        pthread_cond_wait(&r->generated->changed, &r->generated->lock);
-    err = r->err;
-    pthread_mutex_unlock(&r->generated->lock);
-    return err ? err : PENDING_PARKED;
+    while (sem_wait(&d->woken))
+        continue;
+    return d->wake_err;
 }
 
-/* Up to CHUNK bytes at `offset`; 0: the end. The log was whole a moment ago, so this hardly waits. */
+/* --- one pass over a log ----------------------------------------------------------------------- */
+
+struct pass {
+    const struct repo_name *repo;
+    uint64_t job;
+    text_line_fn *on_line; /* gets each line; NULL: nobody does */
+    /* Gets the cleaned text; negative errno ends the pass. NULL: nobody does. */
+    int (*on_text)(void *who, const char *data, size_t len);
+    void *who;            /* of both */
+    uint64_t size;        /* out: bytes of the cleaned text */
+    struct log_stat stat; /* out: of the log */
+};
+
+struct pass_buffers {
+    struct text_cleaner cleaner;
+    char in[CHUNK];
+    char out[CHUNK + TEXT_CLEAN_SLACK];
+};
+
+/* The log was whole when its text was asked for; if it was evicted since, this waits for the network. */
+static int fetch_whole(struct generated *d, struct log *log, struct pass *p)
+{
+    const struct log_hint hint = {.completed = true};
+    int rc;
+
+    do {
+        rc = log_get_stat(log, p->repo, &hint, &d->waiter, &p->stat);
+        if (!rc)
+            rc = p->stat.final ? log_fetch_all(log, p->repo, &d->waiter) : -ENOENT;
+        if (rc != PENDING_PARKED)
+            return rc;
+        rc = wait_until_woken(d);
+    } while (!rc);
+    return rc;
+}
+
+/* Up to CHUNK bytes at `offset`; 0: the end. All of the log is here but for what was just evicted. */
 static ssize_t read_chunk(struct generated *d, struct log_reader *reader,
                           const struct repo_name *repo, uint64_t offset, char *buf)
 {
-    struct reading r = {.waiter = {.wake = on_wake}, .generated = d};
     struct log_slice slice;
     ssize_t n;
     int rc;
 
     do {
-        r.parked = true;
-        rc = log_read(reader, repo, offset, CHUNK, &r.waiter, &slice);
-        if (rc == PENDING_PARKED)
-            rc = wait_until_woken(&r);
-    } while (rc == PENDING_PARKED);
+        rc = log_read(reader, repo, offset, CHUNK, &d->waiter, &slice);
+        if (rc != PENDING_PARKED)
+            break;
+        rc = wait_until_woken(d);
+    } while (!rc);
     if (rc)
         return rc;
     n = (ssize_t)slice.len;
@@ -107,92 +119,132 @@ static ssize_t read_chunk(struct generated *d, struct log_reader *reader,
     return n;
 }
 
-/* --- one pass over a log ----------------------------------------------------------------------- */
-
-/* Where the cleaned bytes go; negative errno ends the pass. */
-typedef int pass_sink(void *who, const char *data, size_t len);
-
-struct pass {
-    struct generated *generated;
-    struct log *log;
-    const struct repo_name *repo;
-    struct text_cutter *cutter; /* NULL: only cleaned */
-    pass_sink *sink;            /* NULL: only cut */
-    void *who;
-    uint64_t size; /* out: of the cleaned text */
-};
-
-struct pass_room {
-    struct text_cleaner cleaner;
-    char in[CHUNK];
-    char out[CHUNK + TEXT_CLEAN_SLACK];
-};
-
-static bool is_stopping(struct generated *d)
+static int deliver(struct generated *d, struct pass *p, const char *data, size_t len)
 {
-    bool stopping;
-
-    pthread_mutex_lock(&d->lock);
-    stopping = d->stopping;
-    pthread_mutex_unlock(&d->lock);
-    return stopping;
-}
-
-/* The log was whole when its text was asked for; if it was evicted since, this waits. */
-static int ensure_whole(const struct pass *p)
-{
-    const struct log_hint hint = {.completed = true};
-    struct reading r = {.waiter = {.wake = on_wake}, .generated = p->generated};
-    struct log_stat stat;
-    int rc;
-
-    do {
-        r.parked = true;
-        rc = log_get_stat(p->log, p->repo, &hint, &r.waiter, &stat);
-        if (!rc)
-            rc = stat.final ? log_fetch_all(p->log, p->repo, &r.waiter) : -ENOENT;
-        if (rc == PENDING_PARKED)
-            rc = wait_until_woken(&r);
-    } while (rc == PENDING_PARKED);
-    return rc;
-}
-
-static int deliver(struct pass *p, const char *data, size_t len)
-{
-    if (is_stopping(p->generated))
+    if (atomic_load(&d->stopping))
         return -ECONNABORTED;
     p->size += len;
-    return p->sink && len ? p->sink(p->who, data, len) : 0;
+    return p->on_text && len ? p->on_text(p->who, data, len) : 0;
 }
 
-static int run_pass(struct pass *p)
+static int clean_log(struct generated *d, struct log *log, struct pass *p, struct pass_buffers *b)
 {
-    struct pass_room *room;
     struct log_reader reader;
     uint64_t offset = 0;
     ssize_t n = 0;
-    int rc = ensure_whole(p);
+    int rc = 0;
 
-    if (rc)
-        return rc;
-    room = malloc(sizeof(*room));
-    if (!room)
-        return -ENOMEM;
-    text_cleaner_init(&room->cleaner, p->generated->config.timestamps,
-                      p->cutter ? text_cutter_line : NULL, p->cutter);
-    log_open(p->log, &reader);
-    while (!rc && (n = read_chunk(p->generated, &reader, p->repo, offset, room->in)) > 0) {
+    text_cleaner_init(&b->cleaner, d->config.timestamps, p->on_line, p->who);
+    log_open(log, &reader);
+    while (!rc && (n = read_chunk(d, &reader, p->repo, offset, b->in)) > 0) {
         offset += (uint64_t)n;
-        rc = deliver(p, room->out,
-                     text_cleaner_feed(&room->cleaner, room->in, (size_t)n, room->out));
+        rc = deliver(d, p, b->out, text_cleaner_feed(&b->cleaner, b->in, (size_t)n, b->out));
     }
     if (!rc && n < 0)
         rc = (int)n;
     if (!rc)
-        rc = deliver(p, room->out, text_cleaner_finish(&room->cleaner, room->out));
+        rc = deliver(d, p, b->out, text_cleaner_finish(&b->cleaner, b->out));
     log_close(&reader);
-    free(room);
     return rc;
+}
+
+static int run_pass(struct generated *d, struct pass *p)
+{
+    struct log *log = cache_hold(d->config.cache, p->job);
+    struct pass_buffers *b = malloc(sizeof(*b));
+    int rc = log && b ? fetch_whole(d, log, p) : -ENOMEM;
+
+    if (!rc)
+        rc = clean_log(d, log, p, b);
+    if (!rc) /* its size may have been proven since */
+        log_peek_stat(log, p->repo, &p->stat);
+    free(b);
+    log_release(log);
+    return rc;
+}
+
+/* --- the kinds of generated texts -------------------------------------------------------------- */
+
+/* A text that is being made. */
+struct making {
+    struct generated *generated;
+    struct source_bytes *want;
+    uint64_t at;                     /* bytes made so far */
+    struct source_metadata metadata; /* the producer fills in what it knows besides the size */
+};
+
+/* A kind of generated text. Another kind is another row in `kinds`. */
+struct kind {
+    unsigned version; /* of the rules; part of the id: the text by other rules is another log */
+    /* Reads logs (run_pass) and writes the text (write_text); on the text thread. */
+    int (*produce)(struct making *m);
+};
+
+/* A generated text at its source. */
+struct source_log {
+    struct generated *generated;
+    const struct kind *kind;
+    struct repo_name repo;
+    uint64_t subject; /* what it is about: a job's id */
+    const struct source_log_ops *ops;
+    void *who;
+};
+
+/* Hands bytes to the cache; waits while its ring is full. A text is made from its beginning, though
+ * the cache may have its first bytes: those are not handed over. */
+static int write_text(void *who, const char *data, size_t len)
+{
+    struct making *m = who;
+    struct generated *d = m->generated;
+    uint64_t skip = m->want->from > m->at ? m->want->from - m->at : 0;
+    int rc = skip < len ? SOURCE_FULL : 0;
+
+    while (rc == SOURCE_FULL) {
+        uint64_t generation = pending_generation(&d->ring_space);
+        rc = m->want->bytes(m->want, m->at + skip, data + skip, len - skip);
+        if (rc == SOURCE_FULL && pending_park(&d->ring_space, &d->waiter, generation, 0, 0)) {
+            int err = wait_until_woken(d);
+            if (err)
+                return err;
+        }
+    }
+    m->at += len;
+    return rc;
+}
+
+/* Cleaned text: its time is the log's. */
+static int produce_cleaned(struct making *m)
+{
+    const struct source_log *text = m->want->log;
+    struct pass pass = {.repo = &text->repo, .job = text->subject, .on_text = write_text, .who = m};
+    int rc = run_pass(m->generated, &pass);
+
+    m->metadata.last_modified_ms = pass.stat.mtime_ms;
+    m->metadata.proven = pass.stat.proven;
+    m->metadata.provisional = !pass.stat.proven; /* of a whole log: its end is not certain */
+    return rc;
+}
+
+enum { KIND_CLEANED };
+
+static const struct kind kinds[] = {
+    [KIND_CLEANED] = {.version = 1, .produce = produce_cleaned},
+};
+
+/*
+ * The id of a generated text: bit 63 is CACHE_GENERATED, bit 62 tells that timestamps are kept, bits
+ * 56 to 61 are the version of the kind's rules, bits 53 to 55 the kind. The rest is the subject.
+ */
+#define ID_TIMESTAMPS (UINT64_C(1) << 62)
+#define ID_VERSION_SHIFT 56
+#define ID_KIND_SHIFT 53
+#define ID_KIND_MASK 7
+
+uint64_t generated_id(const struct generated *d, uint64_t job)
+{
+    return CACHE_GENERATED | (d->config.timestamps ? ID_TIMESTAMPS : 0) |
+           (uint64_t)kinds[KIND_CLEANED].version << ID_VERSION_SHIFT |
+           (uint64_t)KIND_CLEANED << ID_KIND_SHIFT | job;
 }
 
 /* --- the cache's source ------------------------------------------------------------------------ */
@@ -206,8 +258,9 @@ static struct source_log *on_log_create(void *self, const struct repo_name *repo
     if (!log)
         return NULL;
     log->generated = self;
+    log->kind = &kinds[id >> ID_KIND_SHIFT & ID_KIND_MASK];
     log->repo = *repo;
-    log->job = id & NAME_ID_MAX;
+    log->subject = id & NAME_ID_MAX;
     log->ops = ops;
     log->who = who;
     return log;
@@ -222,117 +275,58 @@ static void on_log_release(struct source_log *log, void (*released)(void *who))
         released(who);
 }
 
-struct making {
-    struct task task;
-    struct generated *generated;
-    struct source_bytes *want;
-    uint64_t at; /* of the cleaned text so far */
-};
-
-/* Hands bytes to the cache; waits while the ring is full. Bytes before what is wanted were made before. */
-static int hand_over(void *who, const char *data, size_t len)
+static void make_text(struct generated *d, struct source_bytes *want)
 {
-    struct making *m = who;
-    struct generated *d = m->generated;
-    uint64_t generation;
-
-    if (m->at + len <= m->want->from) {
-        m->at += len;
-        return 0;
-    }
-    if (m->at < m->want->from) {
-        size_t skip = (size_t)(m->want->from - m->at);
-        data += skip;
-        len -= skip;
-        m->at += skip;
-    }
-    for (;;) {
-        pthread_mutex_lock(&d->lock);
-        generation = d->room_turn;
-        pthread_mutex_unlock(&d->lock);
-        int taken = m->want->bytes(m->want, m->at, data, len);
-        if (taken < 0)
-            return taken;
-        if (taken == SOURCE_TAKEN)
-            break;
-        pthread_mutex_lock(&d->lock);
-        while (generation == d->room_turn && !d->stopping)
-            pthread_cond_wait(&d->changed, &d->lock);
-        pthread_mutex_unlock(&d->lock);
-        if (is_stopping(d))
-            return -ECONNABORTED;
-    }
-    m->at += len;
-    return 0;
-}
-
-/* What is told of the text once it is made: its time is the log's. */
-static int tell(struct making *m, struct log *log, uint64_t size)
-{
-    struct source_log *at_source = m->want->log;
-    struct source_metadata metadata = {
-        .size = size, .final = true, .whole = true, .last_modified_ms = -1};
-    struct log_stat stat;
-
-    if (!log_peek_stat(log, &at_source->repo, &stat)) {
-        metadata.last_modified_ms = stat.mtime_ms;
-        metadata.proven = stat.proven;
-        metadata.provisional = !stat.proven; /* of a whole log: its end is not certain */
-    }
-    return at_source->ops->on_metadata(at_source->who, &metadata);
-}
-
-static int make_text(struct making *m)
-{
-    struct source_log *at_source = m->want->log;
-    struct log *log = cache_hold(m->generated->config.cache, at_source->job);
-    struct pass pass = {.generated = m->generated,
-                        .log = log,
-                        .repo = &at_source->repo,
-                        .sink = hand_over,
-                        .who = m};
-    int rc = log ? run_pass(&pass) : -ENOMEM;
-
-    if (!rc)
-        rc = tell(m, log, pass.size);
-    log_release(log);
-    return rc;
-}
-
-static void run_making(struct task *task)
-{
-    struct making *m = list_entry(task, struct making, task);
+    const struct source_log *log = want->log;
+    struct making m = {.generated = d,
+                       .want = want,
+                       .metadata = {.final = true, .whole = true, .last_modified_ms = -1}};
     struct source_failure failure = {.reason = SOURCE_BROKEN};
 
-    failure.err = make_text(m);
-    m->want->done(m->want, failure.err ? &failure : NULL);
-    free(m);
+    failure.err = log->kind->produce(&m);
+    m.metadata.size = m.at;
+    if (!failure.err)
+        failure.err = log->ops->on_metadata(log->who, &m.metadata);
+    want->done(want, failure.err ? &failure : NULL);
+}
+
+/* One text a turn, so that tables have their turns between texts. */
+static void run_making(struct task *task)
+{
+    struct generated *d = list_entry(task, struct generated, making);
+    struct list *first;
+    bool has_more;
+
+    pthread_mutex_lock(&d->lock);
+    first = list_take_first(&d->wants);
+    pthread_mutex_unlock(&d->lock);
+    make_text(d, list_entry(first, struct source_bytes, queued));
+    pthread_mutex_lock(&d->lock);
+    has_more = d->is_making = !list_is_empty(&d->wants);
+    pthread_mutex_unlock(&d->lock);
+    if (has_more)
+        tasks_post(d->thread, &d->making);
 }
 
 static void on_want_bytes(void *self, struct source_bytes *want)
 {
-    const struct source_failure failure = {.err = -ENOMEM, .reason = SOURCE_BROKEN};
     struct generated *d = self;
-    struct making *m = calloc(1, sizeof(*m));
+    bool is_first;
 
-    if (!m) {
-        want->done(want, &failure);
-        return;
-    }
-    m->generated = d;
-    m->want = want;
-    m->task.run = run_making;
-    tasks_post(d->generator, &m->task);
+    pthread_mutex_lock(&d->lock);
+    list_push_back(&d->wants, &want->queued);
+    is_first = !d->is_making;
+    d->is_making = true;
+    pthread_mutex_unlock(&d->lock);
+    if (is_first)
+        tasks_post(d->thread, &d->making);
 }
 
 static void on_resume(void *self)
 {
     struct generated *d = self;
 
-    pthread_mutex_lock(&d->lock);
-    d->room_turn++;
-    pthread_cond_broadcast(&d->changed);
-    pthread_mutex_unlock(&d->lock);
+    pending_wake(&d->ring_space, PENDING_ALL_FIRST, PENDING_ALL_LAST, 0);
 }
 
 static const struct source_ops generator_ops = {.log_create = on_log_create,
@@ -340,145 +334,154 @@ static const struct source_ops generator_ops = {.log_create = on_log_create,
                                                 .want_bytes = on_want_bytes,
                                                 .resume = on_resume};
 
-/* --- cutting ----------------------------------------------------------------------------------- */
+/* --- where steps begin ------------------------------------------------------------------------- */
 
-/* A table being made; the thread's own but for the link. */
-struct cutting {
+/* Where the steps of a job begin: made, or being made by the text thread. */
+struct table {
+    struct list link; /* lock */
     struct task task;
-    struct list link;
     struct generated *generated;
-    struct log *log;
     struct repo_name repo;
-    struct cuts_table *table;
-    struct text_cutter *cutter;
+    uint64_t job;
+    uint64_t text, digest;      /* its key: the id of the cleaned text, and steps_digest */
+    bool is_made;               /* lock */
+    struct text_cutter *cutter; /* NULL: it is made */
+    size_t count;               /* of ranges: as many as the job has steps */
+    struct text_range ranges[];
 };
 
+/* What a waiter for a table waits for: how another table's making ends does not affect it. */
+static uint64_t part_of(uint64_t text, uint64_t digest)
+{
+    return text ^ digest;
+}
+
+static void table_free(struct table *t)
+{
+    text_cutter_destroy(t->cutter);
+    free(t);
+}
+
 /* Lock held. */
-static struct cuts_table *find_table(struct generated *d, uint64_t text, uint64_t digest)
+static struct table *find_table(struct generated *d, uint64_t text, uint64_t digest)
 {
     list_each(link, &d->tables) {
-        struct cuts_table *t = list_entry(link, struct cuts_table, link);
+        struct table *t = list_entry(link, struct table, link);
         if (t->text == text && t->digest == digest)
             return t;
     }
     return NULL;
 }
 
-/* Takes the table over. */
-static void keep_table(struct generated *d, struct cuts_table *t)
+/* Lock held. */
+static void drop_oldest_table(struct generated *d)
 {
-    struct cuts_table *oldest = NULL;
-
-    pthread_mutex_lock(&d->lock);
-    if (find_table(d, t->text, t->digest)) {
-        oldest = t;
-    } else {
-        list_push_back(&d->tables, &t->link);
-        if (++d->table_count > CUTS_MAX) {
-            oldest = list_entry(list_take_first(&d->tables), struct cuts_table, link);
-            d->table_count--;
-        }
+    list_each(link, &d->tables) {
+        struct table *t = list_entry(link, struct table, link);
+        if (!t->is_made)
+            continue;
+        list_remove(&t->link);
+        d->table_count--;
+        table_free(t);
+        return;
     }
-    pthread_mutex_unlock(&d->lock);
-    free(oldest);
-}
-
-/* What a waiter for a table waits for: how another one's cutting ends is not his business. */
-static uint64_t part_of(uint64_t text, uint64_t digest)
-{
-    return text ^ digest;
 }
 
 static void run_cutting(struct task *task)
 {
-    struct cutting *c = list_entry(task, struct cutting, task);
-    struct generated *d = c->generated;
-    struct pass pass = {.generated = d, .log = c->log, .repo = &c->repo, .cutter = c->cutter};
-    uint64_t part = part_of(c->table->text, c->table->digest);
-    int rc = run_pass(&pass);
+    struct table *t = list_entry(task, struct table, task);
+    struct generated *d = t->generated;
+    struct pass pass = {
+        .repo = &t->repo, .job = t->job, .on_line = text_cutter_line, .who = t->cutter};
+    uint64_t part = part_of(t->text, t->digest);
+    int rc = run_pass(d, &pass);
 
     if (!rc)
-        rc = text_cutter_finish(c->cutter, pass.size, c->table->ranges);
-    if (!rc) {
-        cuts_save(d->config.store, c->table);
-        keep_table(d, c->table);
-    } else {
-        free(c->table);
-    }
+        rc = text_cutter_finish(t->cutter, pass.size, t->ranges);
+    if (!rc)
+        steps_save_ranges(d->config.store, t->text, t->digest, t->ranges, t->count);
+    text_cutter_destroy(t->cutter);
+    t->cutter = NULL;
     pthread_mutex_lock(&d->lock);
-    list_remove(&c->link);
+    if (!rc) {
+        t->is_made = true;
+    } else {
+        list_remove(&t->link);
+        d->table_count--;
+        table_free(t);
+    }
     pthread_mutex_unlock(&d->lock);
     pending_wake(&d->cut, part, part, rc);
-    text_cutter_destroy(c->cutter);
-    log_release(c->log);
-    free(c);
 }
 
-/* Lock held. */
-static bool is_being_cut(struct generated *d, uint64_t text, uint64_t digest)
+/* Adds a table that was not there: out of the store, or to be made. Another thread may add it first. */
+static int add_table(struct generated *d, const struct repo_name *repo, const struct facts_job *job,
+                     uint64_t digest, uint64_t size)
 {
-    list_each(link, &d->cutting) {
-        const struct cuts_table *t = list_entry(link, struct cutting, link)->table;
-        if (t->text == text && t->digest == digest)
-            return true;
-    }
-    return false;
-}
+    struct table *t = calloc(1, sizeof(*t) + job->step_count * sizeof(t->ranges[0]));
+    struct text_step *steps;
+    bool is_made, is_new;
+    int rc = 0;
 
-static struct cutting *new_cutting(struct generated *d, const struct repo_name *repo,
-                                   const struct facts_job *job, uint64_t digest)
-{
-    struct text_step *steps = cuts_steps(job);
-    struct cutting *c = calloc(1, sizeof(*c));
-
-    if (!c || !steps)
-        goto fail;
-    c->task.run = run_cutting;
-    c->generated = d;
-    c->repo = *repo;
-    c->log = cache_hold(d->config.cache, job->id);
-    c->table = cuts_create(generated_id(d, job->id), digest, cuts_count(job));
-    if (!c->log || !c->table || text_cutter_create(steps, c->table->count, &c->cutter))
-        goto fail;
-    free(steps);
-    return c;
-
-fail:
-    free(steps);
-    if (c) {
-        log_release(c->log);
-        free(c->table);
-        free(c);
-    }
-    return NULL;
-}
-
-/* Single flight: starts to cut unless it is under way. */
-static int start_cutting(struct generated *d, const struct repo_name *repo,
-                         const struct facts_job *job, uint64_t digest)
-{
-    struct cutting *c = new_cutting(d, repo, job, digest);
-    bool first;
-
-    if (!c)
+    if (!t)
         return -ENOMEM;
-    pthread_mutex_lock(&d->lock);
-    first = !is_being_cut(d, c->table->text, digest);
-    if (first)
-        list_push_back(&d->cutting, &c->link);
-    pthread_mutex_unlock(&d->lock);
-    if (first) {
-        tasks_post(d->generator, &c->task);
-        return 0;
+    t->task.run = run_cutting;
+    t->generated = d;
+    t->repo = *repo;
+    t->job = job->id;
+    t->text = generated_id(d, job->id);
+    t->digest = digest;
+    t->count = job->step_count;
+    is_made = !steps_load_ranges(d->config.store, t->text, digest, size, t->ranges, t->count);
+    t->is_made = is_made;
+    if (!is_made) {
+        steps = steps_for_cutter(job);
+        rc = steps ? text_cutter_create(steps, t->count, &t->cutter) : -ENOMEM;
+        free(steps);
     }
-    text_cutter_destroy(c->cutter);
-    log_release(c->log);
-    free(c->table);
-    free(c);
+    if (rc) {
+        free(t);
+        return rc;
+    }
+    pthread_mutex_lock(&d->lock);
+    is_new = !find_table(d, t->text, digest);
+    if (is_new && d->table_count >= GENERATED_TABLES_MAX)
+        drop_oldest_table(d);
+    if (is_new) {
+        list_push_back(&d->tables, &t->link);
+        d->table_count++;
+    }
+    pthread_mutex_unlock(&d->lock);
+    if (!is_new)
+        table_free(t);
+    else if (!is_made)
+        tasks_post(d->thread, &t->task);
     return 0;
 }
 
-/* --- outwards ---------------------------------------------------------------------------------- */
+/* -ENOENT: the step has no part of the text; PENDING_PARKED: the table is being made; -EAGAIN: there
+ * is none. */
+static int find_step(struct generated *d, const struct facts_job *job, uint64_t digest,
+                     unsigned step, struct text_range *ret_range)
+{
+    const struct table *t;
+    int rc = -EAGAIN;
+
+    pthread_mutex_lock(&d->lock);
+    t = find_table(d, generated_id(d, job->id), digest);
+    if (t)
+        rc = t->is_made ? -ENOENT : PENDING_PARKED;
+    for (size_t i = 0; rc == -ENOENT && i < t->count && i < job->step_count; i++) {
+        if (job->steps[i].number != step || !t->ranges[i].present)
+            continue;
+        *ret_range = t->ranges[i];
+        rc = 0;
+    }
+    pthread_mutex_unlock(&d->lock);
+    return rc;
+}
+
+/* --- what the views ask ------------------------------------------------------------------------ */
 
 int generated_get_stat(struct generated *d, struct log *text, const struct repo_name *repo,
                        uint64_t job, const struct log_hint *hint, struct waiter *w,
@@ -503,61 +506,28 @@ int generated_get_stat(struct generated *d, struct log *text, const struct repo_
     return rc;
 }
 
-/* Lock held. */
-static int take_range(const struct cuts_table *t, const struct facts_job *job, unsigned step,
-                      struct generated_range *ret_range)
-{
-    for (size_t i = 0; i < job->step_count && i < t->count; i++) {
-        if (job->steps[i].number != step || !t->ranges[i].present)
-            continue;
-        ret_range->begin = t->ranges[i].begin;
-        ret_range->end = t->ranges[i].end;
-        return 0;
-    }
-    return -ENOENT;
-}
-
-/* From memory or disk. -EAGAIN: nowhere. */
-static int find_step(struct generated *d, const struct facts_job *job, uint64_t digest,
-                     uint64_t size, unsigned step, struct generated_range *ret_range)
-{
-    uint64_t text = generated_id(d, job->id);
-    struct cuts_table *t;
-    int rc = -EAGAIN;
-
-    pthread_mutex_lock(&d->lock);
-    t = find_table(d, text, digest);
-    if (t)
-        rc = take_range(t, job, step, ret_range);
-    pthread_mutex_unlock(&d->lock);
-    if (rc != -EAGAIN || cuts_load(d->config.store, text, digest, cuts_count(job), size, &t))
-        return rc;
-    rc = take_range(t, job, step, ret_range);
-    keep_table(d, t);
-    return rc;
-}
-
 int generated_get_step(struct generated *d, struct log *text, const struct repo_name *repo,
                        const struct facts_job *job, unsigned step, struct waiter *w,
-                       struct generated_range *ret_range)
+                       struct text_range *ret_range)
 {
-    uint64_t digest = cuts_digest(job), part = part_of(generated_id(d, job->id), digest);
+    uint64_t digest = steps_digest(job), part = part_of(generated_id(d, job->id), digest);
     struct log_stat stat;
     int rc = log_peek_stat(text, repo, &stat);
 
     while (!rc) {
         uint64_t generation = pending_generation(&d->cut);
-        rc = find_step(d, job, digest, stat.size, step, ret_range);
-        if (rc != -EAGAIN)
-            break;
-        rc = start_cutting(d, repo, job, digest);
-        if (!rc && pending_park(&d->cut, w, generation, part, part))
-            return PENDING_PARKED;
+        rc = find_step(d, job, digest, step, ret_range);
+        if (rc == -EAGAIN)
+            rc = add_table(d, repo, job, digest, stat.size);
+        else if (rc == PENDING_PARKED && !pending_park(&d->cut, w, generation, part, part))
+            rc = 0;
+        else
+            return rc;
     }
     return rc;
 }
 
-/* --- life -------------------------------------------------------------------------------------- */
+/* --- creation and end -------------------------------------------------------------------------- */
 
 int generated_create(const struct generated_config *config, struct generated **ret_generated)
 {
@@ -568,12 +538,15 @@ int generated_create(const struct generated_config *config, struct generated **r
     if (!d)
         return -ENOMEM;
     d->config = *config;
+    d->waiter.wake = on_wake;
+    d->making.run = run_making;
+    list_init(&d->wants);
     list_init(&d->tables);
-    list_init(&d->cutting);
+    sem_init(&d->woken, 0, 0);
     pthread_mutex_init(&d->lock, NULL);
-    pthread_cond_init(&d->changed, NULL);
+    pending_init(&d->ring_space, config->waits);
     pending_init(&d->cut, config->waits);
-    rc = tasks_create("ghlogfs-text", config->now_ms, &d->generator);
+    rc = tasks_create("ghlogfs-text", config->now_ms, &d->thread);
     if (rc) {
         generated_destroy(d);
         return rc;
@@ -587,11 +560,8 @@ void generated_stop(struct generated *d)
 {
     if (!d)
         return;
-    pthread_mutex_lock(&d->lock);
-    d->stopping = true;
-    pthread_cond_broadcast(&d->changed);
-    pthread_mutex_unlock(&d->lock);
-    tasks_stop(d->generator);
+    atomic_store(&d->stopping, true);
+    tasks_stop(d->thread);
 }
 
 void generated_destroy(struct generated *d)
@@ -600,11 +570,12 @@ void generated_destroy(struct generated *d)
 
     if (!d)
         return;
-    tasks_destroy(d->generator);
+    tasks_destroy(d->thread);
     while ((link = list_take_first(&d->tables)))
-        free(list_entry(link, struct cuts_table, link));
+        table_free(list_entry(link, struct table, link));
+    pending_finish(&d->ring_space);
     pending_finish(&d->cut);
-    pthread_cond_destroy(&d->changed);
     pthread_mutex_destroy(&d->lock);
+    sem_destroy(&d->woken);
     free(d);
 }

@@ -2,7 +2,6 @@
  * Files that are parts of logs: the log itself, its cleaned text, its steps.
  */
 #include "views/runs.h"
-
 #include "views/steps.h"
 
 #include <errno.h>
@@ -96,7 +95,7 @@ static int64_t step_time(const struct facts_job *job, unsigned number)
 static int get_step(struct views *v, const struct vnode *p, struct waiter *w,
                     struct view_part *part)
 {
-    struct generated_range range;
+    struct text_range range;
     struct catalog_seen seen;
     int64_t time_ms;
     int rc = view_find_job(v, p, w, &seen);
@@ -104,7 +103,7 @@ static int get_step(struct views *v, const struct vnode *p, struct waiter *w,
     if (rc)
         return rc;
     /* Steps have come since the name was looked up: it is looked up anew. */
-    if (cuts_digest(seen.job) != p->cut)
+    if (steps_digest(seen.job) != p->cut)
         rc = -ESTALE;
     else
         rc = generated_get_step(v->generated, p->log, &p->repo, seen.job, p->step, w, &range);

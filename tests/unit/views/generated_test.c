@@ -55,7 +55,7 @@ static void one_cut_that_fails_fails_no_other(void **state)
     struct facts_job found = {.id = 8, .steps = steps, .step_count = 1};
     struct cache_bench *b = *state;
     struct generated *d = make_generated(b);
-    struct generated_range range;
+    struct text_range range;
     struct fake_want *want;
     struct guest first, second;
     struct log *text;
