@@ -14,7 +14,7 @@
 
 #include "catalog/catalog.h"
 
-/* Embedded in what the caller wants to know in `matches`. */
+/* Embedded in whatever `matches` has to know. */
 struct united_filter {
     bool (*matches)(const struct united_filter *f, const struct facts_run *run);
 };
