@@ -6,6 +6,8 @@
 #define BYTE_BEL 0x07
 #define BYTE_LEAD 0xc2 /* leads the UTF-8 form of U+0080 to U+00BF, and nothing else */
 
+#define STAMP_LEN 28 /* of a timestamp, without the space behind it */
+
 /* What is being looked at. In every state but IN_TEXT, `held` has the undecided raw bytes. */
 enum state {
     AT_START, /* marks and timestamp may come */
@@ -24,6 +26,53 @@ struct sink {
     char *at;
     const char *head; /* where the current line's head goes on in this output */
 };
+
+/* --- the runner's timestamp --- */
+
+static const char pattern[STAMP_LEN + 1] = "dddd-dd-ddTdd:dd:dd.dddddddZ";
+
+static bool stamp_fits(size_t at, unsigned char byte)
+{
+    if (pattern[at] == 'd')
+        return byte >= '0' && byte <= '9';
+    return byte == (unsigned char)pattern[at];
+}
+
+static bool stamp_is(const unsigned char *s)
+{
+    for (size_t i = 0; i < STAMP_LEN; i++) {
+        if (!stamp_fits(i, s[i]))
+            return false;
+    }
+    return true;
+}
+
+static int two(const unsigned char *s)
+{
+    return (s[0] - '0') * 10 + (s[1] - '0');
+}
+
+/* Days from 1970-01-01. The year is made to begin in March, so that the leap day is its last. */
+static int64_t days_before(int year, int month, int day)
+{
+    int64_t y = month > 2 ? year : year - 1;
+    int from_march = (month + 9) % 12;
+    return y * 365 + y / 4 - y / 100 + y / 400 + (153 * from_march + 2) / 5 + day - 1 - 719468;
+}
+
+static int64_t stamp_time_ms(const unsigned char *s)
+{
+    int year = two(s) * 100 + two(s + 2), month = two(s + 5), day = two(s + 8);
+    int hour = two(s + 11), minute = two(s + 14), second = two(s + 17);
+    if (year < 1970 || month < 1 || month > 12 || day < 1 || day > 31)
+        return TEXT_TIME_UNKNOWN;
+    if (hour > 23 || minute > 59 || second > 60)
+        return TEXT_TIME_UNKNOWN;
+    int64_t seconds = days_before(year, month, day) * 86400 + hour * 3600 + minute * 60 + second;
+    return seconds * 1000 + two(s + 20) * 10 + (s[22] - '0');
+}
+
+/* --- bytes --- */
 
 static bool is_plain(unsigned char b)
 {
@@ -83,7 +132,7 @@ static void line_begin(struct text_cleaner *c, struct sink *out, const unsigned 
     c->line_offset = c->written + (uint64_t)(out->at - out->base);
     c->line_time_ms = TEXT_TIME_UNKNOWN;
     if (len > 0 && c->on_line)
-        c->line_time_ms = text_stamp_time_ms(stamp);
+        c->line_time_ms = stamp_time_ms(stamp);
     if (c->keep_timestamps)
         put_run(c, out, stamp, len);
     c->head_len = 0;
@@ -157,8 +206,8 @@ static bool start_step(struct text_cleaner *c, struct sink *out, unsigned char b
     if (at > 0 && c->held[0] == mark[0]) {
         if (b == mark[at])
             return start_hold(c, b);
-    } else if (at < TEXT_STAMP_LEN) {
-        if (text_stamp_fits(at, b) || (at == 0 && b == mark[0]))
+    } else if (at < STAMP_LEN) {
+        if (stamp_fits(at, b) || (at == 0 && b == mark[0]))
             return start_hold(c, b);
     } else if (b == ' ' || b == '\r' || b == '\n') {
         c->held[at] = b;
@@ -301,12 +350,12 @@ static const unsigned char *run_end(const unsigned char *p, const unsigned char 
 static const unsigned char *stamp_skip(struct text_cleaner *c, struct sink *out,
                                        const unsigned char *p, const unsigned char *end)
 {
-    if (c->held_len > 0 || end - p <= TEXT_STAMP_LEN)
+    if (c->held_len > 0 || end - p <= STAMP_LEN)
         return p;
-    if (p[TEXT_STAMP_LEN] != ' ' || !text_stamp_is(p))
+    if (p[STAMP_LEN] != ' ' || !stamp_is(p))
         return p;
-    line_begin(c, out, p, TEXT_STAMP_LEN + 1);
-    return p + TEXT_STAMP_LEN + 1;
+    line_begin(c, out, p, STAMP_LEN + 1);
+    return p + STAMP_LEN + 1;
 }
 
 void text_cleaner_init(struct text_cleaner *c, bool keep_timestamps, text_line_fn *on_line,
@@ -352,8 +401,8 @@ size_t text_cleaner_finish(struct text_cleaner *c, void *out)
 {
     struct sink to = {.base = out, .at = out, .head = out};
 
-    if (c->state == AT_START && c->held_len == TEXT_STAMP_LEN)
-        line_begin(c, &to, c->held, TEXT_STAMP_LEN);
+    if (c->state == AT_START && c->held_len == STAMP_LEN)
+        line_begin(c, &to, c->held, STAMP_LEN);
     else if (c->state == AT_START && c->held_len > 0)
         start_give_up(c, &to);
     else if (c->state != AT_START)

@@ -28,12 +28,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "text/stamp.h"
-
 enum {
     TEXT_HEAD_MAX = 256,     /* bytes of a line that `on_line` is shown at most */
     TEXT_ESCAPE_MAX = 65536, /* bytes of an escape sequence before it counts as endless */
     TEXT_CLEAN_SLACK = TEXT_ESCAPE_MAX + 64, /* by how much output may be longer than input */
+    TEXT_TIME_UNKNOWN = -1,
 };
 
 /* A line that has just been completed. `head` is valid during the call only. */
