@@ -48,7 +48,7 @@ static enum text_promise promise_of(const char *name, bool last)
         return TEXT_PROMISE_START;
     if (strcmp(name, "Stop containers") == 0)
         return TEXT_PROMISE_STOP;
-    /* "Build owner/name@ref", "Pull image": the runner makes them for actions that are containers. */
+    /* "Build owner/name@ref", "Pull image": made by the runner for an action in a container. */
     if ((begins(name, "Build ") || begins(name, "Pull ")) && !strchr(strchr(name, ' ') + 1, ' '))
         return TEXT_PROMISE_IMAGE;
     if (strcmp(name, "Set up runner") == 0 || strcmp(name, "Complete runner") == 0)
@@ -207,8 +207,8 @@ static enum nature nature_at(const struct table *t, size_t mark)
 /* How well a mark fits as the start of a part; 0: not at all. */
 static int score_of(const struct table *t, size_t index, size_t at)
 {
-    /* A composite action begins, and cleans up, with the first of its parts right behind it; another
-     * one has none. */
+    /* A composite action begins, and cleans up, with the first of its parts right behind it;
+     * another one has none. */
     static const int opening_bonus[] = {[NATURE_UNKNOWN] = BONUS_OPENS,
                                         [NATURE_SIMPLE] = -BONUS_NATURE,
                                         [NATURE_COMPOSITE] = BONUS_NATURE};

@@ -8,7 +8,7 @@
 
 #define STAMP_LEN 28 /* of a timestamp, without the space behind it */
 
-/* Where in the log the next byte is. In every state but IN_TEXT, `held` has the undecided raw bytes. */
+/* Where in the log the next byte is. But for IN_TEXT, `held` has the undecided raw bytes. */
 enum state {
     AT_START, /* of a line: byte order marks and the timestamp may come */
     IN_TEXT,
@@ -61,7 +61,7 @@ static int64_t stamp_time_ms(const unsigned char *s)
     if (year < 1970 || month < 1 || month > 12 || day < 1 || day > 31 || hour > 23 || minute > 59 ||
         second > 60)
         return TEXT_TIME_UNKNOWN;
-    /* Days from 1970-01-01. The year is made to begin in March, so that the leap day is its last. */
+    /* Days from 1970-01-01. The year begins in March here, so that the leap day is its last. */
     int64_t y = month > 2 ? year : year - 1;
     int64_t days = y * 365 + y / 4 - y / 100 + y / 400 + (153 * ((month + 9) % 12) + 2) / 5 + day -
                    1 - 719468;
@@ -160,8 +160,8 @@ static void line_end(struct text_cleaner *c, struct sink *out)
     c->on_line(c->ctx, &line);
 }
 
-/* The held bytes are no mark, timestamp or escape sequence after all: all but an ESC and the control
- * characters are text. Returns false, so that the byte that told it is looked at again. */
+/* The held bytes are no mark, timestamp or escape sequence after all: all but an ESC and the
+ * control characters are text. Returns false, so that the byte that told it is looked at again. */
 static bool held_release(struct text_cleaner *c, struct sink *out)
 {
     for (size_t i = 0; i < c->held_len; i++)
@@ -301,7 +301,7 @@ static uint64_t zero_in(uint64_t word)
     return (word - UINT64_C(0x0101010101010101)) & ~word & UINT64_C(0x8080808080808080);
 }
 
-/* May one of the eight bytes not be plain? Says yes too often (a tab, for one), never too rarely. */
+/* Whether one of the eight bytes may not be plain: true too often (a tab), never too rarely. */
 static bool word_special(const unsigned char *p)
 {
     const uint64_t ones = UINT64_C(0x0101010101010101);

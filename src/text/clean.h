@@ -1,10 +1,11 @@
 /*
  * text/clean: makes the readable text of a log out of its raw bytes, as a stream.
  *
- * What is removed (S9): byte order marks at the start of a line, the runner's timestamp at the start of
- * a line (unless kept), escape sequences, control characters (C0, DEL, and C1 in its UTF-8 form
- * U+0080 to U+009F) but tab and newline, and with them the CR of a CRLF. Everything else passes
- * byte for byte, also what is not UTF-8: a lone byte 0x80 to 0x9F is not a control character.
+ * What is removed (S9): byte order marks at the start of a line, the runner's timestamp at the
+ * start of a line (unless kept), escape sequences, control characters (C0, DEL, and C1 in its UTF-8
+ * form U+0080 to U+009F) but tab and newline, and with them the CR of a CRLF. Everything else
+ * passes byte for byte, also what is not UTF-8: a lone byte 0x80 to 0x9F is not a control
+ * character.
  *
  * The rules in detail:
  * - A line ends with LF or with the log. Each LF is kept, so no line is lost and none is made.

@@ -150,8 +150,8 @@ static bool mark_wanted(const struct text_cutter *c, const struct text_mark *mar
     return at < count && c->names[at] == (int64_t)mark->name;
 }
 
-/* Whether there is space for one more mark. A full table drops those that a program may have printed,
- * unless that gains too little for the time it takes. */
+/* Whether there is space for one more mark. A full table drops those that a program may have
+ * printed, unless that gains too little for the time it takes. */
 static bool mark_space_make(struct text_cutter *c)
 {
     if (c->mark_count < c->mark_space)

@@ -108,9 +108,9 @@ static enum text_mark_kind kind_of(struct words w)
         {{"##[group]Building docker image", NULL}, TEXT_MARK_IMAGE},
         {{"##[group]Build container for action use", NULL}, TEXT_MARK_IMAGE},
         {{"##[group]Pull down action image", NULL}, TEXT_MARK_IMAGE},
-        /* What makes a step fail before its header is written: a local action that is not there, one
-         * that cannot be read, an expression that cannot be evaluated. The step is nothing but such
-         * lines. */
+        /* What makes a step fail before its header is written: a local action that is not there,
+         * one that cannot be read, an expression that cannot be evaluated. The step is nothing but
+         * such lines. */
         {{"##[error]Can't find 'action.yml', 'action.yaml' or 'Dockerfile' under '", NULL},
          TEXT_MARK_ERROR},
         {{"##[error]Fail to load ", "action.y"}, TEXT_MARK_ERROR},
@@ -131,8 +131,8 @@ static enum text_mark_kind kind_of(struct words w)
         {{"No background steps remaining to wait for.", NULL}, TEXT_MARK_WAIT},
         {{"Cancelling background step(s)", NULL}, TEXT_MARK_WAIT},
     };
-    /* A path in quotes: a hook's script, or that of a runner which keeps its containers elsewhere. A
-     * line that is longer than its head has no end to be looked at. */
+    /* A path in quotes: a hook's script, or that of a runner which keeps its containers elsewhere.
+     * A line that is longer than its head has no end to be looked at. */
     if (begins(w, "##[group]Run '") && w.len > strlen("##[group]Run '") &&
         (ends(w, "'") || w.len >= TEXT_HEAD_MAX))
         return TEXT_MARK_EXTENSION;
@@ -162,8 +162,8 @@ static bool is_false(struct words w)
            begins(w, "NaN");
 }
 
-/* Debug logging names each step before anything else is said of it, also one that is then
- * skipped: `Evaluating condition for step: 'NAME'`. The first result behind that is the condition's. */
+/* Debug logging names each step before anything else is said of it, also one that is then skipped:
+ * `Evaluating condition for step: 'NAME'`. The first result behind that is the condition's. */
 static enum text_mark_verdict scan_debug(struct text_scanner *s, const struct text_line *line,
                                          struct words w, struct text_mark *ret)
 {
@@ -293,7 +293,7 @@ static enum text_mark_verdict scan_mark(struct text_scanner *s, const struct tex
 {
     const struct text_mark *from = s->preface.kind != TEXT_MARK_NONE ? &s->preface : NULL;
     struct text_mark mark = {.offset = line->offset, .time_ms = line->time_ms, .kind = kind};
-    /* Debug logging has begun the step, or its action has been prepared: the last mark's line goes on. */
+    /* The last mark goes on: debug logging has begun the step, or its action was prepared. */
     bool changes = s->debug_only || (s->last.kind == TEXT_MARK_PREPARED && kind == TEXT_MARK_RUN &&
                                      begins(w, "##[group]Run ./"));
     bool may_be_part = kind == TEXT_MARK_RUN || kind == TEXT_MARK_PREPARED ||

@@ -7,7 +7,7 @@
 
 #define RETRY_MS 60000 /* how long a run is shown without a list that could not be read */
 
-/* --- which jobs of two lists are the same ------------------------------------------------------ */
+/* --- which jobs of two lists are the same ---------------------------------------------------- */
 
 /* A job of a list. */
 struct item {
@@ -119,7 +119,7 @@ static int pairing_make(struct pairing *p, const struct facts_job *const *later,
     return 0;
 }
 
-/* --- several lists put together ---------------------------------------------------------------- */
+/* --- several lists put together -------------------------------------------------------------- */
 
 /* Adds the jobs of the earlier list that did not run again. The only sign of them is that a name is
  * missing, or is there less often. The jobs have space for them. */
@@ -222,7 +222,7 @@ int attempts_subtract(const struct catalog_answer *list, const struct catalog_an
     return 0;
 }
 
-/* --- reading the lists ------------------------------------------------------------------------- */
+/* --- reading the lists ----------------------------------------------------------------------- */
 
 /* The lists of a run that were read, the latest attempt's first, and what they make together.
  * Counted; constant once it is made. */
@@ -302,8 +302,8 @@ bool attempts_can_do_without(struct views *v, const struct catalog_question *q, 
     }
 }
 
-/* The same of an earlier attempt's list, beside which there are others. Where GitHub does not answer,
- * it is not known whether the others are affected; but they are there. */
+/* The same of an earlier attempt's list, beside which there are others. Where GitHub does not
+ * answer, it is not known whether the others are affected; but they are there. */
 static bool can_do_without(struct views *v, const struct attempts_run *run, unsigned attempt,
                            int err)
 {
@@ -326,7 +326,7 @@ static void insert_list(struct reading *r, unsigned attempt, const struct catalo
     r->lists[at] = list;
 }
 
-/* The next attempt whose list is needed; 0: none. Most of what was carried over ran in the first. */
+/* The next attempt whose list is needed; 0: none. Most carried-over jobs ran in the first. */
 static unsigned choose_next(const struct reading *r, const struct attempts_merge *m)
 {
     unsigned next = r->run.latest;
@@ -376,7 +376,7 @@ static int read_lists(struct views *v, struct reading *r, struct waiter *w)
     return rc ? rc : r->jobs ? 0 : -ENOMEM;
 }
 
-/* --- what was put together last ----------------------------------------------------------------- */
+/* --- what was put together last -------------------------------------------------------------- */
 
 /* Lock held. */
 static bool is_of(const struct reading *r, const struct attempts_run *run)
@@ -453,7 +453,7 @@ void attempts_destroy(struct attempts *a)
     free(a);
 }
 
-/* --- what the views ask ------------------------------------------------------------------------- */
+/* --- what the views ask ---------------------------------------------------------------------- */
 
 int attempts_get_latest(struct views *v, const struct attempts_run *run, struct waiter *w,
                         const struct catalog_answer **ret_jobs)

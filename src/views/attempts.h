@@ -1,10 +1,11 @@
 /*
  * attempts.h - inside the views: the jobs of a run and of its attempts.
  *
- * GitHub lists the jobs of one attempt at a time. What the list of a later attempt holds has changed
- * over the years: only the jobs that ran in it, or all jobs of the run, with those carried over from
- * an earlier attempt among them, without steps, under their old id or a new one. In either case a
- * run shows each of its jobs once, as it ran last, and an attempt shows the jobs that ran in it.
+ * GitHub lists the jobs of one attempt at a time. What the list of a later attempt holds has
+ * changed over the years: only the jobs that ran in it, or all jobs of the run, with those carried
+ * over from an earlier attempt among them, without steps, under their old id or a new one. In
+ * either case a run shows each of its jobs once, as it ran last, and an attempt shows the jobs that
+ * ran in it.
  *
  * The runs put together last are remembered: looking up each job of a run in turn puts its lists
  * together once. Any thread; the lock is never held across a wait.
@@ -35,8 +36,8 @@ void attempts_question(const struct attempts_run *run, unsigned attempt,
 
 /*
  * Whether this question failed for a reason that does not affect other lists, so that these can be
- * shown without it. A lack of quota or of a network may affect any of them and passes: a listing with
- * random holes is worse than an errno. Offline nothing passes.
+ * shown without it. A lack of quota or of a network may affect any of them and passes: a listing
+ * with random holes is worse than an errno. Offline nothing passes.
  */
 bool attempts_can_do_without(struct views *v, const struct catalog_question *q, int err);
 
@@ -51,12 +52,12 @@ void attempts_want(struct views *v, const struct attempts_run *run, struct waite
 int attempts_get_latest(struct views *v, const struct attempts_run *run, struct waiter *w,
                         const struct catalog_answer **ret_jobs);
 
-/* The jobs that ran in this attempt: one question, and one more for the attempt before it. May park.
- * The answer is the caller's. */
+/* The jobs that ran in this attempt: one question, and one more for the attempt before it. May
+ * park. The answer is the caller's. */
 int attempts_get_own(struct views *v, const struct attempts_run *run, unsigned attempt,
                      struct waiter *w, const struct catalog_answer **ret_jobs);
 
-/* --- several lists put together. Pure --------------------------------------------------------- */
+/* --- several lists put together. Pure -------------------------------------------------------- */
 
 /*
  * Two jobs of different lists are one if they have one id, or if they have one name and began and
@@ -69,8 +70,8 @@ struct attempts_merge {
     bool has_open; /* the steps of a job that ran are in none of the lists */
 };
 
-/* Each job of the lists once, in their order, from the list that tells its steps. The lists are those
- * of one attempt or more, the latest first. -ENOMEM. */
+/* Each job of the lists once, in their order, from the list that tells its steps. The lists are
+ * those of one attempt or more, the latest first. -ENOMEM. */
 int attempts_merge(const struct catalog_answer *const *lists, size_t list_count,
                    struct attempts_merge *ret_merge);
 

@@ -1,5 +1,5 @@
 /*
- * The text thread: makes generated texts, as a source of the cache, and finds out where steps begin.
+ * The text thread: makes generated texts, as a source of the cache, and tables of steps.
  */
 #include "views/generated.h"
 
@@ -25,7 +25,7 @@ struct generated {
     struct pending ring_space; /* the cache takes bytes again */
     struct pending cut;        /* a table was made, or could not be */
 
-    /* the thread's own, to wait with */
+    /* how the text thread waits */
     struct waiter waiter;
     sem_t woken;
     int wake_err;
@@ -38,7 +38,7 @@ struct generated {
     unsigned table_count; /* lock */
 };
 
-/* --- waiting on the text thread ---------------------------------------------------------------- */
+/* --- waiting on the text thread -------------------------------------------------------------- */
 
 static void on_wake(struct waiter *w, int err)
 {
@@ -48,7 +48,7 @@ static void on_wake(struct waiter *w, int err)
     sem_post(&d->woken);
 }
 
-/* Once the thread's waiter is parked. 0: ask again; negative errno: that is the answer. */
+/* Called when d->waiter is parked. 0: ask again; negative errno: that is the answer. */
 static int wait_until_woken(struct generated *d)
 {
     while (sem_wait(&d->woken))
@@ -56,15 +56,15 @@ static int wait_until_woken(struct generated *d)
     return d->wake_err;
 }
 
-/* --- one pass over a log ----------------------------------------------------------------------- */
+/* --- one pass over a log --------------------------------------------------------------------- */
 
 struct pass {
     const struct repo_name *repo;
     uint64_t job;
-    text_line_fn *on_line; /* gets each line; NULL: nobody does */
-    /* Gets the cleaned text; negative errno ends the pass. NULL: nobody does. */
+    text_line_fn *on_line; /* gets each line; may be NULL */
+    /* Gets the cleaned text; a negative errno ends the pass. May be NULL. */
     int (*on_text)(void *who, const char *data, size_t len);
-    void *who;            /* of both */
+    void *who;            /* the first argument of both */
     uint64_t size;        /* out: bytes of the cleaned text */
     struct log_stat stat; /* out: of the log */
 };
@@ -75,7 +75,7 @@ struct pass_buffers {
     char out[CHUNK + TEXT_CLEAN_SLACK];
 };
 
-/* The log was whole when its text was asked for; if it was evicted since, this waits for the network. */
+/* The log was whole when its text was wanted. If it was evicted since, this waits for GitHub. */
 static int fetch_whole(struct generated *d, struct log *log, struct pass *p)
 {
     const struct log_hint hint = {.completed = true};
@@ -92,7 +92,7 @@ static int fetch_whole(struct generated *d, struct log *log, struct pass *p)
     return rc;
 }
 
-/* Up to CHUNK bytes at `offset`; 0: the end. All of the log is here but for what was just evicted. */
+/* Up to CHUNK bytes at `offset`; 0: the end. Hardly ever waits, for the log is whole. */
 static ssize_t read_chunk(struct generated *d, struct log_reader *reader,
                           const struct repo_name *repo, uint64_t offset, char *buf)
 {
@@ -127,13 +127,18 @@ static int deliver(struct generated *d, struct pass *p, const char *data, size_t
     return p->on_text && len ? p->on_text(p->who, data, len) : 0;
 }
 
-static int clean_log(struct generated *d, struct log *log, struct pass *p, struct pass_buffers *b)
+/* Reads the whole of a job's log, and hands on its cleaned text and its lines. */
+static int run_pass(struct generated *d, struct pass *p)
 {
+    struct log *log = cache_hold(d->config.cache, p->job);
+    struct pass_buffers *b = malloc(sizeof(*b));
     struct log_reader reader;
     uint64_t offset = 0;
     ssize_t n = 0;
-    int rc = 0;
+    int rc = log && b ? fetch_whole(d, log, p) : -ENOMEM;
 
+    if (rc)
+        goto out;
     text_cleaner_init(&b->cleaner, d->config.timestamps, p->on_line, p->who);
     log_open(log, &reader);
     while (!rc && (n = read_chunk(d, &reader, p->repo, offset, b->in)) > 0) {
@@ -145,44 +150,35 @@ static int clean_log(struct generated *d, struct log *log, struct pass *p, struc
     if (!rc)
         rc = deliver(d, p, b->out, text_cleaner_finish(&b->cleaner, b->out));
     log_close(&reader);
-    return rc;
-}
-
-static int run_pass(struct generated *d, struct pass *p)
-{
-    struct log *log = cache_hold(d->config.cache, p->job);
-    struct pass_buffers *b = malloc(sizeof(*b));
-    int rc = log && b ? fetch_whole(d, log, p) : -ENOMEM;
-
-    if (!rc)
-        rc = clean_log(d, log, p, b);
     if (!rc) /* its size may have been proven since */
         log_peek_stat(log, p->repo, &p->stat);
+out:
     free(b);
     log_release(log);
     return rc;
 }
 
-/* --- the kinds of generated texts -------------------------------------------------------------- */
+/* --- the kinds of generated texts ------------------------------------------------------------ */
 
 /* A text that is being made. */
 struct making {
     struct generated *generated;
     struct source_bytes *want;
     uint64_t at;                     /* bytes made so far */
-    struct source_metadata metadata; /* the producer fills in what it knows besides the size */
+    struct source_metadata metadata; /* of the text; its size is `at` in the end */
 };
 
-/* A kind of generated text. Another kind is another row in `kinds`. */
+/* A kind of generated text: a row in `kinds`. */
 struct kind {
-    unsigned version; /* of the rules; part of the id: the text by other rules is another log */
-    /* Reads logs (run_pass) and writes the text (write_text); on the text thread. */
+    unsigned version; /* of its rules; part of the id: a text by other rules is another log */
+    /* Reads logs (run_pass), writes the text (write_text) and fills in the metadata. Runs on the
+     * text thread. The same logs and facts must give the same bytes: a text that was evicted is
+     * made again, and only the bytes that are missing are kept of it. */
     int (*produce)(struct making *m);
 };
 
 /* A generated text at its source. */
 struct source_log {
-    struct generated *generated;
     const struct kind *kind;
     struct repo_name repo;
     uint64_t subject; /* what it is about: a job's id */
@@ -190,8 +186,8 @@ struct source_log {
     void *who;
 };
 
-/* Hands bytes to the cache; waits while its ring is full. A text is made from its beginning, though
- * the cache may have its first bytes: those are not handed over. */
+/* Appends to the text: hands the bytes to the cache, and waits while its ring is full. The first
+ * bytes, which the cache does not want, are only counted. */
 static int write_text(void *who, const char *data, size_t len)
 {
     struct making *m = who;
@@ -232,8 +228,9 @@ static const struct kind kinds[] = {
 };
 
 /*
- * The id of a generated text: bit 63 is CACHE_GENERATED, bit 62 tells that timestamps are kept, bits
- * 56 to 61 are the version of the kind's rules, bits 53 to 55 the kind. The rest is the subject.
+ * The id of a generated text: bit 63 is CACHE_GENERATED, bit 62 tells that timestamps are kept,
+ * bits 56 to 61 are the version of the kind's rules, bits 53 to 55 the kind. The rest is the
+ * subject.
  */
 #define ID_TIMESTAMPS (UINT64_C(1) << 62)
 #define ID_VERSION_SHIFT 56
@@ -247,17 +244,17 @@ uint64_t generated_id(const struct generated *d, uint64_t job)
            (uint64_t)KIND_CLEANED << ID_KIND_SHIFT | job;
 }
 
-/* --- the cache's source ------------------------------------------------------------------------ */
+/* --- the cache's source ---------------------------------------------------------------------- */
 
 static struct source_log *on_log_create(void *self, const struct repo_name *repo, uint64_t id,
                                         bool completed, const struct source_log_ops *ops, void *who)
 {
     struct source_log *log = calloc(1, sizeof(*log));
 
+    (void)self;
     (void)completed;
     if (!log)
         return NULL;
-    log->generated = self;
     log->kind = &kinds[id >> ID_KIND_SHIFT & ID_KIND_MASK];
     log->repo = *repo;
     log->subject = id & NAME_ID_MAX;
@@ -290,7 +287,7 @@ static void make_text(struct generated *d, struct source_bytes *want)
     want->done(want, failure.err ? &failure : NULL);
 }
 
-/* One text a turn, so that tables have their turns between texts. */
+/* Makes one text and posts itself again, so that tables are made between texts. */
 static void run_making(struct task *task)
 {
     struct generated *d = list_entry(task, struct generated, making);
@@ -334,9 +331,9 @@ static const struct source_ops generator_ops = {.log_create = on_log_create,
                                                 .want_bytes = on_want_bytes,
                                                 .resume = on_resume};
 
-/* --- where steps begin ------------------------------------------------------------------------- */
+/* --- where steps begin ----------------------------------------------------------------------- */
 
-/* Where the steps of a job begin: made, or being made by the text thread. */
+/* Where the steps of a job begin. Until it is made, it is the text thread's but for the link. */
 struct table {
     struct list link; /* lock */
     struct task task;
@@ -350,7 +347,8 @@ struct table {
     struct text_range ranges[];
 };
 
-/* What a waiter for a table waits for: how another table's making ends does not affect it. */
+/* The part of `cut` that a waiter for this table waits for, so that the failure of another table
+ * does not reach it. */
 static uint64_t part_of(uint64_t text, uint64_t digest)
 {
     return text ^ digest;
@@ -414,7 +412,8 @@ static void run_cutting(struct task *task)
     pending_wake(&d->cut, part, part, rc);
 }
 
-/* Adds a table that was not there: out of the store, or to be made. Another thread may add it first. */
+/* Adds the table of the job's steps: loaded from the store, or posted to be made. If another thread
+ * has added it meanwhile, nothing is added. */
 static int add_table(struct generated *d, const struct repo_name *repo, const struct facts_job *job,
                      uint64_t digest, uint64_t size)
 {
@@ -459,8 +458,8 @@ static int add_table(struct generated *d, const struct repo_name *repo, const st
     return 0;
 }
 
-/* -ENOENT: the step has no part of the text; PENDING_PARKED: the table is being made; -EAGAIN: there
- * is none. */
+/* -ENOENT: the step has no part of the text. PENDING_PARKED: the table is being made. -EAGAIN:
+ * there is no table. */
 static int find_step(struct generated *d, const struct facts_job *job, uint64_t digest,
                      unsigned step, struct text_range *ret_range)
 {
@@ -481,7 +480,7 @@ static int find_step(struct generated *d, const struct facts_job *job, uint64_t 
     return rc;
 }
 
-/* --- what the views ask ------------------------------------------------------------------------ */
+/* --- what the views ask ---------------------------------------------------------------------- */
 
 int generated_get_stat(struct generated *d, struct log *text, const struct repo_name *repo,
                        uint64_t job, const struct log_hint *hint, struct waiter *w,
@@ -491,7 +490,7 @@ int generated_get_stat(struct generated *d, struct log *text, const struct repo_
     struct log *log;
 
     if (rc != -EAGAIN && (rc || ret_stat->size))
-        return rc; /* what is empty is asked for again with its log */
+        return rc; /* the log of an empty text is asked for again */
     log = cache_hold(d->config.cache, job);
     if (!log)
         return -ENOMEM;
@@ -527,7 +526,7 @@ int generated_get_step(struct generated *d, struct log *text, const struct repo_
     return rc;
 }
 
-/* --- creation and end -------------------------------------------------------------------------- */
+/* --- creation and end ------------------------------------------------------------------------ */
 
 int generated_create(const struct generated_config *config, struct generated **ret_generated)
 {

@@ -3,9 +3,9 @@
  * where the steps begin in it (S10).
  *
  * A generated text is a log of the cache (cache.h) whose source is this file: its thread, the text
- * thread, reads the job's log, final and whole, and writes the text. It is made once, kept and evicted
- * like any log, so its size is exact (S4). Where steps begin is found out on the same thread, once,
- * and is kept by the digest of the steps that the job had then.
+ * thread, reads the job's log, final and whole, and writes the text. It is made once, kept and
+ * evicted like any log, so its size is exact (S4). Where steps begin is found out on the same
+ * thread, once, and is kept by the digest of the steps that the job had then.
  *
  * Any thread; no call waits, for the text thread as little as for the network.
  */
@@ -39,13 +39,14 @@ void generated_destroy(struct generated *d);
 /* The id of a job's cleaned text in the cache. */
 uint64_t generated_id(const struct generated *d, uint64_t job);
 
-/* Size and time of the cleaned text. Has the log fetched whole where need be. May park. -ENOENT: the
- * job has no log, or it is not final yet. */
+/* Size and time of the cleaned text. Has the log fetched whole where need be. May park. -ENOENT:
+ * the job has no log, or it is not final yet. */
 int generated_get_stat(struct generated *d, struct log *text, const struct repo_name *repo,
                        uint64_t job, const struct log_hint *hint, struct waiter *w,
                        struct log_stat *ret_stat);
 
-/* The step's part of the text, whose stat is known (generated_get_stat). May park. -ENOENT: none. */
+/* The step's part of the text, whose stat is known (generated_get_stat). May park. -ENOENT:
+ * none. */
 int generated_get_step(struct generated *d, struct log *text, const struct repo_name *repo,
                        const struct facts_job *job, unsigned step, struct waiter *w,
                        struct text_range *ret_range);

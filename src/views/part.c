@@ -23,8 +23,8 @@ int view_find_job(struct views *v, const struct vnode *p, struct waiter *w,
     rc = runs_get_jobs(v, p, w, &jobs);
     if (rc == PENDING_PARKED || (rc && !is_completed))
         return rc;
-    /* What is known of a job that has ended stands if its run can no longer be asked for, or if the job
-     * is of an attempt that is not the latest. */
+    /* What is known of a job that has ended stands if its run can no longer be asked for, or if the
+     * job is of an attempt that is not the latest. */
     found = catalog_find_job(v->config.catalog, &p->repo, p->job, ret_seen);
     if (!rc) {
         found = found || catalog_find_in(jobs, p->job, ret_seen);
@@ -33,8 +33,8 @@ int view_find_job(struct views *v, const struct vnode *p, struct waiter *w,
     return found ? 0 : -ENOENT;
 }
 
-/* -ENOENT: the job is known not to have a log, and no log of it is present; so none is requested (S19).
- * Reads what the disk knows. May park. */
+/* -ENOENT: the job is known not to have a log, and no log of it is present; so none is requested
+ * (S19). Reads what the disk knows. May park. */
 static int check_log(struct views *v, const struct vnode *p, struct waiter *w)
 {
     const struct catalog_question q = {.what = SOURCE_JOB, .repo = p->repo, .id = p->job};

@@ -38,7 +38,8 @@ static bool has_started(const struct facts_step *step, bool times)
     return step->conclusion != FACTS_SKIPPED && (!times || step->started_ms != FACTS_NO_TIME);
 }
 
-/* Whether the steps have numbers from 1, each its own. In a sorted list this is one look at each. */
+/* Whether the steps have numbers from 1, each its own. In a sorted list this is one look at
+ * each. */
 static bool has_own_numbers(const struct facts_job *job)
 {
     unsigned largest = 0;
@@ -70,7 +71,7 @@ bool steps_is_whole(const struct facts_job *job)
     return true;
 }
 
-/* --- steps that ran at the same time ----------------------------------------------------------- */
+/* --- steps that ran at the same time --------------------------------------------------------- */
 
 /* A step that has lines. */
 struct entry {
@@ -138,8 +139,8 @@ static bool overlap(const struct entry *e, const struct entry *later, int64_t sl
     return e->end_ms > later->step->started_ms + slack_ms && later->end_ms >= e->step->started_ms;
 }
 
-/* The first entry before `later` that it overlaps; itself: none. A search by halves skips those that
- * had all ended before it began. */
+/* The first entry before `later` that it overlaps; itself: none. A search by halves skips those
+ * that had all ended before it began. */
 static size_t first_overlap(const struct sequence *q, size_t later, int64_t slack_ms)
 {
     int64_t start_ms = q->entries[later].step->started_ms + slack_ms;
@@ -227,7 +228,7 @@ struct steps_file *steps_get_files(const struct facts_job *job)
     return files;
 }
 
-/* --- names ------------------------------------------------------------------------------------- */
+/* --- names ----------------------------------------------------------------------------------- */
 
 unsigned steps_get_width(const struct facts_job *job)
 {
@@ -252,7 +253,7 @@ void steps_make_name(const struct facts_step *step, const struct steps_file *fil
     safe_name_make(number, step->name, ending, ret_name);
 }
 
-/* --- where steps begin ------------------------------------------------------------------------- */
+/* --- where steps begin ----------------------------------------------------------------------- */
 
 _Static_assert(FACTS_NO_TIME == TEXT_TIME_UNKNOWN, "the times of steps are handed on as they are");
 

@@ -1,6 +1,6 @@
 /*
- * steps.h - inside the views: the steps of a job: which have files, their names, and where they begin
- * in the job's cleaned text (S10).
+ * steps.h - inside the views: the steps of a job: which have files, their names, and where they
+ * begin in the job's cleaned text (S10).
  *
  * Steps that ran at the same time write into the job's log line by line in turn, so they have one
  * file together, that of the first of them. All but the records in the store is pure.
@@ -43,8 +43,9 @@ struct text_step *steps_for_cutter(const struct facts_job *job);
 uint64_t steps_digest(const struct facts_job *job);
 
 /*
- * Where steps begin is kept in the store, for one text (its id in the cache) and one digest of steps.
- * Loading fills `count` ranges of a text of `size` bytes; -ENOENT: there is no record that fits.
+ * Where steps begin is kept in the store, for one text (its id in the cache) and one digest of
+ * steps. Loading fills `count` ranges of a text of `size` bytes; -ENOENT: there is no record that
+ * fits.
  */
 int steps_save_ranges(struct store *s, uint64_t text, uint64_t digest,
                       const struct text_range *ranges, size_t count);

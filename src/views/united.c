@@ -41,8 +41,8 @@ static size_t add_versions(struct version *versions, size_t used,
     return used;
 }
 
-/* Keeps of each run the facts that count, if it matches and is not deleted: the unfiltered list covers
- * the time between its oldest and its newest run without a gap. */
+/* Keeps of each run the facts that count, if it matches and is not deleted: the unfiltered list
+ * covers the time between its oldest and its newest run without a gap. */
 static size_t choose(const struct version *versions, size_t count,
                      const struct united_filter *filter, const struct facts_run **runs)
 {
