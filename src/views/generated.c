@@ -339,8 +339,7 @@ struct table {
     struct task task;
     struct generated *generated;
     struct repo_name repo;
-    uint64_t job;
-    uint64_t text, digest;      /* its key: the id of the cleaned text, and steps_digest */
+    uint64_t job, digest;       /* its key; the digest is that of the job's steps */
     bool is_made;               /* lock */
     struct text_cutter *cutter; /* NULL: it is made */
     size_t count;               /* of ranges: as many as the job has steps */
@@ -349,9 +348,9 @@ struct table {
 
 /* The part of `cut` that a waiter for this table waits for, so that the failure of another table
  * does not reach it. */
-static uint64_t part_of(uint64_t text, uint64_t digest)
+static uint64_t part_of(uint64_t job, uint64_t digest)
 {
-    return text ^ digest;
+    return job ^ digest;
 }
 
 static void table_free(struct table *t)
@@ -361,11 +360,11 @@ static void table_free(struct table *t)
 }
 
 /* Lock held. */
-static struct table *find_table(struct generated *d, uint64_t text, uint64_t digest)
+static struct table *find_table(struct generated *d, uint64_t job, uint64_t digest)
 {
     list_each(link, &d->tables) {
         struct table *t = list_entry(link, struct table, link);
-        if (t->text == text && t->digest == digest)
+        if (t->job == job && t->digest == digest)
             return t;
     }
     return NULL;
@@ -391,13 +390,13 @@ static void run_cutting(struct task *task)
     struct generated *d = t->generated;
     struct pass pass = {
         .repo = &t->repo, .job = t->job, .on_line = text_cutter_line, .who = t->cutter};
-    uint64_t part = part_of(t->text, t->digest);
+    uint64_t part = part_of(t->job, t->digest);
     int rc = run_pass(d, &pass);
 
     if (!rc)
         rc = text_cutter_finish(t->cutter, pass.size, t->ranges);
     if (!rc)
-        steps_save_ranges(d->config.store, t->text, t->digest, t->ranges, t->count);
+        steps_save_ranges(d->config.store, generated_id(d, t->job), t->digest, t->ranges, t->count);
     text_cutter_destroy(t->cutter);
     t->cutter = NULL;
     pthread_mutex_lock(&d->lock);
@@ -428,10 +427,10 @@ static int add_table(struct generated *d, const struct repo_name *repo, const st
     t->generated = d;
     t->repo = *repo;
     t->job = job->id;
-    t->text = generated_id(d, job->id);
     t->digest = digest;
     t->count = job->step_count;
-    is_made = !steps_load_ranges(d->config.store, t->text, digest, size, t->ranges, t->count);
+    is_made = !steps_load_ranges(d->config.store, generated_id(d, job->id), digest, size, t->ranges,
+                                 t->count);
     t->is_made = is_made;
     if (!is_made) {
         steps = steps_for_cutter(job);
@@ -443,7 +442,7 @@ static int add_table(struct generated *d, const struct repo_name *repo, const st
         return rc;
     }
     pthread_mutex_lock(&d->lock);
-    is_new = !find_table(d, t->text, digest);
+    is_new = !find_table(d, job->id, digest);
     if (is_new && d->table_count >= GENERATED_TABLES_MAX)
         drop_oldest_table(d);
     if (is_new) {
@@ -467,7 +466,7 @@ static int find_step(struct generated *d, const struct facts_job *job, uint64_t 
     int rc = -EAGAIN;
 
     pthread_mutex_lock(&d->lock);
-    t = find_table(d, generated_id(d, job->id), digest);
+    t = find_table(d, job->id, digest);
     if (t)
         rc = t->is_made ? -ENOENT : PENDING_PARKED;
     for (size_t i = 0; rc == -ENOENT && i < t->count && i < job->step_count; i++) {
@@ -509,7 +508,7 @@ int generated_get_step(struct generated *d, struct log *text, const struct repo_
                        const struct facts_job *job, unsigned step, struct waiter *w,
                        struct text_range *ret_range)
 {
-    uint64_t digest = steps_digest(job), part = part_of(generated_id(d, job->id), digest);
+    uint64_t digest = steps_digest(job), part = part_of(job->id, digest);
     struct log_stat stat;
     int rc = log_peek_stat(text, repo, &stat);
 
