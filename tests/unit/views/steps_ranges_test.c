@@ -1,4 +1,4 @@
-/* Tables of where steps begin: what they are keyed by, and what of the store's is believed. */
+/* Where steps begin: what the records in the store are keyed by, and which are accepted. */
 #include "views/steps.h"
 
 #include <setjmp.h>
@@ -33,7 +33,7 @@ static int setup(void **state)
 }
 
 /* Each thing that decides about the cut decides about the digest. */
-static void the_digest_is_of_what_decides(void **state)
+static void digest_changes_with_each_fact_that_affects_the_cut(void **state)
 {
     uint64_t before = steps_digest(&job);
     struct facts_job shorter = job;
@@ -64,7 +64,7 @@ static void the_digest_is_of_what_decides(void **state)
 }
 
 /* "ab" + "c" is not "a" + "bc". */
-static void names_do_not_run_into_each_other(void **state)
+static void digest_keeps_names_apart(void **state)
 {
     uint64_t before;
 
@@ -78,7 +78,7 @@ static void names_do_not_run_into_each_other(void **state)
     assert_false(steps_digest(&job) == before);
 }
 
-static void steps_in_the_cutter_s_terms(void **state)
+static void skipped_and_untimed_steps_are_passed_to_the_cutter(void **state)
 {
     struct text_step *told;
 
@@ -97,7 +97,7 @@ static void steps_in_the_cutter_s_terms(void **state)
 }
 
 /* For the cutter steps that ran at the same time are one, and one that never started is none. */
-static void steps_together_are_one_for_the_cutter(void **state)
+static void parallel_steps_are_one_step_for_the_cutter(void **state)
 {
     struct text_step *told;
 
@@ -125,7 +125,7 @@ static int load(struct store *s, uint64_t text, uint64_t digest, size_t count,
     return steps_load_ranges(s, text, digest, 30, ret_ranges, count);
 }
 
-static void what_is_saved_is_loaded(void **state)
+static void saved_ranges_are_loaded_for_their_own_key_only(void **state)
 {
     struct store *s = scratch_store(*state, 1 << 20);
     struct text_range back[3] = {{0}}, untouched[3] = {{0}};
@@ -151,7 +151,7 @@ static void refused(struct store *s, uint64_t size)
 }
 
 /* A text of another size, ranges that end before they begin. */
-static void ranges_that_are_not_of_this_text_are_not_believed(void **state)
+static void ranges_that_do_not_fit_the_text_are_refused(void **state)
 {
     struct store *s = scratch_store(*state, 1 << 20);
     struct text_range wrong[3];
@@ -165,7 +165,7 @@ static void ranges_that_are_not_of_this_text_are_not_believed(void **state)
     store_destroy(s);
 }
 
-static void damaged_records_are_not_believed(void **state)
+static void damaged_records_are_refused(void **state)
 {
     struct store *s = scratch_store(*state, 1 << 20);
     unsigned char *data;
@@ -194,13 +194,13 @@ static void damaged_records_are_not_believed(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(the_digest_is_of_what_decides),
-        TEST(names_do_not_run_into_each_other),
-        TEST(steps_in_the_cutter_s_terms),
-        TEST(steps_together_are_one_for_the_cutter),
-        TEST(what_is_saved_is_loaded),
-        TEST(ranges_that_are_not_of_this_text_are_not_believed),
-        TEST(damaged_records_are_not_believed),
+        TEST(digest_changes_with_each_fact_that_affects_the_cut),
+        TEST(digest_keeps_names_apart),
+        TEST(skipped_and_untimed_steps_are_passed_to_the_cutter),
+        TEST(parallel_steps_are_one_step_for_the_cutter),
+        TEST(saved_ranges_are_loaded_for_their_own_key_only),
+        TEST(ranges_that_do_not_fit_the_text_are_refused),
+        TEST(damaged_records_are_refused),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
