@@ -58,19 +58,17 @@ static enum text_promise promise_of(const char *name, bool last)
     return TEXT_PROMISE_MAIN;
 }
 
-void text_part_name(struct text_part *part, const char *name, bool last)
+void text_parts_name(struct text_part *parts, const char *const *names, size_t part_count)
 {
-    const char *own = begins(name, "Pre ") ? name + strlen("Pre ") : name;
-
-    part->name = text_name_hash(name, strlen(name));
-    part->header = begins(own, "Run ") ? text_header_hash(own, strlen(own)) : 0;
-    part->promise = promise_of(name, last);
-    part->is_action = false;
-    part->cleans = TEXT_NO_PART;
-}
-
-void text_parts_link(struct text_part *parts, const char *const *names, size_t part_count)
-{
+    for (size_t i = 0; i < part_count; i++) {
+        const char *own = names[i] + (begins(names[i], "Pre ") ? strlen("Pre ") : 0);
+        parts[i].name = text_name_hash(names[i], strlen(names[i]));
+        parts[i].header = begins(own, "Run ") ? text_header_hash(own, strlen(own)) : 0;
+        parts[i].promise = promise_of(names[i], i + 1 == part_count);
+        parts[i].is_action = false;
+        parts[i].cleans = TEXT_NO_PART;
+    }
+    /* Which part cleans up after which. */
     for (size_t post = part_count; post-- > 1;) {
         if (parts[post].promise != TEXT_PROMISE_POST)
             continue;

@@ -67,9 +67,8 @@ static int parts_fill(struct text_cutter *c, const struct text_step *steps, size
         c->parts[i].started_ms = step->started_ms;
         c->parts[i].completed_ms = step->completed_ms;
         c->parts[i].together = step->together;
-        text_part_name(&c->parts[i], step->name, i + 1 == c->part_count);
     }
-    text_parts_link(c->parts, names, c->part_count);
+    text_parts_name(c->parts, names, c->part_count);
     for (size_t i = 1; i < c->part_count; i++) {
         c->starts[i - 1] = c->parts[i].started_ms;
         c->names[i - 1] = (int64_t)c->parts[i].name;
