@@ -42,18 +42,18 @@ struct generated {
 
 static void on_wake(struct waiter *w, int err)
 {
-    struct generated *d = list_entry(w, struct generated, waiter);
+    struct generated *g = list_entry(w, struct generated, waiter);
 
-    d->wake_err = err;
-    sem_post(&d->woken);
+    g->wake_err = err;
+    sem_post(&g->woken);
 }
 
-/* Called when d->waiter is parked. 0: ask again; negative errno: that is the answer. */
-static int wait_until_woken(struct generated *d)
+/* Called when g->waiter is parked. 0: ask again; negative errno: that is the answer. */
+static int wait_until_woken(struct generated *g)
 {
-    while (sem_wait(&d->woken))
+    while (sem_wait(&g->woken))
         continue;
-    return d->wake_err;
+    return g->wake_err;
 }
 
 /* --- one pass over a log --------------------------------------------------------------------- */
@@ -76,24 +76,24 @@ struct pass_buffers {
 };
 
 /* The log was whole when its text was wanted. If it was evicted since, this waits for GitHub. */
-static int fetch_whole(struct generated *d, struct log *log, struct pass *p)
+static int fetch_whole(struct generated *g, struct log *log, struct pass *p)
 {
     const struct log_hint hint = {.completed = true};
     int rc;
 
     do {
-        rc = log_get_stat(log, p->repo, &hint, &d->waiter, &p->stat);
+        rc = log_get_stat(log, p->repo, &hint, &g->waiter, &p->stat);
         if (!rc)
-            rc = p->stat.final ? log_fetch_all(log, p->repo, &d->waiter) : -ENOENT;
+            rc = p->stat.final ? log_fetch_all(log, p->repo, &g->waiter) : -ENOENT;
         if (rc != PENDING_PARKED)
             return rc;
-        rc = wait_until_woken(d);
+        rc = wait_until_woken(g);
     } while (!rc);
     return rc;
 }
 
 /* Up to CHUNK bytes at `offset`; 0: the end. Hardly ever waits, for the log is whole. */
-static ssize_t read_chunk(struct generated *d, struct log_reader *reader,
+static ssize_t read_chunk(struct generated *g, struct log_reader *reader,
                           const struct repo_name *repo, uint64_t offset, char *buf)
 {
     struct log_slice slice;
@@ -101,10 +101,10 @@ static ssize_t read_chunk(struct generated *d, struct log_reader *reader,
     int rc;
 
     do {
-        rc = log_read(reader, repo, offset, CHUNK, &d->waiter, &slice);
+        rc = log_read(reader, repo, offset, CHUNK, &g->waiter, &slice);
         if (rc != PENDING_PARKED)
             break;
-        rc = wait_until_woken(d);
+        rc = wait_until_woken(g);
     } while (!rc);
     if (rc)
         return rc;
@@ -119,36 +119,36 @@ static ssize_t read_chunk(struct generated *d, struct log_reader *reader,
     return n;
 }
 
-static int deliver(struct generated *d, struct pass *p, const char *data, size_t len)
+static int deliver(struct generated *g, struct pass *p, const char *data, size_t len)
 {
-    if (atomic_load(&d->stopping))
+    if (atomic_load(&g->stopping))
         return -ECONNABORTED;
     p->size += len;
     return p->on_text && len ? p->on_text(p->who, data, len) : 0;
 }
 
 /* Reads the whole of a job's log, and hands on its cleaned text and its lines. */
-static int run_pass(struct generated *d, struct pass *p)
+static int run_pass(struct generated *g, struct pass *p)
 {
-    struct log *log = cache_hold(d->config.cache, p->job);
+    struct log *log = cache_hold(g->config.cache, p->job);
     struct pass_buffers *b = malloc(sizeof(*b));
     struct log_reader reader;
     uint64_t offset = 0;
     ssize_t n = 0;
-    int rc = log && b ? fetch_whole(d, log, p) : -ENOMEM;
+    int rc = log && b ? fetch_whole(g, log, p) : -ENOMEM;
 
     if (rc)
         goto out;
-    text_cleaner_init(&b->cleaner, d->config.timestamps, p->on_line, p->who);
+    text_cleaner_init(&b->cleaner, g->config.timestamps, p->on_line, p->who);
     log_open(log, &reader);
-    while (!rc && (n = read_chunk(d, &reader, p->repo, offset, b->in)) > 0) {
+    while (!rc && (n = read_chunk(g, &reader, p->repo, offset, b->in)) > 0) {
         offset += (uint64_t)n;
-        rc = deliver(d, p, b->out, text_cleaner_feed(&b->cleaner, b->in, (size_t)n, b->out));
+        rc = deliver(g, p, b->out, text_cleaner_feed(&b->cleaner, b->in, (size_t)n, b->out));
     }
     if (!rc && n < 0)
         rc = (int)n;
     if (!rc)
-        rc = deliver(d, p, b->out, text_cleaner_finish(&b->cleaner, b->out));
+        rc = deliver(g, p, b->out, text_cleaner_finish(&b->cleaner, b->out));
     log_close(&reader);
     if (!rc) /* its size may have been proven since */
         log_peek_stat(log, p->repo, &p->stat);
@@ -191,15 +191,15 @@ struct source_log {
 static int write_text(void *who, const char *data, size_t len)
 {
     struct making *m = who;
-    struct generated *d = m->generated;
+    struct generated *g = m->generated;
     uint64_t skip = m->want->from > m->at ? m->want->from - m->at : 0;
     int rc = skip < len ? SOURCE_FULL : 0;
 
     while (rc == SOURCE_FULL) {
-        uint64_t generation = pending_generation(&d->ring_space);
+        uint64_t generation = pending_generation(&g->ring_space);
         rc = m->want->bytes(m->want, m->at + skip, data + skip, len - skip);
-        if (rc == SOURCE_FULL && pending_park(&d->ring_space, &d->waiter, generation, 0, 0)) {
-            int err = wait_until_woken(d);
+        if (rc == SOURCE_FULL && pending_park(&g->ring_space, &g->waiter, generation, 0, 0)) {
+            int err = wait_until_woken(g);
             if (err)
                 return err;
         }
@@ -237,9 +237,9 @@ static const struct kind kinds[] = {
 #define ID_KIND_SHIFT 53
 #define ID_KIND_MASK 7
 
-uint64_t generated_id(const struct generated *d, uint64_t job)
+uint64_t generated_id(const struct generated *g, uint64_t job)
 {
-    return CACHE_GENERATED | (d->config.timestamps ? ID_TIMESTAMPS : 0) |
+    return CACHE_GENERATED | (g->config.timestamps ? ID_TIMESTAMPS : 0) |
            (uint64_t)kinds[KIND_CLEANED].version << ID_VERSION_SHIFT |
            (uint64_t)KIND_CLEANED << ID_KIND_SHIFT | job;
 }
@@ -272,10 +272,10 @@ static void on_log_release(struct source_log *log, void (*released)(void *who))
         released(who);
 }
 
-static void make_text(struct generated *d, struct source_bytes *want)
+static void make_text(struct generated *g, struct source_bytes *want)
 {
     const struct source_log *log = want->log;
-    struct making m = {.generated = d,
+    struct making m = {.generated = g,
                        .want = want,
                        .metadata = {.final = true, .whole = true, .last_modified_ms = -1}};
     struct source_failure failure = {.reason = SOURCE_BROKEN};
@@ -290,40 +290,40 @@ static void make_text(struct generated *d, struct source_bytes *want)
 /* Makes one text and posts itself again, so that tables are made between texts. */
 static void run_making(struct task *task)
 {
-    struct generated *d = list_entry(task, struct generated, making);
+    struct generated *g = list_entry(task, struct generated, making);
     struct list *first;
     bool has_more;
 
-    pthread_mutex_lock(&d->lock);
-    first = list_take_first(&d->wants);
-    pthread_mutex_unlock(&d->lock);
-    make_text(d, list_entry(first, struct source_bytes, queued));
-    pthread_mutex_lock(&d->lock);
-    has_more = d->is_making = !list_is_empty(&d->wants);
-    pthread_mutex_unlock(&d->lock);
+    pthread_mutex_lock(&g->lock);
+    first = list_take_first(&g->wants);
+    pthread_mutex_unlock(&g->lock);
+    make_text(g, list_entry(first, struct source_bytes, queued));
+    pthread_mutex_lock(&g->lock);
+    has_more = g->is_making = !list_is_empty(&g->wants);
+    pthread_mutex_unlock(&g->lock);
     if (has_more)
-        tasks_post(d->thread, &d->making);
+        tasks_post(g->thread, &g->making);
 }
 
 static void on_want_bytes(void *self, struct source_bytes *want)
 {
-    struct generated *d = self;
+    struct generated *g = self;
     bool is_first;
 
-    pthread_mutex_lock(&d->lock);
-    list_push_back(&d->wants, &want->queued);
-    is_first = !d->is_making;
-    d->is_making = true;
-    pthread_mutex_unlock(&d->lock);
+    pthread_mutex_lock(&g->lock);
+    list_push_back(&g->wants, &want->queued);
+    is_first = !g->is_making;
+    g->is_making = true;
+    pthread_mutex_unlock(&g->lock);
     if (is_first)
-        tasks_post(d->thread, &d->making);
+        tasks_post(g->thread, &g->making);
 }
 
 static void on_resume(void *self)
 {
-    struct generated *d = self;
+    struct generated *g = self;
 
-    pending_wake(&d->ring_space, PENDING_ALL_FIRST, PENDING_ALL_LAST, 0);
+    pending_wake(&g->ring_space, PENDING_ALL_FIRST, PENDING_ALL_LAST, 0);
 }
 
 static const struct source_ops generator_ops = {.log_create = on_log_create,
@@ -360,9 +360,9 @@ static void table_free(struct table *t)
 }
 
 /* Lock held. */
-static struct table *find_table(struct generated *d, uint64_t job, uint64_t digest)
+static struct table *find_table(struct generated *g, uint64_t job, uint64_t digest)
 {
-    list_each(link, &d->tables) {
+    list_each(link, &g->tables) {
         struct table *t = list_entry(link, struct table, link);
         if (t->job == job && t->digest == digest)
             return t;
@@ -371,14 +371,14 @@ static struct table *find_table(struct generated *d, uint64_t job, uint64_t dige
 }
 
 /* Lock held. */
-static void drop_oldest_table(struct generated *d)
+static void drop_oldest_table(struct generated *g)
 {
-    list_each(link, &d->tables) {
+    list_each(link, &g->tables) {
         struct table *t = list_entry(link, struct table, link);
         if (!t->is_made)
             continue;
         list_remove(&t->link);
-        d->table_count--;
+        g->table_count--;
         table_free(t);
         return;
     }
@@ -387,33 +387,33 @@ static void drop_oldest_table(struct generated *d)
 static void run_cutting(struct task *task)
 {
     struct table *t = list_entry(task, struct table, task);
-    struct generated *d = t->generated;
+    struct generated *g = t->generated;
     struct pass pass = {
         .repo = &t->repo, .job = t->job, .on_line = text_cutter_line, .who = t->cutter};
     uint64_t part = part_of(t->job, t->digest);
-    int rc = run_pass(d, &pass);
+    int rc = run_pass(g, &pass);
 
     if (!rc)
         rc = text_cutter_finish(t->cutter, pass.size, t->ranges);
     if (!rc)
-        steps_save_ranges(d->config.store, generated_id(d, t->job), t->digest, t->ranges, t->count);
+        steps_save_ranges(g->config.store, generated_id(g, t->job), t->digest, t->ranges, t->count);
     text_cutter_destroy(t->cutter);
     t->cutter = NULL;
-    pthread_mutex_lock(&d->lock);
+    pthread_mutex_lock(&g->lock);
     if (!rc) {
         t->is_made = true;
     } else {
         list_remove(&t->link);
-        d->table_count--;
+        g->table_count--;
         table_free(t);
     }
-    pthread_mutex_unlock(&d->lock);
-    pending_wake(&d->cut, part, part, rc);
+    pthread_mutex_unlock(&g->lock);
+    pending_wake(&g->cut, part, part, rc);
 }
 
 /* Adds the table of the job's steps: loaded from the store, or posted to be made. If another thread
  * has added it meanwhile, nothing is added. */
-static int add_table(struct generated *d, const struct repo_name *repo, const struct facts_job *job,
+static int add_table(struct generated *g, const struct repo_name *repo, const struct facts_job *job,
                      uint64_t digest, uint64_t size)
 {
     struct table *t = calloc(1, sizeof(*t) + job->step_count * sizeof(t->ranges[0]));
@@ -424,12 +424,12 @@ static int add_table(struct generated *d, const struct repo_name *repo, const st
     if (!t)
         return -ENOMEM;
     t->task.run = run_cutting;
-    t->generated = d;
+    t->generated = g;
     t->repo = *repo;
     t->job = job->id;
     t->digest = digest;
     t->count = job->step_count;
-    is_made = !steps_load_ranges(d->config.store, generated_id(d, job->id), digest, size, t->ranges,
+    is_made = !steps_load_ranges(g->config.store, generated_id(g, job->id), digest, size, t->ranges,
                                  t->count);
     t->is_made = is_made;
     if (!is_made) {
@@ -441,32 +441,32 @@ static int add_table(struct generated *d, const struct repo_name *repo, const st
         free(t);
         return rc;
     }
-    pthread_mutex_lock(&d->lock);
-    is_new = !find_table(d, job->id, digest);
-    if (is_new && d->table_count >= GENERATED_TABLES_MAX)
-        drop_oldest_table(d);
+    pthread_mutex_lock(&g->lock);
+    is_new = !find_table(g, job->id, digest);
+    if (is_new && g->table_count >= GENERATED_TABLES_MAX)
+        drop_oldest_table(g);
     if (is_new) {
-        list_push_back(&d->tables, &t->link);
-        d->table_count++;
+        list_push_back(&g->tables, &t->link);
+        g->table_count++;
     }
-    pthread_mutex_unlock(&d->lock);
+    pthread_mutex_unlock(&g->lock);
     if (!is_new)
         table_free(t);
     else if (!is_made)
-        tasks_post(d->thread, &t->task);
+        tasks_post(g->thread, &t->task);
     return 0;
 }
 
 /* -ENOENT: the step has no part of the text. PENDING_PARKED: the table is being made. -EAGAIN:
  * there is no table. */
-static int find_step(struct generated *d, const struct facts_job *job, uint64_t digest,
+static int find_step(struct generated *g, const struct facts_job *job, uint64_t digest,
                      unsigned step, struct text_range *ret_range)
 {
     const struct table *t;
     int rc = -EAGAIN;
 
-    pthread_mutex_lock(&d->lock);
-    t = find_table(d, job->id, digest);
+    pthread_mutex_lock(&g->lock);
+    t = find_table(g, job->id, digest);
     if (t)
         rc = t->is_made ? -ENOENT : PENDING_PARKED;
     for (size_t i = 0; rc == -ENOENT && i < t->count && i < job->step_count; i++) {
@@ -475,13 +475,13 @@ static int find_step(struct generated *d, const struct facts_job *job, uint64_t 
         *ret_range = t->ranges[i];
         rc = 0;
     }
-    pthread_mutex_unlock(&d->lock);
+    pthread_mutex_unlock(&g->lock);
     return rc;
 }
 
 /* --- what the views ask ---------------------------------------------------------------------- */
 
-int generated_get_stat(struct generated *d, struct log *text, const struct repo_name *repo,
+int generated_get_stat(struct generated *g, struct log *text, const struct repo_name *repo,
                        uint64_t job, const struct log_hint *hint, struct waiter *w,
                        struct log_stat *ret_stat)
 {
@@ -490,7 +490,7 @@ int generated_get_stat(struct generated *d, struct log *text, const struct repo_
 
     if (rc != -EAGAIN && (rc || ret_stat->size))
         return rc; /* the log of an empty text is asked for again */
-    log = cache_hold(d->config.cache, job);
+    log = cache_hold(g->config.cache, job);
     if (!log)
         return -ENOMEM;
     rc = log_get_stat(log, repo, hint, w, ret_stat);
@@ -504,7 +504,7 @@ int generated_get_stat(struct generated *d, struct log *text, const struct repo_
     return rc;
 }
 
-int generated_get_step(struct generated *d, struct log *text, const struct repo_name *repo,
+int generated_get_step(struct generated *g, struct log *text, const struct repo_name *repo,
                        const struct facts_job *job, unsigned step, struct waiter *w,
                        struct text_range *ret_range)
 {
@@ -513,11 +513,11 @@ int generated_get_step(struct generated *d, struct log *text, const struct repo_
     int rc = log_peek_stat(text, repo, &stat);
 
     while (!rc) {
-        uint64_t generation = pending_generation(&d->cut);
-        rc = find_step(d, job, digest, step, ret_range);
+        uint64_t generation = pending_generation(&g->cut);
+        rc = find_step(g, job, digest, step, ret_range);
         if (rc == -EAGAIN)
-            rc = add_table(d, repo, job, digest, stat.size);
-        else if (rc == PENDING_PARKED && !pending_park(&d->cut, w, generation, part, part))
+            rc = add_table(g, repo, job, digest, stat.size);
+        else if (rc == PENDING_PARKED && !pending_park(&g->cut, w, generation, part, part))
             rc = 0;
         else
             return rc;
@@ -529,51 +529,51 @@ int generated_get_step(struct generated *d, struct log *text, const struct repo_
 
 int generated_create(const struct generated_config *config, struct generated **ret_generated)
 {
-    struct generated *d = calloc(1, sizeof(*d));
-    struct source generator = {.self = d, .ops = &generator_ops};
+    struct generated *g = calloc(1, sizeof(*g));
+    struct source generator = {.self = g, .ops = &generator_ops};
     int rc;
 
-    if (!d)
+    if (!g)
         return -ENOMEM;
-    d->config = *config;
-    d->waiter.wake = on_wake;
-    d->making.run = run_making;
-    list_init(&d->wants);
-    list_init(&d->tables);
-    sem_init(&d->woken, 0, 0);
-    pthread_mutex_init(&d->lock, NULL);
-    pending_init(&d->ring_space, config->waits);
-    pending_init(&d->cut, config->waits);
-    rc = tasks_create("ghlogfs-text", config->now_ms, &d->thread);
+    g->config = *config;
+    g->waiter.wake = on_wake;
+    g->making.run = run_making;
+    list_init(&g->wants);
+    list_init(&g->tables);
+    sem_init(&g->woken, 0, 0);
+    pthread_mutex_init(&g->lock, NULL);
+    pending_init(&g->ring_space, config->waits);
+    pending_init(&g->cut, config->waits);
+    rc = tasks_create("ghlogfs-text", config->now_ms, &g->thread);
     if (rc) {
-        generated_destroy(d);
+        generated_destroy(g);
         return rc;
     }
     cache_set_generator(config->cache, &generator);
-    *ret_generated = d;
+    *ret_generated = g;
     return 0;
 }
 
-void generated_stop(struct generated *d)
+void generated_stop(struct generated *g)
 {
-    if (!d)
+    if (!g)
         return;
-    atomic_store(&d->stopping, true);
-    tasks_stop(d->thread);
+    atomic_store(&g->stopping, true);
+    tasks_stop(g->thread);
 }
 
-void generated_destroy(struct generated *d)
+void generated_destroy(struct generated *g)
 {
     struct list *link;
 
-    if (!d)
+    if (!g)
         return;
-    tasks_destroy(d->thread);
-    while ((link = list_take_first(&d->tables)))
+    tasks_destroy(g->thread);
+    while ((link = list_take_first(&g->tables)))
         table_free(list_entry(link, struct table, link));
-    pending_finish(&d->ring_space);
-    pending_finish(&d->cut);
-    pthread_mutex_destroy(&d->lock);
-    sem_destroy(&d->woken);
-    free(d);
+    pending_finish(&g->ring_space);
+    pending_finish(&g->cut);
+    pthread_mutex_destroy(&g->lock);
+    sem_destroy(&g->woken);
+    free(g);
 }

@@ -33,21 +33,21 @@ struct generated_config {
 /* Becomes the cache's source of generated logs. */
 int generated_create(const struct generated_config *config, struct generated **ret_generated);
 /* Ends the thread; after waits_fail_all, for the thread waits there too. */
-void generated_stop(struct generated *d);
-void generated_destroy(struct generated *d);
+void generated_stop(struct generated *g);
+void generated_destroy(struct generated *g);
 
 /* The id of a job's cleaned text in the cache. */
-uint64_t generated_id(const struct generated *d, uint64_t job);
+uint64_t generated_id(const struct generated *g, uint64_t job);
 
 /* Size and time of the cleaned text. Has the log fetched whole where need be. May park. -ENOENT:
  * the job has no log, or it is not final yet. */
-int generated_get_stat(struct generated *d, struct log *text, const struct repo_name *repo,
+int generated_get_stat(struct generated *g, struct log *text, const struct repo_name *repo,
                        uint64_t job, const struct log_hint *hint, struct waiter *w,
                        struct log_stat *ret_stat);
 
 /* The step's part of the text, whose stat is known (generated_get_stat). May park. -ENOENT:
  * none. */
-int generated_get_step(struct generated *d, struct log *text, const struct repo_name *repo,
+int generated_get_step(struct generated *g, struct log *text, const struct repo_name *repo,
                        const struct facts_job *job, unsigned step, struct waiter *w,
                        struct text_range *ret_range);
 
