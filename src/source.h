@@ -54,6 +54,13 @@ struct source_failure {
 /* Whether a demand comes from a reader who waits or from looking ahead. */
 enum source_class { SOURCE_DEMAND, SOURCE_PREFETCH };
 
+/* Work for the source's own thread, embedded in what it is about, so that handing it over needs no
+ * memory. Zeroed by its owner; all else is the source's own. */
+struct source_task {
+    struct list link;
+    void (*run)(void *self, struct source_task *t);
+};
+
 /* --- bytes -------------------------------------------------------------------------------- */
 
 struct source_log; /* a log at its source: the signed URL, the ETag, what is known. Opaque */
@@ -95,7 +102,7 @@ struct source_bytes {
      * log's first range comes after on_metadata(), or with a failure. */
     void (*done)(struct source_bytes *b, const struct source_failure *failure);
 
-    struct list queued; /* the source's own: zeroed before want_bytes */
+    struct source_task task; /* the source's own: zeroed before want_bytes */
 };
 
 #define SOURCE_TAKEN 0

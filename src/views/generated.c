@@ -31,7 +31,7 @@ struct generated {
     int wake_err;
 
     pthread_mutex_t lock;
-    struct list wants;    /* lock; of source_bytes.queued: the texts to be made */
+    struct list wants;    /* lock; of source_bytes.task: the texts to be made */
     struct task making;   /* makes the first of them */
     bool is_making;       /* lock; the task is posted */
     struct list tables;   /* lock; of struct table, in the order in which they were added */
@@ -297,7 +297,7 @@ static void run_making(struct task *task)
     pthread_mutex_lock(&g->lock);
     first = list_take_first(&g->wants);
     pthread_mutex_unlock(&g->lock);
-    make_text(g, list_entry(first, struct source_bytes, queued));
+    make_text(g, list_entry(first, struct source_bytes, task.link));
     pthread_mutex_lock(&g->lock);
     has_more = g->is_making = !list_is_empty(&g->wants);
     pthread_mutex_unlock(&g->lock);
@@ -311,7 +311,7 @@ static void on_want_bytes(void *self, struct source_bytes *want)
     bool is_first;
 
     pthread_mutex_lock(&g->lock);
-    list_push_back(&g->wants, &want->queued);
+    list_push_back(&g->wants, &want->task.link);
     is_first = !g->is_making;
     g->is_making = true;
     pthread_mutex_unlock(&g->lock);
