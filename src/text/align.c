@@ -36,12 +36,6 @@ static bool begins(const char *name, const char *prefix)
     return strncmp(name, prefix, strlen(prefix)) == 0;
 }
 
-/* "Build owner/name@ref", "Pull image": the runner makes them for actions that are containers. */
-static bool is_image_step(const char *name)
-{
-    return (begins(name, "Build ") || begins(name, "Pull ")) && !strchr(strchr(name, ' ') + 1, ' ');
-}
-
 static enum text_promise promise_of(const char *name, bool last)
 {
     if (strcmp(name, "Set up job") == 0)
@@ -54,7 +48,8 @@ static enum text_promise promise_of(const char *name, bool last)
         return TEXT_PROMISE_START;
     if (strcmp(name, "Stop containers") == 0)
         return TEXT_PROMISE_STOP;
-    if (is_image_step(name))
+    /* "Build owner/name@ref", "Pull image": made by the runner for an action in a container. */
+    if ((begins(name, "Build ") || begins(name, "Pull ")) && !strchr(strchr(name, ' ') + 1, ' '))
         return TEXT_PROMISE_IMAGE;
     if (strcmp(name, "Set up runner") == 0 || strcmp(name, "Complete runner") == 0)
         return TEXT_PROMISE_HOOK;
@@ -63,19 +58,17 @@ static enum text_promise promise_of(const char *name, bool last)
     return TEXT_PROMISE_MAIN;
 }
 
-void text_part_name(struct text_part *part, const char *name, bool last)
+void text_parts_name(struct text_part *parts, const char *const *names, size_t part_count)
 {
-    const char *own = begins(name, "Pre ") ? name + strlen("Pre ") : name;
-
-    part->name = text_name_hash(name, strlen(name));
-    part->header = begins(own, "Run ") ? text_header_hash(own, strlen(own)) : 0;
-    part->promise = promise_of(name, last);
-    part->is_action = false;
-    part->cleans = TEXT_NO_PART;
-}
-
-void text_parts_link(struct text_part *parts, const char *const *names, size_t part_count)
-{
+    for (size_t i = 0; i < part_count; i++) {
+        const char *own = names[i] + (begins(names[i], "Pre ") ? strlen("Pre ") : 0);
+        parts[i].name = text_name_hash(names[i], strlen(names[i]));
+        parts[i].header = begins(own, "Run ") ? text_header_hash(own, strlen(own)) : 0;
+        parts[i].promise = promise_of(names[i], i + 1 == part_count);
+        parts[i].is_action = false;
+        parts[i].cleans = TEXT_NO_PART;
+    }
+    /* Which part cleans up after which. */
     for (size_t post = part_count; post-- > 1;) {
         if (parts[post].promise != TEXT_PROMISE_POST)
             continue;
@@ -94,21 +87,13 @@ void text_parts_link(struct text_part *parts, const char *const *names, size_t p
 }
 
 /* The kind of mark that a promise speaks of. */
-static enum text_mark_kind promised_kind(enum text_promise promise)
-{
-    switch (promise) {
-    case TEXT_PROMISE_POST: return TEXT_MARK_POST;
-    case TEXT_PROMISE_COMPLETE: return TEXT_MARK_COMPLETE;
-    case TEXT_PROMISE_START: return TEXT_MARK_START;
-    case TEXT_PROMISE_STOP: return TEXT_MARK_STOP;
-    case TEXT_PROMISE_IMAGE: return TEXT_MARK_IMAGE;
-    case TEXT_PROMISE_HOOK: return TEXT_MARK_HOOK;
-    case TEXT_PROMISE_WAIT: return TEXT_MARK_WAIT;
-    case TEXT_PROMISE_SETUP:
-    case TEXT_PROMISE_MAIN: break;
-    }
-    return TEXT_MARK_RUN;
-}
+static const enum text_mark_kind promised_kind[] = {
+    [TEXT_PROMISE_MAIN] = TEXT_MARK_RUN,    [TEXT_PROMISE_SETUP] = TEXT_MARK_RUN,
+    [TEXT_PROMISE_POST] = TEXT_MARK_POST,   [TEXT_PROMISE_COMPLETE] = TEXT_MARK_COMPLETE,
+    [TEXT_PROMISE_START] = TEXT_MARK_START, [TEXT_PROMISE_STOP] = TEXT_MARK_STOP,
+    [TEXT_PROMISE_IMAGE] = TEXT_MARK_IMAGE, [TEXT_PROMISE_HOOK] = TEXT_MARK_HOOK,
+    [TEXT_PROMISE_WAIT] = TEXT_MARK_WAIT,
+};
 
 /* By the kind of line alone. A user may call a step "Post results" or "Build all", so a step with
  * a promising name may begin like any other, if nothing better is there. */
@@ -118,7 +103,7 @@ static int kind_score(const struct text_part *part, const struct text_mark *mark
 
     if (mark->kind == TEXT_MARK_RUN && mark->text == part->header)
         return SCORE_SAME_TEXT;
-    if (mark->kind == promised_kind(promise))
+    if (mark->kind == promised_kind[promise])
         return mark->kind == TEXT_MARK_RUN ? SCORE_POSSIBLE : SCORE_PROMISED;
     if (promise == TEXT_PROMISE_COMPLETE)
         return 0;
@@ -217,22 +202,14 @@ static enum nature nature_at(const struct table *t, size_t mark)
     return doubtful ? NATURE_UNKNOWN : NATURE_SIMPLE;
 }
 
-/* A composite action begins, and cleans up, with the first of its parts right behind it; another
- * one has none. */
-static int nature_score(const struct table *t, size_t part, size_t mark)
-{
-    bool composite = opens(t, mark);
-    switch (t->natures[part]) {
-    case NATURE_UNKNOWN: break;
-    case NATURE_SIMPLE: return composite ? -BONUS_NATURE : 0;
-    case NATURE_COMPOSITE: return composite ? BONUS_NATURE : 0;
-    }
-    return composite ? BONUS_OPENS : 0;
-}
-
 /* How well a mark fits as the start of a part; 0: not at all. */
 static int score_of(const struct table *t, size_t index, size_t at)
 {
+    /* A composite action begins, and cleans up, with the first of its parts right behind it;
+     * another one has none. */
+    static const int opening_bonus[] = {[NATURE_UNKNOWN] = BONUS_OPENS,
+                                        [NATURE_SIMPLE] = -BONUS_NATURE,
+                                        [NATURE_COMPOSITE] = BONUS_NATURE};
     const struct text_part *part = &t->parts[index];
     const struct text_mark *mark = &t->marks[at];
     int score = kind_score(part, mark);
@@ -247,15 +224,11 @@ static int score_of(const struct table *t, size_t index, size_t at)
         score -= part_malus(part, mark);
     if (mark->outer)
         score += BONUS_OUTER;
-    score += nature_score(t, index, at);
+    if (opens(t, at))
+        score += opening_bonus[t->natures[index]];
     if (part->started_ms != TEXT_TIME_UNKNOWN)
         score -= time_malus(t, mark->time_ms - part->started_ms - t->clock_ms);
     return score > 0 ? score : 0;
-}
-
-static bool name_fits(const struct text_part *part, const struct text_mark *mark)
-{
-    return mark->name == part->name;
 }
 
 /* Where a part should begin: those that the API lets begin in one second share the marks of that
@@ -285,12 +258,13 @@ static void window_of(const struct table *t, size_t part, size_t *from, size_t *
 {
     size_t low = 0, high = t->mark_count;
     int64_t started_ms = t->parts[part].started_ms;
+    uint64_t name = t->parts[part].name;
     if (started_ms != TEXT_TIME_UNKNOWN) {
         started_ms += t->clock_ms;
-        while (low < high && !name_fits(&t->parts[part], &t->marks[low]) &&
+        while (low < high && t->marks[low].name != name &&
                t->marks[low].time_ms < started_ms - TEXT_REACH_MS)
             low++;
-        while (high > low && !name_fits(&t->parts[part], &t->marks[high - 1]) &&
+        while (high > low && t->marks[high - 1].name != name &&
                t->marks[high - 1].time_ms > started_ms + TEXT_REACH_MS)
             high--;
     }
@@ -405,31 +379,6 @@ static void table_reset(struct table *t)
     }
 }
 
-static int table_make(struct table *t)
-{
-    size_t rows = t->part_count, count = t->mark_count + 1;
-    t->row_max = TEXT_CELLS_MAX / rows;
-    if (t->row_max > t->mark_count)
-        t->row_max = t->mark_count;
-    t->cells = malloc((rows * t->row_max + 1) * sizeof *t->cells);
-    t->natures = calloc(rows, sizeof *t->natures);
-    t->lates = malloc(rows * sizeof *t->lates);
-    t->best = malloc(count * sizeof *t->best);
-    t->recent = malloc(count * sizeof *t->recent);
-    t->exact = malloc(count * sizeof *t->exact);
-    return t->cells && t->natures && t->lates && t->best && t->recent && t->exact ? 0 : -ENOMEM;
-}
-
-static void table_free(struct table *t)
-{
-    free(t->cells);
-    free(t->natures);
-    free(t->lates);
-    free(t->best);
-    free(t->recent);
-    free(t->exact);
-}
-
 static void align(struct table *t, size_t *chosen)
 {
     table_reset(t);
@@ -494,16 +443,31 @@ int text_align(const struct text_part *parts, size_t part_count, const struct te
 {
     struct table t = {
         .parts = parts, .marks = marks, .part_count = part_count, .mark_count = mark_count};
+    int err = -ENOMEM;
 
     if (part_count == 0)
         return 0;
-    int err = table_make(&t);
-    if (!err) {
+    t.row_max = TEXT_CELLS_MAX / part_count;
+    if (t.row_max > mark_count)
+        t.row_max = mark_count;
+    t.cells = malloc((part_count * t.row_max + 1) * sizeof *t.cells);
+    t.natures = calloc(part_count, sizeof *t.natures);
+    t.lates = malloc(part_count * sizeof *t.lates);
+    t.best = malloc((mark_count + 1) * sizeof *t.best);
+    t.recent = malloc((mark_count + 1) * sizeof *t.recent);
+    t.exact = malloc((mark_count + 1) * sizeof *t.exact);
+    if (t.cells && t.natures && t.lates && t.best && t.recent && t.exact) {
         align(&t, chosen);
         natures_fill(&t, chosen);
         clock_find(&t, chosen);
         align(&t, chosen);
+        err = 0;
     }
-    table_free(&t);
+    free(t.cells);
+    free(t.natures);
+    free(t.lates);
+    free(t.best);
+    free(t.recent);
+    free(t.exact);
     return err;
 }

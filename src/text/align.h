@@ -2,13 +2,12 @@
  * text/align: which mark begins which step.
  *
  * Steps and marks are both in order, so this is an alignment: of all ways to give some steps a
- * mark each without crossing, the one with the highest sum of scores is taken. A score says how
- * well kind, name and time of a mark fit a step; what does not fit at all is not taken, and such
- * a step gets no mark.
+ * mark each without crossing, it takes the one with the highest sum of scores. A score says how
+ * well kind, name and time of a mark fit a step. A step that no mark fits gets none.
  *
- * It is done twice. The first alignment tells by how much the API's clock is off for the whole
+ * It is done twice. The first alignment shows by how much the API's clock is off for the whole
  * job, and which actions are composite, so that clean-ups of their parts are expected. Pure;
- * memory is bounded by TEXT_CELLS_MAX and given back at once.
+ * memory is bounded by TEXT_CELLS_MAX and freed before it returns.
  */
 #ifndef GHLOGFS_TEXT_ALIGN_H
 #define GHLOGFS_TEXT_ALIGN_H
@@ -41,10 +40,8 @@ enum text_promise {
 
 /* A step that has lines. */
 struct text_part {
-    uint64_t name; /* text_name_hash */
-    uint64_t
-        header; /* text_header_hash of what the first line says, if the name is the runner's own;
-                        0: it is not */
+    uint64_t name;   /* text_name_hash */
+    uint64_t header; /* text_header_hash of the first line, if the runner made the name; else 0 */
     int64_t started_ms;
     int64_t completed_ms;
     enum text_promise promise;
@@ -53,11 +50,8 @@ struct text_part {
     size_t cleans;  /* POST: the part that this one cleans up after; TEXT_NO_PART: not known */
 };
 
-/* Fills all but the times; `last`: nothing comes behind this step. */
-void text_part_name(struct text_part *part, const char *name, bool last);
-
-/* Finds which part cleans up after which: `names` are those of the parts. */
-void text_parts_link(struct text_part *parts, const char *const *names, size_t part_count);
+/* Fills in what the names of the parts tell: all but the times and `together`. */
+void text_parts_name(struct text_part *parts, const char *const *names, size_t part_count);
 
 #define TEXT_NO_MARK SIZE_MAX
 

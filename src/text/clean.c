@@ -6,9 +6,11 @@
 #define BYTE_BEL 0x07
 #define BYTE_LEAD 0xc2 /* leads the UTF-8 form of U+0080 to U+00BF, and nothing else */
 
-/* What is being looked at. In every state but IN_TEXT, `held` has the undecided raw bytes. */
+#define STAMP_LEN 28 /* of a timestamp, without the space behind it */
+
+/* Where in the log the next byte is. But for IN_TEXT, `held` has the undecided raw bytes. */
 enum state {
-    AT_START, /* marks and timestamp may come */
+    AT_START, /* of a line: byte order marks and the timestamp may come */
     IN_TEXT,
     IN_ESCAPE,  /* ESC and any intermediates */
     IN_CSI,     /* ESC [ */
@@ -16,7 +18,7 @@ enum state {
     STRING_ESC, /* the same, and an ESC that may be the first half of its end */
 };
 
-static const unsigned char mark[3] = {0xef, 0xbb, 0xbf};
+static const unsigned char byte_order_mark[3] = {0xef, 0xbb, 0xbf};
 
 /* The output of one call. */
 struct sink {
@@ -24,6 +26,50 @@ struct sink {
     char *at;
     const char *head; /* where the current line's head goes on in this output */
 };
+
+/* --- the runner's timestamp --- */
+
+static const char pattern[STAMP_LEN + 1] = "dddd-dd-ddTdd:dd:dd.dddddddZ";
+
+/* Whether `byte` may stand at place `at`, below STAMP_LEN, of a timestamp. */
+static bool stamp_fits(size_t at, unsigned char byte)
+{
+    if (pattern[at] == 'd')
+        return byte >= '0' && byte <= '9';
+    return byte == (unsigned char)pattern[at];
+}
+
+static bool stamp_is(const unsigned char *s)
+{
+    for (size_t i = 0; i < STAMP_LEN; i++)
+        if (!stamp_fits(i, s[i]))
+            return false;
+    return true;
+}
+
+static int two(const unsigned char *s)
+{
+    return (s[0] - '0') * 10 + (s[1] - '0');
+}
+
+/* The time of a timestamp; TEXT_TIME_UNKNOWN where no clock shows its numbers. */
+static int64_t stamp_time_ms(const unsigned char *s)
+{
+    int year = two(s) * 100 + two(s + 2), month = two(s + 5), day = two(s + 8);
+    int hour = two(s + 11), minute = two(s + 14), second = two(s + 17);
+
+    if (year < 1970 || month < 1 || month > 12 || day < 1 || day > 31 || hour > 23 || minute > 59 ||
+        second > 60)
+        return TEXT_TIME_UNKNOWN;
+    /* Days from 1970-01-01. The year begins in March here, so that the leap day is its last. */
+    int64_t y = month > 2 ? year : year - 1;
+    int64_t days = y * 365 + y / 4 - y / 100 + y / 400 + (153 * ((month + 9) % 12) + 2) / 5 + day -
+                   1 - 719468;
+    int64_t seconds = days * 86400 + hour * 3600 + minute * 60 + second;
+    return seconds * 1000 + two(s + 20) * 10 + (s[22] - '0');
+}
+
+/* --- bytes --- */
 
 static bool is_plain(unsigned char b)
 {
@@ -66,15 +112,6 @@ static void lead_flush(struct text_cleaner *c, struct sink *out)
     c->lead_last = false;
 }
 
-/* Raw bytes of a line that are no escape sequence: loses the controls. */
-static void put_raw(struct text_cleaner *c, struct sink *out, const unsigned char *raw, size_t len)
-{
-    for (size_t i = 0; i < len; i++) {
-        if (is_plain(raw[i]) || raw[i] == BYTE_LEAD)
-            put_byte(c, out, raw[i]);
-    }
-}
-
 /* The line's start is decided: `stamp` of `len` bytes (0: none) belongs to it. */
 static void line_begin(struct text_cleaner *c, struct sink *out, const unsigned char *stamp,
                        size_t len)
@@ -83,7 +120,7 @@ static void line_begin(struct text_cleaner *c, struct sink *out, const unsigned 
     c->line_offset = c->written + (uint64_t)(out->at - out->base);
     c->line_time_ms = TEXT_TIME_UNKNOWN;
     if (len > 0 && c->on_line)
-        c->line_time_ms = text_stamp_time_ms(stamp);
+        c->line_time_ms = stamp_time_ms(stamp);
     if (c->keep_timestamps)
         put_run(c, out, stamp, len);
     c->head_len = 0;
@@ -92,13 +129,13 @@ static void line_begin(struct text_cleaner *c, struct sink *out, const unsigned 
     c->state = IN_TEXT;
 }
 
-/* Keeps the head beyond this call: what of it is in this output goes behind what was saved. */
+/* Keeps the line's head beyond this call: appends what of it is in this output. */
 static void head_save(struct text_cleaner *c, const struct sink *out)
 {
-    size_t room = TEXT_HEAD_MAX - c->head_len;
+    size_t space = TEXT_HEAD_MAX - c->head_len;
     size_t len = (size_t)(out->at - out->head);
-    if (len > room)
-        len = room;
+    if (len > space)
+        len = space;
     memcpy(c->head + c->head_len, out->head, len);
     c->head_len += len;
 }
@@ -123,13 +160,16 @@ static void line_end(struct text_cleaner *c, struct sink *out)
     c->on_line(c->ctx, &line);
 }
 
-/* The held bytes are no marks, timestamp or escape sequence after all. */
-static void held_release(struct text_cleaner *c, struct sink *out)
+/* The held bytes are no mark, timestamp or escape sequence after all: all but an ESC and the
+ * control characters are text. Returns false, so that the byte that told it is looked at again. */
+static bool held_release(struct text_cleaner *c, struct sink *out)
 {
-    size_t skip = c->held_len > 0 && c->held[0] == BYTE_ESC ? 1 : 0;
-    put_raw(c, out, c->held + skip, c->held_len - skip);
+    for (size_t i = 0; i < c->held_len; i++)
+        if (is_plain(c->held[i]) || c->held[i] == BYTE_LEAD)
+            put_byte(c, out, c->held[i]);
     c->held_len = 0;
     c->state = IN_TEXT;
+    return false;
 }
 
 static void start_give_up(struct text_cleaner *c, struct sink *out)
@@ -140,27 +180,23 @@ static void start_give_up(struct text_cleaner *c, struct sink *out)
     held_release(c, out);
 }
 
-/* The steps below return true if they have used the byte, false if it must be looked at again in
- * the state they have left behind. */
-
-static bool start_hold(struct text_cleaner *c, unsigned char b)
-{
-    c->held[c->held_len++] = b;
-    if (c->held_len == sizeof mark && c->held[0] == mark[0])
-        c->held_len = 0;
-    return true;
-}
+/* The functions below take one byte. They return true if they have used it, false if it must be
+ * looked at again in the state that they have set. */
 
 static bool start_step(struct text_cleaner *c, struct sink *out, unsigned char b)
 {
     size_t at = c->held_len;
-    if (at > 0 && c->held[0] == mark[0]) {
-        if (b == mark[at])
-            return start_hold(c, b);
-    } else if (at < TEXT_STAMP_LEN) {
-        if (text_stamp_fits(at, b) || (at == 0 && b == mark[0]))
-            return start_hold(c, b);
-    } else if (b == ' ' || b == '\r' || b == '\n') {
+    bool in_mark = at > 0 && c->held[0] == byte_order_mark[0];
+    bool in_stamp = !in_mark && at < STAMP_LEN;
+
+    if ((in_mark && b == byte_order_mark[at]) || (in_stamp && stamp_fits(at, b)) ||
+        (at == 0 && b == byte_order_mark[0])) {
+        c->held[c->held_len++] = b;
+        if (in_mark && c->held_len == sizeof byte_order_mark)
+            c->held_len = 0;
+        return true;
+    }
+    if (!in_mark && !in_stamp && (b == ' ' || b == '\r' || b == '\n')) {
         c->held[at] = b;
         line_begin(c, out, c->held, b == ' ' ? at + 1 : at);
         return b == ' ';
@@ -171,10 +207,8 @@ static bool start_step(struct text_cleaner *c, struct sink *out, unsigned char b
 
 static bool escape_hold(struct text_cleaner *c, struct sink *out, unsigned char b)
 {
-    if (c->held_len == TEXT_ESCAPE_MAX) {
-        held_release(c, out);
-        return false;
-    }
+    if (c->held_len == TEXT_ESCAPE_MAX)
+        return held_release(c, out);
     c->held[c->held_len++] = b;
     return true;
 }
@@ -186,18 +220,12 @@ static bool escape_done(struct text_cleaner *c)
     return true;
 }
 
-static bool escape_failed(struct text_cleaner *c, struct sink *out)
-{
-    held_release(c, out);
-    return false;
-}
-
 static bool escape_step(struct text_cleaner *c, struct sink *out, unsigned char b)
 {
     if (b >= 0x20 && b <= 0x2f)
         return escape_hold(c, out, b);
     if (b < 0x30 || b > 0x7e)
-        return escape_failed(c, out);
+        return held_release(c, out);
     if (c->held_len > 1 || !strchr("[]PX^_", b))
         return escape_done(c);
     c->state = b == '[' ? IN_CSI : IN_STRING;
@@ -211,7 +239,7 @@ static bool csi_step(struct text_cleaner *c, struct sink *out, unsigned char b)
         return escape_done(c);
     if ((b >= 0x20 && b <= 0x2f) || (b >= 0x30 && b <= 0x3f && !parameters_over))
         return escape_hold(c, out, b);
-    return escape_failed(c, out);
+    return held_release(c, out);
 }
 
 static bool string_step(struct text_cleaner *c, struct sink *out, unsigned char b)
@@ -219,7 +247,7 @@ static bool string_step(struct text_cleaner *c, struct sink *out, unsigned char 
     if (b == BYTE_BEL && c->held[1] == ']')
         return escape_done(c);
     if (b == '\n')
-        return escape_failed(c, out);
+        return held_release(c, out);
     if (b != BYTE_ESC)
         return escape_hold(c, out, b);
     c->state = STRING_ESC;
@@ -273,7 +301,7 @@ static uint64_t zero_in(uint64_t word)
     return (word - UINT64_C(0x0101010101010101)) & ~word & UINT64_C(0x8080808080808080);
 }
 
-/* May one of the eight bytes not be plain? Says yes too often (a tab, for one), never too rarely. */
+/* Whether one of the eight bytes may not be plain: true too often (a tab), never too rarely. */
 static bool word_special(const unsigned char *p)
 {
     const uint64_t ones = UINT64_C(0x0101010101010101);
@@ -297,33 +325,25 @@ static const unsigned char *run_end(const unsigned char *p, const unsigned char 
     }
 }
 
-/* The common way through a line's start: a timestamp that is here as a whole. */
+/* The common way through a line's start: a timestamp that the input holds as a whole. */
 static const unsigned char *stamp_skip(struct text_cleaner *c, struct sink *out,
                                        const unsigned char *p, const unsigned char *end)
 {
-    if (c->held_len > 0 || end - p <= TEXT_STAMP_LEN)
+    if (c->held_len > 0 || end - p <= STAMP_LEN || p[STAMP_LEN] != ' ' || !stamp_is(p))
         return p;
-    if (p[TEXT_STAMP_LEN] != ' ' || !text_stamp_is(p))
-        return p;
-    line_begin(c, out, p, TEXT_STAMP_LEN + 1);
-    return p + TEXT_STAMP_LEN + 1;
+    line_begin(c, out, p, STAMP_LEN + 1);
+    return p + STAMP_LEN + 1;
 }
 
 void text_cleaner_init(struct text_cleaner *c, bool keep_timestamps, text_line_fn *on_line,
                        void *ctx)
 {
+    memset(c, 0, offsetof(struct text_cleaner, head)); /* the buffers behind it are large */
     c->on_line = on_line;
     c->ctx = ctx;
     c->keep_timestamps = keep_timestamps;
-    c->line_open = false;
-    c->lead_held = false;
-    c->lead_last = false;
     c->state = AT_START;
-    c->written = 0;
-    c->line_offset = 0;
     c->line_time_ms = TEXT_TIME_UNKNOWN;
-    c->head_len = 0;
-    c->held_len = 0;
 }
 
 size_t text_cleaner_feed(struct text_cleaner *c, const void *in, size_t in_len, void *out)
@@ -352,8 +372,8 @@ size_t text_cleaner_finish(struct text_cleaner *c, void *out)
 {
     struct sink to = {.base = out, .at = out, .head = out};
 
-    if (c->state == AT_START && c->held_len == TEXT_STAMP_LEN)
-        line_begin(c, &to, c->held, TEXT_STAMP_LEN);
+    if (c->state == AT_START && c->held_len == STAMP_LEN)
+        line_begin(c, &to, c->held, STAMP_LEN);
     else if (c->state == AT_START && c->held_len > 0)
         start_give_up(c, &to);
     else if (c->state != AT_START)

@@ -1,10 +1,11 @@
 /*
  * text/clean: makes the readable text of a log out of its raw bytes, as a stream.
  *
- * What goes (S9): byte order marks at the start of a line, the runner's timestamp at the start of
- * a line (unless kept), escape sequences, control characters (C0, DEL, and C1 in its UTF-8 form
- * U+0080 to U+009F) but tab and newline, and with them the CR of a CRLF. Everything else passes
- * byte for byte, also what is not UTF-8: a lone byte 0x80 to 0x9F is no control character.
+ * What is removed (S9): byte order marks at the start of a line, the runner's timestamp at the
+ * start of a line (unless kept), escape sequences, control characters (C0, DEL, and C1 in its UTF-8
+ * form U+0080 to U+009F) but tab and newline, and with them the CR of a CRLF. Everything else
+ * passes byte for byte, also what is not UTF-8: a lone byte 0x80 to 0x9F is not a control
+ * character.
  *
  * The rules in detail:
  * - A line ends with LF or with the log. Each LF is kept, so no line is lost and none is made.
@@ -15,11 +16,11 @@
  *   ESC ] ... ended by BEL or ESC \; ESC P, X, ^, _ ... ended by ESC \. One that is cut off, by
  *   the line's end or by a byte that cannot be part of it, loses only its ESC; so does one of
  *   more than TEXT_ESCAPE_MAX bytes, which is what bounds the memory.
- * - C1 is looked for in what is written: bytes that only come together because something between
- *   them was dropped make no control character either.
+ * - C1 is looked for in what is written: two bytes that come together because something between
+ *   them was removed do not make a control character.
  *
- * It reads no clock, does no I/O and allocates nothing; the caller owns both buffers. One thread
- * at a time for each cleaner. Nothing can fail.
+ * It does no I/O and allocates nothing; the caller owns both buffers. One thread at a time for each
+ * cleaner. Nothing can fail.
  */
 #ifndef GHLOGFS_TEXT_CLEAN_H
 #define GHLOGFS_TEXT_CLEAN_H
@@ -28,12 +29,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "text/stamp.h"
-
 enum {
     TEXT_HEAD_MAX = 256,     /* bytes of a line that `on_line` is shown at most */
     TEXT_ESCAPE_MAX = 65536, /* bytes of an escape sequence before it counts as endless */
     TEXT_CLEAN_SLACK = TEXT_ESCAPE_MAX + 64, /* by how much output may be longer than input */
+    TEXT_TIME_UNKNOWN = -1,
 };
 
 /* A line that has just been completed. `head` is valid during the call only. */
@@ -72,8 +72,8 @@ void text_cleaner_init(struct text_cleaner *c, bool keep_timestamps, text_line_f
  * in_len + TEXT_CLEAN_SLACK bytes and not overlap `in`. Returns the number of bytes written. */
 size_t text_cleaner_feed(struct text_cleaner *c, const void *in, size_t in_len, void *out);
 
-/* The log has ended: writes what was held back, at most TEXT_CLEAN_SLACK bytes, and returns how
- * many. Afterwards the cleaner must be initialised again before it is used. */
+/* The log has ended: writes what was held back, at most TEXT_CLEAN_SLACK bytes, and returns their
+ * number. The cleaner must be initialised again before it is used again. */
 size_t text_cleaner_finish(struct text_cleaner *c, void *out);
 
 #endif

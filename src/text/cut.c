@@ -30,22 +30,20 @@ struct text_cutter {
     size_t step_count;
     struct text_mark *marks;
     size_t mark_count;
-    size_t mark_room;
+    size_t mark_space;
     bool is_full;   /* of marks that are not doubtful */
     bool last_kept; /* the scanner's last mark is marks[mark_count - 1] */
 };
 
-struct order {
-    int number;
-    size_t index;
-};
-
-static int order_compare(const void *a, const void *b)
+/* By the steps' numbers; of equal ones by their place in the caller's array. */
+static int origin_compare(const void *a, const void *b, void *steps)
 {
-    const struct order *x = a, *y = b;
-    if (x->number != y->number)
-        return x->number < y->number ? -1 : 1;
-    return x->index < y->index ? -1 : x->index > y->index;
+    size_t x = *(const size_t *)a, y = *(const size_t *)b;
+    int number = ((const struct text_step *)steps)[x].number;
+    int other = ((const struct text_step *)steps)[y].number;
+    if (number != other)
+        return number < other ? -1 : 1;
+    return x < y ? -1 : x > y;
 }
 
 static int number_compare(const void *a, const void *b)
@@ -56,26 +54,21 @@ static int number_compare(const void *a, const void *b)
 
 static int parts_fill(struct text_cutter *c, const struct text_step *steps, size_t count)
 {
-    struct order *order = malloc((count + 1) * sizeof *order);
     const char **names = malloc((count + 1) * sizeof *names);
-    int err = order && names ? 0 : -ENOMEM;
-    if (err)
-        goto out;
-    for (size_t i = 0; i < count; i++) {
+    if (!names)
+        return -ENOMEM;
+    for (size_t i = 0; i < count; i++)
         if (!steps[i].skipped)
-            order[c->part_count++] = (struct order){.number = steps[i].number, .index = i};
-    }
-    qsort(order, c->part_count, sizeof *order, order_compare);
+            c->origin[c->part_count++] = i;
+    qsort_r(c->origin, c->part_count, sizeof *c->origin, origin_compare, (void *)(uintptr_t)steps);
     for (size_t i = 0; i < c->part_count; i++) {
-        const struct text_step *step = &steps[order[i].index];
-        c->origin[i] = order[i].index;
+        const struct text_step *step = &steps[c->origin[i]];
         names[i] = step->name;
         c->parts[i].started_ms = step->started_ms;
         c->parts[i].completed_ms = step->completed_ms;
         c->parts[i].together = step->together;
-        text_part_name(&c->parts[i], step->name, i + 1 == c->part_count);
     }
-    text_parts_link(c->parts, names, c->part_count);
+    text_parts_name(c->parts, names, c->part_count);
     for (size_t i = 1; i < c->part_count; i++) {
         c->starts[i - 1] = c->parts[i].started_ms;
         c->names[i - 1] = (int64_t)c->parts[i].name;
@@ -84,10 +77,8 @@ static int parts_fill(struct text_cutter *c, const struct text_step *steps, size
         qsort(c->starts, c->part_count - 1, sizeof *c->starts, number_compare);
         qsort(c->names, c->part_count - 1, sizeof *c->names, number_compare);
     }
-out:
-    free(order);
     free(names);
-    return err;
+    return 0;
 }
 
 int text_cutter_create(const struct text_step *steps, size_t count, struct text_cutter **ret)
@@ -144,7 +135,7 @@ static size_t count_below(const int64_t *numbers, size_t count, int64_t limit)
 }
 
 /* Only a mark that fits some step is kept: what a program prints hour after hour is not. Each line
- * of the log may be one, so no look at each step. */
+ * of the log may be a mark, so the steps are searched, not gone through. */
 static bool mark_wanted(const struct text_cutter *c, const struct text_mark *mark)
 {
     size_t count = c->part_count > 0 ? c->part_count - 1 : 0;
@@ -158,54 +149,29 @@ static bool mark_wanted(const struct text_cutter *c, const struct text_mark *mar
     return at < count && c->names[at] == (int64_t)mark->name;
 }
 
-/* A table full of what programs print makes room for what the runner writes. False where that is
- * not worth the time. */
-static bool doubtful_marks_drop(struct text_cutter *c)
+/* Whether there is space for one more mark. A full table drops those that a program may have
+ * printed, unless that gains too little for the time it takes. */
+static bool mark_space_make(struct text_cutter *c)
 {
-    size_t kept = 0;
-    for (size_t i = 0; i < c->mark_count; i++) {
+    if (c->mark_count < c->mark_space)
+        return true;
+    size_t space = c->mark_space ? c->mark_space * 2 : 64, kept = 0;
+    if (space <= TEXT_MARKS_MAX) {
+        struct text_mark *marks = realloc(c->marks, space * sizeof *marks);
+        if (!marks)
+            return false; /* one mark less: its step is cut by time */
+        c->marks = marks;
+        c->mark_space = space;
+        return true;
+    }
+    if (c->is_full)
+        return false;
+    for (size_t i = 0; i < c->mark_count; i++)
         if (!c->marks[i].doubtful)
             c->marks[kept++] = c->marks[i];
-    }
     c->mark_count = kept;
     c->is_full = kept > TEXT_MARKS_MAX / 2;
     return !c->is_full;
-}
-
-static bool mark_room_make(struct text_cutter *c)
-{
-    if (c->mark_count < c->mark_room)
-        return true;
-    size_t room = c->mark_room ? c->mark_room * 2 : 64;
-    if (room > TEXT_MARKS_MAX)
-        return !c->is_full && doubtful_marks_drop(c);
-    struct text_mark *marks = realloc(c->marks, room * sizeof *marks);
-    if (!marks)
-        return false; /* one mark less: its step is cut by time */
-    c->marks = marks;
-    c->mark_room = room;
-    return true;
-}
-
-static void mark_take(struct text_cutter *c, const struct text_mark *mark, bool changed)
-{
-    if (changed && c->last_kept) {
-        c->marks[c->mark_count - 1] = *mark;
-        return;
-    }
-    c->last_kept = mark_wanted(c, mark) && mark_room_make(c);
-    if (c->last_kept)
-        c->marks[c->mark_count++] = *mark;
-}
-
-static void land(struct text_cutter *c, const struct text_line *line)
-{
-    while (c->landed < c->part_count) {
-        if (c->parts[c->landed].started_ms > line->time_ms)
-            return;
-        c->landings[c->landed].found = true;
-        c->landings[c->landed++].offset = line->offset;
-    }
 }
 
 void text_cutter_line(void *cutter, const struct text_line *line)
@@ -213,11 +179,21 @@ void text_cutter_line(void *cutter, const struct text_line *line)
     struct text_cutter *c = cutter;
     struct text_mark mark;
 
-    if (line->time_ms != TEXT_TIME_UNKNOWN && c->landed < c->part_count)
-        land(c, line);
+    while (line->time_ms != TEXT_TIME_UNKNOWN && c->landed < c->part_count &&
+           c->parts[c->landed].started_ms <= line->time_ms)
+        c->landings[c->landed++] = (struct landing){.offset = line->offset, .found = true};
     switch (text_scanner_line(&c->scanner, line, &mark)) {
-    case TEXT_MARK_NEW: mark_take(c, &mark, false); break;
-    case TEXT_MARK_CHANGED: mark_take(c, &mark, true); break;
+    case TEXT_MARK_CHANGED:
+        if (c->last_kept) {
+            c->marks[c->mark_count - 1] = mark;
+            break;
+        }
+        /* fall through */
+    case TEXT_MARK_NEW:
+        c->last_kept = mark_wanted(c, &mark) && mark_space_make(c);
+        if (c->last_kept)
+            c->marks[c->mark_count++] = mark;
+        break;
     case TEXT_MARK_DROPPED:
         if (c->last_kept)
             c->mark_count--;

@@ -1,15 +1,13 @@
 /*
  * text/cut: where in the cleaned log of a job its steps begin (S10).
  *
- * A job's log has no marks for the steps. This puts together what the API tells of them (names,
- * and times in whole seconds) with the lines that the runner writes at the start of a step, and
- * chooses the assignment that fits best as a whole: see text/align. It is fed with the log's lines
- * by the cleaner, and tells the ranges when the log has ended; whether that pass over the log also
- * keeps the cleaned text is not its business.
+ * A job's log does not say where its steps begin. The cutter compares what the API tells of them
+ * (names, and times in whole seconds) with the lines that the runner writes at the start of a step,
+ * and chooses the assignment that fits best as a whole: see text/align. The cleaner feeds it the
+ * lines of the log, of which it sees the first bytes; it gives the ranges when the log has ended.
  *
- * It never sees the text beyond the first bytes of each line, and writes no file. The cutter
- * belongs to one thread at a time. Memory: at most 1 MiB of marks, a few bytes for each step, and
- * 4 MiB in text_cutter_finish, whatever the log's size.
+ * A cutter belongs to one thread at a time. Memory, whatever the log's size: at most 1 MiB of
+ * marks, a few bytes for each step, and 4 MiB in text_cutter_finish.
  */
 #ifndef GHLOGFS_TEXT_CUT_H
 #define GHLOGFS_TEXT_CUT_H

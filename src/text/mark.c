@@ -58,11 +58,6 @@ static bool has_form(struct words w, const struct line_form *forms, size_t count
     return false;
 }
 
-static uint64_t hash_on(uint64_t hash, struct words w)
-{
-    return hash_bytes(hash, w.at, w.len);
-}
-
 static struct words name_words(const char *name, size_t len)
 {
     if (len > TEXT_NAME_MAX)
@@ -74,7 +69,8 @@ static struct words name_words(const char *name, size_t len)
 
 uint64_t text_name_hash(const char *name, size_t len)
 {
-    uint64_t hash = hash_on(HASH_START, name_words(name, len));
+    struct words w = name_words(name, len);
+    uint64_t hash = hash_bytes(HASH_START, w.at, w.len);
     return hash ? hash : 1;
 }
 
@@ -83,11 +79,11 @@ uint64_t text_header_hash(const char *text, size_t len)
     struct words w = name_words(text, len);
     uint64_t hash = HASH_START;
     if (skip(&w, "Run ")) {
-        hash = hash_on(hash, (struct words){.at = "Run ", .len = 4});
+        hash = hash_bytes(hash, "Run ", strlen("Run "));
         if (!skip(&w, "docker://") && begins(w, "/./"))
             skip(&w, "/");
     }
-    hash = hash_on(hash, w);
+    hash = hash_bytes(hash, w.at, w.len);
     return hash ? hash : 1;
 }
 
@@ -101,47 +97,25 @@ static bool is_action(struct words w)
     return memchr(w.at, '/', w.len) && memchr(w.at, '@', w.len);
 }
 
-/* A path in quotes: a hook's script, or that of a runner which keeps its containers elsewhere. A
- * line that is longer than its head has no end to be looked at. */
-static bool is_extension(struct words w)
-{
-    return begins(w, "Run '") && w.len > strlen("Run '") &&
-           (ends(w, "'") || w.len + strlen("##[group]") >= TEXT_HEAD_MAX);
-}
-
-static enum text_mark_kind kind_of_group(struct words w)
-{
-    if (is_extension(w))
-        return TEXT_MARK_EXTENSION;
-    if (begins(w, "Run "))
-        return TEXT_MARK_RUN;
-    if (begins(w, "Checking docker version"))
-        return TEXT_MARK_START;
-    if (begins(w, "Building docker image") || begins(w, "Build container for action use") ||
-        begins(w, "Pull down action image"))
-        return TEXT_MARK_IMAGE;
-    return TEXT_MARK_NONE;
-}
-
-/* What makes a step fail before its header is written: a local action that is not there, one that
- * cannot be read, an expression that cannot be evaluated. The step is nothing but such lines. */
-static bool is_early_error(struct words w)
-{
-    static const struct line_form forms[] = {
-        {"Can't find 'action.yml', 'action.yaml' or 'Dockerfile' under '", NULL},
-        {"Fail to load ", "action.y"},
-        {"The template is not valid. ", NULL},
-        {".github/workflows/", " (Line: "},
-    };
-    return has_form(w, forms, sizeof forms / sizeof *forms);
-}
-
 static enum text_mark_kind kind_of(struct words w)
 {
     static const struct {
         struct line_form form;
         enum text_mark_kind kind;
     } table[] = {
+        {{"##[group]Run ", NULL}, TEXT_MARK_RUN},
+        {{"##[group]Checking docker version", NULL}, TEXT_MARK_START},
+        {{"##[group]Building docker image", NULL}, TEXT_MARK_IMAGE},
+        {{"##[group]Build container for action use", NULL}, TEXT_MARK_IMAGE},
+        {{"##[group]Pull down action image", NULL}, TEXT_MARK_IMAGE},
+        /* What makes a step fail before its header is written: a local action that is not there,
+         * one that cannot be read, an expression that cannot be evaluated. The step is nothing but
+         * such lines. */
+        {{"##[error]Can't find 'action.yml', 'action.yaml' or 'Dockerfile' under '", NULL},
+         TEXT_MARK_ERROR},
+        {{"##[error]Fail to load ", "action.y"}, TEXT_MARK_ERROR},
+        {{"##[error]The template is not valid. ", NULL}, TEXT_MARK_ERROR},
+        {{"##[error].github/workflows/", " (Line: "}, TEXT_MARK_ERROR},
         {{"Post job cleanup.", NULL}, TEXT_MARK_POST},
         {{"Evaluate and set job outputs", NULL}, TEXT_MARK_COMPLETE},
         {{"Evaluate and set environment url", NULL}, TEXT_MARK_COMPLETE},
@@ -157,14 +131,14 @@ static enum text_mark_kind kind_of(struct words w)
         {{"No background steps remaining to wait for.", NULL}, TEXT_MARK_WAIT},
         {{"Cancelling background step(s)", NULL}, TEXT_MARK_WAIT},
     };
-    if (skip(&w, "##[group]"))
-        return kind_of_group(w);
-    if (skip(&w, "##[error]"))
-        return is_early_error(w) ? TEXT_MARK_ERROR : TEXT_MARK_NONE;
-    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+    /* A path in quotes: a hook's script, or that of a runner which keeps its containers elsewhere.
+     * A line that is longer than its head has no end to be looked at. */
+    if (begins(w, "##[group]Run '") && w.len > strlen("##[group]Run '") &&
+        (ends(w, "'") || w.len >= TEXT_HEAD_MAX))
+        return TEXT_MARK_EXTENSION;
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++)
         if (has_form(w, &table[i].form, 1))
             return table[i].kind;
-    }
     return TEXT_MARK_NONE;
 }
 
@@ -181,22 +155,15 @@ static enum text_mark_verdict tell(struct text_scanner *s, const struct text_mar
     return verdict;
 }
 
-/* The first result behind a condition is the condition's: where it is false the step is skipped. */
-static enum text_mark_verdict scan_result(struct text_scanner *s, struct words w)
+/* The value of a condition that skips its step. */
+static bool is_false(struct words w)
 {
-    if (!s->condition_open || !skip(&w, "Result: "))
-        return TEXT_MARK_NOTHING;
-    s->condition_open = false;
-    if (!begins(w, "false") && !begins(w, "null") && !begins(w, "''") && !begins(w, "0") &&
-        !begins(w, "NaN"))
-        return TEXT_MARK_NOTHING;
-    s->debug_only = false;
-    s->last.kind = TEXT_MARK_NONE;
-    return TEXT_MARK_DROPPED;
+    return begins(w, "false") || begins(w, "null") || begins(w, "''") || begins(w, "0") ||
+           begins(w, "NaN");
 }
 
-/* Debug logging names each step before anything else is said of it, also one that is then
- * skipped: `Evaluating condition for step: 'NAME'`. */
+/* Debug logging names each step before anything else is said of it, also one that is then skipped:
+ * `Evaluating condition for step: 'NAME'`. The first result behind that is the condition's. */
 static enum text_mark_verdict scan_debug(struct text_scanner *s, const struct text_line *line,
                                          struct words w, struct text_mark *ret)
 {
@@ -208,8 +175,15 @@ static enum text_mark_verdict scan_debug(struct text_scanner *s, const struct te
     } else if (skip(&w, "Starting: ") && !s->debug_only) {
         mark.kind = TEXT_MARK_STARTING;
         mark.name = text_name_hash(w.at, w.len);
+    } else if (s->condition_open && skip(&w, "Result: ")) {
+        s->condition_open = false;
+        if (!is_false(w))
+            return TEXT_MARK_NOTHING;
+        s->debug_only = false;
+        s->last.kind = TEXT_MARK_NONE;
+        return TEXT_MARK_DROPPED;
     } else {
-        return scan_result(s, w);
+        return TEXT_MARK_NOTHING;
     }
     mark.inner = s->depth > 0;
     s->preface.kind = TEXT_MARK_NONE; /* it was of the step before */
@@ -218,10 +192,20 @@ static enum text_mark_verdict scan_debug(struct text_scanner *s, const struct te
     return tell(s, &mark, TEXT_MARK_NEW, ret);
 }
 
-/* A script's header says which shell runs it, and is the only one that does. */
-static enum text_mark_verdict scan_shell(struct text_scanner *s, struct words w,
-                                         struct text_mark *ret)
+/* Inside a header the last mark may still learn something. A script's header says which shell runs
+ * it, and is the only one that does. */
+static enum text_mark_verdict scan_header(struct text_scanner *s, const struct text_line *line,
+                                          struct words w, struct text_mark *ret)
 {
+    if (begins(w, "##[endgroup]")) {
+        s->in_header = false;
+        s->header_ended = s->last.named;
+        s->header_end_ms = line->time_ms;
+        s->last.doubtful = !s->last.named && !s->shell_told;
+        return tell(s, &s->last, TEXT_MARK_CHANGED, ret);
+    }
+    if (s->shell_told || !begins(w, "shell: "))
+        return TEXT_MARK_NOTHING;
     s->shell_told = true;
     s->last.named = false;
     /* Without a `shell:` of its own a script runs under `bash -e`; a part of a composite action
@@ -233,20 +217,6 @@ static enum text_mark_verdict scan_shell(struct text_scanner *s, struct words w,
         s->last.likely_inner = true;
     }
     return tell(s, &s->last, TEXT_MARK_CHANGED, ret);
-}
-
-/* Inside a header the last mark may still learn something. */
-static enum text_mark_verdict scan_header(struct text_scanner *s, const struct text_line *line,
-                                          struct words w, struct text_mark *ret)
-{
-    if (begins(w, "##[endgroup]")) {
-        s->in_header = false;
-        s->header_ended = s->last.named;
-        s->header_end_ms = line->time_ms;
-        s->last.doubtful = !s->last.named && !s->shell_told;
-        return tell(s, &s->last, TEXT_MARK_CHANGED, ret);
-    }
-    return !s->shell_told && begins(w, "shell: ") ? scan_shell(s, w, ret) : TEXT_MARK_NOTHING;
 }
 
 /* What the runner may say of a step before its first line proper. */
@@ -294,14 +264,6 @@ static bool is_of_last(const struct text_scanner *s, enum text_mark_kind kind)
     }
 }
 
-/* Whether the line goes on with the last mark: debug logging has begun the step, or its action has
- * been prepared. */
-static bool goes_on(const struct text_scanner *s, enum text_mark_kind kind, struct words w)
-{
-    return s->debug_only || (s->last.kind == TEXT_MARK_PREPARED && kind == TEXT_MARK_RUN &&
-                             begins(w, "##[group]Run ./"));
-}
-
 static void fill_run(struct text_scanner *s, struct words w, struct text_mark *mark)
 {
     skip(&w, "##[group]");
@@ -331,7 +293,9 @@ static enum text_mark_verdict scan_mark(struct text_scanner *s, const struct tex
 {
     const struct text_mark *from = s->preface.kind != TEXT_MARK_NONE ? &s->preface : NULL;
     struct text_mark mark = {.offset = line->offset, .time_ms = line->time_ms, .kind = kind};
-    bool changes = goes_on(s, kind, w);
+    /* The last mark goes on: debug logging has begun the step, or its action was prepared. */
+    bool changes = s->debug_only || (s->last.kind == TEXT_MARK_PREPARED && kind == TEXT_MARK_RUN &&
+                                     begins(w, "##[group]Run ./"));
     bool may_be_part = kind == TEXT_MARK_RUN || kind == TEXT_MARK_PREPARED ||
                        kind == TEXT_MARK_POST;
 

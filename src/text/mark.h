@@ -1,9 +1,9 @@
 /*
- * text/mark: knows the lines that the runner writes where a step begins.
+ * text/mark: recognises the lines that the runner writes where a step begins.
  *
- * Which step a mark belongs to is not its business, nor whether the runner wrote it at all: a
- * program's output may contain the same words. One scanner sees the lines of one log in order.
- * Pure, no allocation, nothing fails.
+ * Such a line is a mark. A program's output may contain the same words, so a mark need not be the
+ * runner's; text/align decides that, and which step it belongs to. One scanner sees the lines of
+ * one log in order. Pure, no allocation, nothing fails.
  */
 #ifndef GHLOGFS_TEXT_MARK_H
 #define GHLOGFS_TEXT_MARK_H

@@ -1,13 +1,14 @@
 /*
  * attempts.h - inside the views: the jobs of a run and of its attempts.
  *
- * GitHub lists the jobs of one attempt at a time. What is in the list of a later attempt has changed
- * over the years: only the jobs that ran in it, or all jobs of the run, with those carried over from
- * an earlier attempt among them, without steps, under their old id or a new one. In either case a
- * run shows each of its jobs once, as it ran last, and an attempt shows the jobs that ran in it.
+ * GitHub lists the jobs of one attempt at a time. What the list of a later attempt holds has
+ * changed over the years: only the jobs that ran in it, or all jobs of the run, with those carried
+ * over from an earlier attempt among them, without steps, under their old id or a new one. In
+ * either case a run shows each of its jobs once, as it ran last, and an attempt shows the jobs that
+ * ran in it.
  *
- * Remembers the runs put together last, so that looking up each job of one in turn puts it together
- * once. Any thread; the lock is not held while anything waits.
+ * The runs put together last are remembered: looking up each job of a run in turn puts its lists
+ * together once. Any thread; the lock is never held across a wait.
  */
 #ifndef GHLOGFS_VIEWS_ATTEMPTS_H
 #define GHLOGFS_VIEWS_ATTEMPTS_H
@@ -34,9 +35,9 @@ void attempts_question(const struct attempts_run *run, unsigned attempt,
                        struct catalog_question *ret_q);
 
 /*
- * Whether the failure of this question says nothing of other lists, so that what they tell can be shown
- * without it. What fails for want of quota or of a network may fail for any of them, and comes back: a
- * listing with holes at random is worse than an errno. Offline nothing comes back.
+ * Whether this question failed for a reason that does not affect other lists, so that these can be
+ * shown without it. A lack of quota or of a network may affect any of them and passes: a listing
+ * with random holes is worse than an errno. Offline nothing passes.
  */
 bool attempts_can_do_without(struct views *v, const struct catalog_question *q, int err);
 
@@ -51,9 +52,31 @@ void attempts_want(struct views *v, const struct attempts_run *run, struct waite
 int attempts_get_latest(struct views *v, const struct attempts_run *run, struct waiter *w,
                         const struct catalog_answer **ret_jobs);
 
-/* The jobs that ran in this attempt: one question, and one more for the attempt before it. May park.
- * The answer is the caller's. */
+/* The jobs that ran in this attempt: one question, and one more for the attempt before it. May
+ * park. The answer is the caller's. */
 int attempts_get_own(struct views *v, const struct attempts_run *run, unsigned attempt,
                      struct waiter *w, const struct catalog_answer **ret_jobs);
+
+/* --- several lists put together. Pure -------------------------------------------------------- */
+
+/*
+ * Two jobs of different lists are one if they have one id, or if they have one name and began and
+ * ended at one time.
+ */
+struct attempts_merge {
+    const struct facts_job **jobs; /* malloc'd; they are the lists' */
+    size_t count;
+    bool is_whole; /* a list carries jobs of an earlier attempt: it has all jobs there were then */
+    bool has_open; /* the steps of a job that ran are in none of the lists */
+};
+
+/* Each job of the lists once, in their order, from the list that tells its steps. The lists are
+ * those of one attempt or more, the latest first. -ENOMEM. */
+int attempts_merge(const struct catalog_answer *const *lists, size_t list_count,
+                   struct attempts_merge *ret_merge);
+
+/* The jobs of the list that are not in that of the attempt before it. -ENOMEM. */
+int attempts_subtract(const struct catalog_answer *list, const struct catalog_answer *before,
+                      struct attempts_merge *ret_merge);
 
 #endif

@@ -1,15 +1,17 @@
 /*
- * The generator of cleaned text: a source of the cache whose network is the log itself.
+ * The text thread: makes generated texts, as a source of the cache, and tables of steps.
  */
 #include "views/generated.h"
 
 #include "store/store.h"
 #include "tasks.h"
 #include "text/clean.h"
-#include "views/cuts.h"
+#include "views/steps.h"
 
 #include <errno.h>
 #include <pthread.h>
+#include <semaphore.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -18,82 +20,92 @@
 
 struct generated {
     struct generated_config config;
-    struct tasks *generator; /* the thread that cleans and cuts */
-    pthread_mutex_t lock;
-    pthread_cond_t changed; /* a parked read was answered, or the ring has room */
-    /* lock */
-    bool stopping;
-    uint64_t room_turn; /* counts calls of resume */
-    struct list tables; /* of struct cuts_table, in the order they were kept in */
-    unsigned table_count;
-    struct list cutting; /* of struct cutting: under way */
-    struct pending cut;  /* a table was made, or could not be */
-};
+    struct tasks *thread;
+    atomic_bool stopping;
+    struct pending ring_space; /* the cache takes bytes again */
+    struct pending cut;        /* a table was made, or could not be */
 
-/* A generated log at its source. */
-struct source_log {
-    struct generated *generated;
-    struct repo_name repo;
-    uint64_t job;
-    const struct source_log_ops *ops;
-    void *who;
-};
-
-uint64_t generated_id(const struct generated *d, uint64_t job)
-{
-    uint64_t id = CACHE_GENERATED | (uint64_t)GENERATED_VERSION << 56 | job;
-
-    return d->config.timestamps ? id | UINT64_C(1) << 62 : id;
-}
-
-/* --- reading a log from this thread ----------------------------------------------------------- */
-
-struct reading {
+    /* how the text thread waits */
     struct waiter waiter;
-    struct generated *generated;
-    bool parked;
-    int err;
+    sem_t woken;
+    int wake_err;
+
+    pthread_mutex_t lock;
+    struct list wants;    /* lock; of source_bytes.task: the texts to be made */
+    struct task making;   /* makes the first of them */
+    bool is_making;       /* lock; the task is posted */
+    struct list tables;   /* lock; of struct table, in the order in which they were added */
+    unsigned table_count; /* lock */
 };
+
+/* --- waiting on the text thread -------------------------------------------------------------- */
 
 static void on_wake(struct waiter *w, int err)
 {
-    struct reading *r = list_entry(w, struct reading, waiter);
+    struct generated *g = list_entry(w, struct generated, waiter);
 
-    pthread_mutex_lock(&r->generated->lock);
-    r->err = err;
-    r->parked = false;
-    pthread_cond_broadcast(&r->generated->changed);
-    pthread_mutex_unlock(&r->generated->lock);
+    g->wake_err = err;
+    sem_post(&g->woken);
 }
 
-/* PENDING_PARKED: look again. Else what the log could not be had for. */
-static int wait_until_woken(struct reading *r)
+/* Called when g->waiter is parked. 0: ask again; negative errno: that is the answer. */
+static int wait_until_woken(struct generated *g)
 {
-    int err;
-
-    pthread_mutex_lock(&r->generated->lock);
-    while (r->parked)
-        pthread_cond_wait(&r->generated->changed, &r->generated->lock);
-    err = r->err;
-    pthread_mutex_unlock(&r->generated->lock);
-    return err ? err : PENDING_PARKED;
+    while (sem_wait(&g->woken))
+        continue;
+    return g->wake_err;
 }
 
-/* Up to CHUNK bytes at `offset`; 0: the end. The log was whole a moment ago, so this hardly waits. */
-static ssize_t read_chunk(struct generated *d, struct log_reader *reader,
+/* --- one pass over a log --------------------------------------------------------------------- */
+
+struct pass {
+    const struct repo_name *repo;
+    uint64_t job;
+    text_line_fn *on_line; /* gets each line; may be NULL */
+    /* Gets the cleaned text; a negative errno ends the pass. May be NULL. */
+    int (*on_text)(void *who, const char *data, size_t len);
+    void *who;            /* the first argument of both */
+    uint64_t size;        /* out: bytes of the cleaned text */
+    struct log_stat stat; /* out: of the log */
+};
+
+struct pass_buffers {
+    struct text_cleaner cleaner;
+    char in[CHUNK];
+    char out[CHUNK + TEXT_CLEAN_SLACK];
+};
+
+/* The log was whole when its text was wanted. If it was evicted since, this waits for GitHub. */
+static int fetch_whole(struct generated *g, struct log *log, struct pass *p)
+{
+    const struct log_hint hint = {.completed = true};
+    int rc;
+
+    do {
+        rc = log_get_stat(log, p->repo, &hint, &g->waiter, &p->stat);
+        if (!rc)
+            rc = p->stat.final ? log_fetch_all(log, p->repo, &g->waiter) : -ENOENT;
+        if (rc != PENDING_PARKED)
+            return rc;
+        rc = wait_until_woken(g);
+    } while (!rc);
+    return rc;
+}
+
+/* Up to CHUNK bytes at `offset`; 0: the end. Hardly ever waits, for the log is whole. */
+static ssize_t read_chunk(struct generated *g, struct log_reader *reader,
                           const struct repo_name *repo, uint64_t offset, char *buf)
 {
-    struct reading r = {.waiter = {.wake = on_wake}, .generated = d};
     struct log_slice slice;
     ssize_t n;
     int rc;
 
     do {
-        r.parked = true;
-        rc = log_read(reader, repo, offset, CHUNK, &r.waiter, &slice);
-        if (rc == PENDING_PARKED)
-            rc = wait_until_woken(&r);
-    } while (rc == PENDING_PARKED);
+        rc = log_read(reader, repo, offset, CHUNK, &g->waiter, &slice);
+        if (rc != PENDING_PARKED)
+            break;
+        rc = wait_until_woken(g);
+    } while (!rc);
     if (rc)
         return rc;
     n = (ssize_t)slice.len;
@@ -107,107 +119,145 @@ static ssize_t read_chunk(struct generated *d, struct log_reader *reader,
     return n;
 }
 
-/* --- one pass over a log ----------------------------------------------------------------------- */
-
-/* Where the cleaned bytes go; negative errno ends the pass. */
-typedef int pass_sink(void *who, const char *data, size_t len);
-
-struct pass {
-    struct generated *generated;
-    struct log *log;
-    const struct repo_name *repo;
-    struct text_cutter *cutter; /* NULL: only cleaned */
-    pass_sink *sink;            /* NULL: only cut */
-    void *who;
-    uint64_t size; /* out: of the cleaned text */
-};
-
-struct pass_room {
-    struct text_cleaner cleaner;
-    char in[CHUNK];
-    char out[CHUNK + TEXT_CLEAN_SLACK];
-};
-
-static bool is_stopping(struct generated *d)
+static int deliver(struct generated *g, struct pass *p, const char *data, size_t len)
 {
-    bool stopping;
-
-    pthread_mutex_lock(&d->lock);
-    stopping = d->stopping;
-    pthread_mutex_unlock(&d->lock);
-    return stopping;
-}
-
-/* The log was whole when its text was asked for; if it was evicted since, this waits. */
-static int ensure_whole(const struct pass *p)
-{
-    const struct log_hint hint = {.completed = true};
-    struct reading r = {.waiter = {.wake = on_wake}, .generated = p->generated};
-    struct log_stat stat;
-    int rc;
-
-    do {
-        r.parked = true;
-        rc = log_get_stat(p->log, p->repo, &hint, &r.waiter, &stat);
-        if (!rc)
-            rc = stat.final ? log_fetch_all(p->log, p->repo, &r.waiter) : -ENOENT;
-        if (rc == PENDING_PARKED)
-            rc = wait_until_woken(&r);
-    } while (rc == PENDING_PARKED);
-    return rc;
-}
-
-static int deliver(struct pass *p, const char *data, size_t len)
-{
-    if (is_stopping(p->generated))
+    if (atomic_load(&g->stopping))
         return -ECONNABORTED;
     p->size += len;
-    return p->sink && len ? p->sink(p->who, data, len) : 0;
+    return p->on_text && len ? p->on_text(p->who, data, len) : 0;
 }
 
-static int run_pass(struct pass *p)
+/* Reads the whole of a job's log, and hands on its cleaned text and its lines. */
+static int run_pass(struct generated *g, struct pass *p)
 {
-    struct pass_room *room;
+    struct log *log = cache_hold(g->config.cache, p->job);
+    struct pass_buffers *b = malloc(sizeof(*b));
     struct log_reader reader;
     uint64_t offset = 0;
     ssize_t n = 0;
-    int rc = ensure_whole(p);
+    int rc = log && b ? fetch_whole(g, log, p) : -ENOMEM;
 
     if (rc)
-        return rc;
-    room = malloc(sizeof(*room));
-    if (!room)
-        return -ENOMEM;
-    text_cleaner_init(&room->cleaner, p->generated->config.timestamps,
-                      p->cutter ? text_cutter_line : NULL, p->cutter);
-    log_open(p->log, &reader);
-    while (!rc && (n = read_chunk(p->generated, &reader, p->repo, offset, room->in)) > 0) {
+        goto out;
+    text_cleaner_init(&b->cleaner, g->config.timestamps, p->on_line, p->who);
+    log_open(log, &reader);
+    while (!rc && (n = read_chunk(g, &reader, p->repo, offset, b->in)) > 0) {
         offset += (uint64_t)n;
-        rc = deliver(p, room->out,
-                     text_cleaner_feed(&room->cleaner, room->in, (size_t)n, room->out));
+        rc = deliver(g, p, b->out, text_cleaner_feed(&b->cleaner, b->in, (size_t)n, b->out));
     }
     if (!rc && n < 0)
         rc = (int)n;
     if (!rc)
-        rc = deliver(p, room->out, text_cleaner_finish(&room->cleaner, room->out));
+        rc = deliver(g, p, b->out, text_cleaner_finish(&b->cleaner, b->out));
     log_close(&reader);
-    free(room);
+    if (!rc) /* its size may have been proven since */
+        log_peek_stat(log, p->repo, &p->stat);
+out:
+    free(b);
+    log_release(log);
     return rc;
 }
 
-/* --- the cache's source ------------------------------------------------------------------------ */
+/* --- the kinds of generated texts ------------------------------------------------------------ */
+
+/* A text that is being made. */
+struct making {
+    struct generated *generated;
+    struct source_bytes *want;
+    uint64_t at;                     /* bytes made so far */
+    struct source_metadata metadata; /* of the text; its size is `at` in the end */
+};
+
+/* A kind of generated text: a row in `kinds`. */
+struct kind {
+    unsigned version; /* of its rules; part of the id: a text by other rules is another log */
+    /* Reads logs (run_pass), writes the text (write_text) and fills in the metadata. Runs on the
+     * text thread. The same logs and facts must give the same bytes: a text that was evicted is
+     * made again, and only the bytes that are missing are kept of it. */
+    int (*produce)(struct making *m);
+};
+
+/* A generated text at its source. */
+struct source_log {
+    const struct kind *kind;
+    struct repo_name repo;
+    uint64_t subject; /* what it is about: a job's id */
+    const struct source_log_ops *ops;
+    void *who;
+};
+
+/* Appends to the text: hands the bytes to the cache, and waits while its ring is full. The first
+ * bytes, which the cache does not want, are only counted. */
+static int write_text(void *who, const char *data, size_t len)
+{
+    struct making *m = who;
+    struct generated *g = m->generated;
+    uint64_t skip = m->want->from > m->at ? m->want->from - m->at : 0;
+    int rc = skip < len ? SOURCE_FULL : 0;
+
+    while (rc == SOURCE_FULL) {
+        uint64_t generation = pending_generation(&g->ring_space);
+        rc = m->want->bytes(m->want, m->at + skip, data + skip, len - skip);
+        if (rc == SOURCE_FULL && pending_park(&g->ring_space, &g->waiter, generation, 0, 0)) {
+            int err = wait_until_woken(g);
+            if (err)
+                return err;
+        }
+    }
+    m->at += len;
+    return rc;
+}
+
+/* Cleaned text: its time is the log's. */
+static int produce_cleaned(struct making *m)
+{
+    const struct source_log *text = m->want->log;
+    struct pass pass = {.repo = &text->repo, .job = text->subject, .on_text = write_text, .who = m};
+    int rc = run_pass(m->generated, &pass);
+
+    m->metadata.last_modified_ms = pass.stat.mtime_ms;
+    m->metadata.proven = pass.stat.proven;
+    m->metadata.provisional = !pass.stat.proven; /* of a whole log: its end is not certain */
+    return rc;
+}
+
+enum { KIND_CLEANED };
+
+static const struct kind kinds[] = {
+    [KIND_CLEANED] = {.version = 1, .produce = produce_cleaned},
+};
+
+/*
+ * The id of a generated text: bit 63 is CACHE_GENERATED, bit 62 tells that timestamps are kept,
+ * bits 56 to 61 are the version of the kind's rules, bits 53 to 55 the kind. The rest is the
+ * subject.
+ */
+#define ID_TIMESTAMPS (UINT64_C(1) << 62)
+#define ID_VERSION_SHIFT 56
+#define ID_KIND_SHIFT 53
+#define ID_KIND_MASK 7
+
+uint64_t generated_id(const struct generated *g, uint64_t job)
+{
+    return CACHE_GENERATED | (g->config.timestamps ? ID_TIMESTAMPS : 0) |
+           (uint64_t)kinds[KIND_CLEANED].version << ID_VERSION_SHIFT |
+           (uint64_t)KIND_CLEANED << ID_KIND_SHIFT | job;
+}
+
+/* --- the cache's source ---------------------------------------------------------------------- */
 
 static struct source_log *on_log_create(void *self, const struct repo_name *repo, uint64_t id,
                                         bool completed, const struct source_log_ops *ops, void *who)
 {
     struct source_log *log = calloc(1, sizeof(*log));
 
+    (void)self;
     (void)completed;
     if (!log)
         return NULL;
-    log->generated = self;
+    log->kind = &kinds[id >> ID_KIND_SHIFT & ID_KIND_MASK];
     log->repo = *repo;
-    log->job = id & NAME_ID_MAX;
+    log->subject = id & NAME_ID_MAX;
     log->ops = ops;
     log->who = who;
     return log;
@@ -222,117 +272,58 @@ static void on_log_release(struct source_log *log, void (*released)(void *who))
         released(who);
 }
 
-struct making {
-    struct task task;
-    struct generated *generated;
-    struct source_bytes *want;
-    uint64_t at; /* of the cleaned text so far */
-};
-
-/* Hands bytes to the cache; waits while the ring is full. Bytes before what is wanted were made before. */
-static int hand_over(void *who, const char *data, size_t len)
+static void make_text(struct generated *g, struct source_bytes *want)
 {
-    struct making *m = who;
-    struct generated *d = m->generated;
-    uint64_t generation;
-
-    if (m->at + len <= m->want->from) {
-        m->at += len;
-        return 0;
-    }
-    if (m->at < m->want->from) {
-        size_t skip = (size_t)(m->want->from - m->at);
-        data += skip;
-        len -= skip;
-        m->at += skip;
-    }
-    for (;;) {
-        pthread_mutex_lock(&d->lock);
-        generation = d->room_turn;
-        pthread_mutex_unlock(&d->lock);
-        int taken = m->want->bytes(m->want, m->at, data, len);
-        if (taken < 0)
-            return taken;
-        if (taken == SOURCE_TAKEN)
-            break;
-        pthread_mutex_lock(&d->lock);
-        while (generation == d->room_turn && !d->stopping)
-            pthread_cond_wait(&d->changed, &d->lock);
-        pthread_mutex_unlock(&d->lock);
-        if (is_stopping(d))
-            return -ECONNABORTED;
-    }
-    m->at += len;
-    return 0;
-}
-
-/* What is told of the text once it is made: its time is the log's. */
-static int tell(struct making *m, struct log *log, uint64_t size)
-{
-    struct source_log *at_source = m->want->log;
-    struct source_metadata metadata = {
-        .size = size, .final = true, .whole = true, .last_modified_ms = -1};
-    struct log_stat stat;
-
-    if (!log_peek_stat(log, &at_source->repo, &stat)) {
-        metadata.last_modified_ms = stat.mtime_ms;
-        metadata.proven = stat.proven;
-        metadata.provisional = !stat.proven; /* of a whole log: its end is not certain */
-    }
-    return at_source->ops->on_metadata(at_source->who, &metadata);
-}
-
-static int make_text(struct making *m)
-{
-    struct source_log *at_source = m->want->log;
-    struct log *log = cache_hold(m->generated->config.cache, at_source->job);
-    struct pass pass = {.generated = m->generated,
-                        .log = log,
-                        .repo = &at_source->repo,
-                        .sink = hand_over,
-                        .who = m};
-    int rc = log ? run_pass(&pass) : -ENOMEM;
-
-    if (!rc)
-        rc = tell(m, log, pass.size);
-    log_release(log);
-    return rc;
-}
-
-static void run_making(struct task *task)
-{
-    struct making *m = list_entry(task, struct making, task);
+    const struct source_log *log = want->log;
+    struct making m = {.generated = g,
+                       .want = want,
+                       .metadata = {.final = true, .whole = true, .last_modified_ms = -1}};
     struct source_failure failure = {.reason = SOURCE_BROKEN};
 
-    failure.err = make_text(m);
-    m->want->done(m->want, failure.err ? &failure : NULL);
-    free(m);
+    failure.err = log->kind->produce(&m);
+    m.metadata.size = m.at;
+    if (!failure.err)
+        failure.err = log->ops->on_metadata(log->who, &m.metadata);
+    want->done(want, failure.err ? &failure : NULL);
+}
+
+/* Makes one text and posts itself again, so that tables are made between texts. */
+static void run_making(struct task *task)
+{
+    struct generated *g = list_entry(task, struct generated, making);
+    struct list *first;
+    bool has_more;
+
+    pthread_mutex_lock(&g->lock);
+    first = list_take_first(&g->wants);
+    pthread_mutex_unlock(&g->lock);
+    make_text(g, list_entry(first, struct source_bytes, task.link));
+    pthread_mutex_lock(&g->lock);
+    has_more = g->is_making = !list_is_empty(&g->wants);
+    pthread_mutex_unlock(&g->lock);
+    if (has_more)
+        tasks_post(g->thread, &g->making);
 }
 
 static void on_want_bytes(void *self, struct source_bytes *want)
 {
-    const struct source_failure failure = {.err = -ENOMEM, .reason = SOURCE_BROKEN};
-    struct generated *d = self;
-    struct making *m = calloc(1, sizeof(*m));
+    struct generated *g = self;
+    bool is_first;
 
-    if (!m) {
-        want->done(want, &failure);
-        return;
-    }
-    m->generated = d;
-    m->want = want;
-    m->task.run = run_making;
-    tasks_post(d->generator, &m->task);
+    pthread_mutex_lock(&g->lock);
+    list_push_back(&g->wants, &want->task.link);
+    is_first = !g->is_making;
+    g->is_making = true;
+    pthread_mutex_unlock(&g->lock);
+    if (is_first)
+        tasks_post(g->thread, &g->making);
 }
 
 static void on_resume(void *self)
 {
-    struct generated *d = self;
+    struct generated *g = self;
 
-    pthread_mutex_lock(&d->lock);
-    d->room_turn++;
-    pthread_cond_broadcast(&d->changed);
-    pthread_mutex_unlock(&d->lock);
+    pending_wake(&g->ring_space, PENDING_ALL_FIRST, PENDING_ALL_LAST, 0);
 }
 
 static const struct source_ops generator_ops = {.log_create = on_log_create,
@@ -340,147 +331,157 @@ static const struct source_ops generator_ops = {.log_create = on_log_create,
                                                 .want_bytes = on_want_bytes,
                                                 .resume = on_resume};
 
-/* --- cutting ----------------------------------------------------------------------------------- */
+/* --- where steps begin ----------------------------------------------------------------------- */
 
-/* A table being made; the thread's own but for the link. */
-struct cutting {
+/* Where the steps of a job begin. Until it is made, it is the text thread's but for the link. */
+struct table {
+    struct list link; /* lock */
     struct task task;
-    struct list link;
     struct generated *generated;
-    struct log *log;
     struct repo_name repo;
-    struct cuts_table *table;
-    struct text_cutter *cutter;
+    uint64_t job, digest;       /* its key; the digest is that of the job's steps */
+    bool is_made;               /* lock */
+    struct text_cutter *cutter; /* NULL: it is made */
+    size_t count;               /* of ranges: as many as the job has steps */
+    struct text_range ranges[];
 };
 
-/* Lock held. */
-static struct cuts_table *find_table(struct generated *d, uint64_t text, uint64_t digest)
+/* The part of `cut` that a waiter for this table waits for, so that the failure of another table
+ * does not reach it. */
+static uint64_t part_of(uint64_t job, uint64_t digest)
 {
-    list_each(link, &d->tables) {
-        struct cuts_table *t = list_entry(link, struct cuts_table, link);
-        if (t->text == text && t->digest == digest)
+    return job ^ digest;
+}
+
+static void table_free(struct table *t)
+{
+    text_cutter_destroy(t->cutter);
+    free(t);
+}
+
+/* Lock held. */
+static struct table *find_table(struct generated *g, uint64_t job, uint64_t digest)
+{
+    list_each(link, &g->tables) {
+        struct table *t = list_entry(link, struct table, link);
+        if (t->job == job && t->digest == digest)
             return t;
     }
     return NULL;
 }
 
-/* Takes the table over. */
-static void keep_table(struct generated *d, struct cuts_table *t)
+/* Lock held. */
+static void drop_oldest_table(struct generated *g)
 {
-    struct cuts_table *oldest = NULL;
-
-    pthread_mutex_lock(&d->lock);
-    if (find_table(d, t->text, t->digest)) {
-        oldest = t;
-    } else {
-        list_push_back(&d->tables, &t->link);
-        if (++d->table_count > CUTS_MAX) {
-            oldest = list_entry(list_take_first(&d->tables), struct cuts_table, link);
-            d->table_count--;
-        }
+    list_each(link, &g->tables) {
+        struct table *t = list_entry(link, struct table, link);
+        if (!t->is_made)
+            continue;
+        list_remove(&t->link);
+        g->table_count--;
+        table_free(t);
+        return;
     }
-    pthread_mutex_unlock(&d->lock);
-    free(oldest);
-}
-
-/* What a waiter for a table waits for: how another one's cutting ends is not his business. */
-static uint64_t part_of(uint64_t text, uint64_t digest)
-{
-    return text ^ digest;
 }
 
 static void run_cutting(struct task *task)
 {
-    struct cutting *c = list_entry(task, struct cutting, task);
-    struct generated *d = c->generated;
-    struct pass pass = {.generated = d, .log = c->log, .repo = &c->repo, .cutter = c->cutter};
-    uint64_t part = part_of(c->table->text, c->table->digest);
-    int rc = run_pass(&pass);
+    struct table *t = list_entry(task, struct table, task);
+    struct generated *g = t->generated;
+    struct pass pass = {
+        .repo = &t->repo, .job = t->job, .on_line = text_cutter_line, .who = t->cutter};
+    uint64_t part = part_of(t->job, t->digest);
+    int rc = run_pass(g, &pass);
 
     if (!rc)
-        rc = text_cutter_finish(c->cutter, pass.size, c->table->ranges);
+        rc = text_cutter_finish(t->cutter, pass.size, t->ranges);
+    if (!rc)
+        steps_save_ranges(g->config.store, generated_id(g, t->job), t->digest, t->ranges, t->count);
+    text_cutter_destroy(t->cutter);
+    t->cutter = NULL;
+    pthread_mutex_lock(&g->lock);
     if (!rc) {
-        cuts_save(d->config.store, c->table);
-        keep_table(d, c->table);
+        t->is_made = true;
     } else {
-        free(c->table);
+        list_remove(&t->link);
+        g->table_count--;
+        table_free(t);
     }
-    pthread_mutex_lock(&d->lock);
-    list_remove(&c->link);
-    pthread_mutex_unlock(&d->lock);
-    pending_wake(&d->cut, part, part, rc);
-    text_cutter_destroy(c->cutter);
-    log_release(c->log);
-    free(c);
+    pthread_mutex_unlock(&g->lock);
+    pending_wake(&g->cut, part, part, rc);
 }
 
-/* Lock held. */
-static bool is_being_cut(struct generated *d, uint64_t text, uint64_t digest)
+/* Adds the table of the job's steps: loaded from the store, or posted to be made. If another thread
+ * has added it meanwhile, nothing is added. */
+static int add_table(struct generated *g, const struct repo_name *repo, const struct facts_job *job,
+                     uint64_t digest, uint64_t size)
 {
-    list_each(link, &d->cutting) {
-        const struct cuts_table *t = list_entry(link, struct cutting, link)->table;
-        if (t->text == text && t->digest == digest)
-            return true;
-    }
-    return false;
-}
+    struct table *t = calloc(1, sizeof(*t) + job->step_count * sizeof(t->ranges[0]));
+    struct text_step *steps;
+    bool is_made, is_new;
+    int rc = 0;
 
-static struct cutting *new_cutting(struct generated *d, const struct repo_name *repo,
-                                   const struct facts_job *job, uint64_t digest)
-{
-    struct text_step *steps = cuts_steps(job);
-    struct cutting *c = calloc(1, sizeof(*c));
-
-    if (!c || !steps)
-        goto fail;
-    c->task.run = run_cutting;
-    c->generated = d;
-    c->repo = *repo;
-    c->log = cache_hold(d->config.cache, job->id);
-    c->table = cuts_create(generated_id(d, job->id), digest, cuts_count(job));
-    if (!c->log || !c->table || text_cutter_create(steps, c->table->count, &c->cutter))
-        goto fail;
-    free(steps);
-    return c;
-
-fail:
-    free(steps);
-    if (c) {
-        log_release(c->log);
-        free(c->table);
-        free(c);
-    }
-    return NULL;
-}
-
-/* Single flight: starts to cut unless it is under way. */
-static int start_cutting(struct generated *d, const struct repo_name *repo,
-                         const struct facts_job *job, uint64_t digest)
-{
-    struct cutting *c = new_cutting(d, repo, job, digest);
-    bool first;
-
-    if (!c)
+    if (!t)
         return -ENOMEM;
-    pthread_mutex_lock(&d->lock);
-    first = !is_being_cut(d, c->table->text, digest);
-    if (first)
-        list_push_back(&d->cutting, &c->link);
-    pthread_mutex_unlock(&d->lock);
-    if (first) {
-        tasks_post(d->generator, &c->task);
-        return 0;
+    t->task.run = run_cutting;
+    t->generated = g;
+    t->repo = *repo;
+    t->job = job->id;
+    t->digest = digest;
+    t->count = job->step_count;
+    is_made = !steps_load_ranges(g->config.store, generated_id(g, job->id), digest, size, t->ranges,
+                                 t->count);
+    t->is_made = is_made;
+    if (!is_made) {
+        steps = steps_for_cutter(job);
+        rc = steps ? text_cutter_create(steps, t->count, &t->cutter) : -ENOMEM;
+        free(steps);
     }
-    text_cutter_destroy(c->cutter);
-    log_release(c->log);
-    free(c->table);
-    free(c);
+    if (rc) {
+        free(t);
+        return rc;
+    }
+    pthread_mutex_lock(&g->lock);
+    is_new = !find_table(g, job->id, digest);
+    if (is_new && g->table_count >= GENERATED_TABLES_MAX)
+        drop_oldest_table(g);
+    if (is_new) {
+        list_push_back(&g->tables, &t->link);
+        g->table_count++;
+    }
+    pthread_mutex_unlock(&g->lock);
+    if (!is_new)
+        table_free(t);
+    else if (!is_made)
+        tasks_post(g->thread, &t->task);
     return 0;
 }
 
-/* --- outwards ---------------------------------------------------------------------------------- */
+/* -ENOENT: the step has no part of the text. PENDING_PARKED: the table is being made. -EAGAIN:
+ * there is no table. */
+static int find_step(struct generated *g, const struct facts_job *job, uint64_t digest,
+                     unsigned step, struct text_range *ret_range)
+{
+    const struct table *t;
+    int rc = -EAGAIN;
 
-int generated_get_stat(struct generated *d, struct log *text, const struct repo_name *repo,
+    pthread_mutex_lock(&g->lock);
+    t = find_table(g, job->id, digest);
+    if (t)
+        rc = t->is_made ? -ENOENT : PENDING_PARKED;
+    for (size_t i = 0; rc == -ENOENT && i < t->count && i < job->step_count; i++) {
+        if (job->steps[i].number != step || !t->ranges[i].present)
+            continue;
+        *ret_range = t->ranges[i];
+        rc = 0;
+    }
+    pthread_mutex_unlock(&g->lock);
+    return rc;
+}
+
+/* --- what the views ask ---------------------------------------------------------------------- */
+
+int generated_get_stat(struct generated *g, struct log *text, const struct repo_name *repo,
                        uint64_t job, const struct log_hint *hint, struct waiter *w,
                        struct log_stat *ret_stat)
 {
@@ -488,8 +489,8 @@ int generated_get_stat(struct generated *d, struct log *text, const struct repo_
     struct log *log;
 
     if (rc != -EAGAIN && (rc || ret_stat->size))
-        return rc; /* what is empty is asked for again with its log */
-    log = cache_hold(d->config.cache, job);
+        return rc; /* the log of an empty text is asked for again */
+    log = cache_hold(g->config.cache, job);
     if (!log)
         return -ENOMEM;
     rc = log_get_stat(log, repo, hint, w, ret_stat);
@@ -503,108 +504,76 @@ int generated_get_stat(struct generated *d, struct log *text, const struct repo_
     return rc;
 }
 
-/* Lock held. */
-static int take_range(const struct cuts_table *t, const struct facts_job *job, unsigned step,
-                      struct generated_range *ret_range)
-{
-    for (size_t i = 0; i < job->step_count && i < t->count; i++) {
-        if (job->steps[i].number != step || !t->ranges[i].present)
-            continue;
-        ret_range->begin = t->ranges[i].begin;
-        ret_range->end = t->ranges[i].end;
-        return 0;
-    }
-    return -ENOENT;
-}
-
-/* From memory or disk. -EAGAIN: nowhere. */
-static int find_step(struct generated *d, const struct facts_job *job, uint64_t digest,
-                     uint64_t size, unsigned step, struct generated_range *ret_range)
-{
-    uint64_t text = generated_id(d, job->id);
-    struct cuts_table *t;
-    int rc = -EAGAIN;
-
-    pthread_mutex_lock(&d->lock);
-    t = find_table(d, text, digest);
-    if (t)
-        rc = take_range(t, job, step, ret_range);
-    pthread_mutex_unlock(&d->lock);
-    if (rc != -EAGAIN || cuts_load(d->config.store, text, digest, cuts_count(job), size, &t))
-        return rc;
-    rc = take_range(t, job, step, ret_range);
-    keep_table(d, t);
-    return rc;
-}
-
-int generated_get_step(struct generated *d, struct log *text, const struct repo_name *repo,
+int generated_get_step(struct generated *g, struct log *text, const struct repo_name *repo,
                        const struct facts_job *job, unsigned step, struct waiter *w,
-                       struct generated_range *ret_range)
+                       struct text_range *ret_range)
 {
-    uint64_t digest = cuts_digest(job), part = part_of(generated_id(d, job->id), digest);
+    uint64_t digest = steps_digest(job), part = part_of(job->id, digest);
     struct log_stat stat;
     int rc = log_peek_stat(text, repo, &stat);
 
     while (!rc) {
-        uint64_t generation = pending_generation(&d->cut);
-        rc = find_step(d, job, digest, stat.size, step, ret_range);
-        if (rc != -EAGAIN)
-            break;
-        rc = start_cutting(d, repo, job, digest);
-        if (!rc && pending_park(&d->cut, w, generation, part, part))
-            return PENDING_PARKED;
+        uint64_t generation = pending_generation(&g->cut);
+        rc = find_step(g, job, digest, step, ret_range);
+        if (rc == -EAGAIN)
+            rc = add_table(g, repo, job, digest, stat.size);
+        else if (rc == PENDING_PARKED && !pending_park(&g->cut, w, generation, part, part))
+            rc = 0;
+        else
+            return rc;
     }
     return rc;
 }
 
-/* --- life -------------------------------------------------------------------------------------- */
+/* --- creation and end ------------------------------------------------------------------------ */
 
 int generated_create(const struct generated_config *config, struct generated **ret_generated)
 {
-    struct generated *d = calloc(1, sizeof(*d));
-    struct source generator = {.self = d, .ops = &generator_ops};
+    struct generated *g = calloc(1, sizeof(*g));
+    struct source generator = {.self = g, .ops = &generator_ops};
     int rc;
 
-    if (!d)
+    if (!g)
         return -ENOMEM;
-    d->config = *config;
-    list_init(&d->tables);
-    list_init(&d->cutting);
-    pthread_mutex_init(&d->lock, NULL);
-    pthread_cond_init(&d->changed, NULL);
-    pending_init(&d->cut, config->waits);
-    rc = tasks_create("ghlogfs-text", config->now_ms, &d->generator);
+    g->config = *config;
+    g->waiter.wake = on_wake;
+    g->making.run = run_making;
+    list_init(&g->wants);
+    list_init(&g->tables);
+    sem_init(&g->woken, 0, 0);
+    pthread_mutex_init(&g->lock, NULL);
+    pending_init(&g->ring_space, config->waits);
+    pending_init(&g->cut, config->waits);
+    rc = tasks_create("ghlogfs-text", config->now_ms, &g->thread);
     if (rc) {
-        generated_destroy(d);
+        generated_destroy(g);
         return rc;
     }
     cache_set_generator(config->cache, &generator);
-    *ret_generated = d;
+    *ret_generated = g;
     return 0;
 }
 
-void generated_stop(struct generated *d)
+void generated_stop(struct generated *g)
 {
-    if (!d)
+    if (!g)
         return;
-    pthread_mutex_lock(&d->lock);
-    d->stopping = true;
-    pthread_cond_broadcast(&d->changed);
-    pthread_mutex_unlock(&d->lock);
-    tasks_stop(d->generator);
+    atomic_store(&g->stopping, true);
+    tasks_stop(g->thread);
 }
 
-void generated_destroy(struct generated *d)
+void generated_destroy(struct generated *g)
 {
     struct list *link;
 
-    if (!d)
+    if (!g)
         return;
-    tasks_destroy(d->generator);
-    while ((link = list_take_first(&d->tables)))
-        free(list_entry(link, struct cuts_table, link));
-    pending_finish(&d->cut);
-    pthread_cond_destroy(&d->changed);
-    pthread_mutex_destroy(&d->lock);
-    free(d);
+    tasks_destroy(g->thread);
+    while ((link = list_take_first(&g->tables)))
+        table_free(list_entry(link, struct table, link));
+    pending_finish(&g->ring_space);
+    pending_finish(&g->cut);
+    pthread_mutex_destroy(&g->lock);
+    sem_destroy(&g->woken);
+    free(g);
 }

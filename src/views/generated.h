@@ -1,9 +1,13 @@
 /*
- * generated.h - inside the views: cleaned text (S9), and where its steps begin (S10).
+ * generated.h - inside the views: generated texts, which are made of logs: cleaned text (S9); and
+ * where the steps begin in it (S10).
  *
- * Cleaned text is a generated log of the cache (cache.h): made once on the views' own thread from the
- * whole of a final log, kept and evicted like any log, so its size is exact (S4). Where the steps
- * begin in it is a small table, kept by a digest of the steps it was cut by.
+ * A generated text is a log of the cache (cache.h) whose source is this file: its thread, the text
+ * thread, reads the job's log, final and whole, and writes the text. It is made once, kept and
+ * evicted like any log, so its size is exact (S4). Where steps begin is found out on the same
+ * thread, once, and is kept by the digest of the steps that the job had then.
+ *
+ * Any thread; no call waits, for the text thread as little as for the network.
  */
 #ifndef GHLOGFS_VIEWS_GENERATED_H
 #define GHLOGFS_VIEWS_GENERATED_H
@@ -11,8 +15,9 @@
 #include "cache/cache.h"
 #include "facts.h"
 #include "pending.h"
+#include "text/cut.h"
 
-#define GENERATED_VERSION 1 /* of the cleaned text: another one is another log */
+#define GENERATED_TABLES_MAX 256 /* jobs whose steps are known in memory; those kept first go */
 
 struct generated;
 struct store;
@@ -22,29 +27,28 @@ struct generated_config {
     struct store *store;
     struct waits *waits;
     int64_t (*now_ms)(void);
-    bool timestamps;
+    bool timestamps; /* kept in cleaned text */
 };
 
-/* Becomes the cache's generator of generated logs. */
+/* Becomes the cache's source of generated logs. */
 int generated_create(const struct generated_config *config, struct generated **ret_generated);
-/* Ends the thread; waiters must have been failed before (unmounting). */
-void generated_stop(struct generated *d);
-void generated_destroy(struct generated *d);
+/* Ends the thread; after waits_fail_all, for the thread waits there too. */
+void generated_stop(struct generated *g);
+void generated_destroy(struct generated *g);
 
 /* The id of a job's cleaned text in the cache. */
-uint64_t generated_id(const struct generated *d, uint64_t job);
+uint64_t generated_id(const struct generated *g, uint64_t job);
 
-/* Its size and time. Has the log fetched whole where need be. May park. -ENOENT: no log, or not final yet. */
-int generated_get_stat(struct generated *d, struct log *text, const struct repo_name *repo,
+/* Size and time of the cleaned text. Has the log fetched whole where need be. May park. -ENOENT:
+ * the job has no log, or it is not final yet. */
+int generated_get_stat(struct generated *g, struct log *text, const struct repo_name *repo,
                        uint64_t job, const struct log_hint *hint, struct waiter *w,
                        struct log_stat *ret_stat);
 
-/* A step's part of the text; `text` has been told (generated_get_stat). May park. -ENOENT: none. */
-struct generated_range {
-    uint64_t begin, end;
-};
-int generated_get_step(struct generated *d, struct log *text, const struct repo_name *repo,
+/* The step's part of the text, whose stat is known (generated_get_stat). May park. -ENOENT:
+ * none. */
+int generated_get_step(struct generated *g, struct log *text, const struct repo_name *repo,
                        const struct facts_job *job, unsigned step, struct waiter *w,
-                       struct generated_range *ret_range);
+                       struct text_range *ret_range);
 
 #endif

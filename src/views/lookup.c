@@ -1,7 +1,6 @@
 /*
  * What a name means inside a directory: by grammar, without asking anybody, wherever that is enough (S13).
  */
-#include "views/cuts.h"
 #include "views/runs.h"
 #include "views/steps.h"
 
@@ -210,7 +209,7 @@ static int lookup_step(struct views *v, const struct vnode *dir, const char *nam
     vnode_below(dir, VNODE_STEP, ret_vnode);
     rc = find_step(seen.job, name, &ret_vnode->step);
     if (!rc && ret_vnode->step)
-        ret_vnode->cut = cuts_digest(seen.job);
+        ret_vnode->cut = steps_digest(seen.job);
     catalog_seen_release(&seen);
     return rc;
 }

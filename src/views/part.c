@@ -1,9 +1,7 @@
 /*
- * Files that are parts of logs: the log itself, its cleaned text, its steps.
+ * Files that are parts of logs: the log itself, its cleaned text, and its steps.
  */
-#include "views/cuts.h"
 #include "views/runs.h"
-
 #include "views/steps.h"
 
 #include <errno.h>
@@ -25,8 +23,8 @@ int view_find_job(struct views *v, const struct vnode *p, struct waiter *w,
     rc = runs_get_jobs(v, p, w, &jobs);
     if (rc == PENDING_PARKED || (rc && !is_completed))
         return rc;
-    /* What is known of a job that has ended stands if its run cannot be asked for any more; and it may
-     * be of an attempt that is no longer the latest. */
+    /* What is known of a job that has ended stands if its run can no longer be asked for, or if the
+     * job is of an attempt that is not the latest. */
     found = catalog_find_job(v->config.catalog, &p->repo, p->job, ret_seen);
     if (!rc) {
         found = found || catalog_find_in(jobs, p->job, ret_seen);
@@ -35,8 +33,8 @@ int view_find_job(struct views *v, const struct vnode *p, struct waiter *w,
     return found ? 0 : -ENOENT;
 }
 
-/* -ENOENT: the job is known not to have a log, and none of it is here; so none is asked for (S19). What
- * is known may be on disk. May park. */
+/* -ENOENT: the job is known not to have a log, and no log of it is present; so none is requested
+ * (S19). Reads what the disk knows. May park. */
 static int check_log(struct views *v, const struct vnode *p, struct waiter *w)
 {
     const struct catalog_question q = {.what = SOURCE_JOB, .repo = p->repo, .id = p->job};
@@ -81,46 +79,36 @@ static int get_log(struct views *v, const struct vnode *p, struct waiter *w,
     return 0;
 }
 
-static int64_t step_time(const struct facts_job *job, unsigned number)
-{
-    struct steps_file *files = steps_get_files(job);
-    int64_t time_ms = FACTS_NO_TIME;
-
-    for (size_t i = 0; files && i < job->step_count; i++)
-        if (job->steps[i].number == number)
-            time_ms = files[i].end_ms;
-    free(files);
-    return time_ms;
-}
-
 /* Narrows the whole text down to the step. */
 static int get_step(struct views *v, const struct vnode *p, struct waiter *w,
                     struct view_part *part)
 {
-    struct generated_range range;
+    struct steps_file *files;
+    struct text_range range;
     struct catalog_seen seen;
-    int64_t time_ms;
     int rc = view_find_job(v, p, w, &seen);
 
     if (rc)
         return rc;
     /* Steps have come since the name was looked up: it is looked up anew. */
-    if (cuts_digest(seen.job) != p->cut)
+    if (steps_digest(seen.job) != p->cut)
         rc = -ESTALE;
     else
         rc = generated_get_step(v->generated, p->log, &p->repo, seen.job, p->step, w, &range);
-    time_ms = step_time(seen.job, p->step);
+    if (!rc) {
+        part->begin = range.begin;
+        part->size = range.end - range.begin;
+        files = steps_get_files(seen.job);
+        for (size_t i = 0; files && i < seen.job->step_count; i++)
+            if (seen.job->steps[i].number == p->step && files[i].end_ms > 0)
+                part->mtime_ms = files[i].end_ms;
+        free(files);
+    }
     catalog_seen_release(&seen);
-    if (rc)
-        return rc;
-    part->begin = range.begin;
-    part->size = range.end - range.begin;
-    if (time_ms > 0)
-        part->mtime_ms = time_ms;
-    return 0;
+    return rc;
 }
 
-/* Which steps a job has may be told later than its end. */
+/* GitHub may tell the steps of a job later than its end. */
 static bool is_settled(struct views *v, const struct vnode *p)
 {
     struct catalog_seen seen;

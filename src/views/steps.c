@@ -1,7 +1,8 @@
 #include "views/steps.h"
 
-#include "text/cut.h"
+#include "store/store.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,17 +11,8 @@
  * by one; by more only steps that ran at the same time do. */
 #define OVERLAP_BY_ROUNDING_MS 1000
 
-/* The steps that have lines, in the order of their numbers. */
-struct sequence {
-    const struct facts_job *job;
-    struct steps_file *files; /* of the job's steps */
-    size_t *at;               /* of each: its index in the job */
-    bool *joined;             /* of each: its lines are in the file of the one before */
-    int64_t *reach_ms;        /* of each: when the last one up to it had ended */
-    size_t count;
-    size_t first, end; /* those that may run at the same time as others */
-    bool open_ended;   /* what is still in progress went on to the job's end */
-};
+#define MAGIC "ghcuts2" /* of the record, and of the rules by which the ranges were made */
+#define KEY_LEN 80
 
 static bool has_times(const struct facts_job *job)
 {
@@ -46,22 +38,20 @@ static bool has_started(const struct facts_step *step, bool times)
     return step->conclusion != FACTS_SKIPPED && (!times || step->started_ms != FACTS_NO_TIME);
 }
 
-static bool has_number_before(const struct facts_job *job, size_t end, unsigned number)
-{
-    for (size_t i = 0; i < end; i++)
-        if (job->steps[i].number == number)
-            return true;
-    return false;
-}
-
-/* Each number once, from 1; in a list in order this is one look at each. */
-static bool has_numbers(const struct facts_job *job)
+/* Whether the steps have numbers from 1, each its own. In a sorted list this is one look at
+ * each. */
+static bool has_own_numbers(const struct facts_job *job)
 {
     unsigned largest = 0;
 
+    if (job->step_count > TEXT_STEPS_MAX)
+        return false;
     for (size_t i = 0; i < job->step_count; i++) {
         unsigned number = job->steps[i].number;
-        if (number == 0 || (number <= largest && has_number_before(job, i, number)))
+        for (size_t before = 0; number <= largest && before < i; before++)
+            if (job->steps[before].number == number)
+                return false;
+        if (number == 0)
             return false;
         if (number > largest)
             largest = number;
@@ -69,16 +59,11 @@ static bool has_numbers(const struct facts_job *job)
     return true;
 }
 
-static bool is_told_apart(const struct facts_job *job)
-{
-    return job->step_count <= TEXT_STEPS_MAX && has_numbers(job);
-}
-
 bool steps_is_whole(const struct facts_job *job)
 {
     bool times = has_times(job);
 
-    if (!is_told_apart(job))
+    if (!has_own_numbers(job))
         return true;
     for (size_t i = 0; i < job->step_count; i++)
         if (has_started(&job->steps[i], times))
@@ -86,12 +71,23 @@ bool steps_is_whole(const struct facts_job *job)
     return true;
 }
 
-/* --- steps that ran at the same time ----------------------------------------------------------- */
+/* --- steps that ran at the same time --------------------------------------------------------- */
 
-static const struct facts_step *step_at(const struct sequence *q, size_t i)
-{
-    return &q->job->steps[q->at[i]];
-}
+/* A step that has lines. */
+struct entry {
+    const struct facts_step *step;
+    struct steps_file *file;
+    int64_t end_ms;   /* INT64_MAX: it went on to the job's end */
+    int64_t reach_ms; /* when all steps up to this one had ended */
+    bool joined;      /* its lines are in the file of the entry before */
+};
+
+/* The steps that have lines, in the order of their numbers. */
+struct sequence {
+    struct entry *entries;
+    size_t count;
+    size_t first, end; /* those that may run at the same time as others */
+};
 
 /* The runner ends a job one step at a time, when nothing runs in the background any more; and the
  * times of those steps are the ones that are wrong by seconds. */
@@ -106,96 +102,90 @@ static bool ends_job(const struct facts_step *step)
     return !strncmp(step->name, "Post ", strlen("Post "));
 }
 
-static int64_t end_of(const struct sequence *q, size_t i)
+static int by_number(const void *a, const void *b)
 {
-    const struct facts_step *step = step_at(q, i);
+    const struct entry *x = a, *y = b;
 
-    if (step->status == FACTS_IN_PROGRESS && q->open_ended)
-        return INT64_MAX;
-    return step->completed_ms > step->started_ms ? step->completed_ms : step->started_ms;
+    return x->step->number < y->step->number ? -1 : x->step->number > y->step->number;
 }
 
-static bool overlap(const struct sequence *q, size_t i, size_t later, int64_t slack_ms)
+/* Sorts the entries, and finds out when they ended. */
+static void fill_times(struct sequence *q)
 {
-    return end_of(q, i) > step_at(q, later)->started_ms + slack_ms &&
-           end_of(q, later) >= step_at(q, i)->started_ms;
+    size_t running = 0;
+    int64_t reach_ms = INT64_MIN;
+
+    qsort(q->entries, q->count, sizeof(*q->entries), by_number);
+    q->end = q->count;
+    while (q->end > 0 && ends_job(q->entries[q->end - 1].step))
+        q->end--;
+    q->first = q->count && !strcmp(q->entries[0].step->name, "Set up job") ? 1 : 0;
+    for (size_t i = 0; i < q->count; i++)
+        running += q->entries[i].step->status == FACTS_IN_PROGRESS;
+    for (size_t i = q->first; i < q->end; i++) {
+        struct entry *e = &q->entries[i];
+        e->end_ms = e->step->completed_ms > e->step->started_ms ? e->step->completed_ms
+                                                                : e->step->started_ms;
+        /* Of steps one after another one at most is in progress. */
+        if (e->step->status == FACTS_IN_PROGRESS && running > 1)
+            e->end_ms = INT64_MAX;
+        reach_ms = e->end_ms > reach_ms ? e->end_ms : reach_ms;
+        e->reach_ms = reach_ms;
+    }
 }
 
-/* The first one before `later` that it overlaps; itself: none. Of those that had ended before it
- * began none is looked at. */
+static bool overlap(const struct entry *e, const struct entry *later, int64_t slack_ms)
+{
+    return e->end_ms > later->step->started_ms + slack_ms && later->end_ms >= e->step->started_ms;
+}
+
+/* The first entry before `later` that it overlaps; itself: none. A search by halves skips those
+ * that had all ended before it began. */
 static size_t first_overlap(const struct sequence *q, size_t later, int64_t slack_ms)
 {
-    int64_t start_ms = step_at(q, later)->started_ms + slack_ms;
+    int64_t start_ms = q->entries[later].step->started_ms + slack_ms;
     size_t low = q->first, high = later;
 
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        if (q->reach_ms[middle] > start_ms)
+        if (q->entries[middle].reach_ms > start_ms)
             high = middle;
         else
             low = middle + 1;
     }
-    while (low < later && !overlap(q, low, later, slack_ms))
+    while (low < later && !overlap(&q->entries[low], &q->entries[later], slack_ms))
         low++;
     return low;
 }
 
-/* Joins each step to the first one before it that it overlaps, and all between. Whether there are
- * any. */
+/* Joins each entry with the first one that it overlaps, and all between. Whether there are any. */
 static bool join(struct sequence *q, int64_t slack_ms)
 {
     bool any = false;
 
     for (size_t later = q->first; later < q->end; later++)
         for (size_t k = first_overlap(q, later, slack_ms) + 1; k <= later; k++)
-            q->joined[k] = any = true;
+            q->entries[k].joined = any = true;
     return any;
 }
 
-static int sequence_compare(const void *a, const void *b, void *job)
-{
-    const struct facts_step *steps = ((const struct facts_job *)job)->steps;
-    uint32_t x = steps[*(const size_t *)a].number, y = steps[*(const size_t *)b].number;
-
-    return x < y ? -1 : x > y;
-}
-
-/* Which of the sequence may have run at the same time as others, and how far those before reach. */
-static void find_bounds(struct sequence *q)
-{
-    size_t running = 0;
-
-    q->end = q->count;
-    while (q->end > 0 && ends_job(step_at(q, q->end - 1)))
-        q->end--;
-    q->first = q->count && !strcmp(step_at(q, 0)->name, "Set up job") ? 1 : 0;
-    for (size_t i = 0; i < q->count; i++)
-        running += step_at(q, i)->status == FACTS_IN_PROGRESS;
-    q->open_ended = running > 1; /* one after another there is one at most */
-    for (size_t i = q->first; i < q->end; i++) {
-        int64_t end_ms = end_of(q, i);
-        bool later = i == q->first || end_ms > q->reach_ms[i - 1];
-        q->reach_ms[i] = later ? end_ms : q->reach_ms[i - 1];
-    }
-}
-
-/* GitHub adds this step where nobody waits for what runs in the background. */
+/* GitHub adds this step where no step waits for what runs in the background. */
 static bool has_implicit_wait(const struct sequence *q)
 {
     for (size_t i = q->first; i < q->end; i++)
-        if (!strcmp(step_at(q, i)->name, "Wait for all background steps"))
+        if (!strcmp(q->entries[i].step->name, "Wait for all background steps"))
             return true;
     return false;
 }
 
-/* The lines of joined steps are in the file of the first. */
+/* Puts the lines of joined steps into the file of the first of them. */
 static void join_files(const struct sequence *q)
 {
     struct steps_file *file = NULL;
 
     for (size_t i = 0; i < q->count; i++) {
-        struct steps_file *own = &q->files[q->at[i]];
-        if (!q->joined[i]) {
+        struct steps_file *own = q->entries[i].file;
+        if (!q->entries[i].joined) {
             file = own;
             continue;
         }
@@ -208,49 +198,37 @@ static void join_files(const struct sequence *q)
     }
 }
 
-static void find_stretches(struct sequence *q)
-{
-    for (size_t i = 0; i < q->job->step_count; i++)
-        if (q->files[i].present)
-            q->at[q->count++] = i;
-    qsort_r(q->at, q->count, sizeof(*q->at), sequence_compare, (void *)(uintptr_t)q->job);
-    find_bounds(q);
-    /* Where steps do run in the background, a second is no rounding. */
-    if (join(q, OVERLAP_BY_ROUNDING_MS) || has_implicit_wait(q))
-        join(q, 0);
-    join_files(q);
-}
-
 struct steps_file *steps_get_files(const struct facts_job *job)
 {
     struct steps_file *files = calloc(job->step_count + 1, sizeof(*files));
-    struct sequence q = {.job = job, .files = files};
+    struct sequence q = {.entries = calloc(job->step_count + 1, sizeof(*q.entries))};
     bool times = has_times(job);
 
-    q.at = calloc(job->step_count + 1, sizeof(*q.at));
-    q.joined = calloc(job->step_count + 1, sizeof(*q.joined));
-    q.reach_ms = calloc(job->step_count + 1, sizeof(*q.reach_ms));
-    if (!files || !q.at || !q.joined || !q.reach_ms) {
+    if (!files || !q.entries) {
         free(files);
-        files = NULL;
-        goto out;
+        free(q.entries);
+        return NULL;
     }
     for (size_t i = 0; i < job->step_count; i++) {
         const struct facts_step *step = &job->steps[i];
-        files[i].present = has_started(step, times);
-        files[i].start_ms = step->started_ms;
-        files[i].end_ms = step->completed_ms;
+        files[i] = (struct steps_file){.present = has_started(step, times),
+                                       .start_ms = step->started_ms,
+                                       .end_ms = step->completed_ms};
+        if (files[i].present)
+            q.entries[q.count++] = (struct entry){.step = step, .file = &files[i]};
     }
-    if (times && is_told_apart(job))
-        find_stretches(&q);
-out:
-    free(q.at);
-    free(q.joined);
-    free(q.reach_ms);
+    if (times && has_own_numbers(job)) {
+        fill_times(&q);
+        /* Where steps do run in the background, a second is not a rounding. */
+        if (join(&q, OVERLAP_BY_ROUNDING_MS) || has_implicit_wait(&q))
+            join(&q, 0);
+        join_files(&q);
+    }
+    free(q.entries);
     return files;
 }
 
-/* --- names ------------------------------------------------------------------------------------- */
+/* --- names ----------------------------------------------------------------------------------- */
 
 unsigned steps_get_width(const struct facts_job *job)
 {
@@ -273,4 +251,106 @@ void steps_make_name(const struct facts_step *step, const struct steps_file *fil
     if (file->beside)
         snprintf(ending, sizeof(ending), " +%u.txt", file->beside);
     safe_name_make(number, step->name, ending, ret_name);
+}
+
+/* --- where steps begin ----------------------------------------------------------------------- */
+
+_Static_assert(FACTS_NO_TIME == TEXT_TIME_UNKNOWN, "the times of steps are handed on as they are");
+
+struct text_step *steps_for_cutter(const struct facts_job *job)
+{
+    struct text_step *steps = calloc(job->step_count + 1, sizeof(*steps));
+    struct steps_file *files = steps ? steps_get_files(job) : NULL;
+
+    if (!files) {
+        free(steps);
+        return NULL;
+    }
+    for (size_t i = 0; i < job->step_count; i++)
+        steps[i] = (struct text_step){.number = (int)job->steps[i].number,
+                                      .skipped = !files[i].present,
+                                      .together = files[i].beside > 0,
+                                      .started_ms = files[i].start_ms,
+                                      .completed_ms = files[i].end_ms,
+                                      .name = job->steps[i].name};
+    free(files);
+    return steps;
+}
+
+uint64_t steps_digest(const struct facts_job *job)
+{
+    struct store_hasher h;
+
+    store_hasher_init(&h);
+    for (size_t i = 0; i < job->step_count; i++) {
+        const struct facts_step *s = &job->steps[i];
+        const int64_t numbers[5] = {s->number, s->status, s->conclusion, s->started_ms,
+                                    s->completed_ms};
+        store_hasher_update(&h, numbers, sizeof(numbers));
+        store_hasher_update(&h, s->name, strlen(s->name) + 1);
+    }
+    return store_hasher_digest(&h);
+}
+
+/* A record: this, then the ranges. */
+struct record {
+    char magic[8];
+    uint64_t text, digest, count;
+};
+
+static void make_key(uint64_t text, uint64_t digest, char ret_key[KEY_LEN])
+{
+    snprintf(ret_key, KEY_LEN, "cuts/%016llx/%016llx", (unsigned long long)text,
+             (unsigned long long)digest);
+}
+
+int steps_save_ranges(struct store *s, uint64_t text, uint64_t digest,
+                      const struct text_range *ranges, size_t count)
+{
+    struct record head = {.magic = MAGIC, .text = text, .digest = digest, .count = count};
+    size_t body = count * sizeof(*ranges);
+    char *data = malloc(sizeof(head) + body);
+    char key[KEY_LEN];
+    int rc;
+
+    if (!data)
+        return -ENOMEM;
+    memcpy(data, &head, sizeof(head));
+    memcpy(data + sizeof(head), ranges, body);
+    make_key(text, digest, key);
+    rc = store_put_record(s, key, data, sizeof(head) + body);
+    free(data);
+    return rc;
+}
+
+/* Whether every range lies within the text. */
+static bool is_sound(const struct text_range *ranges, size_t count, uint64_t size)
+{
+    for (size_t i = 0; i < count; i++)
+        if (ranges[i].present && (ranges[i].begin > ranges[i].end || ranges[i].end > size))
+            return false;
+    return true;
+}
+
+int steps_load_ranges(struct store *s, uint64_t text, uint64_t digest, uint64_t size,
+                      struct text_range *ret_ranges, size_t count)
+{
+    const struct record head = {.magic = MAGIC, .text = text, .digest = digest, .count = count};
+    size_t len, body = count * sizeof(*ret_ranges);
+    const struct text_range *ranges;
+    char key[KEY_LEN];
+    void *data;
+    int rc = -ENOENT;
+
+    make_key(text, digest, key);
+    if (store_get_record(s, key, &data, &len))
+        return -ENOENT;
+    ranges = (const struct text_range *)(void *)((char *)data + sizeof(head));
+    if (len == sizeof(head) + body && !memcmp(data, &head, sizeof(head)) &&
+        is_sound(ranges, count, size)) {
+        memcpy(ret_ranges, ranges, body);
+        rc = 0;
+    }
+    free(data);
+    return rc;
 }

@@ -33,27 +33,6 @@ static int newest_first(const void *a, const void *b)
     return x->id > y->id ? -1 : x->id < y->id;
 }
 
-/* The time that the unfiltered list covers without a gap, its ends excluded. */
-struct span {
-    int64_t oldest_ms, newest_ms;
-};
-
-static struct span span_of(const struct catalog_answer *unfiltered)
-{
-    struct span span = {INT64_MAX, INT64_MIN};
-
-    for (size_t i = 0; unfiltered && i < unfiltered->count; i++) {
-        int64_t ms = unfiltered->runs[i]->created_ms;
-        if (ms == FACTS_NO_TIME)
-            continue;
-        if (ms < span.oldest_ms)
-            span.oldest_ms = ms;
-        if (ms > span.newest_ms)
-            span.newest_ms = ms;
-    }
-    return span;
-}
-
 static size_t add_versions(struct version *versions, size_t used,
                            const struct catalog_answer *answer, bool is_unfiltered)
 {
@@ -62,18 +41,27 @@ static size_t add_versions(struct version *versions, size_t used,
     return used;
 }
 
-/* Keeps of each run the facts that count, if it matches and is not deleted. */
-static size_t choose(const struct version *versions, size_t count, struct span span,
+/* Keeps of each run the facts that count, if it matches and is not deleted: the unfiltered list
+ * covers the time between its oldest and its newest run without a gap. */
+static size_t choose(const struct version *versions, size_t count,
                      const struct united_filter *filter, const struct facts_run **runs)
 {
+    int64_t oldest_ms = INT64_MAX, newest_ms = INT64_MIN;
     size_t used = 0;
 
+    for (size_t i = 0; i < count; i++) {
+        int64_t ms = versions[i].run->created_ms;
+        if (!versions[i].is_unfiltered || ms == FACTS_NO_TIME)
+            continue;
+        oldest_ms = ms < oldest_ms ? ms : oldest_ms;
+        newest_ms = ms > newest_ms ? ms : newest_ms;
+    }
     for (size_t i = 0, next; i < count; i = next) {
         const struct facts_run *run = versions[i].run;
         bool is_listed = false;
         for (next = i; next < count && versions[next].run->id == run->id; next++)
             is_listed |= versions[next].is_unfiltered;
-        if (!is_listed && run->created_ms > span.oldest_ms && run->created_ms < span.newest_ms)
+        if (!is_listed && run->created_ms > oldest_ms && run->created_ms < newest_ms)
             continue;
         if (filter->matches(filter, run))
             runs[used++] = run;
@@ -86,14 +74,14 @@ int united_make(const struct catalog_answer *unfiltered,
                 const struct united_filter *filter, size_t limit,
                 const struct facts_run ***ret_runs, size_t *ret_count)
 {
-    size_t room = unfiltered ? unfiltered->count : 0, used;
+    size_t space = unfiltered ? unfiltered->count : 0, used;
     struct version *versions;
     const struct facts_run **runs;
 
     for (size_t i = 0; i < filtered_count; i++)
-        room += filtered[i] ? filtered[i]->count : 0;
-    versions = calloc(room + 1, sizeof(*versions));
-    runs = calloc(room + 1, sizeof(*runs));
+        space += filtered[i] ? filtered[i]->count : 0;
+    versions = calloc(space + 1, sizeof(*versions));
+    runs = calloc(space + 1, sizeof(*runs));
     if (!versions || !runs) {
         free(versions);
         free(runs);
@@ -103,7 +91,7 @@ int united_make(const struct catalog_answer *unfiltered,
     for (size_t i = 0; i < filtered_count; i++)
         used = add_versions(versions, used, filtered[i], false);
     qsort(versions, used, sizeof(*versions), compare_versions);
-    used = choose(versions, used, span_of(unfiltered), filter, runs);
+    used = choose(versions, used, filter, runs);
     free(versions);
     qsort(runs, used, sizeof(const struct facts_run *), newest_first);
     *ret_runs = runs;

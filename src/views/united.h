@@ -4,8 +4,8 @@
  * GitHub answers filtered lists from a search index, which may be stale or empty for days; the
  * unfiltered list is right, but reaches only so far back. So:
  *
- * - a run that several answers have is what the latest facts say (by attempt and updated_at; between
- *   equal ones those of the unfiltered list), also where those say that it does not match;
+ * - a run that several answers have is what the latest facts say (by attempt and updated_at;
+ *   between equal ones those of the unfiltered list), also where those say that it does not match;
  * - a run that the unfiltered list lacks, though it has an older and a newer one, is deleted;
  * - all others that match are shown, newest first.
  */
@@ -14,7 +14,7 @@
 
 #include "catalog/catalog.h"
 
-/* Embedded in what the caller wants to know in `matches`. */
+/* Embedded in whatever `matches` has to know. */
 struct united_filter {
     bool (*matches)(const struct united_filter *f, const struct facts_run *run);
 };

@@ -6,12 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ROUTES_MAX 64 /* listings remembered; the least recently walked go */
-#define STEP_MAX 8    /* how far apart two opens in a row may be: readers in parallel overtake */
-#define SIGNS_MIN                                                                                  \
-    4 /* before it is a walk: an open is one, two if its directory was listed before */
+#define ROUTES_MAX 64 /* listings remembered; the least recently walked are dropped */
+#define STEP_MAX 8    /* how far apart two opens in a row may be: parallel readers overtake */
+#define SIGNS_MIN 4   /* of a walk. An open is one sign, two if its directory was listed before */
 
-/* A listing and how far somebody has got in it. */
+/* A listing and how far a reader has got in it. */
 struct route {
     struct list link;
     struct repo_name repo;
@@ -54,26 +53,21 @@ void walk_destroy(struct walk *w)
     free(w);
 }
 
-static struct route *route_create(const struct repo_name *repo, const uint64_t *jobs, size_t count)
+/* Lock held. */
+static bool is_known(const struct walk *w, const struct repo_name *repo, const uint64_t *jobs,
+                     size_t count)
 {
-    struct route *r = calloc(1, sizeof(*r) + count * sizeof(r->jobs[0]));
-
-    if (!r)
-        return NULL;
-    r->repo = *repo;
-    r->count = count;
-    memcpy(r->jobs, jobs, count * sizeof(r->jobs[0]));
-    return r;
+    list_each(link, &w->routes) {
+        const struct route *r = list_entry(link, struct route, link);
+        if (r->count == count && name_is_same(&r->repo, repo) &&
+            !memcmp(r->jobs, jobs, count * sizeof(*jobs)))
+            return true;
+    }
+    return false;
 }
 
-static bool is_same_route(const struct route *a, const struct route *b)
-{
-    return a->count == b->count && name_is_same(&a->repo, &b->repo) &&
-           !memcmp(a->jobs, b->jobs, a->count * sizeof(a->jobs[0]));
-}
-
-/* Lock held. Whether whoever lists now has just gone through another listing of the repository, as
- * one does who walks from run to run: then the first log opened here is enough of a sign. */
+/* Lock held. Whether the reader has just gone through another listing of the repository, as one
+ * does who walks from run to run: then the first log opened here is enough of a sign. */
 static bool goes_on(const struct walk *w, const struct repo_name *repo)
 {
     const struct route *latest;
@@ -88,65 +82,27 @@ static bool goes_on(const struct walk *w, const struct repo_name *repo)
 void walk_note_listing(struct walk *w, const struct repo_name *repo, const uint64_t *jobs,
                        size_t count)
 {
-    struct route *r = w->ahead && count > 1 ? route_create(repo, jobs, count) : NULL;
-    struct route *dropped = NULL;
+    struct route *r, *oldest;
 
-    if (!r)
+    if (!w->ahead || count < 2)
         return;
     pthread_mutex_lock(&w->lock);
-    list_each(link, &w->routes) {
-        struct route *known = list_entry(link, struct route, link);
-        if (is_same_route(known, r)) {
-            dropped = r;
-            break;
-        }
-    }
-    if (!dropped) {
+    r = is_known(w, repo, jobs, count) ? NULL : calloc(1, sizeof(*r) + count * sizeof(*jobs));
+    if (r) {
+        r->repo = *repo;
+        r->count = count;
         r->signs = goes_on(w, repo) ? SIGNS_MIN - 1 : 0;
+        memcpy(r->jobs, jobs, count * sizeof(*jobs));
         list_push_front(&w->routes, &r->link);
-        if (++w->count > ROUTES_MAX) {
-            dropped = list_entry(w->routes.prev, struct route, link);
-            list_remove(&dropped->link);
-            w->count--;
-        }
+        w->count++;
+    }
+    if (w->count > ROUTES_MAX) {
+        oldest = list_entry(w->routes.prev, struct route, link);
+        list_remove(&oldest->link);
+        free(oldest);
+        w->count--;
     }
     pthread_mutex_unlock(&w->lock);
-    free(dropped);
-}
-
-static size_t find_job(const struct route *r, const struct repo_name *repo, uint64_t job)
-{
-    size_t i = 0;
-
-    if (!name_is_same(&r->repo, repo))
-        return r->count;
-    while (i < r->count && r->jobs[i] != job)
-        i++;
-    return i;
-}
-
-/* Lock held. What is worth fetching once index `at` was opened. */
-static size_t advance(struct walk *w, struct route *r, size_t at, uint64_t *ret_jobs, size_t cap)
-{
-    size_t distance = at > r->last ? at - r->last : r->last - at;
-    size_t end = at + 1 + w->ahead < r->count ? at + 1 + w->ahead : r->count;
-    size_t n = 0;
-
-    if (r->fetched && at == r->last)
-        return 0; /* the same log once more */
-    if (at == 0 && r->last + 1 == r->count)
-        r->fetched = r->signs = 0; /* a new walk: what was fetched in the last may be gone */
-    if (distance > STEP_MAX && r->fetched)
-        r->signs = 0;
-    r->signs += r->entered == at + 1 ? 2 : 1;
-    r->last = at;
-    if (r->fetched < at + 1)
-        r->fetched = at + 1;
-    if (r->signs < SIGNS_MIN)
-        return 0;
-    while (r->fetched < end && n < cap)
-        ret_jobs[n++] = r->jobs[r->fetched++];
-    return n;
 }
 
 /* Lock held. The route that the job is on, latest walked first; NULL: none. */
@@ -155,9 +111,11 @@ static struct route *find_route(struct walk *w, const struct repo_name *repo, ui
 {
     list_each(link, &w->routes) {
         struct route *r = list_entry(link, struct route, link);
-        *ret_at = find_job(r, repo, job);
-        if (*ret_at < r->count)
-            return r;
+        if (!name_is_same(&r->repo, repo))
+            continue;
+        for (*ret_at = 0; *ret_at < r->count; ++*ret_at)
+            if (r->jobs[*ret_at] == job)
+                return r;
     }
     return NULL;
 }
@@ -172,6 +130,30 @@ void walk_note_enter(struct walk *w, const struct repo_name *repo, uint64_t job)
     if (r)
         r->entered = at + 1;
     pthread_mutex_unlock(&w->lock);
+}
+
+/* Lock held. What is worth fetching now that index `at` was opened. */
+static size_t advance(struct walk *w, struct route *r, size_t at, uint64_t *ret_jobs, size_t cap)
+{
+    size_t distance = at > r->last ? at - r->last : r->last - at;
+    size_t end = at + 1 + w->ahead < r->count ? at + 1 + w->ahead : r->count;
+    size_t n = 0;
+
+    if (r->fetched && at == r->last)
+        return 0; /* the same log once more */
+    if (at == 0 && r->last + 1 == r->count)
+        r->fetched = r->signs = 0; /* a new walk: what was fetched in the last one may be gone */
+    if (distance > STEP_MAX && r->fetched)
+        r->signs = 0;
+    r->signs += r->entered == at + 1 ? 2 : 1;
+    r->last = at;
+    if (r->fetched < at + 1)
+        r->fetched = at + 1;
+    if (r->signs < SIGNS_MIN)
+        return 0;
+    while (r->fetched < end && n < cap)
+        ret_jobs[n++] = r->jobs[r->fetched++];
+    return n;
 }
 
 size_t walk_note_open(struct walk *w, const struct repo_name *repo, uint64_t job,

@@ -1,6 +1,6 @@
 /*
- * walk.h - inside the views: recognises a reader who goes through the jobs of a listing (grep -r), and
- * fetches the logs ahead of it. Nothing is looked up for one who only lists (S3).
+ * walk.h - inside the views: detects a reader who goes through the jobs of a listing (grep -r), and
+ * says which logs to prefetch for it. One who only lists causes nothing (S3). Any thread.
  */
 #ifndef GHLOGFS_VIEWS_WALK_H
 #define GHLOGFS_VIEWS_WALK_H
@@ -11,9 +11,8 @@
 #include <stdint.h>
 
 struct walk;
-struct views;
 
-/* ahead: logs to be fetched ahead, 0: none. NULL: no memory. */
+/* ahead: logs to be prefetched, 0: none. NULL: no memory. */
 struct walk *walk_create(unsigned ahead);
 void walk_destroy(struct walk *w);
 
@@ -24,7 +23,7 @@ void walk_note_listing(struct walk *w, const struct repo_name *repo, const uint6
 /* A job's own directory was listed: whoever opens its log next goes from directory to directory. */
 void walk_note_enter(struct walk *w, const struct repo_name *repo, uint64_t job);
 
-/* A job's log was opened: fills in the jobs whose logs are worth fetching now; how many. */
+/* A job's log was opened: fills in the jobs whose logs are worth fetching now; returns how many. */
 size_t walk_note_open(struct walk *w, const struct repo_name *repo, uint64_t job,
                       uint64_t *ret_jobs, size_t cap);
 

@@ -1,23 +1,27 @@
-/* Cleaned text and its steps: who waits for one job's is not told how another's ended. */
+/* Generated texts: made of whole logs, once; and where the steps begin in them. */
 #include "views/generated.h"
 
 #include "cache/cache_bench.h"
+#include "text/clean.h"
 
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
 #define SIZE 5000
+#define LARGE (12 * MIB) /* its text is longer than the cache's ring */
 
 static int64_t monotonic_ms(void)
 {
     return guest_now_ms();
 }
 
-static struct generated *make_generated(struct cache_bench *b)
+static struct generated *start(struct cache_bench *b)
 {
     struct generated_config config = {
         .cache = b->cache, .store = b->store, .waits = &b->waits, .now_ms = monotonic_ms};
@@ -27,25 +31,159 @@ static struct generated *make_generated(struct cache_bench *b)
     return d;
 }
 
-/* The text's stat is known, and so it can be cut. */
-static struct log *know_text(struct cache_bench *b, struct generated *d, uint64_t job)
+/* Everything is taken down as at unmounting; the cache is mounted anew. */
+static void end(struct cache_bench *b, struct generated *d)
 {
-    struct log *text = cache_hold(b->cache, generated_id(d, job));
-    struct log *raw = bench_know(b, job);
-    struct log_stat stat;
+    bench_settle(b, 0);
+    generated_stop(d);
+    fake_turn(&b->fake);
+    cache_bench_unmount(b);
+    generated_destroy(d);
+    cache_bench_mount(b);
+}
+
+static int wait_for_stat(struct cache_bench *b, struct generated *d, struct log *text, uint64_t job,
+                         struct log_stat *ret_stat)
+{
     struct guest g;
     int rc;
 
     guest_init(&g);
-    do {
-        rc = generated_get_stat(d, text, &bench_name, job, &bench_no_hint, &g.waiter, &stat);
-        if (rc == PENDING_PARKED)
-            rc = guest_wait(&g) ? -EIO : PENDING_PARKED;
-    } while (rc == PENDING_PARKED);
-    assert_int_equal(rc, 0);
-    log_release(raw);
+    while ((rc = generated_get_stat(d, text, &bench_name, job, &bench_no_hint, &g.waiter,
+                                    ret_stat)) == PENDING_PARKED) {
+        bench_serve_until(b, &g);
+        assert_int_equal(guest_wait(&g), 0);
+    }
     guest_finish(&g);
+    return rc;
+}
+
+/* The text's stat is known, and so it can be cut. */
+static struct log *know_text(struct cache_bench *b, struct generated *d, uint64_t job)
+{
+    struct log *text = cache_hold(b->cache, generated_id(d, job));
+    struct log_stat stat;
+
+    assert_int_equal(wait_for_stat(b, d, text, job, &stat), 0);
+    bench_settle(b, 0);
     return text;
+}
+
+/* The text that has to come; malloc'd. */
+static char *clean(uint64_t job, size_t size, size_t *ret_len)
+{
+    struct text_cleaner *c = malloc(sizeof(*c));
+    char *raw = malloc(size), *text = malloc(size + 2 * (size_t)TEXT_CLEAN_SLACK);
+
+    fake_fill(job, 0, raw, size);
+    text_cleaner_init(c, false, NULL, NULL);
+    *ret_len = text_cleaner_feed(c, raw, size, text);
+    *ret_len += text_cleaner_finish(c, text + *ret_len);
+    free(raw);
+    free(c);
+    return text;
+}
+
+/* Compares what one read gives. Its length; PENDING_PARKED becomes 0. */
+static size_t compare(struct log_reader *r, uint64_t offset, const char *text, size_t len,
+                      struct guest *g)
+{
+    static char data[MIB];
+    struct log_slice slice;
+    size_t n;
+    int rc = log_read(r, &bench_name, offset, sizeof(data), &g->waiter, &slice);
+
+    if (rc == PENDING_PARKED)
+        return 0;
+    assert_int_equal(rc, 0);
+    n = slice.len;
+    assert_int_equal(n, len - offset < sizeof(data) ? len - offset : sizeof(data));
+    if (slice.data)
+        memcpy(data, slice.data, n);
+    else
+        assert_int_equal(pread(slice.fd, data, n, (off_t)slice.offset), n);
+    assert_memory_equal(data, text + offset, n);
+    log_slice_done(&slice);
+    return n;
+}
+
+static void read_on(struct log_reader *r, uint64_t offset, const char *text, size_t len,
+                    struct guest *g)
+{
+    while (offset < len) {
+        size_t n = compare(r, offset, text, len, g);
+        if (!n)
+            assert_int_equal(guest_wait(g), 0);
+        offset += n;
+    }
+}
+
+static void cleaned_text_is_made_of_the_whole_log(void **state)
+{
+    struct cache_bench *b = *state;
+    struct generated *d = start(b);
+    struct log_reader r;
+    struct log_stat stat;
+    struct guest g;
+    struct log *text;
+    char *expected;
+    size_t len;
+
+    guest_init(&g);
+    fake_add(&b->fake, 8, LARGE);
+    expected = clean(8, LARGE, &len);
+    text = cache_hold(b->cache, generated_id(d, 8));
+    assert_int_equal(wait_for_stat(b, d, text, 8, &stat), 0);
+    assert_int_equal(stat.size, len);
+    assert_int_equal(stat.mtime_ms, 1700000000000);
+    assert_true(stat.final && stat.proven);
+    log_open(text, &r);
+    read_on(&r, 0, expected, len, &g);
+    log_close(&r);
+    log_release(text);
+    free(expected);
+    end(b, d);
+    guest_finish(&g);
+}
+
+/* Of an evicted text a reader wants the end, and another one its beginning. */
+static void two_readers_of_an_evicted_text_get_their_parts(void **state)
+{
+    struct cache_bench *b = *state;
+    struct generated *d = start(b);
+    struct log_reader late, early;
+    struct guest g, other;
+    struct log *text;
+    uint64_t at = LARGE / 2;
+    char *expected;
+    size_t len;
+
+    guest_init(&g);
+    guest_init(&other);
+    fake_add(&b->fake, 8, LARGE);
+    expected = clean(8, LARGE, &len);
+    log_release(know_text(b, d, 8));
+    end(b, d);
+    assert_int_equal(unlink(scratch_log(b->scratch, CACHE_GENERATED | UINT64_C(1) << 56 | 8, "")),
+                     0);
+
+    d = start(b);
+    text = know_text(b, d, 8);
+    log_open(text, &late);
+    log_open(text, &early);
+    assert_int_equal(compare(&late, at, expected, len, &g), 0);
+    assert_int_equal(compare(&early, 0, expected, len, &other), 0);
+    assert_int_equal(guest_wait(&g), 0);
+    assert_int_equal(guest_wait(&other), 0);
+    read_on(&late, at, expected, len, &g);
+    read_on(&early, 0, expected, len, &other);
+    log_close(&late);
+    log_close(&early);
+    log_release(text);
+    free(expected);
+    end(b, d);
+    guest_finish(&g);
+    guest_finish(&other);
 }
 
 static void one_cut_that_fails_fails_no_other(void **state)
@@ -54,8 +192,8 @@ static void one_cut_that_fails_fails_no_other(void **state)
     struct facts_job lost = {.id = 7, .steps = steps, .step_count = 1};
     struct facts_job found = {.id = 8, .steps = steps, .step_count = 1};
     struct cache_bench *b = *state;
-    struct generated *d = make_generated(b);
-    struct generated_range range;
+    struct generated *d = start(b);
+    struct text_range range;
     struct fake_want *want;
     struct guest first, second;
     struct log *text;
@@ -76,21 +214,59 @@ static void one_cut_that_fails_fails_no_other(void **state)
                      0);
     assert_true(range.begin == 0 && range.end > 0);
     log_release(text);
-    bench_settle(b, 0);
-    generated_stop(d);
-    fake_turn(&b->fake);
-    cache_bench_unmount(b);
-    generated_destroy(d);
-    cache_bench_mount(b);
+    end(b, d);
     guest_finish(&first);
     guest_finish(&second);
 }
 
+static void steps_are_cut_once_for_all_who_ask(void **state)
+{
+    struct facts_step steps[2] = {{.number = 1, .name = (char[]){"Set up job"}},
+                                  {.number = 2, .name = (char[]){"make"}}};
+    struct facts_job job = {.id = 8, .steps = steps, .step_count = 2};
+    struct cache_bench *b = *state;
+    struct generated *d = start(b);
+    struct text_range range, other;
+    struct guest first, second;
+    struct log_stat stat;
+    struct log *text;
+
+    guest_init(&first);
+    guest_init(&second);
+    fake_add(&b->fake, 8, SIZE);
+    text = know_text(b, d, 8);
+    assert_int_equal(log_peek_stat(text, &bench_name, &stat), 0);
+    if (generated_get_step(d, text, &bench_name, &job, 1, &first.waiter, &range))
+        assert_int_equal(guest_wait(&first), 0);
+    if (generated_get_step(d, text, &bench_name, &job, 2, &second.waiter, &other))
+        assert_int_equal(guest_wait(&second), 0);
+    assert_int_equal(generated_get_step(d, text, &bench_name, &job, 1, NULL, &range), 0);
+    assert_int_equal(generated_get_step(d, text, &bench_name, &job, 2, NULL, &other), 0);
+    assert_true(range.begin == 0 && range.end == other.begin && other.end == stat.size);
+    assert_int_equal(generated_get_step(d, text, &bench_name, &job, 3, NULL, &range), -ENOENT);
+    log_release(text);
+    end(b, d);
+
+    /* The store has the table: nobody waits. */
+    d = start(b);
+    text = know_text(b, d, 8);
+    assert_int_equal(generated_get_step(d, text, &bench_name, &job, 2, NULL, &range), 0);
+    assert_true(range.begin == other.begin && range.end == other.end);
+    log_release(text);
+    end(b, d);
+    guest_finish(&first);
+    guest_finish(&second);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, cache_bench_setup, cache_bench_teardown)
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(one_cut_that_fails_fails_no_other, cache_bench_setup,
-                                        cache_bench_teardown),
+        TEST(cleaned_text_is_made_of_the_whole_log),
+        TEST(two_readers_of_an_evicted_text_get_their_parts),
+        TEST(one_cut_that_fails_fails_no_other),
+        TEST(steps_are_cut_once_for_all_who_ask),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

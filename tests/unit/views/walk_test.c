@@ -1,4 +1,4 @@
-/* Who goes through a listing is recognised; who only looks at something in it is not (P5, S3). */
+/* A reader who goes through a listing is detected; one who looks at some of it is not (P5, S3). */
 #include "views/walk.h"
 
 #include <setjmp.h>
@@ -54,14 +54,14 @@ static size_t first_sign(struct fixture *f, size_t from, size_t to)
     return to;
 }
 
-static void nothing_without_a_listing(void **state)
+static void reader_without_a_listing_gets_no_prefetch(void **state)
 {
     struct fixture *f = *state;
 
     assert_int_equal(first_sign(f, 0, COUNT), COUNT);
 }
 
-static void listing_alone_fetches_nothing(void **state)
+static void listing_alone_causes_no_prefetch(void **state)
 {
     struct fixture *f = *state;
 
@@ -72,7 +72,7 @@ static void listing_alone_fetches_nothing(void **state)
     assert_int_equal(open_job(f, 3), 0);
 }
 
-static void who_goes_on_is_run_ahead_of(void **state)
+static void sequential_reader_gets_prefetch(void **state)
 {
     struct fixture *f = *state;
     size_t at;
@@ -88,7 +88,7 @@ static void who_goes_on_is_run_ahead_of(void **state)
 }
 
 /* grep -r lists each job's directory before it opens the log in it. */
-static void who_enters_directories_is_known_sooner(void **state)
+static void reader_who_lists_job_directories_is_detected_sooner(void **state)
 {
     struct fixture *f = *state;
     size_t i = 0;
@@ -102,7 +102,7 @@ static void who_enters_directories_is_known_sooner(void **state)
 }
 
 /* What the first walk had fetched may have been evicted, or refused for quota. */
-static void second_walk_is_run_ahead_of_as_well(void **state)
+static void second_walk_gets_prefetch_again(void **state)
 {
     struct fixture *f = *state;
 
@@ -113,7 +113,7 @@ static void second_walk_is_run_ahead_of_as_well(void **state)
     assert_int_equal(f->n, AHEAD);
 }
 
-static void nothing_is_fetched_twice_nor_beyond_the_end(void **state)
+static void no_log_is_prefetched_twice_nor_beyond_the_end(void **state)
 {
     struct fixture *f = *state;
     unsigned fetched[COUNT] = {0};
@@ -131,7 +131,7 @@ static void nothing_is_fetched_twice_nor_beyond_the_end(void **state)
     assert_int_equal(fetched[COUNT - 1], 1);
 }
 
-static void parallel_readers_overtake_each_other(void **state)
+static void parallel_readers_that_overtake_get_prefetch(void **state)
 {
     struct fixture *f = *state;
     static const size_t order[] = {1, 0, 3, 2, 5, 4, 7, 6};
@@ -143,7 +143,7 @@ static void parallel_readers_overtake_each_other(void **state)
     assert_in_range(total, AHEAD, AHEAD + 8);
 }
 
-static void leaps_are_no_walk(void **state)
+static void random_opens_cause_no_prefetch(void **state)
 {
     struct fixture *f = *state;
 
@@ -152,7 +152,7 @@ static void leaps_are_no_walk(void **state)
         assert_int_equal(open_job(f, i * 37 % COUNT), 0);
 }
 
-static void the_same_log_again_is_no_walk(void **state)
+static void repeated_opens_of_one_log_cause_no_prefetch(void **state)
 {
     struct fixture *f = *state;
 
@@ -161,7 +161,7 @@ static void the_same_log_again_is_no_walk(void **state)
         assert_int_equal(open_job(f, 5), 0);
 }
 
-static void another_repository_s_jobs_are_not_these(void **state)
+static void jobs_of_another_repository_do_not_count(void **state)
 {
     struct fixture *f = *state;
 
@@ -169,7 +169,7 @@ static void another_repository_s_jobs_are_not_these(void **state)
     assert_int_equal(first_sign(f, 0, COUNT), COUNT);
 }
 
-static void spelled_in_another_case_it_is_the_same(void **state)
+static void repository_names_compare_case_insensitively(void **state)
 {
     const struct repo_name loud = {"OCTO", "Hello"};
     struct fixture *f = *state;
@@ -179,7 +179,7 @@ static void spelled_in_another_case_it_is_the_same(void **state)
 }
 
 /* From run to run: each is a listing of its own, and the walk is not to be recognised anew. */
-static void a_walk_goes_on_in_the_next_listing(void **state)
+static void walk_continues_in_the_next_listing(void **state)
 {
     struct fixture *f = *state;
 
@@ -190,7 +190,7 @@ static void a_walk_goes_on_in_the_next_listing(void **state)
     assert_int_equal(open_job(f, 10), 9);
 }
 
-static void a_listing_of_one_leads_nowhere(void **state)
+static void listing_of_one_job_causes_no_prefetch(void **state)
 {
     struct fixture *f = *state;
 
@@ -199,7 +199,7 @@ static void a_listing_of_one_leads_nowhere(void **state)
     walk_note_listing(f->walk, &hello, f->jobs, 0);
 }
 
-static void what_fits_the_caller_s_room(void **state)
+static void no_more_jobs_than_the_caller_has_space_for(void **state)
 {
     struct fixture *f = *state;
     uint64_t few[3];
@@ -211,7 +211,7 @@ static void what_fits_the_caller_s_room(void **state)
     assert_int_equal(n, 3);
 }
 
-static void many_listings_are_remembered_in_bounds(void **state)
+static void number_of_remembered_listings_is_bounded(void **state)
 {
     struct fixture *f = *state;
     uint64_t jobs[2];
@@ -225,7 +225,7 @@ static void many_listings_are_remembered_in_bounds(void **state)
     assert_true(first_sign(f, 0, COUNT) < COUNT);
 }
 
-static void turned_off(void **state)
+static void prefetch_of_zero_logs_is_off(void **state)
 {
     struct walk *w = walk_create(0);
     struct fixture *f = *state;
@@ -242,22 +242,22 @@ static void turned_off(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(nothing_without_a_listing),
-        TEST(listing_alone_fetches_nothing),
-        TEST(who_goes_on_is_run_ahead_of),
-        TEST(who_enters_directories_is_known_sooner),
-        TEST(second_walk_is_run_ahead_of_as_well),
-        TEST(nothing_is_fetched_twice_nor_beyond_the_end),
-        TEST(parallel_readers_overtake_each_other),
-        TEST(leaps_are_no_walk),
-        TEST(the_same_log_again_is_no_walk),
-        TEST(another_repository_s_jobs_are_not_these),
-        TEST(spelled_in_another_case_it_is_the_same),
-        TEST(a_walk_goes_on_in_the_next_listing),
-        TEST(a_listing_of_one_leads_nowhere),
-        TEST(what_fits_the_caller_s_room),
-        TEST(many_listings_are_remembered_in_bounds),
-        TEST(turned_off),
+        TEST(reader_without_a_listing_gets_no_prefetch),
+        TEST(listing_alone_causes_no_prefetch),
+        TEST(sequential_reader_gets_prefetch),
+        TEST(reader_who_lists_job_directories_is_detected_sooner),
+        TEST(second_walk_gets_prefetch_again),
+        TEST(no_log_is_prefetched_twice_nor_beyond_the_end),
+        TEST(parallel_readers_that_overtake_get_prefetch),
+        TEST(random_opens_cause_no_prefetch),
+        TEST(repeated_opens_of_one_log_cause_no_prefetch),
+        TEST(jobs_of_another_repository_do_not_count),
+        TEST(repository_names_compare_case_insensitively),
+        TEST(walk_continues_in_the_next_listing),
+        TEST(listing_of_one_job_causes_no_prefetch),
+        TEST(no_more_jobs_than_the_caller_has_space_for),
+        TEST(number_of_remembered_listings_is_bounded),
+        TEST(prefetch_of_zero_logs_is_off),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

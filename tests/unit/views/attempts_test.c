@@ -1,5 +1,5 @@
 /* The jobs of a run out of the lists of its attempts, in each shape that GitHub has given them. */
-#include "views/merge.h"
+#include "views/attempts.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -57,11 +57,11 @@ static void assert_merged(struct attempt_list *lists, size_t count, const char *
 {
     const struct catalog_answer *answers[4];
     char text[256] = "";
-    struct merge m;
+    struct attempts_merge m;
 
     for (size_t i = 0; i < count; i++)
         answers[i] = answer_of(&lists[i]);
-    assert_int_equal(merge_make(answers, count, &m), 0);
+    assert_int_equal(attempts_merge(answers, count, &m), 0);
     for (size_t i = 0; i < m.count; i++)
         snprintf(text + strlen(text), sizeof(text) - strlen(text), "%s%d%s", i ? " " : "",
                  (int)m.jobs[i]->id, m.jobs[i]->step_count ? "" : "-");
@@ -195,10 +195,10 @@ static void what_ran_in_an_attempt_is_what_the_one_before_has_not(void **state)
     struct attempt_list first = {.told = {{11, "build", 100, true, 0},
                                           {12, "lint", 105, true, 0},
                                           {13, "test", 110, true, 0}}};
-    struct merge m;
+    struct attempts_merge m;
 
     (void)state;
-    assert_int_equal(merge_subtract(answer_of(&second), answer_of(&first), &m), 0);
+    assert_int_equal(attempts_subtract(answer_of(&second), answer_of(&first), &m), 0);
     assert_int_equal(m.count, 2);
     assert_true(m.jobs[0]->id == 21 && m.jobs[1]->id == 26);
     free(m.jobs);

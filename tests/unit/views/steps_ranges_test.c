@@ -1,5 +1,5 @@
-/* Tables of where steps begin: what they are keyed by, and what of the store's is believed. */
-#include "views/cuts.h"
+/* Where steps begin: what the records in the store are keyed by, and which are accepted. */
+#include "views/steps.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -33,38 +33,38 @@ static int setup(void **state)
 }
 
 /* Each thing that decides about the cut decides about the digest. */
-static void the_digest_is_of_what_decides(void **state)
+static void digest_changes_with_each_fact_that_affects_the_cut(void **state)
 {
-    uint64_t before = cuts_digest(&job);
+    uint64_t before = steps_digest(&job);
     struct facts_job shorter = job;
 
     (void)state;
-    assert_true(cuts_digest(&job) == before);
+    assert_true(steps_digest(&job) == before);
     steps[1].number = 9;
-    assert_false(cuts_digest(&job) == before);
+    assert_false(steps_digest(&job) == before);
     steps[1].number = 2;
     steps[1].name = (char *)(uintptr_t) "other";
-    assert_false(cuts_digest(&job) == before);
+    assert_false(steps_digest(&job) == before);
     steps[1].name = (char *)(uintptr_t) "name";
     steps[1].conclusion = FACTS_SKIPPED;
-    assert_false(cuts_digest(&job) == before);
+    assert_false(steps_digest(&job) == before);
     steps[1].conclusion = FACTS_SUCCESS;
     steps[1].status = FACTS_PENDING;
-    assert_false(cuts_digest(&job) == before);
+    assert_false(steps_digest(&job) == before);
     steps[1].status = FACTS_COMPLETED;
     steps[2].started_ms++;
-    assert_false(cuts_digest(&job) == before);
+    assert_false(steps_digest(&job) == before);
     steps[2].started_ms--;
     steps[2].completed_ms = FACTS_NO_TIME;
-    assert_false(cuts_digest(&job) == before);
+    assert_false(steps_digest(&job) == before);
     steps[2].completed_ms = 2999;
     shorter.step_count = 2;
-    assert_false(cuts_digest(&shorter) == before);
-    assert_true(cuts_digest(&job) == before);
+    assert_false(steps_digest(&shorter) == before);
+    assert_true(steps_digest(&job) == before);
 }
 
 /* "ab" + "c" is not "a" + "bc". */
-static void names_do_not_run_into_each_other(void **state)
+static void digest_keeps_names_apart(void **state)
 {
     uint64_t before;
 
@@ -72,20 +72,20 @@ static void names_do_not_run_into_each_other(void **state)
     steps[1].started_ms = steps[0].started_ms = 0;
     steps[0].name = (char *)(uintptr_t) "ab";
     steps[1].name = (char *)(uintptr_t) "c";
-    before = cuts_digest(&job);
+    before = steps_digest(&job);
     steps[0].name = (char *)(uintptr_t) "a";
     steps[1].name = (char *)(uintptr_t) "bc";
-    assert_false(cuts_digest(&job) == before);
+    assert_false(steps_digest(&job) == before);
 }
 
-static void steps_in_the_cutter_s_terms(void **state)
+static void skipped_and_untimed_steps_are_passed_to_the_cutter(void **state)
 {
     struct text_step *told;
 
     (void)state;
     steps[1].conclusion = FACTS_SKIPPED;
     steps[2].started_ms = steps[2].completed_ms = FACTS_NO_TIME;
-    told = cuts_steps(&job);
+    told = steps_for_cutter(&job);
     assert_int_equal(told[0].number, 1);
     assert_false(told[0].skipped);
     assert_int_equal(told[0].completed_ms, 999);
@@ -97,7 +97,7 @@ static void steps_in_the_cutter_s_terms(void **state)
 }
 
 /* For the cutter steps that ran at the same time are one, and one that never started is none. */
-static void steps_together_are_one_for_the_cutter(void **state)
+static void parallel_steps_are_one_step_for_the_cutter(void **state)
 {
     struct text_step *told;
 
@@ -107,7 +107,7 @@ static void steps_together_are_one_for_the_cutter(void **state)
     steps[1].started_ms = 6000;
     steps[1].completed_ms = 20000;
     steps[2].status = FACTS_PENDING;
-    told = cuts_steps(&job);
+    told = steps_for_cutter(&job);
     assert_false(told[0].skipped);
     assert_true(told[0].together);
     assert_int_equal(told[0].started_ms, 5000);
@@ -117,69 +117,62 @@ static void steps_together_are_one_for_the_cutter(void **state)
     free(told);
 }
 
-static struct cuts_table *table(void)
-{
-    struct cuts_table *t = cuts_create(TEXT, DIGEST, 3);
+static const struct text_range ranges[3] = {{true, 0, 10}, {false, 0, 0}, {true, 10, 30}};
 
-    t->ranges[0] = (struct text_range){true, 0, 10};
-    t->ranges[2] = (struct text_range){true, 10, 30};
-    return t;
+static int load(struct store *s, uint64_t text, uint64_t digest, size_t count,
+                struct text_range *ret_ranges)
+{
+    return steps_load_ranges(s, text, digest, 30, ret_ranges, count);
 }
 
-static void what_is_saved_is_loaded(void **state)
+static void saved_ranges_are_loaded_for_their_own_key_only(void **state)
 {
     struct store *s = scratch_store(*state, 1 << 20);
-    struct cuts_table *t = table(), *back = NULL;
+    struct text_range back[3] = {{0}}, untouched[3] = {{0}};
 
-    assert_int_equal(cuts_load(s, TEXT, DIGEST, 3, 30, &back), -ENOENT);
-    assert_int_equal(cuts_save(s, t), 0);
-    assert_int_equal(cuts_load(s, TEXT, DIGEST, 3, 30, &back), 0);
-    assert_int_equal(back->count, 3);
-    assert_int_equal(back->text, TEXT);
-    assert_int_equal(back->digest, DIGEST);
-    assert_memory_equal(back->ranges, t->ranges, 3 * sizeof(t->ranges[0]));
-    free(back);
-    back = NULL;
-    assert_int_equal(cuts_load(s, TEXT + 1, DIGEST, 3, 30, &back), -ENOENT);
-    assert_int_equal(cuts_load(s, TEXT, DIGEST + 1, 3, 30, &back), -ENOENT);
-    assert_int_equal(cuts_load(s, TEXT, DIGEST, 2, 30, &back), -ENOENT);
-    assert_null(back);
-    free(t);
+    assert_int_equal(load(s, TEXT, DIGEST, 3, back), -ENOENT);
+    assert_int_equal(steps_save_ranges(s, TEXT, DIGEST, ranges, 3), 0);
+    assert_int_equal(load(s, TEXT, DIGEST, 3, back), 0);
+    assert_memory_equal(back, ranges, sizeof(ranges));
+    memset(back, 0, sizeof(back));
+    assert_int_equal(load(s, TEXT + 1, DIGEST, 3, back), -ENOENT);
+    assert_int_equal(load(s, TEXT, DIGEST + 1, 3, back), -ENOENT);
+    assert_int_equal(load(s, TEXT, DIGEST, 2, back), -ENOENT);
+    assert_memory_equal(back, untouched, sizeof(back));
     store_destroy(s);
 }
 
 static void refused(struct store *s, uint64_t size)
 {
-    struct cuts_table *back = NULL;
+    struct text_range back[3] = {{0}}, untouched[3] = {{0}};
 
-    assert_int_equal(cuts_load(s, TEXT, DIGEST, 3, size, &back), -ENOENT);
-    assert_null(back);
+    assert_int_equal(steps_load_ranges(s, TEXT, DIGEST, size, back, 3), -ENOENT);
+    assert_memory_equal(back, untouched, sizeof(back));
 }
 
 /* A text of another size, ranges that end before they begin. */
-static void ranges_that_are_not_of_this_text_are_not_believed(void **state)
+static void ranges_that_do_not_fit_the_text_are_refused(void **state)
 {
     struct store *s = scratch_store(*state, 1 << 20);
-    struct cuts_table *t = table();
+    struct text_range wrong[3];
 
-    assert_int_equal(cuts_save(s, t), 0);
+    assert_int_equal(steps_save_ranges(s, TEXT, DIGEST, ranges, 3), 0);
     refused(s, 29);
-    t->ranges[2] = (struct text_range){true, 20, 10};
-    assert_int_equal(cuts_save(s, t), 0);
+    memcpy(wrong, ranges, sizeof(ranges));
+    wrong[2] = (struct text_range){true, 20, 10};
+    assert_int_equal(steps_save_ranges(s, TEXT, DIGEST, wrong, 3), 0);
     refused(s, 30);
-    free(t);
     store_destroy(s);
 }
 
-static void damaged_records_are_not_believed(void **state)
+static void damaged_records_are_refused(void **state)
 {
     struct store *s = scratch_store(*state, 1 << 20);
-    struct cuts_table *t = table();
     unsigned char *data;
     void *got;
     size_t len;
 
-    assert_int_equal(cuts_save(s, t), 0);
+    assert_int_equal(steps_save_ranges(s, TEXT, DIGEST, ranges, 3), 0);
     assert_int_equal(store_get_record(s, KEY, &got, &len), 0);
     data = got;
     for (size_t at = 0; at < 32; at++) {
@@ -193,7 +186,6 @@ static void damaged_records_are_not_believed(void **state)
         refused(s, 30);
     }
     free(got);
-    free(t);
     store_destroy(s);
 }
 
@@ -202,13 +194,13 @@ static void damaged_records_are_not_believed(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(the_digest_is_of_what_decides),
-        TEST(names_do_not_run_into_each_other),
-        TEST(steps_in_the_cutter_s_terms),
-        TEST(steps_together_are_one_for_the_cutter),
-        TEST(what_is_saved_is_loaded),
-        TEST(ranges_that_are_not_of_this_text_are_not_believed),
-        TEST(damaged_records_are_not_believed),
+        TEST(digest_changes_with_each_fact_that_affects_the_cut),
+        TEST(digest_keeps_names_apart),
+        TEST(skipped_and_untimed_steps_are_passed_to_the_cutter),
+        TEST(parallel_steps_are_one_step_for_the_cutter),
+        TEST(saved_ranges_are_loaded_for_their_own_key_only),
+        TEST(ranges_that_do_not_fit_the_text_are_refused),
+        TEST(damaged_records_are_refused),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
