@@ -1,6 +1,5 @@
 #include "github/api.h"
 
-#include "github/call.h"
 #include "github/core.h"
 #include "github/failure.h"
 #include "github/inquiry.h"
@@ -9,6 +8,7 @@
 #include "github/question.h"
 #include "github/range.h"
 #include "github/remote.h"
+#include "github/request.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -21,8 +21,8 @@ struct api {
 
 /* -- Facts ------------------------------------------------------------------------------------- */
 
-struct facts_call {
-    struct call call;
+struct facts_request {
+    struct api_request call;
     struct api *api;
     struct source_facts *facts;
     bool is_user; /* asked as for a user's repositories */
@@ -39,7 +39,7 @@ static void fail_facts(struct source_facts *f, int err)
 
 /* Whether it is this job that GitHub speaks of: it proves a name (S14). That it is completed spares
  * its log a question. */
-static int note_job(struct core *core, uint64_t id, const struct call_answer *answer)
+static int note_job(struct core *core, uint64_t id, const struct api_answer *answer)
 {
     struct facts_job job;
     int err = 0;
@@ -58,7 +58,7 @@ static int note_job(struct core *core, uint64_t id, const struct call_answer *an
 }
 
 /* The owner turned out to be no organization: asked again. False: it was, or that has been tried. */
-static bool try_as_user(struct facts_call *fc, const struct source_failure *failure)
+static bool try_as_user(struct facts_request *fc, const struct source_failure *failure)
 {
     struct core *core = &fc->api->core;
     char *url;
@@ -68,13 +68,13 @@ static bool try_as_user(struct facts_call *fc, const struct source_failure *fail
         question_make_user_repos_url(core->base, fc->facts, &url) < 0)
         return false;
     fc->is_user = true;
-    call_begin(&fc->call, url, fc->facts->etag);
+    api_request_begin(&fc->call, url, fc->facts->etag);
     return true;
 }
 
-static void facts_told(struct call *c, const struct call_answer *told)
+static void facts_told(struct api_request *c, const struct api_answer *told)
 {
-    struct facts_call *fc = list_entry(c, struct facts_call, call);
+    struct facts_request *fc = list_entry(c, struct facts_request, call);
     struct source_facts *f = fc->facts;
     struct source_answer answer = {.failure = told->failure, .etag = ""};
     struct source_failure other = failure_make(-EPROTO, SOURCE_PROTOCOL, 0);
@@ -103,11 +103,11 @@ static void facts_told(struct call *c, const struct call_answer *told)
         body_trim(&fc->api->core.bodies, &f->body, told->len + 1);
     answer.body = f->body.data ? f->body.data : "";
     f->done(f, &answer);
-    call_finish(c);
+    api_request_finish(c);
     free(fc);
 }
 
-static int make_url(struct facts_call *fc, char **ret_url)
+static int make_url(struct facts_request *fc, char **ret_url)
 {
     const struct source_facts *f = fc->facts;
     const struct core *core = &fc->api->core;
@@ -119,7 +119,7 @@ static int make_url(struct facts_call *fc, char **ret_url)
 
 static void begin_facts(struct api *api, struct source_facts *f)
 {
-    struct facts_call *fc = calloc(1, sizeof(*fc));
+    struct facts_request *fc = calloc(1, sizeof(*fc));
     int err = -ENOMEM;
     char *url;
 
@@ -133,10 +133,10 @@ static void begin_facts(struct api *api, struct source_facts *f)
         fail_facts(f, err);
         return;
     }
-    call_init(&fc->call, &api->core, CALL_FACTS, f->class, facts_told);
+    api_request_init(&fc->call, &api->core, REQUEST_FACTS, f->class, facts_told);
     fc->call.tries = f->tries;
     fc->call.waits = f->waits;
-    call_begin(&fc->call, url, f->etag);
+    api_request_begin(&fc->call, url, f->etag);
 }
 
 /* -- What other threads post ------------------------------------------------------------------- */
@@ -348,7 +348,7 @@ static int init_core(struct core *core, const struct api_config *config)
     core->listener = config->listener;
     core->deadline_ms = config->deadline_ms;
     core->offline = config->offline;
-    list_init(&core->errands);
+    list_init(&core->in_flight);
     list_init(&core->logs);
     pthread_mutex_init(&core->logs_lock, NULL);
     core->chance = ((uint64_t)net_now_ms() << 20) ^ (uint64_t)(uintptr_t)core ^ 1;

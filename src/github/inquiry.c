@@ -78,7 +78,7 @@ static void job_known(struct source_log *log)
         end(log, NULL);
 }
 
-static int learn_job(struct source_log *log, const struct call_answer *answer)
+static int learn_job(struct source_log *log, const struct api_answer *answer)
 {
     const struct source_listener *listener = &log->core->listener;
     const char *etag = net_header(&log->job_call.request, "ETag");
@@ -109,9 +109,9 @@ static int learn_job(struct source_log *log, const struct call_answer *answer)
     return 0;
 }
 
-static void job_told(struct call *c, const struct call_answer *answer)
+static void job_told(struct api_request *req, const struct api_answer *answer)
 {
-    struct source_log *log = list_entry(c, struct source_log, job_call);
+    struct source_log *log = list_entry(req, struct source_log, job_call);
     struct failure_verdict verdict;
     int err = 0;
 
@@ -143,7 +143,7 @@ static void ask_job(struct source_log *log)
     log->job_call.turn.class = log->class;
     log->job_call.is_single = log->is_job_single;
     log->is_job_single = false;
-    call_begin(&log->job_call, url, log->job_etag);
+    api_request_begin(&log->job_call, url, log->job_etag);
 }
 
 /* -- A second opinion -------------------------------------------------------------------------- */
@@ -179,7 +179,7 @@ void inquiry_init(struct source_log *log)
 {
     log->inquire = inquire;
     log->ask_again = ask_again;
-    call_init(&log->job_call, log->core, CALL_FACTS, SOURCE_PREFETCH, job_told);
+    api_request_init(&log->job_call, log->core, REQUEST_FACTS, SOURCE_PREFETCH, job_told);
 }
 
 void inquiry_check(struct source_log *log, struct inquiry_check *check)
@@ -205,8 +205,8 @@ void inquiry_finish(struct source_log *log)
 {
     struct list *link;
 
-    call_cancel(&log->job_call);
-    call_finish(&log->job_call);
+    api_request_cancel(&log->job_call);
+    api_request_finish(&log->job_call);
     if (log->end_range)
         range_cancel(log->end_range);
     if (log->opinion)

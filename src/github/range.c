@@ -24,7 +24,7 @@ static void finish(struct range *r, const struct source_failure *failure)
     struct source_bytes *want = r->want;
 
     r->state = RANGE_IDLE;
-    list_remove(&r->errand.link);
+    list_remove(&r->in_flight.link);
     remote_url_unref(r->url);
     if (want)
         want->done(want, failure);
@@ -75,7 +75,7 @@ static void complete(struct range *r)
 static void complain(struct range *r, const struct failure_event *event,
                      const struct source_failure *failure)
 {
-    char words[SIGHT_TYPE + sizeof(CALL_REFUSED_HINT) + 80];
+    char words[SIGHT_TYPE + sizeof(REFUSED_HINT) + 80];
 
     if (event->err == -ENOMSG)
         snprintf(words, sizeof(words), "what it sent%s%s%s is no log: is there a proxy on the way?",
@@ -84,7 +84,7 @@ static void complain(struct range *r, const struct failure_event *event,
         snprintf(words, sizeof(words), "%s", failure_word(event->err));
     else
         snprintf(words, sizeof(words), "status %d%s", event->status,
-                 failure->reason == SOURCE_REFUSED ? CALL_REFUSED_HINT : "");
+                 failure->reason == SOURCE_REFUSED ? REFUSED_HINT : "");
     if (r->url)
         core_say(r->core, "storage", &r->url->at, words);
 }
@@ -510,9 +510,9 @@ static bool stop(struct range *r)
     return r->state == RANGE_SENT;
 }
 
-static void abort_range(struct core_errand *e)
+static void abort_range(struct in_flight *e)
 {
-    struct range *r = list_entry(e, struct range, errand);
+    struct range *r = list_entry(e, struct range, in_flight);
 
     if (stop(r))
         net_cancel(&r->request, -ECONNABORTED);
@@ -532,8 +532,8 @@ static struct range *make(struct source_log *log, uint64_t from, uint64_t to)
     r->to = to;
     r->timer.fire = try_again;
     r->waiter.wake = woken;
-    r->errand.abort = abort_range;
-    list_push_back(&log->core->errands, &r->errand.link);
+    r->in_flight.abort = abort_range;
+    list_push_back(&log->core->in_flight, &r->in_flight.link);
     retry_init(&r->retry, net_now_ms());
     return r;
 }
@@ -585,7 +585,7 @@ void range_cancel(struct range *r)
 {
     bool is_sent = stop(r);
 
-    list_remove(&r->errand.link);
+    list_remove(&r->in_flight.link);
     r->is_dead = true;
     if (is_sent) {
         net_cancel(&r->request, -ECANCELED);

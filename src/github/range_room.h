@@ -49,7 +49,7 @@ struct range {
     uint64_t ended_at; /* the furthest end of a body that only its connection's end told */
     unsigned endings;  /* how many ended just there */
     unsigned again; /* bodies that came whole and were asked for again, to be sure of their end */
-    struct core_errand errand;
+    struct in_flight in_flight;
     bool may_be_empty; /* the job ran no steps */
 
     /* The try under way. */

@@ -68,7 +68,7 @@ static int take_url(struct source_log *log, const char *location)
     return 0;
 }
 
-static void minted(struct call *c, const struct call_answer *answer)
+static void minted(struct api_request *c, const struct api_answer *answer)
 {
     struct source_log *log = list_entry(c, struct source_log, mint);
     struct failure_verdict verdict = {.failure.err = 0};
@@ -98,7 +98,7 @@ void remote_want_url(struct source_log *log, struct remote_waiter *w)
     char *url;
 
     list_push_back(&log->for_url, &w->link);
-    if (log->mint.state != CALL_IDLE)
+    if (log->mint.state != REQUEST_IDLE)
         return;
     if (question_make_log_url(log->core->base, &log->repo, log->job, &url) < 0) {
         wake_all(&log->for_url, &failure);
@@ -106,7 +106,7 @@ void remote_want_url(struct source_log *log, struct remote_waiter *w)
     }
     log->minted_ms = net_now_ms();
     log->mint.turn.class = log->class;
-    call_begin(&log->mint, url, NULL);
+    api_request_begin(&log->mint, url, NULL);
 }
 
 bool remote_is_url_too_dear(const struct source_log *log)
@@ -150,7 +150,7 @@ struct source_log *remote_make(struct core *core, const struct repo_name *repo, 
     log->last_modified_ms = log->completed_ms = -1;
     log->start_digest = log->second_digest = REMOTE_DIGEST_START;
     log->job_state = completed ? REMOTE_JOB_COMPLETED : REMOTE_JOB_UNKNOWN;
-    call_init(&log->mint, core, CALL_LOG, SOURCE_PREFETCH, minted);
+    api_request_init(&log->mint, core, REQUEST_LOG_URL, SOURCE_PREFETCH, minted);
     list_init(&log->for_url);
     list_init(&log->for_inquiry);
     list_init(&log->checks);
@@ -165,8 +165,8 @@ void remote_free(struct source_log *log)
     pthread_mutex_lock(&log->core->logs_lock);
     list_remove(&log->in_core);
     pthread_mutex_unlock(&log->core->logs_lock);
-    call_cancel(&log->mint);
-    call_finish(&log->mint);
+    api_request_cancel(&log->mint);
+    api_request_finish(&log->mint);
     remote_url_unref(log->url);
     free(log);
 }
@@ -174,10 +174,10 @@ void remote_free(struct source_log *log)
 void remote_promote(struct source_log *log)
 {
     log->class = SOURCE_DEMAND;
-    if (log->mint.state != CALL_IDLE)
-        call_promote(&log->mint);
-    if (log->job_call.state != CALL_IDLE)
-        call_promote(&log->job_call);
+    if (log->mint.state != REQUEST_IDLE)
+        api_request_promote(&log->mint);
+    if (log->job_call.state != REQUEST_IDLE)
+        api_request_promote(&log->job_call);
 }
 
 void remote_want_inquiry(struct source_log *log, struct remote_waiter *w)

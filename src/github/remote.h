@@ -10,8 +10,8 @@
 #ifndef GHLOGFS_GITHUB_REMOTE_H
 #define GHLOGFS_GITHUB_REMOTE_H
 
-#include "github/call.h"
 #include "github/core.h"
+#include "github/request.h"
 #include "github/sight.h"
 #include "list.h"
 #include "net/url.h"
@@ -52,7 +52,7 @@ struct source_log {
 
     struct remote_url *url; /* NULL: to be minted */
     int64_t minted_ms;      /* when one was last asked for; 0 never */
-    struct call mint;
+    struct api_request mint;
     struct list for_url; /* remote_waiter */
     uint64_t key;        /* of the log at storage, whatever its URL (refusals.h) */
 
@@ -82,7 +82,7 @@ struct source_log {
     int64_t job_asked_ms; /* 0: never */
     bool has_steps;       /* the job ran, or runs */
     char job_etag[SOURCE_ETAG_LEN];
-    struct call job_call;
+    struct api_request job_call;
     bool is_inquiring, is_end_wanted;
     bool is_job_single;      /* the next question about the job is not repeated if it is refused */
     struct list for_inquiry; /* remote_waiter */
