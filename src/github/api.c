@@ -7,7 +7,6 @@
 #include "github/parse_headers.h"
 #include "github/question.h"
 #include "github/range.h"
-#include "github/remote.h"
 #include "github/request.h"
 
 #include <errno.h>
@@ -190,7 +189,7 @@ static void run_want_bytes(struct post *p)
     struct source_bytes *b = p->bytes;
 
     if (b->class == SOURCE_DEMAND)
-        remote_promote(b->log);
+        log_state_promote(b->log);
     range_begin(b->log, b);
 }
 
@@ -234,7 +233,7 @@ static void release_facts(void *self, struct source_facts *f)
 /* The want itself may be over by now: it is the log that is meant. */
 static void run_promote(struct post *p)
 {
-    remote_promote(p->log);
+    log_state_promote(p->log);
 }
 
 static void promote(void *self, struct source_bytes *b)
@@ -260,7 +259,7 @@ static struct source_log *create_log(void *self, const struct repo_name *repo, u
                                      bool completed, const struct source_log_ops *ops, void *who)
 {
     struct api *api = self;
-    struct source_log *log = remote_make(&api->core, repo, job, completed, ops, who);
+    struct source_log *log = log_state_create(&api->core, repo, job, completed, ops, who);
 
     if (log)
         inquiry_init(log);
@@ -272,7 +271,7 @@ static void end_log(struct source_log *log, void (*released)(void *who))
     void *who = log->who;
 
     inquiry_finish(log);
-    remote_free(log);
+    log_state_destroy(log);
     if (released)
         released(who);
 }
@@ -304,7 +303,7 @@ static void run_check(struct post *p)
     check->checked = p->checked;
     if (p->completed)
         core_note_completed(p->log->core, p->log->job);
-    remote_promote(p->log);
+    log_state_promote(p->log);
     inquiry_check(p->log, check);
 }
 

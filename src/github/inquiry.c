@@ -1,6 +1,5 @@
 #include "github/inquiry.h"
 
-#include "github/belief.h"
 #include "github/failure.h"
 #include "github/parse.h"
 #include "github/question.h"
@@ -19,11 +18,11 @@ static void end(struct source_log *log, const struct source_failure *failure)
 
     list_init(&waiters);
     list_init(&checks);
-    list_splice(&waiters, &log->for_inquiry);
+    list_splice(&waiters, &log->check_waiters);
     list_splice(&checks, &log->checks);
-    log->is_inquiring = log->is_end_wanted = false;
+    log->is_checking = log->is_end_wanted = false;
     while ((link = list_take_first(&waiters))) {
-        struct remote_waiter *w = list_entry(link, struct remote_waiter, link);
+        struct log_waiter *w = list_entry(link, struct log_waiter, link);
         w->wake(w, failure);
     }
     while ((link = list_take_first(&checks))) {
@@ -64,12 +63,12 @@ static void job_known(struct source_log *log)
     bool is_open = log->is_sized && !log->is_final;
     int err = 0;
 
-    if (log->job_state == REMOTE_JOB_COMPLETED && is_open) {
+    if (log->job_state == JOB_COMPLETED && is_open) {
         look_at_end(log);
         return;
     }
-    if (log->job_state == REMOTE_JOB_RUNNING)
-        err = belief_tell_growing(log);
+    if (log->job_state == JOB_RUNNING)
+        err = log_state_report_growing(log);
     if (err < 0)
         end_with(log, err, SOURCE_BROKEN, 0);
     else if (log->is_end_wanted && is_open)
@@ -81,7 +80,7 @@ static void job_known(struct source_log *log)
 static int learn_job(struct source_log *log, const struct api_answer *answer)
 {
     const struct source_listener *listener = &log->core->listener;
-    const char *etag = net_header(&log->job_call.request, "ETag");
+    const char *etag = net_header(&log->job_request.request, "ETag");
     struct facts_job job;
     int err = parse_job(answer->body, answer->len, &job);
 
@@ -92,13 +91,13 @@ static int learn_job(struct source_log *log, const struct api_answer *answer)
         return -EPROTO;
     }
     if (job.status == FACTS_COMPLETED) {
-        log->job_state = REMOTE_JOB_COMPLETED;
+        log->job_state = JOB_COMPLETED;
         log->completed_ms = job.completed_ms;
         log->has_no_log = !facts_may_have_log(&job);
         core_note_completed(log->core, log->job);
     } else {
         /* Once completed it stays so: an answer that says otherwise is old. */
-        log->job_state = remote_is_completed(log) ? REMOTE_JOB_COMPLETED : REMOTE_JOB_RUNNING;
+        log->job_state = log_state_is_completed(log) ? JOB_COMPLETED : JOB_RUNNING;
     }
     log->has_steps = job.step_count > 0;
     facts_job_finish(&job);
@@ -111,7 +110,7 @@ static int learn_job(struct source_log *log, const struct api_answer *answer)
 
 static void job_told(struct api_request *req, const struct api_answer *answer)
 {
-    struct source_log *log = list_entry(req, struct source_log, job_call);
+    struct source_log *log = list_entry(req, struct source_log, job_request);
     struct failure_verdict verdict;
     int err = 0;
 
@@ -140,46 +139,46 @@ static void ask_job(struct source_log *log)
         return;
     }
     log->job_asked_ms = net_now_ms();
-    log->job_call.turn.class = log->class;
-    log->job_call.is_single = log->is_job_single;
+    log->job_request.turn.class = log->class;
+    log->job_request.is_single = log->is_job_single;
     log->is_job_single = false;
-    api_request_begin(&log->job_call, url, log->job_etag);
+    api_request_begin(&log->job_request, url, log->job_etag);
 }
 
 /* -- A second opinion -------------------------------------------------------------------------- */
 
 static void opinion_seen(struct source_log *log, const struct source_failure *failure)
 {
-    log->opinion = NULL;
+    log->recheck = NULL;
     if (!failure)
-        belief_judge(log);
+        log_state_judge_recheck(log);
 }
 
 /* Where it fails, the next answer that contradicts asks for another. */
 static void ask_again(struct source_log *log)
 {
-    if (log->opinion)
+    if (log->recheck)
         return;
-    log->opinion = range_make_opinion(log, opinion_seen);
-    if (log->opinion)
-        range_start(log->opinion);
+    log->recheck = range_make_opinion(log, opinion_seen);
+    if (log->recheck)
+        range_start(log->recheck);
 }
 
 /* -- For the askers ---------------------------------------------------------------------------- */
 
 static void inquire(struct source_log *log)
 {
-    if (log->is_inquiring)
+    if (log->is_checking)
         return;
-    log->is_inquiring = true;
+    log->is_checking = true;
     ask_job(log);
 }
 
 void inquiry_init(struct source_log *log)
 {
     log->inquire = inquire;
-    log->ask_again = ask_again;
-    api_request_init(&log->job_call, log->core, REQUEST_FACTS, SOURCE_PREFETCH, job_told);
+    log->start_recheck = ask_again;
+    api_request_init(&log->job_request, log->core, REQUEST_FACTS, SOURCE_PREFETCH, job_told);
 }
 
 void inquiry_check(struct source_log *log, struct inquiry_check *check)
@@ -187,15 +186,15 @@ void inquiry_check(struct source_log *log, struct inquiry_check *check)
     bool is_due = !log->job_asked_ms || net_now_ms() - log->job_asked_ms >= JOB_EVERY_MS;
 
     list_push_back(&log->checks, &check->link);
-    if (remote_is_completed(log))
-        log->job_state = REMOTE_JOB_COMPLETED;
+    if (log_state_is_completed(log))
+        log->job_state = JOB_COMPLETED;
     log->is_end_wanted = true;
-    if (log->is_inquiring)
+    if (log->is_checking)
         return;
-    log->is_inquiring = true;
+    log->is_checking = true;
     if (log->is_final)
         end(log, NULL);
-    else if (is_due && log->job_state != REMOTE_JOB_COMPLETED)
+    else if (is_due && log->job_state != JOB_COMPLETED)
         ask_job(log);
     else
         job_known(log);
@@ -205,12 +204,12 @@ void inquiry_finish(struct source_log *log)
 {
     struct list *link;
 
-    api_request_cancel(&log->job_call);
-    api_request_finish(&log->job_call);
+    api_request_cancel(&log->job_request);
+    api_request_finish(&log->job_request);
     if (log->end_range)
         range_cancel(log->end_range);
-    if (log->opinion)
-        range_cancel(log->opinion);
+    if (log->recheck)
+        range_cancel(log->recheck);
     while ((link = list_take_first(&log->checks)))
         free(list_entry(link, struct inquiry_check, link));
 }

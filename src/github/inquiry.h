@@ -11,7 +11,7 @@
 #ifndef GHLOGFS_GITHUB_INQUIRY_H
 #define GHLOGFS_GITHUB_INQUIRY_H
 
-#include "github/remote.h"
+#include "github/log_state.h"
 #include "source.h"
 
 /* Who wants to be told of the end of a check. Freed after that. */

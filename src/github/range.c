@@ -25,7 +25,7 @@ static void finish(struct range *r, const struct source_failure *failure)
 
     r->state = RANGE_IDLE;
     list_remove(&r->in_flight.link);
-    remote_url_unref(r->url);
+    signed_url_unref(r->url);
     if (want)
         want->done(want, failure);
     else
@@ -45,7 +45,7 @@ static void inquire(struct range *r)
 {
     r->has_inquired = true;
     r->state = RANGE_INQUIRES;
-    remote_want_inquiry(r->log, &r->waiter);
+    log_state_want_check(r->log, &r->waiter);
 }
 
 /* No log yet: a running job's whose first block has not been written. */
@@ -58,7 +58,7 @@ static void pend(struct range *r)
 static void complete(struct range *r)
 {
     r->found = FOUND_COMPLETE;
-    if (!r->want || r->log->is_told)
+    if (!r->want || r->log->is_reported)
         finish(r, NULL);
     else if (r->log->is_weak && r->again++ < AGAIN_MAX)
         ask(r);
@@ -75,7 +75,7 @@ static void complete(struct range *r)
 static void complain(struct range *r, const struct failure_event *event,
                      const struct source_failure *failure)
 {
-    char words[SIGHT_TYPE + sizeof(REFUSED_HINT) + 80];
+    char words[RESPONSE_TYPE + sizeof(REFUSED_HINT) + 80];
 
     if (event->err == -ENOMSG)
         snprintf(words, sizeof(words), "what it sent%s%s%s is no log: is there a proxy on the way?",
@@ -109,12 +109,12 @@ static void renew(struct range *r, int64_t now_ms)
 {
     struct refusals *rs = &r->core->refusals;
 
-    if (r->renewals >= RENEWALS_MAX && now_ms - r->url->minted_ms < RENEWED_MS)
+    if (r->renewals >= RENEWALS_MAX && now_ms - r->url->obtained_ms < RENEWED_MS)
         return;
     if (r->renewals > 0 && !refusals_take_retry(rs, now_ms))
         return;
     r->renewals++;
-    remote_drop_url(r->log, r->url);
+    log_state_drop_url(r->log, r->url);
 }
 
 /*
@@ -128,13 +128,13 @@ static void judge_refusal(struct range *r, int64_t now_ms, struct failure_verdic
     uint64_t key = r->log->key;
     uint64_t answer = refusals_print_finish(&r->print, r->url->at.host, r->status);
     bool proven = retry_note_refusal(&r->retry, answer, retry_after_ms(r) > 0, now_ms);
-    bool is_young = now_ms - r->url->minted_ms < RENEWED_MS;
+    bool is_young = now_ms - r->url->obtained_ms < RENEWED_MS;
 
     if (proven || (is_young && refusals_expect(rs, key, answer, now_ms))) {
         verdict->failure = failure_make(-EIO, SOURCE_REFUSED,
                                         refusals_note(rs, key, answer, proven, now_ms));
         if (verdict->retry == RETRY_RENEWED)
-            remote_drop_url(r->log, r->url);
+            log_state_drop_url(r->log, r->url);
         verdict->retry = RETRY_NOT;
     } else if (r->log->class == SOURCE_PREFETCH) {
         verdict->failure = failure_make(-EIO, SOURCE_LIMITED, now_ms);
@@ -164,7 +164,7 @@ static void trouble(struct range *r, const struct failure_event *event)
         if (verdict.failure.reason != SOURCE_LIMITED)
             complain(r, event, &verdict.failure);
     }
-    remote_url_unref(r->url);
+    signed_url_unref(r->url);
     r->url = NULL;
     if (at_ms < 0) {
         finish(r, &verdict.failure);
@@ -191,7 +191,7 @@ static bool is_end_doubtful(struct range *r)
         r->endings++;
     if (r->at > r->ended_at)
         r->ended_at = r->at;
-    return r->endings < BELIEF_VOTES;
+    return r->endings < LOG_STATE_VOTES;
 }
 
 /* Not a byte of a log. Of a job that has run steps there is more, whoever says otherwise; that of a
@@ -202,7 +202,7 @@ static void judge_empty(struct range *r)
 
     if (!r->has_inquired) {
         inquire(r);
-    } else if (log->job_state != REMOTE_JOB_COMPLETED) {
+    } else if (log->job_state != JOB_COMPLETED) {
         pend(r);
     } else if (log->has_steps) {
         trouble(r, &(struct failure_event){.hop = FAILURE_STORAGE, .err = -ENOMSG});
@@ -264,10 +264,10 @@ static void absent(struct range *r)
 
     if (!is_asked) {
         inquire(r);
-    } else if (log->has_no_log || (log->job_state == REMOTE_JOB_COMPLETED && r->after_completion)) {
+    } else if (log->has_no_log || (log->job_state == JOB_COMPLETED && r->after_completion)) {
         failure = failure_make_never(completed_s, net_now_ms(), net_wall_s());
         finish(r, &failure);
-    } else if (log->job_state == REMOTE_JOB_COMPLETED) {
+    } else if (log->job_state == JOB_COMPLETED) {
         ask(r);
     } else {
         pend(r);
@@ -309,7 +309,7 @@ static void on_done(struct net_request *request, int err)
         hosts_note_answer(&r->core->hosts, &r->url->at, net_now_ms());
     r->state = RANGE_IDLE;
     if (r->is_dead) {
-        remote_url_unref(r->url);
+        signed_url_unref(r->url);
         free(r);
     } else if (err == -ECONNABORTED) {
         trouble(r, &(struct failure_event){.hop = FAILURE_STORAGE, .err = err});
@@ -343,12 +343,12 @@ static void write_range(struct range *r)
     r->headers[1] = NULL;
 }
 
-static void send(struct range *r, struct remote_url *url)
+static void send(struct range *r, struct signed_url *url)
 {
     write_range(r);
-    remote_url_unref(r->url);
-    r->url = remote_url_ref(url);
-    r->after_completion = remote_is_completed(r->log);
+    signed_url_unref(r->url);
+    r->url = signed_url_ref(url);
+    r->after_completion = log_state_is_completed(r->log);
     r->status = 0;
     r->found = FOUND_NOTHING;
     r->err = 0;
@@ -374,7 +374,7 @@ static void send(struct range *r, struct remote_url *url)
 static void ask(struct range *r)
 {
     struct source_failure failure;
-    struct remote_url *url;
+    struct signed_url *url;
     int64_t until_ms = 0;
     int err;
 
@@ -391,14 +391,14 @@ static void ask(struct range *r)
         finish_with(r, -EIO, SOURCE_REFUSED, until_ms);
         return;
     }
-    url = remote_young_url(r->log);
-    if (!url && !r->want && !r->is_opinion && remote_is_url_too_dear(r->log)) {
+    url = log_state_usable_url(r->log);
+    if (!url && !r->want && !r->is_opinion && log_state_is_url_too_costly(r->log)) {
         finish(r, NULL);
         return;
     }
     if (!url) {
         r->state = RANGE_WANTS_URL;
-        remote_want_url(r->log, &r->waiter);
+        log_state_want_url(r->log, &r->waiter);
         return;
     }
     err = hosts_ask(&r->core->hosts, &url->at, net_now_ms(), &until_ms);
@@ -413,9 +413,9 @@ static void ask(struct range *r)
 static void refusal_explained(struct range *r)
 {
     struct refusals *rs = &r->core->refusals;
-    uint64_t key = r->log->mint.key;
+    uint64_t key = r->log->url_request.key;
 
-    if (!remote_is_completed(r->log)) {
+    if (!log_state_is_completed(r->log)) {
         refusals_note_running(rs, key);
         pend(r);
     } else if (refusals_is_of_running(rs, key)) {
@@ -435,16 +435,16 @@ static void refused(struct range *r, const struct source_failure *failure)
 {
     struct source_log *log = r->log;
     struct refusals *rs = &r->core->refusals;
-    bool is_free = log->is_inquiring || log->job_etag[0];
-    bool is_new = log->mint.retry.refusal;
+    bool is_free = log->is_checking || log->job_etag[0];
+    bool is_new = log->url_request.retry.refusal;
 
     r->found = FOUND_REFUSED;
     r->refusal = *failure;
     if (!r->want || r->has_inquired) {
         finish(r, failure);
-    } else if (remote_is_completed(log)) {
+    } else if (log_state_is_completed(log)) {
         refusal_explained(r);
-    } else if (is_new && refusals_is_of_running(rs, log->mint.key)) {
+    } else if (is_new && refusals_is_of_running(rs, log->url_request.key)) {
         pend(r);
     } else if (is_free || refusals_take_retry(rs, net_now_ms())) {
         log->is_job_single = true;
@@ -466,8 +466,8 @@ static void inquired(struct range *r)
 {
     const struct source_log *log = r->log;
 
-    if (log->unwanted)
-        finish_with(r, log->unwanted, SOURCE_BROKEN, net_now_ms());
+    if (log->rejected)
+        finish_with(r, log->rejected, SOURCE_BROKEN, net_now_ms());
     else if (r->found == FOUND_REFUSED)
         refusal_explained(r);
     else if (r->found == FOUND_ABSENT)
@@ -480,7 +480,7 @@ static void inquired(struct range *r)
         complete(r);
 }
 
-static void woken(struct remote_waiter *w, const struct source_failure *failure)
+static void woken(struct log_waiter *w, const struct source_failure *failure)
 {
     struct range *r = list_entry(w, struct range, waiter);
     bool has_inquired = r->state == RANGE_INQUIRES;
@@ -572,7 +572,7 @@ struct range *range_make_opinion(struct source_log *log,
         return NULL;
     r->seen = seen;
     r->is_opinion = true;
-    log->second_digest = REMOTE_DIGEST_START;
+    log->recheck_digest = LOG_STATE_DIGEST_START;
     return r;
 }
 
@@ -591,6 +591,6 @@ void range_cancel(struct range *r)
         net_cancel(&r->request, -ECANCELED);
         return;
     }
-    remote_url_unref(r->url);
+    signed_url_unref(r->url);
     free(r);
 }

@@ -9,7 +9,7 @@
 #ifndef GHLOGFS_GITHUB_RANGE_H
 #define GHLOGFS_GITHUB_RANGE_H
 
-#include "github/remote.h"
+#include "github/log_state.h"
 #include "source.h"
 
 struct range;
@@ -17,14 +17,14 @@ struct range;
 /* Fetches what is wanted; b->done ends it. */
 void range_begin(struct source_log *log, struct source_bytes *b);
 
-/* Looks at the end of a log of known size; what it finds goes through belief_see. Ends with seen.
+/* Looks at the end of a log of known size; what it finds goes through log_state_learn. Ends with seen.
  * NULL: no memory. The first step is taken by range_start. */
 struct range *range_make_end(struct source_log *log,
                              void (*seen)(struct source_log *log,
                                           const struct source_failure *failure));
 void range_start(struct range *r);
 
-/* Asks for the start of a log once more, as far as it was delivered: what it finds is log->second.
+/* Asks for the start of a log once more, as far as it was delivered: what it finds is log->recheck_info.
  * As range_make_end. */
 struct range *range_make_opinion(struct source_log *log,
                                  void (*seen)(struct source_log *log,

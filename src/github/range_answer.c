@@ -1,6 +1,5 @@
 #include "github/parse_headers.h"
 #include "github/range_room.h"
-#include "github/sight.h"
 
 #include <errno.h>
 #include <string.h>
@@ -18,23 +17,23 @@ static int wrong(struct range *r, enum found found, int err)
 }
 
 /* The size and what it proves are taken into account. 0 or wrong()'s answer. */
-static int see(struct range *r, const struct sight *s)
+static int see(struct range *r, const struct response_info *s)
 {
-    int err = belief_see(r->log, s, r->after_completion, r->is_all);
+    int err = log_state_learn(r->log, s, r->after_completion, r->is_all);
 
     if (err == -ESTALE)
         return wrong(r, FOUND_WRONG, err);
-    if (!err && r->has_inquired && r->log->job_state == REMOTE_JOB_RUNNING)
-        err = belief_tell_growing(r->log);
+    if (!err && r->has_inquired && r->log->job_state == JOB_RUNNING)
+        err = log_state_report_growing(r->log);
     if (err)
         return wrong(r, FOUND_UNWANTED, err);
     /* Not known yet whether it is final: to be found out while the bytes come. */
-    if (!r->log->is_told && !r->log->is_weak && r->log->is_sized && !r->has_inquired)
+    if (!r->log->is_reported && !r->log->is_weak && r->log->is_sized && !r->has_inquired)
         r->log->inquire(r->log);
     return 0;
 }
 
-static int head_part(struct range *r, struct sight *s)
+static int head_part(struct range *r, struct response_info *s)
 {
     s->is_weak = s->is_sized && s->end < s->size && s->end < r->asked_to;
     if (s->first != r->next || s->end > r->asked_to || (!s->is_sized && !r->log->is_sized))
@@ -51,16 +50,16 @@ static int head_part(struct range *r, struct sight *s)
 }
 
 /* Whether a log that is sent whole may be taken as it is, or a later one would be another. */
-static bool is_proved(const struct range *r, const struct sight *s)
+static bool is_proved(const struct range *r, const struct response_info *s)
 {
-    return s->is_final || r->after_completion || r->log->is_told || r->has_inquired;
+    return s->is_final || r->after_completion || r->log->is_reported || r->has_inquired;
 }
 
 /* What the headers of a whole body say is taken into account. 0, or wrong()'s answer. */
 static int accept_whole(struct range *r)
 {
     r->is_doubted = false;
-    r->is_all = r->want && !r->log->is_told;
+    r->is_all = r->want && !r->log->is_reported;
     if (r->is_all)
         r->to = UINT64_MAX;
     if (see(r, &r->sight) < 0)
@@ -72,7 +71,7 @@ static int accept_whole(struct range *r)
 }
 
 /* A server without ranges, or one that did not care this time; or not storage at all. */
-static int head_whole(struct range *r, const struct sight *s)
+static int head_whole(struct range *r, const struct response_info *s)
 {
     if (r->want && !is_proved(r, s))
         return wrong(r, FOUND_UNPROVED, 0);
@@ -89,7 +88,7 @@ static int head_whole(struct range *r, const struct sight *s)
 
 /* There is nothing from `next` on: the log is empty, or ends here. That is a size too, where the
  * header that names it is missing. */
-static int head_nothing(struct range *r, struct sight *s)
+static int head_nothing(struct range *r, struct response_info *s)
 {
     uint64_t end = r->log->is_sized ? r->log->size : r->ended_at;
 
@@ -108,11 +107,11 @@ static int head_nothing(struct range *r, struct sight *s)
 }
 
 /* The start of the log once more: what it says is for the belief to judge. */
-static int head_opinion(struct range *r, int status, const struct sight *s)
+static int head_opinion(struct range *r, int status, const struct response_info *s)
 {
     if (status == 416 || !s->is_sized || (status == 206 && s->first != r->next))
         return wrong(r, FOUND_WRONG, -EIO);
-    r->log->second = *s;
+    r->log->recheck_info = *s;
     r->found = s->size < r->to ? FOUND_COMPLETE : FOUND_STREAM;
     r->at = s->first;
     r->end = s->end;
@@ -122,7 +121,7 @@ static int head_opinion(struct range *r, int status, const struct sight *s)
 int range_take_head(struct net_request *request, int status)
 {
     struct range *r = list_entry(request, struct range, request);
-    struct sight s;
+    struct response_info s;
     int err;
 
     r->status = status;
@@ -133,9 +132,9 @@ int range_take_head(struct net_request *request, int status)
     }
     if (status != 200 && status != 206 && status != 416)
         return 0;
-    err = sight_read(request, status, &s);
+    err = response_info_read(request, status, &s);
     if (err == -ENOMSG)
-        sight_read_type(request, r->type);
+        response_read_type(request, r->type);
     if (err < 0)
         return wrong(r, FOUND_WRONG, err);
     if (r->is_opinion)
@@ -182,9 +181,9 @@ static int deliver(struct range *r, uint64_t at, const char *data, size_t len)
     if (taken == SOURCE_FULL)
         return NET_PAUSE;
     if (r->want)
-        belief_note_bytes(r->log, r->next, data + skip, most);
+        log_state_note_bytes(r->log, r->next, data + skip, most);
     else
-        r->log->second_digest = belief_digest(r->log->second_digest, data + skip, most);
+        r->log->recheck_digest = log_state_digest(r->log->recheck_digest, data + skip, most);
     r->next += most;
     retry_note_progress(&r->retry, net_now_ms());
     r->renewals = 0;
@@ -194,7 +193,7 @@ static int deliver(struct range *r, uint64_t at, const char *data, size_t len)
 /* The first `len` bytes of a body in doubt are known. 0, or wrong()'s answer. */
 static int settle_doubt(struct range *r, size_t len)
 {
-    if (!sight_begins_log(r->start, len))
+    if (!response_begins_like_log(r->start, len))
         return wrong(r, FOUND_WRONG, -ENOMSG);
     return accept_whole(r);
 }
@@ -203,7 +202,7 @@ static int settle_doubt(struct range *r, size_t len)
  * once there is enough of it. 0, or wrong()'s answer. */
 static int keep_start(struct range *r, const char *data, size_t len)
 {
-    size_t have = (size_t)r->at, enough = r->end < SIGHT_START ? (size_t)r->end : SIGHT_START;
+    size_t have = (size_t)r->at, enough = r->end < RESPONSE_START ? (size_t)r->end : RESPONSE_START;
     size_t part = len < enough - have ? len : enough - have;
 
     memcpy(r->start + have, data, part);
@@ -234,8 +233,8 @@ int range_take_body(struct net_request *request, const void *data, size_t len)
         refusals_print_add(&r->print, data, len);
         return discard(r, len);
     }
-    if (r->log->unwanted)
-        return wrong(r, FOUND_UNWANTED, r->log->unwanted);
+    if (r->log->rejected)
+        return wrong(r, FOUND_UNWANTED, r->log->rejected);
     if (r->is_doubted) {
         err = keep_start(r, data, len);
         if (err < 0 || r->is_doubted)
@@ -257,7 +256,8 @@ int range_take_body(struct net_request *request, const void *data, size_t len)
 
 int range_take_length(struct range *r)
 {
-    struct sight s = {.is_sized = true, .size = r->at, .end = r->at, .last_modified_ms = -1};
+    struct response_info s = {
+        .is_sized = true, .size = r->at, .end = r->at, .last_modified_ms = -1};
     int64_t modified_s;
 
     if (parse_http_date(net_header(&r->request, "Last-Modified"), net_wall_s(), &modified_s) == 0)

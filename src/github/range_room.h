@@ -5,9 +5,8 @@
 #ifndef GHLOGFS_GITHUB_RANGE_ROOM_H
 #define GHLOGFS_GITHUB_RANGE_ROOM_H
 
-#include "github/belief.h"
+#include "github/log_state.h"
 #include "github/refusals.h"
-#include "github/remote.h"
 #include "github/retry.h"
 #include "net/net.h"
 #include "source.h"
@@ -43,7 +42,7 @@ struct range {
     struct retry retry;
     unsigned renewals; /* URLs given up since bytes last came */
     struct net_timer timer;
-    struct remote_waiter waiter;
+    struct log_waiter waiter;
     bool has_inquired; /* once is enough */
     struct source_failure refusal;
     uint64_t ended_at; /* the furthest end of a body that only its connection's end told */
@@ -54,7 +53,7 @@ struct range {
 
     /* The try under way. */
     struct net_request request;
-    struct remote_url *url;
+    struct signed_url *url;
     char line[64];
     const char *headers[2];
     bool after_completion; /* the job was seen completed before it was sent */
@@ -66,10 +65,10 @@ struct range {
     struct refusals_print print; /* of a body that is no log */
     uint64_t at, end;            /* in the log: the body's next byte, and where it ends */
     uint64_t junk;
-    bool is_doubted;         /* none of the body counts before it has begun like a log */
-    struct sight sight;      /* a whole body's, which is not taken into account before that */
-    char start[SIGHT_START]; /* its first bytes */
-    char type[SIGHT_TYPE];   /* the type that is no log's; "": that was not it */
+    bool is_doubted;            /* none of the body counts before it has begun like a log */
+    struct response_info sight; /* a whole body's, which is not taken into account before that */
+    char start[RESPONSE_START]; /* its first bytes */
+    char type[RESPONSE_TYPE];   /* the type that is no log's; "": that was not it */
 };
 
 /* Where this range ends, as far as that is known. */
