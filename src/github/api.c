@@ -2,11 +2,10 @@
 
 #include "github/core.h"
 #include "github/failure.h"
-#include "github/inquiry.h"
+#include "github/log_transfer.h"
 #include "github/parse.h"
 #include "github/parse_headers.h"
 #include "github/question.h"
-#include "github/range.h"
 #include "github/request.h"
 
 #include <errno.h>
@@ -190,7 +189,7 @@ static void run_want_bytes(struct post *p)
 
     if (b->class == SOURCE_DEMAND)
         log_state_promote(b->log);
-    range_begin(b->log, b);
+    log_transfer_begin(b->log, b);
 }
 
 static void want_bytes(void *self, struct source_bytes *b)
@@ -262,7 +261,7 @@ static struct source_log *create_log(void *self, const struct repo_name *repo, u
     struct source_log *log = log_state_create(&api->core, repo, job, completed, ops, who);
 
     if (log)
-        inquiry_init(log);
+        log_transfer_prepare(log);
     return log;
 }
 
@@ -270,7 +269,7 @@ static void end_log(struct source_log *log, void (*released)(void *who))
 {
     void *who = log->who;
 
-    inquiry_finish(log);
+    log_transfer_cancel_all(log);
     log_state_destroy(log);
     if (released)
         released(who);
@@ -294,7 +293,7 @@ static void release_log(struct source_log *log, void (*released)(void *who))
 static void run_check(struct post *p)
 {
     struct source_failure failure = failure_make(-ENOMEM, SOURCE_BROKEN, 0);
-    struct inquiry_check *check = calloc(1, sizeof(*check));
+    struct finality_check *check = calloc(1, sizeof(*check));
 
     if (!check) {
         p->checked(p->log->who, &failure);
@@ -304,7 +303,7 @@ static void run_check(struct post *p)
     if (p->completed)
         core_note_completed(p->log->core, p->log->job);
     log_state_promote(p->log);
-    inquiry_check(p->log, check);
+    log_transfer_check(p->log, check);
 }
 
 static void check_log(struct source_log *log, bool completed,

@@ -124,7 +124,7 @@ struct source_log {
     unsigned votes, etag_votes, rival_votes;
     struct response_info rival;
     uint64_t start_len, start_digest; /* the first bytes that were delivered */
-    struct range *recheck;
+    struct log_transfer *recheck;
     struct response_info recheck_info; /* what it has found */
     uint64_t recheck_digest;
     void (*start_recheck)(struct source_log *log); /* set as `inquire` is */
@@ -140,7 +140,7 @@ struct source_log {
     bool is_job_single;        /* the next question about the job is not repeated if refused */
     struct list check_waiters; /* log_waiter */
     struct list checks;        /* log_check */
-    struct range *end_range;
+    struct log_transfer *end_range;
     void (*inquire)(struct source_log *log); /* set by whoever makes the log */
 
     struct net_task release_task;
