@@ -139,34 +139,17 @@ void fetch_send(struct log *log, const struct repo_name *name, bool completed, s
     }
 }
 
-struct fetch *fetch_join(struct log *log)
+bool fetch_join(struct log *log)
 {
     list_each(link, &log->fetches) {
         struct fetch *f = list_entry(link, struct fetch, in_log);
         if (!f->is_first || f->is_promoted || f->b.class != SOURCE_PREFETCH)
             continue;
         f->is_promoted = true;
-        if (!f->b.log) { /* not sent yet */
-            f->b.class = SOURCE_DEMAND;
-            return NULL;
-        }
-        f->is_promoting = true;
-        return f;
+        if (f->b.log)
+            return true;
+        f->b.class = SOURCE_DEMAND; /* not sent yet */
+        return false;
     }
-    return NULL;
-}
-
-void fetch_promote(struct fetch *f)
-{
-    struct cache *c = f->log->cache;
-    struct source *source = log_get_source(f->log);
-    bool has_ended;
-
-    source->ops->promote(source->self, &f->b);
-    pthread_mutex_lock(&c->lock);
-    f->is_promoting = false;
-    has_ended = f->has_ended;
-    pthread_mutex_unlock(&c->lock);
-    if (has_ended)
-        writer_end(c->writer, f);
+    return false;
 }

@@ -582,11 +582,6 @@ void fill_end(struct fetch *f)
     int err;
 
     pthread_mutex_lock(&c->lock);
-    if (f->is_promoting) {
-        f->has_ended = true;
-        pthread_mutex_unlock(&c->lock);
-        return;
-    }
     err = unlink_fetch(f);
     if (err && log->phase == LOG_KNOWN && overlaps_another(log, first_page(f), last_page(f)))
         err = 0; /* who waits for what another brings is not to hear of this; the rest ask again */

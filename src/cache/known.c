@@ -451,8 +451,7 @@ static struct log_stat stat_of(const struct log *log)
 
 /* What the caller must do once the lock is released. */
 struct next_step {
-    bool load, check, prove_new;
-    struct fetch *promote;
+    bool load, check, promote, prove_new;
     struct proof *proof;
     struct source_log *release; /* asked under another name */
     struct list planned;
@@ -542,7 +541,7 @@ static void take_step(struct log *log, const struct repo_name *name, const struc
     if (step->check)
         live_check(log, hint->completed);
     if (step->promote)
-        fetch_promote(step->promote);
+        source->ops->log_promote(source->self, log->job);
     if (step->prove_new)
         source->ops->want_facts(source->self, &step->proof->facts);
     if (!list_is_empty(&step->planned))

@@ -99,10 +99,8 @@ struct fetch {
     uint64_t to;             /* lock; what it covers: b.to, or all that comes of a whole log */
     uint64_t written_to;     /* lock; changed by the writer */
     bool is_first;
-    bool is_block;     /* for one who reads backwards: its end is worth waiting for */
-    bool is_promoted;  /* lock */
-    bool is_promoting; /* lock; somebody uses b: it must not end */
-    bool has_ended;    /* lock; to be ended by whoever promotes it */
+    bool is_block;    /* for one who reads backwards: its end is worth waiting for */
+    bool is_promoted; /* lock */
     /* writer */
     struct store_hasher hasher; /* of the page that written_to is in */
     atomic_int write_err;       /* 0; read by whoever brings bytes, so that no more come */
@@ -229,11 +227,9 @@ struct fetch *fetch_covering(struct log *log, uint64_t page, bool soon);
 /* Lock not held. Sends the planned fetches in the list (linked by task.link). */
 void fetch_send(struct log *log, const struct repo_name *name, bool completed,
                 struct list *planned);
-/* Lock held. The first range, if it was asked for as prefetch and a reader now waits for it: to be
- * promoted by fetch_promote once the lock is released. NULL: it needs no promotion. */
-struct fetch *fetch_join(struct log *log);
-/* Lock not held. */
-void fetch_promote(struct fetch *f);
+/* Lock held. A reader now waits for the first range. True: it was asked for as prefetch, and the log
+ * is to be promoted at its source once the lock is released. */
+bool fetch_join(struct log *log);
 
 /* --- writer.c --- */
 

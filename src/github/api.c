@@ -147,6 +147,7 @@ struct post {
         struct source_bytes *bytes;
         struct source_facts *facts;
         struct token_line *line;
+        uint64_t job;
         struct {
             struct source_log *log;
             bool completed; /* the job was seen so, by who checks its log */
@@ -229,19 +230,36 @@ static void release_facts(void *self, struct source_facts *f)
     body_release(&api->core.bodies, &f->body);
 }
 
-/* The want itself may be over by now: it is the log that is meant. */
-static void run_promote(struct post *p)
+/* A log of this job that nobody waits for yet. NULL: none. */
+static struct source_log *find_prefetched(struct core *core, uint64_t job)
 {
-    log_state_promote(p->log);
+    struct source_log *found = NULL;
+
+    pthread_mutex_lock(&core->logs_lock);
+    list_each(link, &core->logs) {
+        struct source_log *log = list_entry(link, struct source_log, in_core);
+        if (log->job == job && log->class == SOURCE_PREFETCH)
+            found = log;
+    }
+    pthread_mutex_unlock(&core->logs_lock);
+    return found;
 }
 
-static void promote(void *self, struct source_bytes *b)
+static void run_promote(struct post *p)
+{
+    struct source_log *log;
+
+    while ((log = find_prefetched(&p->api->core, p->job)))
+        log_state_promote(log);
+}
+
+static void log_promote(void *self, uint64_t job)
 {
     struct post *p = make_post(self, run_promote);
 
     if (!p)
         return; /* it stays prefetch, which is slow but not wrong */
-    p->log = b->log;
+    p->job = job;
     send_post(p);
 }
 
@@ -431,7 +449,7 @@ struct source api_source(struct api *api)
         .log_release = release_log,
         .want_bytes = want_bytes,
         .log_check = check_log,
-        .promote = promote,
+        .log_promote = log_promote,
         .want_facts = want_facts,
         .facts_release = release_facts,
         .resume = resume,
