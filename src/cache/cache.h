@@ -57,12 +57,6 @@ struct log_stat {
     bool shrunk;      /* it was told larger before: the kernel must go on asking */
 };
 
-/* What is known without asking (S17). */
-struct log_known {
-    bool available, live;
-    struct source_failure failure; /* reason SOURCE_FINE where none is remembered */
-};
-
 /* An open file. */
 struct log_reader {
     struct log *log;
@@ -98,24 +92,24 @@ struct log *cache_hold(struct cache *c, uint64_t job);
 void log_release(struct log *log);
 
 /*
- * Size, time and finality under this name: from memory, from disk, else asked from the source.
- * 0, PENDING_PARKED, or negative errno as in the error table.
+ * Size, time and finality under this name. `effort` says how far to go for them:
+ *
+ * - EFFORT_MEMORY: what is known now. Never parks, never reads the disk; `w` may be NULL.
+ * - EFFORT_DISK: the .meta is read too. Parks while another thread reads it.
+ * - EFFORT_NETWORK: the source is asked too. With `w` NULL nobody waits: the first range of a log of
+ *   which nothing is known is requested as prefetch, and PENDING_PARKED means that it is under way.
+ *
+ * 0; PENDING_PARKED; -EAGAIN: nothing is known with this effort; or negative errno as in the error
+ * table. `hint` may be NULL below EFFORT_NETWORK.
  */
-int log_get_stat(struct log *log, const struct repo_name *name, const struct log_hint *hint,
-                 struct waiter *w, struct log_stat *ret_stat);
+int log_get_stat(struct log *log, const struct repo_name *name, enum effort effort,
+                 const struct log_hint *hint, struct waiter *w, struct log_stat *ret_stat);
 
-/* The same from memory and disk, without asking for anything: -EAGAIN: nothing is known. May park
- * while another reads the disk. */
-int log_find_stat(struct log *log, const struct repo_name *name, struct waiter *w,
-                  struct log_stat *ret_stat);
+/* The failure that is remembered of this log under this name (S17); reason SOURCE_FINE: none. */
+struct source_failure log_get_failure(struct log *log, const struct repo_name *name);
 
 /* 0 when the whole of a final log is here or on disk; else it is on its way: PENDING_PARKED, or -errno. */
 int log_fetch_all(struct log *log, const struct repo_name *name, struct waiter *w);
-
-/* The same from what is known now; -EAGAIN: nothing is. Never parks, never reads the disk. */
-int log_peek_stat(struct log *log, const struct repo_name *name, struct log_stat *ret_stat);
-
-void log_get_known(struct log *log, const struct repo_name *name, struct log_known *ret_known);
 
 /* A log whose stat was told is opened for reading; it stays readable until closed, evicted or not. */
 void log_open(struct log *log, struct log_reader *ret_reader);
@@ -132,12 +126,6 @@ void log_close(struct log_reader *r);
 int log_read(struct log_reader *r, const struct repo_name *name, uint64_t offset, size_t len,
              struct waiter *w, struct log_slice *ret_slice);
 void log_slice_done(struct log_slice *s);
-
-/*
- * Looks ahead: fetches the whole log if nothing of it is known yet, at the class that gives way to
- * readers. True: it is under way. May read the disk.
- */
-bool log_prefetch(struct log *log, const struct repo_name *name, const struct log_hint *hint);
 
 struct cache_stats {
     uint64_t logs, bytes_received, fetches_running, published;

@@ -488,28 +488,42 @@ static void doubt_empty(struct log *log)
     }
 }
 
-/* Lock held. One look: 0, PENDING_PARKED (do the steps, then park), or -errno. */
-static int look(struct log *log, const struct repo_name *name, const struct log_hint *hint,
-                enum source_class class, struct next_step *step, struct log_stat *ret_stat)
+/* Lock held. One look without requests: 0, PENDING_PARKED (load the log if step->load, then park), or
+ * -EAGAIN. */
+static int look_here(struct log *log, const struct repo_name *name, enum effort effort,
+                     struct next_step *step, struct log_stat *ret_stat)
 {
-    struct cache *c = log->cache;
-    const struct source_failure *failure;
-
-    doubt_empty(log);
     if (log->phase == LOG_KNOWN && is_proven(log, name)) {
-        if (!log->meta.final && hint->completed_ms > 0)
-            log->hint_ms = hint->completed_ms; /* its end was seen in a listing */
-        step->check = live_take_check(log, hint->completed);
         *ret_stat = stat_of(log);
         return 0;
     }
+    if (effort == EFFORT_MEMORY)
+        return -EAGAIN;
     if (log->phase == LOG_NEW) {
         log->phase = LOG_LOADING;
         step->load = true;
         return PENDING_PARKED;
     }
-    if (log->phase == LOG_LOADING)
-        return PENDING_PARKED;
+    return log->phase == LOG_LOADING ? PENDING_PARKED : -EAGAIN;
+}
+
+/* Lock held. The same with requests, which are planned in `step`. */
+static int look(struct log *log, const struct repo_name *name, const struct log_hint *hint,
+                enum source_class class, struct next_step *step, struct log_stat *ret_stat)
+{
+    struct cache *c = log->cache;
+    const struct source_failure *failure;
+    int rc;
+
+    doubt_empty(log);
+    rc = look_here(log, name, EFFORT_NETWORK, step, ret_stat);
+    if (!rc) {
+        if (!log->meta.final && hint->completed_ms > 0)
+            log->hint_ms = hint->completed_ms; /* its end was seen in a listing */
+        step->check = live_take_check(log, hint->completed);
+    }
+    if (rc != -EAGAIN)
+        return rc;
     failure = absent_find(&c->absent, name, log->job, c->config.now_ms());
     if (failure)
         return failure->err;
@@ -519,7 +533,7 @@ static int look(struct log *log, const struct repo_name *name, const struct log_
         return PENDING_PARKED;
     }
     if (log->phase == LOG_UNKNOWN) {
-        int rc = start_asking(log, name, hint, class, step);
+        rc = start_asking(log, name, hint, class, step);
         return rc ? rc : PENDING_PARKED;
     }
     if (class == SOURCE_PREFETCH)
@@ -548,9 +562,10 @@ static void take_step(struct log *log, const struct repo_name *name, const struc
         fetch_send(log, name, hint->completed, &step->planned);
 }
 
-int log_get_stat(struct log *log, const struct repo_name *name, const struct log_hint *hint,
-                 struct waiter *w, struct log_stat *ret_stat)
+int log_get_stat(struct log *log, const struct repo_name *name, enum effort effort,
+                 const struct log_hint *hint, struct waiter *w, struct log_stat *ret_stat)
 {
+    enum source_class class = w ? SOURCE_DEMAND : SOURCE_PREFETCH;
     struct cache *c = log->cache;
     int rc;
 
@@ -560,84 +575,30 @@ int log_get_stat(struct log *log, const struct repo_name *name, const struct log
 
         list_init(&step.planned);
         pthread_mutex_lock(&c->lock);
-        rc = look(log, name, hint, SOURCE_DEMAND, &step, ret_stat);
+        if (effort == EFFORT_NETWORK)
+            rc = look(log, name, hint, class, &step, ret_stat);
+        else
+            rc = look_here(log, name, effort, &step, ret_stat);
         pthread_mutex_unlock(&c->lock);
         take_step(log, name, hint, &step);
-        if (rc != PENDING_PARKED)
+        if (step.load)
+            continue;
+        if (rc != PENDING_PARKED || !w ||
+            pending_park(&log->wait, w, generation, LOG_PART_FACTS, LOG_PART_FACTS))
             return rc;
-        if (!step.load && pending_park(&log->wait, w, generation, LOG_PART_FACTS, LOG_PART_FACTS))
-            return PENDING_PARKED;
     }
 }
 
-int log_find_stat(struct log *log, const struct repo_name *name, struct waiter *w,
-                  struct log_stat *ret_stat)
+struct source_failure log_get_failure(struct log *log, const struct repo_name *name)
 {
     struct cache *c = log->cache;
-
-    for (;;) {
-        uint64_t generation = pending_generation(&log->wait);
-        enum log_phase phase;
-
-        pthread_mutex_lock(&c->lock);
-        phase = log->phase;
-        if (phase == LOG_NEW)
-            log->phase = LOG_LOADING;
-        pthread_mutex_unlock(&c->lock);
-        if (phase == LOG_NEW)
-            load_log(log, name);
-        else if (phase != LOG_LOADING)
-            return log_peek_stat(log, name, ret_stat);
-        else if (pending_park(&log->wait, w, generation, LOG_PART_FACTS, LOG_PART_FACTS))
-            return PENDING_PARKED;
-    }
-}
-
-int log_peek_stat(struct log *log, const struct repo_name *name, struct log_stat *ret_stat)
-{
-    struct cache *c = log->cache;
-    int rc = -EAGAIN;
+    const struct source_failure *known;
+    struct source_failure failure = {0};
 
     pthread_mutex_lock(&c->lock);
-    if (log->phase == LOG_KNOWN && is_proven(log, name)) {
-        *ret_stat = stat_of(log);
-        rc = 0;
-    }
+    known = absent_find(&c->absent, name, log->job, c->config.now_ms());
+    if (known)
+        failure = *known;
     pthread_mutex_unlock(&c->lock);
-    return rc;
-}
-
-bool log_prefetch(struct log *log, const struct repo_name *name, const struct log_hint *hint)
-{
-    struct cache *c = log->cache;
-    struct next_step step;
-    struct log_stat stat;
-    int rc;
-
-    do {
-        step = (struct next_step){0};
-        list_init(&step.planned);
-        pthread_mutex_lock(&c->lock);
-        rc = look(log, name, hint, SOURCE_PREFETCH, &step, &stat);
-        pthread_mutex_unlock(&c->lock);
-        take_step(log, name, hint, &step);
-    } while (step.load);
-    return rc == PENDING_PARKED;
-}
-
-void log_get_known(struct log *log, const struct repo_name *name, struct log_known *ret_known)
-{
-    struct cache *c = log->cache;
-    const struct source_failure *failure;
-
-    memset(ret_known, 0, sizeof(*ret_known));
-    pthread_mutex_lock(&c->lock);
-    if (log->phase == LOG_KNOWN && is_proven(log, name)) {
-        ret_known->available = true;
-        ret_known->live = !log->meta.final;
-    }
-    failure = absent_find(&c->absent, name, log->job, c->config.now_ms());
-    if (failure)
-        ret_known->failure = *failure;
-    pthread_mutex_unlock(&c->lock);
+    return failure;
 }

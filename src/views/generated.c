@@ -148,7 +148,7 @@ static int ensure_whole(const struct pass *p)
 
     do {
         r.parked = true;
-        rc = log_get_stat(p->log, p->repo, &hint, &r.waiter, &stat);
+        rc = log_get_stat(p->log, p->repo, EFFORT_NETWORK, &hint, &r.waiter, &stat);
         if (!rc)
             rc = stat.final ? log_fetch_all(p->log, p->repo, &r.waiter) : -ENOENT;
         if (rc == PENDING_PARKED)
@@ -274,7 +274,7 @@ static int tell(struct making *m, struct log *log, uint64_t size)
         .size = size, .final = true, .whole = true, .last_modified_ms = -1};
     struct log_stat stat;
 
-    if (!log_peek_stat(log, &at_source->repo, &stat)) {
+    if (!log_get_stat(log, &at_source->repo, EFFORT_MEMORY, NULL, NULL, &stat)) {
         metadata.last_modified_ms = stat.mtime_ms;
         metadata.proven = stat.proven;
         metadata.provisional = !stat.proven; /* of a whole log: its end is not certain */
@@ -484,7 +484,7 @@ int generated_get_stat(struct generated *d, struct log *text, const struct repo_
                        uint64_t job, const struct log_hint *hint, struct waiter *w,
                        struct log_stat *ret_stat)
 {
-    int rc = log_find_stat(text, repo, w, ret_stat);
+    int rc = log_get_stat(text, repo, EFFORT_DISK, NULL, w, ret_stat);
     struct log *log;
 
     if (rc != -EAGAIN && (rc || ret_stat->size))
@@ -492,13 +492,13 @@ int generated_get_stat(struct generated *d, struct log *text, const struct repo_
     log = cache_hold(d->config.cache, job);
     if (!log)
         return -ENOMEM;
-    rc = log_get_stat(log, repo, hint, w, ret_stat);
+    rc = log_get_stat(log, repo, EFFORT_NETWORK, hint, w, ret_stat);
     if (!rc && !ret_stat->final)
         rc = -ENOENT;
     if (!rc)
         rc = log_fetch_all(log, repo, w);
     if (!rc)
-        rc = log_get_stat(text, repo, hint, w, ret_stat);
+        rc = log_get_stat(text, repo, EFFORT_NETWORK, hint, w, ret_stat);
     log_release(log);
     return rc;
 }
@@ -543,7 +543,7 @@ int generated_get_step(struct generated *d, struct log *text, const struct repo_
 {
     uint64_t digest = cuts_digest(job), part = part_of(generated_id(d, job->id), digest);
     struct log_stat stat;
-    int rc = log_peek_stat(text, repo, &stat);
+    int rc = log_get_stat(text, repo, EFFORT_MEMORY, NULL, NULL, &stat);
 
     while (!rc) {
         uint64_t generation = pending_generation(&d->cut);

@@ -118,7 +118,7 @@ void cache_bench_forget_disk(struct cache_bench *b, uint64_t memory)
 
 int bench_try_stat(struct log *log, struct guest *g, struct log_stat *ret_stat)
 {
-    return log_get_stat(log, &bench_name, &bench_no_hint, &g->waiter, ret_stat);
+    return log_get_stat(log, &bench_name, EFFORT_NETWORK, &bench_no_hint, &g->waiter, ret_stat);
 }
 
 int bench_stat_as(struct log *log, const struct repo_name *name, const struct log_hint *hint,
@@ -129,7 +129,7 @@ int bench_stat_as(struct log *log, const struct repo_name *name, const struct lo
 
     guest_init(&g);
     for (;;) {
-        rc = log_get_stat(log, name, hint, &g.waiter, ret_stat);
+        rc = log_get_stat(log, name, EFFORT_NETWORK, hint, &g.waiter, ret_stat);
         if (rc != PENDING_PARKED)
             break;
         rc = guest_wait(&g);

@@ -50,8 +50,9 @@ static void generated_log_comes_from_its_maker_and_is_kept(void **state)
     fake_source_finish(&generator);
 
     /* Another name is proven by the job itself (S14). */
-    assert_int_equal(log_get_stat(log, &bench_other, &bench_no_hint, &g.waiter, &stat),
-                     PENDING_PARKED);
+    assert_int_equal(
+        log_get_stat(log, &bench_other, EFFORT_NETWORK, &bench_no_hint, &g.waiter, &stat),
+        PENDING_PARKED);
     {
         struct fake_facts *q = fake_take_facts(&b->fake);
         assert_true(q->f->id == JOB);
@@ -116,8 +117,8 @@ static void job_and_its_generated_log_are_two(void **state)
     fake_add(&b->fake, JOB, 77);
     log = bench_know(b, JOB);
     assert_ptr_not_equal(log, generated);
-    assert_int_equal(log_find_stat(generated, &bench_name, NULL, &stat), -EAGAIN);
-    assert_int_equal(log_find_stat(log, &bench_name, NULL, &stat), 0);
+    assert_int_equal(log_get_stat(generated, &bench_name, EFFORT_DISK, NULL, NULL, &stat), -EAGAIN);
+    assert_int_equal(log_get_stat(log, &bench_name, EFFORT_DISK, NULL, NULL, &stat), 0);
     log_release(log);
     log_release(generated);
 }

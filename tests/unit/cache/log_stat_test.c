@@ -69,14 +69,14 @@ static void size_is_told_before_any_byte_S4(void **state)
     guest_init(&g);
     fake_add(&b->fake, 1, 123456);
     w = bench_begin(b, log, &g);
-    assert_int_equal(log_peek_stat(log, &bench_name, &stat), -EAGAIN);
+    assert_int_equal(log_get_stat(log, &bench_name, EFFORT_MEMORY, NULL, NULL, &stat), -EAGAIN);
     assert_int_equal(fake_tell(w), 0);
     assert_int_equal(guest_wait(&g), 0);
     assert_int_equal(bench_try_stat(log, &g, &stat), 0);
     assert_int_equal(stat.size, 123456);
     assert_true(stat.final);
     assert_int_equal(stat.mtime_ms, MTIME);
-    assert_int_equal(log_peek_stat(log, &bench_name, &stat), 0);
+    assert_int_equal(log_get_stat(log, &bench_name, EFFORT_MEMORY, NULL, NULL, &stat), 0);
     fake_serve(w);
     guest_finish(&g);
     log_release(log);
@@ -141,18 +141,20 @@ static void time_is_the_jobs_where_it_is_known_S7(void **state)
 
     guest_init(&g);
     fake_add(&b->fake, 1, 10);
-    assert_int_equal(log_get_stat(hinted, &bench_name, &hint, &g.waiter, &stat), PENDING_PARKED);
+    assert_int_equal(log_get_stat(hinted, &bench_name, EFFORT_NETWORK, &hint, &g.waiter, &stat),
+                     PENDING_PARKED);
     assert_true(fake_find_log(&b->fake, 1)->completed);
     fake_serve(fake_take_want(&b->fake));
     assert_int_equal(guest_wait(&g), 0);
-    assert_int_equal(log_get_stat(hinted, &bench_name, &bench_no_hint, &g.waiter, &stat), 0);
+    assert_int_equal(
+        log_get_stat(hinted, &bench_name, EFFORT_NETWORK, &bench_no_hint, &g.waiter, &stat), 0);
     assert_true(stat.mtime_ms == 1600000000000);
 
     fake_add(&b->fake, 2, 10)->completed_ms = 1650000000000;
     fake_serve(bench_begin(b, asked, &g));
     assert_int_equal(guest_wait(&g), 0);
     /* Once told it stays. */
-    assert_int_equal(log_get_stat(asked, &bench_name, &hint, &g.waiter, &stat), 0);
+    assert_int_equal(log_get_stat(asked, &bench_name, EFFORT_NETWORK, &hint, &g.waiter, &stat), 0);
     assert_true(stat.mtime_ms == 1650000000000);
     guest_finish(&g);
     log_release(hinted);
@@ -163,7 +165,6 @@ static void failure_is_told_to_all_and_remembered(void **state)
 {
     struct cache_bench *b = *state;
     struct log *log = cache_hold(b->cache, 1);
-    struct log_known known;
     struct log_stat stat;
     struct fake_want *w;
     struct guest g;
@@ -174,9 +175,8 @@ static void failure_is_told_to_all_and_remembered(void **state)
     fake_fail(w, -EACCES, SOURCE_FORBIDDEN, guest_now_ms() + 30000);
     assert_int_equal(guest_wait(&g), 0);
     assert_int_equal(bench_try_stat(log, &g, &stat), -EACCES);
-    log_get_known(log, &bench_name, &known);
-    assert_false(known.available);
-    assert_int_equal(known.failure.reason, SOURCE_FORBIDDEN);
+    assert_int_equal(log_get_stat(log, &bench_name, EFFORT_MEMORY, NULL, NULL, &stat), -EAGAIN);
+    assert_int_equal(log_get_failure(log, &bench_name).reason, SOURCE_FORBIDDEN);
     guest_pass(29999);
     assert_int_equal(bench_try_stat(log, &g, &stat), -EACCES);
     assert_int_equal(b->fake.bytes_wanted, 1);
@@ -274,11 +274,12 @@ static void other_name_costs_one_question_S14(void **state)
     guest_init(&second);
     fake_add(&b->fake, 1, 10);
     log = bench_know(b, 1);
-    assert_int_equal(log_get_stat(log, &bench_other, &bench_no_hint, &first.waiter, &stat),
-                     PENDING_PARKED);
-    assert_int_equal(log_peek_stat(log, &bench_other, &stat), -EAGAIN);
-    assert_int_equal(log_get_stat(log, &(struct repo_name){"OTHER", "repo"}, &bench_no_hint,
-                                  &second.waiter, &stat),
+    assert_int_equal(
+        log_get_stat(log, &bench_other, EFFORT_NETWORK, &bench_no_hint, &first.waiter, &stat),
+        PENDING_PARKED);
+    assert_int_equal(log_get_stat(log, &bench_other, EFFORT_MEMORY, NULL, NULL, &stat), -EAGAIN);
+    assert_int_equal(log_get_stat(log, &(struct repo_name){"OTHER", "repo"}, EFFORT_NETWORK,
+                                  &bench_no_hint, &second.waiter, &stat),
                      PENDING_PARKED);
     assert_int_equal(b->fake.facts_wanted, 1);
     q = fake_take_facts(&b->fake);
@@ -288,7 +289,8 @@ static void other_name_costs_one_question_S14(void **state)
     fake_answer(&b->fake, q, "{}", "", 0);
     assert_int_equal(guest_wait(&first), 0);
     assert_int_equal(guest_wait(&second), 0);
-    assert_int_equal(log_get_stat(log, &bench_other, &bench_no_hint, &first.waiter, &stat), 0);
+    assert_int_equal(
+        log_get_stat(log, &bench_other, EFFORT_NETWORK, &bench_no_hint, &first.waiter, &stat), 0);
     assert_int_equal(bench_try_stat(log, &first, &stat), 0);
     assert_int_equal(b->fake.facts_wanted, 1);
     assert_int_equal(b->fake.bytes_wanted, 1);
@@ -307,8 +309,9 @@ static void proven_names_are_kept_on_disk_S14(void **state)
     guest_init(&g);
     fake_add(&b->fake, 1, 10);
     log = bench_know(b, 1);
-    assert_int_equal(log_get_stat(log, &bench_other, &bench_no_hint, &g.waiter, &stat),
-                     PENDING_PARKED);
+    assert_int_equal(
+        log_get_stat(log, &bench_other, EFFORT_NETWORK, &bench_no_hint, &g.waiter, &stat),
+        PENDING_PARKED);
     fake_answer(&b->fake, fake_take_facts(&b->fake), "{}", "", 0);
     assert_int_equal(guest_wait(&g), 0);
     log_release(log);
@@ -334,17 +337,20 @@ static void refused_name_stays_refused_and_hides_no_other_S14(void **state)
     guest_init(&g);
     fake_add(&b->fake, 1, 10);
     log = bench_know(b, 1);
-    assert_int_equal(log_get_stat(log, &bench_other, &bench_no_hint, &g.waiter, &stat),
-                     PENDING_PARKED);
+    assert_int_equal(
+        log_get_stat(log, &bench_other, EFFORT_NETWORK, &bench_no_hint, &g.waiter, &stat),
+        PENDING_PARKED);
     fake_refuse(&b->fake, fake_take_facts(&b->fake), -ENOENT, SOURCE_NOT_FOUND,
                 guest_now_ms() + 30000);
     assert_int_equal(guest_wait(&g), 0);
-    assert_int_equal(log_get_stat(log, &bench_other, &bench_no_hint, &g.waiter, &stat), -ENOENT);
+    assert_int_equal(
+        log_get_stat(log, &bench_other, EFFORT_NETWORK, &bench_no_hint, &g.waiter, &stat), -ENOENT);
     assert_int_equal(bench_try_stat(log, &g, &stat), 0);
     assert_int_equal(b->fake.facts_wanted, 1);
     guest_pass(30000);
-    assert_int_equal(log_get_stat(log, &bench_other, &bench_no_hint, &g.waiter, &stat),
-                     PENDING_PARKED);
+    assert_int_equal(
+        log_get_stat(log, &bench_other, EFFORT_NETWORK, &bench_no_hint, &g.waiter, &stat),
+        PENDING_PARKED);
     assert_int_equal(b->fake.facts_wanted, 2);
     fake_answer(&b->fake, fake_take_facts(&b->fake), "{}", "", 0);
     assert_int_equal(guest_wait(&g), 0);
@@ -365,20 +371,23 @@ static void two_names_at_once_are_asked_one_after_the_other_S14(void **state)
     guest_init(&second);
     fake_add(&b->fake, 1, 10);
     w = bench_begin(b, log, &first);
-    assert_int_equal(log_get_stat(log, &bench_other, &bench_no_hint, &second.waiter, &stat),
-                     PENDING_PARKED);
+    assert_int_equal(
+        log_get_stat(log, &bench_other, EFFORT_NETWORK, &bench_no_hint, &second.waiter, &stat),
+        PENDING_PARKED);
     assert_int_equal(b->fake.bytes_wanted, 1);
     fake_fail(w, -ENOENT, SOURCE_NOT_FOUND, guest_now_ms() + 30000);
     assert_int_equal(guest_wait(&first), 0);
     assert_int_equal(bench_try_stat(log, &first, &stat), -ENOENT);
     assert_int_equal(guest_wait(&second), 0);
-    assert_int_equal(log_get_stat(log, &bench_other, &bench_no_hint, &second.waiter, &stat),
-                     PENDING_PARKED);
+    assert_int_equal(
+        log_get_stat(log, &bench_other, EFFORT_NETWORK, &bench_no_hint, &second.waiter, &stat),
+        PENDING_PARKED);
     w = fake_take_want(&b->fake);
     assert_string_equal(w->log->repo.owner, "other");
     fake_serve(w);
     assert_int_equal(guest_wait(&second), 0);
-    assert_int_equal(log_get_stat(log, &bench_other, &bench_no_hint, &second.waiter, &stat), 0);
+    assert_int_equal(
+        log_get_stat(log, &bench_other, EFFORT_NETWORK, &bench_no_hint, &second.waiter, &stat), 0);
     /* And what the second proved proves nothing for the first. */
     assert_int_equal(bench_try_stat(log, &first, &stat), -ENOENT);
     guest_finish(&first);
@@ -400,7 +409,8 @@ static void ask_from_within(struct waiter *w, int err)
     struct log_stat stat;
 
     assert_true(err == 0 || err == -EIO);
-    e->rc = log_get_stat(e->log, &bench_other, &bench_no_hint, &e->guest.waiter, &stat);
+    e->rc = log_get_stat(e->log, &bench_other, EFFORT_NETWORK, &bench_no_hint, &e->guest.waiter,
+                         &stat);
 }
 
 static void second_name_is_never_asked_under_the_first_S14(void **state)
@@ -415,8 +425,9 @@ static void second_name_is_never_asked_under_the_first_S14(void **state)
     guest_init(&e.guest);
     fake_add(&b->fake, 1, 10);
     w = bench_begin(b, e.log, &g);
-    assert_int_equal(log_get_stat(e.log, &bench_other, &bench_no_hint, &e.waiter, &stat),
-                     PENDING_PARKED);
+    assert_int_equal(
+        log_get_stat(e.log, &bench_other, EFFORT_NETWORK, &bench_no_hint, &e.waiter, &stat),
+        PENDING_PARKED);
     fake_fail(w, -EIO, SOURCE_BROKEN, guest_now_ms() + 1000);
     guest_wait(&g);
     w = fake_take_want(&b->fake);
@@ -455,11 +466,13 @@ static void expired_log_is_remembered_for_good_for_its_name_only(void **state)
     assert_int_equal(bench_stat(log, &stat), -ENOENT);
     assert_int_equal(b->fake.bytes_wanted, 1);
     /* A 410 proves no name, and hides nothing under another. */
-    assert_int_equal(log_get_stat(log, &bench_other, &bench_no_hint, &g.waiter, &stat),
-                     PENDING_PARKED);
+    assert_int_equal(
+        log_get_stat(log, &bench_other, EFFORT_NETWORK, &bench_no_hint, &g.waiter, &stat),
+        PENDING_PARKED);
     fake_serve(fake_take_want(&b->fake));
     assert_int_equal(guest_wait(&g), 0);
-    assert_int_equal(log_get_stat(log, &bench_other, &bench_no_hint, &g.waiter, &stat), 0);
+    assert_int_equal(
+        log_get_stat(log, &bench_other, EFFORT_NETWORK, &bench_no_hint, &g.waiter, &stat), 0);
     assert_int_equal(bench_try_stat(log, &g, &stat), -ENOENT);
     guest_finish(&g);
     log_release(log);
@@ -483,8 +496,9 @@ static void handle_of_a_log_that_is_not_there_yet_is_kept_for_its_name_P12(void 
         assert_int_equal(b->fake.logs_created, 1);
     }
     /* Under another name by its own handle (S14). */
-    assert_int_equal(log_get_stat(log, &bench_other, &bench_no_hint, &g.waiter, &stat),
-                     PENDING_PARKED);
+    assert_int_equal(
+        log_get_stat(log, &bench_other, EFFORT_NETWORK, &bench_no_hint, &g.waiter, &stat),
+        PENDING_PARKED);
     fake_fail(fake_take_want(&b->fake), -ENOENT, SOURCE_NOT_FOUND, guest_now_ms() + 30000);
     assert_int_equal(guest_wait(&g), 0);
     bench_settle(b, 0);
@@ -508,7 +522,8 @@ static void prefetch_gives_way_and_its_refusal_is_no_word_for_a_reader(void **st
 
     guest_init(&g);
     fake_add(&b->fake, 1, 200000);
-    assert_true(log_prefetch(log, &bench_name, &bench_no_hint));
+    assert_int_equal(log_get_stat(log, &bench_name, EFFORT_NETWORK, &bench_no_hint, NULL, &stat),
+                     PENDING_PARKED);
     w = fake_take_want(&b->fake);
     assert_int_equal(w->b->class, SOURCE_PREFETCH);
     assert_int_equal(bench_try_stat(log, &g, &stat), PENDING_PARKED);
@@ -540,8 +555,10 @@ static void reader_who_joins_a_prefetch_promotes_it(void **state)
     guest_init(&first);
     guest_init(&second);
     fake_add(&b->fake, 1, 200000);
-    assert_true(log_prefetch(log, &bench_name, &bench_no_hint));
-    assert_true(log_prefetch(log, &bench_name, &bench_no_hint));
+    assert_int_equal(log_get_stat(log, &bench_name, EFFORT_NETWORK, &bench_no_hint, NULL, &stat),
+                     PENDING_PARKED);
+    assert_int_equal(log_get_stat(log, &bench_name, EFFORT_NETWORK, &bench_no_hint, NULL, &stat),
+                     PENDING_PARKED);
     assert_int_equal(b->fake.promotes, 0);
     assert_int_equal(bench_try_stat(log, &first, &stat), PENDING_PARKED);
     assert_int_equal(bench_try_stat(log, &second, &stat), PENDING_PARKED);
@@ -558,12 +575,15 @@ static void reader_who_joins_a_prefetch_promotes_it(void **state)
 static void prefetch_looks_nothing_up_of_a_known_log(void **state)
 {
     struct cache_bench *b = *state;
+    struct log_stat stat;
     struct log *log;
 
     fake_add(&b->fake, 1, 10);
     log = bench_know(b, 1);
-    assert_false(log_prefetch(log, &bench_name, &bench_no_hint));
-    assert_false(log_prefetch(log, &bench_other, &bench_no_hint));
+    assert_int_equal(log_get_stat(log, &bench_name, EFFORT_NETWORK, &bench_no_hint, NULL, &stat),
+                     0);
+    assert_int_equal(log_get_stat(log, &bench_other, EFFORT_NETWORK, &bench_no_hint, NULL, &stat),
+                     -EAGAIN);
     assert_int_equal(b->fake.facts_wanted, 0);
     assert_int_equal(b->fake.bytes_wanted, 1);
     log_release(log);

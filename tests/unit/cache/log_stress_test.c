@@ -95,8 +95,9 @@ static int look(struct reader *r, struct log *log, const struct repo_name *name,
     int rc;
 
     if (draw(&r->chance, 10) == 0)
-        log_prefetch(log, name, &hint);
-    while ((rc = log_get_stat(log, name, &hint, &r->waiter, ret_stat)) == PENDING_PARKED) {
+        log_get_stat(log, name, EFFORT_NETWORK, &hint, NULL, ret_stat);
+    while ((rc = log_get_stat(log, name, EFFORT_NETWORK, &hint, &r->waiter, ret_stat)) ==
+           PENDING_PARKED) {
         rc = wait_for_answer(r);
         if (rc)
             break;
