@@ -1,7 +1,7 @@
 /*
  * What the writer thread does with the bytes: writes them, marks pages, publishes.
  */
-#include "cache/log.h"
+#include "cache/internal.h"
 
 #include "diag.h"
 

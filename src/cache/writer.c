@@ -2,7 +2,7 @@
  * The writer thread: takes received bytes from the ring and tasks from its list. The only thread
  * that writes to the cache directory, publishes and evicts; nobody answers a cached read behind it.
  */
-#include "cache/log.h"
+#include "cache/internal.h"
 #include "cache/ring.h"
 
 #include <errno.h>

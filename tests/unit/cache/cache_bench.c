@@ -1,6 +1,6 @@
 #include "cache/cache_bench.h"
 
-#include "cache/log.h"
+#include "cache/internal.h"
 
 #include <errno.h>
 #include <semaphore.h>

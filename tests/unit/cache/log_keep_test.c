@@ -2,7 +2,7 @@
  * (S2, S8, R2, R3, R4). */
 #include "cache/cache_bench.h"
 
-#include "cache/log.h"
+#include "cache/internal.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,4 +1,4 @@
-#include "cache/log.h"
+#include "cache/internal.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -1,11 +1,11 @@
 /*
- * log.h - inside the cache: the structs that its files share. Nobody outside includes this.
+ * internal.h - inside the cache: the structs that its files share. Nobody outside includes this.
  *
  * Who may touch what: "lock" is cache->lock; "writer" is the writer thread alone; "net" the network
  * thread alone; unmarked fields are constant after creation.
  */
-#ifndef GHLOGFS_CACHE_LOG_H
-#define GHLOGFS_CACHE_LOG_H
+#ifndef GHLOGFS_CACHE_INTERNAL_H
+#define GHLOGFS_CACHE_INTERNAL_H
 
 #include "cache/absent.h"
 #include "cache/cache.h"
@@ -135,7 +135,7 @@ struct cache {
     struct cache_stats stats;
 };
 
-/* --- life.c: counting, finding, letting go --- */
+/* --- lifecycle.c: counting, finding, letting go --- */
 
 /* Where this log's bytes come from. */
 struct source *log_get_source(struct log *log);
@@ -186,7 +186,7 @@ struct backing *backing_adopt(struct store *store, int fd, int *ret_err);
  * opened now. */
 int log_reopen(struct log *log);
 
-/* --- check.c: pages that were on disk before this mount --- */
+/* Pages that were on disk before this mount: */
 
 /* Lock not held; `b` is held. Checks those of the pages [from, to). */
 void check_pages(struct log *log, const struct backing *b, uint64_t from, uint64_t to);
@@ -196,7 +196,7 @@ bool check_take_ahead(struct log *log, uint64_t offset, uint64_t end);
 /* Writer thread, lock not held. Never waits for the disk. */
 void check_pages_ahead(struct log *log);
 
-/* --- known.c: size, names, finality --- */
+/* --- state.c: size, names, finality --- */
 
 /* The source's word (source.h). Network thread, or the generator's. */
 int log_on_metadata(void *who, const struct source_metadata *metadata);
@@ -210,15 +210,13 @@ void log_abandon(struct log *log);
 int log_first_failed(struct log *log, enum source_class class,
                      const struct source_failure *failure);
 
-/* --- live.c: a running job's log --- */
+/* --- fetch.c: ranges under way, and a running job's log --- */
 
 /* Lock held. Whether it is time to ask the source; if so, to be done by live_check once the lock is
  * released. `completed`: its job was seen so. */
 bool live_take_check(struct log *log, bool completed);
 /* Lock not held. */
 void live_check(struct log *log, bool completed);
-
-/* --- fetch.c: ranges under way --- */
 
 /* Lock held. The range is part of what is coming from now on; fetch_send it once the lock is released. NULL: no memory. */
 struct fetch *fetch_plan(struct log *log, uint64_t from, uint64_t to, enum source_class class);

@@ -1,7 +1,7 @@
 /*
  * What is known of a log: loading it from disk, asking for it, proving names, judging failures.
  */
-#include "cache/log.h"
+#include "cache/internal.h"
 
 #include "diag.h"
 
