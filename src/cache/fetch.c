@@ -6,6 +6,11 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#define CHECK_MS 5000 /* how often storage is asked whether a live log that is read has grown */
+#define END_MS 1000   /* the same once its job is known to be completed */
+
+/* --- what the source reports; network thread --- */
+
 static int on_bytes(struct source_bytes *b, uint64_t offset, const void *data, size_t len)
 {
     struct fetch *f = list_entry(b, struct fetch, b);
@@ -15,7 +20,7 @@ static int on_bytes(struct source_bytes *b, uint64_t offset, const void *data, s
 
     if (err)
         return err;
-    if (!writer_put(c->writer, f, offset, data, len))
+    if (!writer_put(c->writer, &f->stream, offset, data, len))
         return SOURCE_FULL;
     now_ms = c->config.now_ms();
     if (now_ms != f->touched_ms) /* pieces come by the dozen in a millisecond */
@@ -30,28 +35,31 @@ static void on_done(struct source_bytes *b, const struct source_failure *failure
 
     if (failure)
         f->failure = *failure;
-    writer_end(f->log->cache->writer, f);
+    writer_end(f->log->cache->writer, &f->stream);
 }
 
-/* It will not come: as if the source had said so. */
-static void fail_fetch(struct fetch *f, int err)
+static int on_metadata(void *who, const struct source_metadata *metadata)
 {
-    f->failure = (struct source_failure){.err = err, .reason = SOURCE_BROKEN};
-    writer_end(f->log->cache->writer, f);
-}
+    struct log *log = who;
+    struct cache *c = log->cache;
+    uint64_t size;
+    int rc;
 
-static void run_request(struct writer_task *task)
-{
-    struct fetch *f = list_entry(task, struct fetch, task);
-    struct source *source = log_get_source(f->log);
-    bool closing = atomic_load(&f->log->cache->closing);
-    int rc = closing ? -ECONNABORTED : fill_reserve(f->log, f->b.from, f->b.to);
-
+    pthread_mutex_lock(&c->lock);
+    size = log->phase == LOG_KNOWN ? log->meta.size : metadata->size;
+    rc = log_learn(log, metadata);
+    pthread_mutex_unlock(&c->lock);
     if (rc)
-        fail_fetch(f, rc);
-    else
-        source->ops->want_bytes(source->self, &f->b);
+        return rc;
+    log_post(log, &log->settle, fill_settle);
+    pending_touch(&log->wait, c->config.now_ms());
+    pending_wake(&log->wait, LOG_PART_FACTS, LOG_PART_FACTS, 0);
+    if (metadata->size < size) /* nobody will bring these pages */
+        pending_wake(&log->wait, metadata->size >> PAGE_SHIFT, size >> PAGE_SHIFT, 0);
+    return 0;
 }
+
+/* --- planning --- */
 
 struct fetch *fetch_plan(struct log *log, uint64_t from, uint64_t to, enum source_class class)
 {
@@ -62,9 +70,10 @@ struct fetch *fetch_plan(struct log *log, uint64_t from, uint64_t to, enum sourc
     f->log = log;
     f->b = (struct source_bytes){
         .from = from, .to = to, .class = class, .bytes = on_bytes, .done = on_done};
+    f->stream.write = fill_write;
+    f->stream.ended.run = fill_end;
     f->to = to;
     f->written_to = from;
-    f->task.run = run_request;
     store_hasher_init(&f->hasher);
     list_push_back(&log->fetches, &f->in_log);
     log_use(log);
@@ -86,15 +95,37 @@ struct fetch *fetch_covering(struct log *log, uint64_t page, bool soon)
     return NULL;
 }
 
-static const struct source_log_ops log_ops = {.on_metadata = log_on_metadata};
+/* --- sending --- */
 
-/* Makes sure that there is a handle at the source. NULL: no memory. */
+/* Ends the fetch as if the source had reported this error. */
+static void fail_fetch(struct fetch *f, int err)
+{
+    f->failure = (struct source_failure){.err = err, .reason = SOURCE_BROKEN};
+    writer_end(f->log->cache->writer, &f->stream);
+}
+
+/* Writer thread. */
+static void run_request(struct task *task)
+{
+    struct fetch *f = list_entry(task, struct fetch, request);
+    struct source *source = log_get_source(f->log);
+    bool closing = atomic_load(&f->log->cache->closing);
+    int rc = closing ? -ECONNABORTED : fill_reserve(f->log, f->b.from, f->b.to);
+
+    if (rc)
+        fail_fetch(f, rc);
+    else
+        source->ops->want_bytes(source->self, &f->b);
+}
+
+/* The log's handle at the source, made if there is none. NULL: no memory. */
 static struct source_log *ensure_source(struct log *log, const struct repo_name *name,
                                         bool completed)
 {
+    static const struct source_log_ops log_ops = {.on_metadata = on_metadata};
     struct cache *c = log->cache;
     struct source *source = log_get_source(log);
-    struct source_log *handle;
+    struct source_log *handle, *surplus = NULL;
 
     pthread_mutex_lock(&c->lock);
     handle = log->source;
@@ -106,16 +137,16 @@ static struct source_log *ensure_source(struct log *log, const struct repo_name 
         return NULL;
     pthread_mutex_lock(&c->lock);
     log_use(log);
-    if (log->source) {
-        struct source_log *mine = handle;
+    if (log->source) { /* another thread was first */
+        surplus = handle;
         handle = log->source;
-        pthread_mutex_unlock(&c->lock);
-        source->ops->log_release(mine, log_source_released);
-        return handle;
+    } else {
+        log->source = handle;
+        log->source_name = *name;
     }
-    log->source = handle;
-    log->asked_name = *name;
     pthread_mutex_unlock(&c->lock);
+    if (surplus)
+        source->ops->log_release(surplus, log_source_released);
     return handle;
 }
 
@@ -126,16 +157,17 @@ void fetch_send(struct log *log, const struct repo_name *name, bool completed, s
     struct list *link;
 
     while ((link = list_take_first(planned))) {
-        struct fetch *f = list_entry(link, struct fetch, task.link);
+        struct fetch *f = list_entry(link, struct fetch, request.link);
+        f->request.run = run_request;
         pthread_mutex_lock(&log->cache->lock);
         f->b.log = handle;
         pthread_mutex_unlock(&log->cache->lock);
         if (!handle)
             fail_fetch(f, -ENOMEM);
-        else if (f->is_first) /* its size is not known: room is made when it is told */
+        else if (f->is_first) /* its size is not known: space is reserved when it is reported */
             source->ops->want_bytes(source->self, &f->b);
         else
-            writer_post(log->cache->writer, &f->task);
+            writer_post(log->cache->writer, &f->request);
     }
 }
 
@@ -154,10 +186,7 @@ bool fetch_join(struct log *log)
     return false;
 }
 
-/* --- a running job's log: whether it has grown or ended is asked while somebody looks or reads --- */
-
-#define CHECK_MS 5000 /* how often storage is asked whether a watched live log has grown */
-#define END_MS 1000   /* the same once its job is known to be completed */
+/* --- a running job's log: storage is asked whether it has grown while somebody looks or reads --- */
 
 bool live_take_check(struct log *log, bool completed)
 {

@@ -1,8 +1,13 @@
+/*
+ * Logs are found, counted and freed here, and their files opened and closed.
+ */
 #include "cache/internal.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* --- the cache --- */
 
 static struct list *bucket_of(struct cache *c, uint64_t job)
 {
@@ -22,22 +27,16 @@ int cache_create(const struct cache_config *config, struct cache **ret_cache)
     for (unsigned i = 0; i < LOG_BUCKETS; i++)
         list_init(&c->buckets[i]);
     list_init(&c->idle);
-    rc = absent_init(&c->absent);
-    if (rc)
-        goto out_free;
     pthread_mutex_init(&c->lock, NULL);
-    rc = writer_create(c, &c->writer);
-    if (rc)
-        goto out_absent;
+    rc = absent_init(&c->absent);
+    if (!rc)
+        rc = writer_create(c, &c->writer);
+    if (rc) {
+        cache_destroy(c);
+        return rc;
+    }
     *ret_cache = c;
     return 0;
-
-out_absent:
-    pthread_mutex_destroy(&c->lock);
-    absent_finish(&c->absent);
-out_free:
-    free(c);
-    return rc;
 }
 
 void cache_set_generator(struct cache *c, const struct source *generator)
@@ -52,7 +51,13 @@ struct source *log_get_source(struct log *log)
     return log->job & CACHE_GENERATED ? &c->generator : &c->config.source;
 }
 
-/* Lock held. The handle at the source, if it is there and idle; the caller's to release. */
+void cache_close(struct cache *c)
+{
+    if (c)
+        atomic_store(&c->closing, true);
+}
+
+/* Lock held. The handle at the source, if there is one that is not in use; the caller's to release. */
 static struct source_log *take_source(struct log *log)
 {
     struct source_log *source = log->source;
@@ -63,47 +68,37 @@ static struct source_log *take_source(struct log *log)
     return source;
 }
 
-/* Lock held. A log of this bucket that has a handle at its source, which is taken; NULL: none. */
-static struct log *find_sourced(struct list *bucket, struct source_log **ret_source)
+/* Lock not held. A log of this bucket that has a handle at its source, which is taken; NULL: none. */
+static struct log *find_sourced(struct cache *c, struct list *bucket,
+                                struct source_log **ret_source)
 {
+    struct log *found = NULL;
+
+    pthread_mutex_lock(&c->lock);
     list_each(link, bucket) {
         struct log *log = list_entry(link, struct log, in_bucket);
         *ret_source = take_source(log);
-        if (*ret_source)
-            return log;
+        if (*ret_source) {
+            found = log;
+            break;
+        }
     }
-    return NULL;
-}
-
-/* The source has nothing more to say: its handles are given back, and the logs are taken down with
- * the cache, not by its word. */
-static void release_sources(struct cache *c, struct list *bucket)
-{
-    struct source_log *source;
-    struct log *log;
-
-    do {
-        pthread_mutex_lock(&c->lock);
-        log = find_sourced(bucket, &source);
-        pthread_mutex_unlock(&c->lock);
-        if (log)
-            log_get_source(log)->ops->log_release(source, NULL);
-    } while (log);
-}
-
-void cache_close(struct cache *c)
-{
-    if (c)
-        atomic_store(&c->closing, true);
+    pthread_mutex_unlock(&c->lock);
+    return found;
 }
 
 void cache_stop(struct cache *c)
 {
+    struct source_log *source;
+    struct log *log;
+
     if (!c)
         return;
     writer_stop(c->writer);
+    /* The source calls nobody any more: it is not waited for, and cache_destroy frees the logs. */
     for (unsigned i = 0; i < LOG_BUCKETS; i++)
-        release_sources(c, &c->buckets[i]);
+        while ((log = find_sourced(c, &c->buckets[i], &source)))
+            log_get_source(log)->ops->log_release(source, NULL);
 }
 
 static void destroy_log(struct log *log)
@@ -130,6 +125,15 @@ void cache_destroy(struct cache *c)
     free(c);
 }
 
+void cache_get_stats(struct cache *c, struct cache_stats *ret_stats)
+{
+    pthread_mutex_lock(&c->lock);
+    *ret_stats = c->stats;
+    pthread_mutex_unlock(&c->lock);
+}
+
+/* --- logs and their users --- */
+
 static struct log *new_log(struct cache *c, uint64_t job)
 {
     struct log *log = calloc(1, sizeof(*log));
@@ -142,7 +146,7 @@ static struct log *new_log(struct cache *c, uint64_t job)
     pending_init(&log->wait, c->config.waits);
     pages_init(&log->pages);
     list_init(&log->fetches);
-    list_init(&log->proofs);
+    list_init(&log->verifications);
     list_push_back(bucket_of(c, job), &log->in_bucket);
     c->stats.logs++;
     return log;
@@ -177,6 +181,34 @@ void log_use(struct log *log)
     log->users++;
 }
 
+void log_unuse(struct log *log)
+{
+    struct cache *c = log->cache;
+    struct source_log *source = NULL;
+    bool is_last;
+
+    pthread_mutex_lock(&c->lock);
+    log->users--;
+    is_last = log->users == 0;
+    /* The source's handle counts as a user, but must not keep a log that has no other. (An idle log
+     * keeps its handle: what was prefetched is read on with the same URL.) Once the lock is released
+     * the log may be freed by another thread. */
+    if (log->users == 1)
+        source = take_source(log);
+    /* Without its handle nobody would report that a running job's log has grown. */
+    if (source && log->phase == LOG_KNOWN && !log->meta.final)
+        log->phase = LOG_UNKNOWN;
+    if (is_last) {
+        list_remove(&log->in_bucket);
+        c->stats.logs--;
+    }
+    pthread_mutex_unlock(&c->lock);
+    if (is_last)
+        destroy_log(log);
+    else if (source)
+        log_get_source(log)->ops->log_release(source, log_source_released);
+}
+
 void log_source_released(void *who)
 {
     log_unuse(who);
@@ -194,137 +226,61 @@ void log_release_source(struct log *log)
         log_get_source(log)->ops->log_release(source, log_source_released);
 }
 
-void log_unuse(struct log *log)
+static void run_log_task(struct task *task)
+{
+    struct log_task *t = list_entry(task, struct log_task, task);
+    void (*work)(struct log *) = t->work;
+    struct log *log = t->log;
+
+    pthread_mutex_lock(&log->cache->lock);
+    t->log = NULL; /* from now on it may be posted again */
+    pthread_mutex_unlock(&log->cache->lock);
+    work(log);
+    log_unuse(log);
+}
+
+void log_post(struct log *log, struct log_task *t, void (*work)(struct log *log))
 {
     struct cache *c = log->cache;
-    struct source_log *source = NULL;
-    bool is_last;
+    bool is_new;
 
     pthread_mutex_lock(&c->lock);
-    log->users--;
-    is_last = log->users == 0;
-    /* The source's handle counts as a user, but must not keep a log that nobody else wants. (One that
-     * is idle keeps it: what was fetched ahead is read on with the same URL.) Once the lock is
-     * released the log may be gone: others let go of it, too. */
-    if (log->users == 1)
-        source = take_source(log);
-    /* Without its handle nobody would tell that a running job's log has grown. */
-    if (source && log->phase == LOG_KNOWN && !log->meta.final)
-        log->phase = LOG_UNKNOWN;
-    if (is_last) {
-        list_remove(&log->in_bucket);
-        c->stats.logs--;
+    is_new = !t->log;
+    if (is_new) {
+        *t = (struct log_task){.task.run = run_log_task, .log = log, .work = work};
+        log_use(log);
     }
     pthread_mutex_unlock(&c->lock);
-    if (is_last)
-        destroy_log(log);
-    else if (source)
-        log_get_source(log)->ops->log_release(source, log_source_released);
+    if (is_new)
+        writer_post(c->writer, &t->task);
 }
 
-bool log_is_complete(const struct log *log)
-{
-    return log->phase == LOG_KNOWN && log->meta.final &&
-           log->pages.here == pages_for(log->meta.size);
-}
+/* --- idle logs --- */
 
-bool log_is_proven(const struct log *log)
-{
-    return log->proven || (log_is_complete(log) && !log->provisional);
-}
-
-/* Lock held. */
+/* Lock held. The list's count of the log is the caller's. */
 static void leave_idle(struct log *log)
 {
     list_remove(&log->in_idle);
     log->cache->idle_count--;
 }
 
-void log_file_idle(struct log *log)
+void log_update_idle(struct log *log)
 {
     struct cache *c = log->cache;
+    /* A running job's log is of use only to its readers. */
+    bool is_idle = !log->readers && !log->on_disk && log->backing && log->meta.final;
 
-    if (list_is_linked(&log->in_idle)) {
-        if (!log->on_disk && log->backing)
-            return;
+    if (list_is_linked(&log->in_idle) && (log->readers || log->on_disk || !log->backing)) {
         leave_idle(log);
-        log->users--; /* never the last: whoever calls holds the log */
+        log->users--; /* never the last: the caller holds the log */
+    } else if (!list_is_linked(&log->in_idle) && is_idle) {
+        list_push_back(&c->idle, &log->in_idle);
+        c->idle_count++;
+        log_use(log);
     }
-    if (log->readers || log->on_disk || !log->backing || !log->meta.final)
-        return; /* a running job's log is of use only to who follows it */
-    list_push_back(&c->idle, &log->in_idle);
-    c->idle_count++;
-    log_use(log);
 }
 
-void log_forget_bytes(struct log *log)
-{
-    pages_clear(&log->pages);
-    log->tail_to = 0;
-}
-
-/* Lock held. The file of a log that can open it again by its name. */
-static struct backing *take_named_backing(struct log *log)
-{
-    struct backing *b = log->backing;
-
-    if (!b || !list_is_empty(&log->fetches) || !log->on_disk)
-        return NULL;
-    if (!b->file.published) /* another mount's file has the name */
-        pages_doubt(&log->pages);
-    log->backing = NULL;
-    return b;
-}
-
-struct backing *log_shed_backing(struct log *log)
-{
-    return log->readers ? NULL : take_named_backing(log);
-}
-
-/* Lock held. Buckets in turn, so that it is not always the same log that opens its file again. */
-static struct backing *find_to_close(struct cache *c)
-{
-    struct backing *b = NULL;
-
-    for (unsigned i = 0; i < LOG_BUCKETS && !b; i++) {
-        struct list *bucket = &c->buckets[c->close_next];
-        c->close_next = (c->close_next + 1) % LOG_BUCKETS;
-        list_each(link, bucket) {
-            b = take_named_backing(list_entry(link, struct log, in_bucket));
-            if (b)
-                break;
-        }
-    }
-    return b;
-}
-
-bool cache_close_file(struct cache *c)
-{
-    struct backing *b;
-
-    pthread_mutex_lock(&c->lock);
-    b = find_to_close(c);
-    pthread_mutex_unlock(&c->lock);
-    if (b)
-        backing_unref(b);
-    return b != NULL;
-}
-
-bool log_is_surplus(const struct log *log)
-{
-    const struct backing *b = log->backing;
-
-    return b && !log->on_disk && !log->readers && list_is_empty(&log->fetches) &&
-           log_is_complete(log) && log->meta.size > SOURCE_FIRST_RANGE && !b->file.in_memory &&
-           !store_keeps(b->store, log->meta.size);
-}
-
-static bool is_of_kind(const struct backing *b, enum idle_kind kind)
-{
-    return kind == IDLE_ANY || b->file.in_memory == (kind == IDLE_IN_MEMORY);
-}
-
-bool cache_drop_idlest(struct cache *c, enum idle_kind kind)
+bool cache_drop_idle(struct cache *c, enum idle_kind kind)
 {
     struct backing *dropped = NULL;
     struct log *log = NULL;
@@ -332,7 +288,8 @@ bool cache_drop_idlest(struct cache *c, enum idle_kind kind)
     pthread_mutex_lock(&c->lock);
     list_each(link, &c->idle) {
         struct log *l = list_entry(link, struct log, in_idle);
-        if (l->readers == 0 && list_is_empty(&l->fetches) && is_of_kind(l->backing, kind)) {
+        if (l->readers == 0 && list_is_empty(&l->fetches) &&
+            (kind == IDLE_ANY || l->backing->file.in_memory == (kind == IDLE_IN_MEMORY))) {
             log = l;
             break;
         }
@@ -352,45 +309,26 @@ bool cache_drop_idlest(struct cache *c, enum idle_kind kind)
     return true;
 }
 
-void log_open(struct log *log, struct log_reader *ret_reader)
+bool log_is_surplus(const struct log *log)
 {
-    struct cache *c = log->cache;
-    bool was_idle;
+    const struct backing *b = log->backing;
 
-    memset(ret_reader, 0, sizeof(*ret_reader));
-    ret_reader->log = log;
-    pthread_mutex_lock(&c->lock);
-    log_use(log);
-    log->readers++;
-    was_idle = list_is_linked(&log->in_idle);
-    if (was_idle) {
-        leave_idle(log);
-        log->users--;
-    }
-    ret_reader->shrinks = log->shrinks;
-    ret_reader->direct = log->phase == LOG_KNOWN && !log->meta.final;
-    pthread_mutex_unlock(&c->lock);
+    return b && !log->on_disk && !log->readers && list_is_empty(&log->fetches) &&
+           log_is_complete(log) && log->meta.size > SOURCE_FIRST_RANGE && !b->file.in_memory &&
+           !store_keeps(b->store, log->meta.size);
 }
 
-void log_close(struct log_reader *r)
-{
-    struct log *log = r->log;
-    struct cache *c = log->cache;
-    struct backing *unused = NULL;
-    bool surplus = false;
+/* --- files --- */
 
-    pthread_mutex_lock(&c->lock);
-    if (--log->readers == 0) {
-        surplus = log_is_surplus(log);
-        unused = log_shed_backing(log);
-        log_file_idle(log);
-    }
-    pthread_mutex_unlock(&c->lock);
-    if (unused)
-        backing_unref(unused);
-    if (surplus)
-        fill_drop_later(log);
-    log_unuse(log);
+struct backing *backing_new(struct store *store)
+{
+    struct backing *b = calloc(1, sizeof(*b));
+
+    if (!b)
+        return NULL;
+    b->store = store;
+    atomic_init(&b->refs, 1);
+    return b;
 }
 
 struct backing *backing_ref(struct backing *b)
@@ -407,53 +345,96 @@ void backing_unref(struct backing *b)
     free(b);
 }
 
-struct backing *backing_create(struct store *store, int *ret_err)
+/* Lock held. The file of a log that can be opened again by its name. */
+static struct backing *take_named_backing(struct log *log)
 {
-    struct backing *b = calloc(1, sizeof(*b));
+    struct backing *b = log->backing;
 
-    *ret_err = b ? store_backing_open(store, &b->file) : -ENOMEM;
-    if (*ret_err) {
-        free(b);
+    if (!b || !list_is_empty(&log->fetches) || !log->on_disk)
         return NULL;
-    }
-    b->store = store;
-    atomic_init(&b->refs, 1);
+    if (!b->file.published) /* another mount's file has the name */
+        pages_doubt(&log->pages);
+    log->backing = NULL;
     return b;
 }
 
-struct backing *backing_create_in_memory(struct store *store)
+struct backing *log_take_backing(struct log *log)
 {
-    struct backing *b = calloc(1, sizeof(*b));
-
-    if (!b || store_backing_open_memory(&b->file)) {
-        free(b);
-        return NULL;
-    }
-    b->store = store;
-    atomic_init(&b->refs, 1);
-    return b;
+    return log->readers ? NULL : take_named_backing(log);
 }
 
-struct backing *backing_adopt(struct store *store, int fd, int *ret_err)
+bool cache_close_file(struct cache *c)
 {
-    struct store_backing file = {.fd = fd, .published = true};
-    struct backing *b = calloc(1, sizeof(*b));
+    struct backing *b = NULL;
 
-    if (!b) {
-        store_backing_close(store, &file);
-        *ret_err = -ENOMEM;
-        return NULL;
-    }
-    b->store = store;
-    b->file = file;
-    atomic_init(&b->refs, 1);
-    *ret_err = 0;
-    return b;
-}
-
-void cache_get_stats(struct cache *c, struct cache_stats *ret_stats)
-{
     pthread_mutex_lock(&c->lock);
-    *ret_stats = c->stats;
+    /* Buckets in turn, so that it is not always the same log that has to open its file again. */
+    for (unsigned i = 0; i < LOG_BUCKETS && !b; i++) {
+        struct list *bucket = &c->buckets[c->close_next];
+        c->close_next = (c->close_next + 1) % LOG_BUCKETS;
+        list_each(link, bucket) {
+            b = take_named_backing(list_entry(link, struct log, in_bucket));
+            if (b)
+                break;
+        }
+    }
     pthread_mutex_unlock(&c->lock);
+    if (b)
+        backing_unref(b);
+    return b != NULL;
+}
+
+/* Writer thread: a disk may be slow to set a file's time, and no reader waits for that. */
+static void mark_used(struct log *log)
+{
+    struct backing *b = NULL;
+
+    pthread_mutex_lock(&log->cache->lock);
+    if (log->on_disk && log->backing)
+        b = backing_ref(log->backing);
+    pthread_mutex_unlock(&log->cache->lock);
+    if (!b)
+        return;
+    store_mark_used(b->store, log->job, b->file.fd);
+    backing_unref(b);
+}
+
+int log_reopen(struct log *log)
+{
+    struct cache *c = log->cache;
+    struct backing *b = backing_new(c->config.store), *unused = NULL;
+    struct store_meta meta;
+    bool is_opened = false;
+    int rc;
+
+    if (!b)
+        return -EIO;
+    pthread_mutex_lock(&c->lock);
+    meta = log->meta;
+    meta.checksums = log->pages.sum; /* only that there are some matters here */
+    pthread_mutex_unlock(&c->lock);
+    do /* where too many files are open, that of another log is closed */
+        rc = store_open_log(c->config.store, log->job, &meta, &b->file.fd);
+    while (store_is_short_of_files(rc) && cache_close_file(c));
+    b->file.published = true;
+    pthread_mutex_lock(&c->lock);
+    if (log->backing) { /* another worker was first */
+        unused = rc ? NULL : b;
+        rc = 0;
+    } else if (!rc) {
+        log->backing = b;
+        is_opened = true;
+    } else if (!store_is_short_of_files(rc) && rc != -ENOMEM) {
+        log->on_disk = false; /* evicted, here or by another mount; or not readable */
+        log_forget_bytes(log);
+        rc = 0;
+    }
+    pthread_mutex_unlock(&c->lock);
+    if (unused)
+        backing_unref(unused);
+    else if (!is_opened)
+        free(b);
+    if (is_opened)
+        log_post(log, &log->mark_used, mark_used);
+    return rc ? -EIO : 0;
 }

@@ -17,24 +17,24 @@ const struct log_hint bench_no_hint = {.completed = false};
 
 /* --- the writer --- */
 
-struct errand {
-    struct writer_task task;
+struct probe {
+    struct task task;
     sem_t run;
 };
 
-static void run_errand(struct writer_task *task)
+static void run_probe(struct task *task)
 {
-    sem_post(&list_entry(task, struct errand, task)->run);
+    sem_post(&list_entry(task, struct probe, task)->run);
 }
 
 static void pass_writer(struct cache_bench *b)
 {
-    struct errand errand = {.task.run = run_errand};
+    struct probe probe = {.task.run = run_probe};
 
-    sem_init(&errand.run, 0, 0);
-    writer_post(b->cache->writer, &errand.task);
-    sem_wait(&errand.run);
-    sem_destroy(&errand.run);
+    sem_init(&probe.run, 0, 0);
+    writer_post(b->cache->writer, &probe.task);
+    sem_wait(&probe.run);
+    sem_destroy(&probe.run);
 }
 
 /* --- mounts --- */

@@ -163,12 +163,12 @@ static void who_reads_in_a_row_finds_the_next_pages_checked_R2(void **state)
     log = open_kept(b, 1, &r);
     assert_int_equal(bench_read(&r, 1, 0, 2 * PAGE), 0);
     bench_settle(b, 0);
-    assert_int_equal(state_of(log, 1), PAGE_HERE);
+    assert_int_equal(state_of(log, 1), PAGE_PRESENT);
     assert_int_equal(state_of(log, 2), PAGE_UNCHECKED); /* one read is no row */
     assert_int_equal(bench_read(&r, 1, 2 * PAGE, 2 * PAGE), 0);
     bench_settle(b, 0); /* the damaged page is not fetched before somebody comes near it */
     for (uint64_t page = 4; page < pages_for(SIZE); page++)
-        assert_int_equal(state_of(log, page), page == 9 ? PAGE_ABSENT : PAGE_HERE);
+        assert_int_equal(state_of(log, page), page == 9 ? PAGE_ABSENT : PAGE_PRESENT);
     assert_int_equal(bench_read_served(b, &r, 1, 4 * PAGE, SIZE - 4 * PAGE), 0);
     log_close(&r);
     log_release(log);
@@ -196,7 +196,7 @@ static void who_jumps_has_only_checked_what_he_reads_R2(void **state)
         assert_int_equal(bench_read(&r, 2, page * PAGE, PAGE), 0);
     bench_settle(b, 0);
     for (uint64_t page = 0; page < 256; page++)
-        checked += state_of(log, page) == PAGE_HERE;
+        checked += state_of(log, page) == PAGE_PRESENT;
     assert_int_equal(checked, 4);
     log_close(&r);
     log_release(log);
