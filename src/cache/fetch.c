@@ -76,7 +76,7 @@ struct fetch *fetch_plan(struct log *log, uint64_t from, uint64_t to, enum sourc
     f->written_to = from;
     store_hasher_init(&f->hasher);
     list_push_back(&log->fetches, &f->in_log);
-    log_use(log);
+    log->users++;
     log->cache->stats.fetches_running++;
     return f;
 }
@@ -136,7 +136,7 @@ static struct source_log *ensure_source(struct log *log, const struct repo_name 
     if (!handle)
         return NULL;
     pthread_mutex_lock(&c->lock);
-    log_use(log);
+    log->users++;
     if (log->source) { /* another thread was first */
         surplus = handle;
         handle = log->source;
@@ -200,7 +200,7 @@ bool live_take_check(struct log *log, bool completed)
     if (!log->source)
         return false;
     log->checking = true;
-    log_use(log);
+    log->users++;
     return true;
 }
 
@@ -212,7 +212,7 @@ static void on_checked(void *who, const struct source_failure *failure)
     pthread_mutex_lock(&log->cache->lock);
     log->checking = false;
     pthread_mutex_unlock(&log->cache->lock);
-    log_unuse(log);
+    log_release(log);
 }
 
 void live_check(struct log *log, bool completed)

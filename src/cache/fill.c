@@ -237,30 +237,10 @@ static void mark_pages(struct fetch *f, uint64_t offset, const char *data, size_
     }
 }
 
-/* A stream of unknown length needs space as it comes, and so does a log in memory; else the space is
- * reserved already, or will be. */
-static int reserve_piece(struct log *log, uint64_t from, uint64_t to)
+static int write_piece(struct log *log, uint64_t offset, const char *data, size_t len)
 {
     const struct store_backing *file;
     bool is_known, has_backing;
-    int rc = 0;
-
-    pthread_mutex_lock(&log->cache->lock);
-    is_known = log->phase == LOG_KNOWN;
-    has_backing = log->backing != NULL;
-    pthread_mutex_unlock(&log->cache->lock);
-    if (!has_backing)
-        rc = ensure_backing(log);
-    if (rc)
-        return rc;
-    file = &log->backing->file;
-    if (!file->in_memory && (is_known || to <= file->end))
-        return 0;
-    return fill_reserve(log, from, to);
-}
-
-static int write_piece(struct log *log, uint64_t offset, const char *data, size_t len)
-{
     int rc;
 
     /* At the end nobody waits for these bytes, and a slow disk would hold up the unmount (R6). */
@@ -268,7 +248,18 @@ static int write_piece(struct log *log, uint64_t offset, const char *data, size_
         return -ECONNABORTED;
     if (offset + len > LOG_SIZE_MAX)
         return -EFBIG;
-    rc = reserve_piece(log, offset, offset + len);
+    pthread_mutex_lock(&log->cache->lock);
+    is_known = log->phase == LOG_KNOWN;
+    has_backing = log->backing != NULL;
+    pthread_mutex_unlock(&log->cache->lock);
+    rc = has_backing ? 0 : ensure_backing(log);
+    if (rc)
+        return rc;
+    /* A stream of unknown length needs space as it comes, and so does a log in memory; else the space
+     * is reserved already, or will be. */
+    file = &log->backing->file;
+    if (file->in_memory || (!is_known && offset + len > file->end))
+        rc = fill_reserve(log, offset, offset + len);
     if (rc)
         return rc;
     rc = write_absent(log, offset, data, len);
@@ -347,40 +338,29 @@ static void publish(struct log *log)
         backing_unref(b);
 }
 
-/* What is known of a log that is not complete is kept on disk: its size need not be asked again (S4).
- * Not if all of it is under way: it is published in a moment. */
-static void keep_facts(struct log *log)
-{
-    struct cache *c = log->cache;
-    bool keep;
-
-    pthread_mutex_lock(&c->lock);
-    keep = log->phase == LOG_KNOWN && log->meta.final && !log->on_disk && !log->facts_kept &&
-           !log->provisional &&
-           (log->meta.size > SOURCE_FIRST_RANGE || list_is_empty(&log->fetches));
-    log->facts_kept |= keep;
-    pthread_mutex_unlock(&c->lock);
-    if (keep)
-        log_save_meta(log);
-}
-
 void fill_tidy(struct log *log)
 {
     struct cache *c = log->cache;
     struct backing *unused;
     unsigned over;
-    bool complete;
+    bool complete, keep;
 
     pthread_mutex_lock(&c->lock);
     complete = log_is_complete(log);
     log->proven = log_is_proven(log);
+    /* What is known of a log that is not complete is kept on disk, so that its size need not be asked
+     * again (S4); unless all of it is under way: it is published in a moment. */
+    keep = !complete && log->phase == LOG_KNOWN && log->meta.final && !log->on_disk &&
+           !log->facts_kept && !log->provisional &&
+           (log->meta.size > SOURCE_FIRST_RANGE || list_is_empty(&log->fetches));
+    log->facts_kept |= keep;
     pthread_mutex_unlock(&c->lock);
     if (complete)
         publish(log);
-    else
-        keep_facts(log);
+    else if (keep)
+        log_save_meta(log);
     pthread_mutex_lock(&c->lock);
-    unused = log_take_backing(log);
+    unused = log->readers ? NULL : log_take_backing(log);
     if (!unused && log_is_surplus(log)) {
         unused = log->backing;
         log->backing = NULL;
@@ -539,6 +519,6 @@ void fill_end(struct task *ended)
         pending_wake(&log->wait, first, last, err);
     }
     fill_tidy(log);
-    log_unuse(log);
+    log_release(log);
     free(f);
 }

@@ -72,14 +72,14 @@ struct log {
     /* lock */
     struct list in_bucket;
     struct list in_idle; /* linked: the list of idle logs counts as a user */
-    unsigned users; /* holders, fetches, verifications, posted tasks, the source, the idle list */
+    unsigned users; /* holders, fetches, verifications, tasks, the source, the idle list; each ends
+                       with log_release */
     unsigned readers;
     enum log_phase phase;
     struct source_log *source;
     struct repo_name source_name; /* under which `source` sends requests */
     int64_t hint_ms;              /* the job's completed_at as hinted by the first caller */
     struct store_meta meta;       /* size, mtime, final, etag, names; checksums stay NULL */
-    bool has_time;                /* meta.mtime_ms is set */
     unsigned shrinks;             /* how often it turned out to be shorter than was reported */
     int64_t empty_until_ms;       /* a final log without a byte is requested again then */
     bool whole;                   /* the server has no ranges */
@@ -99,7 +99,6 @@ struct log {
     struct log_fault fault;
     uint64_t read_to;    /* the end of the latest read, bytes */
     uint64_t check_next; /* the first page behind it whose check ahead has not begun */
-    bool checking_ahead; /* check_ahead is posted or runs */
     struct log_task settle, tidy, save, mark_used, check_ahead;
 };
 
@@ -183,11 +182,7 @@ void fill_tidy(struct log *log);
 /* Where this log's bytes come from. */
 struct source *log_get_source(struct log *log);
 
-/* Lock held. */
-void log_use(struct log *log);
-/* Lock not held; may free the log. */
-void log_unuse(struct log *log);
-/* The same as a callback of source_ops.log_release. */
+/* log_release as a callback of source_ops.log_release. */
 void log_source_released(void *who);
 /* Lock not held; the log is held. Posts work on it to the writer thread, unless it is posted
  * already. */
@@ -198,8 +193,8 @@ void log_release_source(struct log *log);
 /* Lock held; the log is held. Puts it on the idle list if its bytes are nowhere else and it has no
  * readers; takes it off otherwise. */
 void log_update_idle(struct log *log);
-/* Lock held. Takes the file of a log without readers that is published; the caller releases it
- * without the lock. NULL: it stays. */
+/* Lock held. Takes the file of a published log for which nothing is being fetched: it can be opened
+ * again by its name. The caller releases it without the lock. NULL: it stays. */
 struct backing *log_take_backing(struct log *log);
 /* Lock held. Whether it is complete, has no readers and is too large to be kept. */
 bool log_is_surplus(const struct log *log);

@@ -68,37 +68,20 @@ static struct source_log *take_source(struct log *log)
     return source;
 }
 
-/* Lock not held. A log of this bucket that has a handle at its source, which is taken; NULL: none. */
-static struct log *find_sourced(struct cache *c, struct list *bucket,
-                                struct source_log **ret_source)
-{
-    struct log *found = NULL;
-
-    pthread_mutex_lock(&c->lock);
-    list_each(link, bucket) {
-        struct log *log = list_entry(link, struct log, in_bucket);
-        *ret_source = take_source(log);
-        if (*ret_source) {
-            found = log;
-            break;
-        }
-    }
-    pthread_mutex_unlock(&c->lock);
-    return found;
-}
-
 void cache_stop(struct cache *c)
 {
-    struct source_log *source;
-    struct log *log;
-
     if (!c)
         return;
     writer_stop(c->writer);
-    /* The source calls nobody any more: it is not waited for, and cache_destroy frees the logs. */
-    for (unsigned i = 0; i < LOG_BUCKETS; i++)
-        while ((log = find_sourced(c, &c->buckets[i], &source)))
-            log_get_source(log)->ops->log_release(source, NULL);
+    /* No other thread is left. The source calls nobody any more: cache_destroy frees the logs. */
+    for (unsigned i = 0; i < LOG_BUCKETS; i++) {
+        list_each(link, &c->buckets[i]) {
+            struct log *log = list_entry(link, struct log, in_bucket);
+            struct source_log *source = take_source(log);
+            if (source)
+                log_get_source(log)->ops->log_release(source, NULL);
+        }
+    }
 }
 
 static void destroy_log(struct log *log)
@@ -165,28 +148,19 @@ struct log *cache_hold(struct cache *c, uint64_t job)
     if (!log)
         log = new_log(c, job);
     if (log)
-        log_use(log);
+        log->users++;
     pthread_mutex_unlock(&c->lock);
     return log;
 }
 
 void log_release(struct log *log)
 {
-    if (log)
-        log_unuse(log);
-}
-
-void log_use(struct log *log)
-{
-    log->users++;
-}
-
-void log_unuse(struct log *log)
-{
-    struct cache *c = log->cache;
+    struct cache *c = log ? log->cache : NULL;
     struct source_log *source = NULL;
     bool is_last;
 
+    if (!log)
+        return;
     pthread_mutex_lock(&c->lock);
     log->users--;
     is_last = log->users == 0;
@@ -211,7 +185,7 @@ void log_unuse(struct log *log)
 
 void log_source_released(void *who)
 {
-    log_unuse(who);
+    log_release(who);
 }
 
 void log_release_source(struct log *log)
@@ -236,7 +210,7 @@ static void run_log_task(struct task *task)
     t->log = NULL; /* from now on it may be posted again */
     pthread_mutex_unlock(&log->cache->lock);
     work(log);
-    log_unuse(log);
+    log_release(log);
 }
 
 void log_post(struct log *log, struct log_task *t, void (*work)(struct log *log))
@@ -248,7 +222,7 @@ void log_post(struct log *log, struct log_task *t, void (*work)(struct log *log)
     is_new = !t->log;
     if (is_new) {
         *t = (struct log_task){.task.run = run_log_task, .log = log, .work = work};
-        log_use(log);
+        log->users++;
     }
     pthread_mutex_unlock(&c->lock);
     if (is_new)
@@ -276,7 +250,7 @@ void log_update_idle(struct log *log)
     } else if (!list_is_linked(&log->in_idle) && is_idle) {
         list_push_back(&c->idle, &log->in_idle);
         c->idle_count++;
-        log_use(log);
+        log->users++;
     }
 }
 
@@ -305,7 +279,7 @@ bool cache_drop_idle(struct cache *c, enum idle_kind kind)
         return false;
     if (dropped)
         backing_unref(dropped);
-    log_unuse(log);
+    log_release(log);
     return true;
 }
 
@@ -345,8 +319,7 @@ void backing_unref(struct backing *b)
     free(b);
 }
 
-/* Lock held. The file of a log that can be opened again by its name. */
-static struct backing *take_named_backing(struct log *log)
+struct backing *log_take_backing(struct log *log)
 {
     struct backing *b = log->backing;
 
@@ -356,11 +329,6 @@ static struct backing *take_named_backing(struct log *log)
         pages_doubt(&log->pages);
     log->backing = NULL;
     return b;
-}
-
-struct backing *log_take_backing(struct log *log)
-{
-    return log->readers ? NULL : take_named_backing(log);
 }
 
 bool cache_close_file(struct cache *c)
@@ -373,7 +341,7 @@ bool cache_close_file(struct cache *c)
         struct list *bucket = &c->buckets[c->close_next];
         c->close_next = (c->close_next + 1) % LOG_BUCKETS;
         list_each(link, bucket) {
-            b = take_named_backing(list_entry(link, struct log, in_bucket));
+            b = log_take_backing(list_entry(link, struct log, in_bucket));
             if (b)
                 break;
         }

@@ -59,7 +59,7 @@ static void on_verified(struct source_facts *facts, const struct source_answer *
         log_post(log, &log->save, log_save_meta);
     c->config.source.ops->facts_release(c->config.source.self, facts);
     pending_wake(&log->wait, LOG_PART_FACTS, LOG_PART_FACTS, err);
-    log_unuse(log);
+    log_release(log);
     free(v);
 }
 
@@ -81,7 +81,7 @@ static int plan_verification(struct log *log, const struct repo_name *name,
     v->facts = (struct source_facts){
         .question = SOURCE_JOB, .repo = *name, .id = log->job & NAME_ID_MAX, .done = on_verified};
     list_push_back(&log->verifications, &v->in_log);
-    log_use(log);
+    log->users++;
     steps->verify = &v->facts;
     return PENDING_PARKED;
 }
@@ -118,7 +118,7 @@ static int plan_stat(struct log *log, const struct repo_name *name, enum effort 
     if (effort == EFFORT_NETWORK && log->phase == LOG_KNOWN && log->meta.final && !log->meta.size &&
         !log->readers && !log->source && c->config.now_ms() >= log->empty_until_ms) {
         log->phase = LOG_UNKNOWN;
-        log->has_time = log->proven = false;
+        log->proven = false;
     }
     if (log->phase == LOG_KNOWN && log_has_name(log, name)) {
         if (effort == EFFORT_NETWORK) {
@@ -213,7 +213,7 @@ void log_open(struct log *log, struct log_reader *ret_reader)
     struct cache *c = log->cache;
 
     pthread_mutex_lock(&c->lock);
-    log_use(log);
+    log->users++;
     log->readers++;
     log_update_idle(log);
     *ret_reader = (struct log_reader){
@@ -239,7 +239,7 @@ void log_close(struct log_reader *r)
         backing_unref(unused);
     if (surplus) /* while it is not published its file is the writer's */
         log_post(log, &log->tidy, fill_tidy);
-    log_unuse(log);
+    log_release(log);
 }
 
 /*
@@ -301,37 +301,13 @@ static void compare(struct check *check, const struct backing *b, int flags)
     }
 }
 
-/* Lock not held. Compares what was taken; with RWF_NOWAIT, what is at hand of it. */
-static void run_check(struct log *log, const struct backing *b, struct check *check, int flags)
-{
-    unsigned damaged = 0;
-
-    compare(check, b, flags);
-    if (!flags)
-        check->compared = check->count; /* what cannot be read is damaged */
-    pthread_mutex_lock(&log->cache->lock);
-    for (unsigned i = 0; i < check->compared; i++) {
-        uint64_t page = check->first + i;
-        damaged += !check->matches[i];
-        /* The pages may be in another file meanwhile, or another thread has checked them. */
-        if (pages_get(&log->pages, page) != PAGE_UNCHECKED || log->backing != b)
-            continue;
-        if (check->matches[i])
-            pages_set_present(&log->pages, page, check->sums[i]);
-        else
-            pages_set_absent(&log->pages, page);
-    }
-    pthread_mutex_unlock(&log->cache->lock);
-    if (damaged)
-        diag_say(log->cache->config.diag, DIAG_WARNING,
-                 "job %llu: a damaged page in the cache is fetched again",
-                 (unsigned long long)log->job);
-}
-
-/* Lock not held; `b` is held. Checks the pages [from, to). */
-static void check_pages(struct log *log, const struct backing *b, uint64_t from, uint64_t to)
+/* Lock not held; `b` is held. Checks the pages [from, to); with RWF_NOWAIT, those that can be read
+ * without waiting for the disk. */
+static void check_pages(struct log *log, const struct backing *b, uint64_t from, uint64_t to,
+                        int flags)
 {
     struct cache *c = log->cache;
+    unsigned damaged = 0;
     struct check check;
 
     for (;; from = check.first + check.count) {
@@ -339,49 +315,63 @@ static void check_pages(struct log *log, const struct backing *b, uint64_t from,
         take_check(log, from, to, &check);
         pthread_mutex_unlock(&c->lock);
         if (!check.count)
-            return;
-        run_check(log, b, &check, 0);
+            break;
+        compare(&check, b, flags);
+        if (!flags)
+            check.compared = check.count; /* what cannot be read is damaged */
+        pthread_mutex_lock(&c->lock);
+        for (unsigned i = 0; i < check.compared; i++) {
+            uint64_t page = check.first + i;
+            damaged += !check.matches[i];
+            /* The page may be in another file meanwhile, or another thread has checked it. */
+            if (pages_get(&log->pages, page) != PAGE_UNCHECKED || log->backing != b)
+                continue;
+            if (check.matches[i])
+                pages_set_present(&log->pages, page, check.sums[i]);
+            else
+                pages_set_absent(&log->pages, page);
+        }
+        pthread_mutex_unlock(&c->lock);
     }
+    if (damaged)
+        diag_say(c->config.diag, DIAG_WARNING,
+                 "job %llu: a damaged page in the cache is fetched again",
+                 (unsigned long long)log->job);
 }
 
-/* Lock held. The next unchecked pages ahead of the reader; check->count 0: none. */
-static void take_check_ahead(const struct log *log, struct check *check)
+/* Lock held. The pages ahead of the reader whose check has not begun: [*ret_from, *ret_to). */
+static bool find_ahead(const struct log *log, uint64_t *ret_from, uint64_t *ret_to)
 {
     uint64_t read_to = pages_for(log->read_to), count = pages_for(log->meta.size);
-    uint64_t from = log->check_next > read_to ? log->check_next : read_to;
-    uint64_t to = read_to + CHECK_AHEAD < count ? read_to + CHECK_AHEAD : count;
 
-    *check = (struct check){.first = from};
-    if (log->on_disk && log->backing && from < to)
-        take_check(log, from, to, check);
+    *ret_from = log->check_next > read_to ? log->check_next : read_to;
+    *ret_to = read_to + CHECK_AHEAD < count ? read_to + CHECK_AHEAD : count;
+    return log->on_disk && log->backing && *ret_from < *ret_to;
 }
 
-/* Writer thread, lock not held. Never waits for the disk. */
+/* Writer thread, lock not held. */
 static void check_pages_ahead(struct log *log)
 {
     struct cache *c = log->cache;
     struct backing *b = NULL;
-    struct check check;
+    uint64_t from, to;
 
-    for (;;) {
-        pthread_mutex_lock(&c->lock);
-        take_check_ahead(log, &check);
-        log->checking_ahead = check.count > 0;
-        log->check_next = check.first + check.count;
-        if (check.count)
-            b = backing_ref(log->backing);
-        pthread_mutex_unlock(&c->lock);
-        if (!check.count)
-            return;
-        run_check(log, b, &check, RWF_NOWAIT);
-        backing_unref(b);
+    pthread_mutex_lock(&c->lock);
+    if (find_ahead(log, &from, &to)) {
+        b = backing_ref(log->backing);
+        log->check_next = to;
     }
+    pthread_mutex_unlock(&c->lock);
+    if (!b)
+        return;
+    check_pages(log, b, from, to, RWF_NOWAIT);
+    backing_unref(b);
 }
 
 /* Lock held. Notes a read of [offset, end) bytes; whether check_pages_ahead is to be posted. */
 static bool note_read(struct log *log, uint64_t offset, uint64_t end)
 {
-    uint64_t was = log->read_to;
+    uint64_t from, to, was = log->read_to;
     struct check next;
 
     if (end <= offset)
@@ -391,11 +381,10 @@ static bool note_read(struct log *log, uint64_t offset, uint64_t end)
         log->check_next = 0; /* not sequential */
         return false;
     }
-    if (log->checking_ahead)
+    if (!find_ahead(log, &from, &to))
         return false;
-    take_check_ahead(log, &next);
-    log->checking_ahead = next.count > 0;
-    return log->checking_ahead;
+    take_check(log, from, to, &next);
+    return next.count > 0;
 }
 
 /* --- what to fetch --- */
@@ -679,7 +668,7 @@ int log_read(struct log_reader *r, const struct repo_name *name, uint64_t offset
                 return rc;
             break;
         case READ_CHECK:
-            check_pages(log, steps.backing, page_of(offset), pages_for(end));
+            check_pages(log, steps.backing, page_of(offset), pages_for(end), 0);
             backing_unref(steps.backing);
             break;
         }

@@ -13,14 +13,7 @@
  * final log that is requested again, after this time. */
 #define EMPTY_MS (10 * 60 * 1000)
 
-/* A log that is gone for good (410) is remembered on disk, under the name that was requested. */
-struct gone_record {
-    char magic[8];
-    uint64_t job;
-};
-
-#define GONE_MAGIC "ghgone1"
-#define GONE_KEY_LEN (NAME_FULL_LEN + 40)
+#define GONE "ghgone1" /* begins such a record, whose key names the repository and the job */
 
 /* --- names and completeness --- */
 
@@ -59,6 +52,8 @@ void log_forget_bytes(struct log *log)
 
 /* --- on disk --- */
 
+/* The record that says that GitHub has no log of this job any more under this name (410). */
+#define GONE_KEY_LEN (NAME_FULL_LEN + 40)
 static void gone_key(char key[GONE_KEY_LEN], const struct repo_name *name, uint64_t job)
 {
     char folded[NAME_FULL_LEN];
@@ -67,8 +62,15 @@ static void gone_key(char key[GONE_KEY_LEN], const struct repo_name *name, uint6
     snprintf(key, GONE_KEY_LEN, "gone/%s/%llu", folded, (unsigned long long)job);
 }
 
-/* Whether the disk remembers that GitHub has no log of this job any more under this name. */
-static bool is_gone_on_disk(struct log *log, const struct repo_name *name)
+void log_save_gone(struct log *log, const struct repo_name *name)
+{
+    char key[GONE_KEY_LEN];
+
+    gone_key(key, name, log->job);
+    store_put_record(log->cache->config.store, key, GONE, sizeof(GONE));
+}
+
+static bool is_gone(struct log *log, const struct repo_name *name)
 {
     char key[GONE_KEY_LEN];
     void *data;
@@ -78,19 +80,9 @@ static bool is_gone_on_disk(struct log *log, const struct repo_name *name)
     gone_key(key, name, log->job);
     if (store_get_record(log->cache->config.store, key, &data, &len))
         return false;
-    gone = len == sizeof(struct gone_record) && !memcmp(data, GONE_MAGIC, sizeof(GONE_MAGIC)) &&
-           !memcmp((char *)data + offsetof(struct gone_record, job), &log->job, sizeof(log->job));
+    gone = len >= sizeof(GONE) && !memcmp(data, GONE, sizeof(GONE));
     free(data);
     return gone;
-}
-
-void log_save_gone(struct log *log, const struct repo_name *name)
-{
-    struct gone_record record = {.magic = GONE_MAGIC, .job = log->job};
-    char key[GONE_KEY_LEN];
-
-    gone_key(key, name, log->job);
-    store_put_record(log->cache->config.store, key, &record, sizeof(record));
 }
 
 /* Lock held. */
@@ -106,7 +98,6 @@ static int adopt_meta(struct log *log, struct store_meta *meta)
         log->on_disk = log->proven = true;
     log->meta = *meta;
     log->meta.checksums = NULL;
-    log->has_time = true;
     log->facts_kept = true;
     return 0;
 }
@@ -116,7 +107,7 @@ void log_load(struct log *log, const struct repo_name *name)
     struct cache *c = log->cache;
     struct store_meta meta = {0};
     int rc = store_load_meta(c->config.store, log->job, &meta);
-    bool gone = rc && is_gone_on_disk(log, name);
+    bool gone = rc && is_gone(log, name);
 
     pthread_mutex_lock(&c->lock);
     log->phase = LOG_UNKNOWN;
@@ -209,18 +200,6 @@ static int check_metadata(const struct log *log, const struct source_metadata *m
     return 0;
 }
 
-/* Lock held. A final log turns out to be of another size: if it is longer, its last page is not
- * complete. What was kept on disk is to be written again. */
-static void change_size(struct log *log, uint64_t size)
-{
-    if (size < log->meta.size)
-        log->shrinks++;
-    if (size > log->meta.size && (log->meta.size & (PAGE_SIZE - 1)) != 0)
-        pages_set_absent(&log->pages, log->meta.size >> PAGE_SHIFT);
-    log->facts_kept = false;
-    log->fault.err = 0;
-}
-
 int log_learn(struct log *log, const struct source_metadata *metadata)
 {
     bool was_final = log->phase == LOG_KNOWN && log->meta.final;
@@ -230,15 +209,20 @@ int log_learn(struct log *log, const struct source_metadata *metadata)
         return rc;
     if (pages_grow(&log->pages, pages_for(metadata->size)))
         return -ENOMEM;
-    if (was_final && metadata->size != log->meta.size)
-        change_size(log, metadata->size);
-    if (!log->has_time || !log->meta.final) {
+    if (was_final && metadata->size != log->meta.size) {
+        if (metadata->size < log->meta.size)
+            log->shrinks++;
+        else if ((log->meta.size & (PAGE_SIZE - 1)) != 0) /* its last page is not complete */
+            pages_set_absent(&log->pages, log->meta.size >> PAGE_SHIFT);
+        log->facts_kept = false;
+        log->fault.err = 0;
+    }
+    if (!was_final) { /* the time is reported once (S7) */
         log->meta.mtime_ms = metadata->last_modified_ms > 0 ? metadata->last_modified_ms : 0;
         if (metadata->completed_ms > 0)
             log->meta.mtime_ms = metadata->completed_ms;
         if (log->hint_ms > 0)
             log->meta.mtime_ms = log->hint_ms;
-        log->has_time = true;
     }
     log->meta.size = metadata->size;
     log->meta.final = metadata->final || was_final;
@@ -285,7 +269,6 @@ int log_fail_first(struct log *log, enum source_class class, const struct source
     if (log->phase == LOG_UNKNOWN && log->meta.final && !log->meta.size && log->meta.name_count &&
         failure->reason != SOURCE_NOT_FOUND && failure->reason != SOURCE_EXPIRED) {
         log->phase = LOG_KNOWN;
-        log->has_time = true;
         log->empty_until_ms = c->config.now_ms() + EMPTY_MS;
     } else if (!is_ignored && !log_note_failure(log, &log->source_name, failure)) {
         err = failure->err;

@@ -165,26 +165,19 @@ int writer_create(struct cache *c, struct writer **ret_writer)
     list_init(&w->tasks);
     list_init(&w->ended);
     atomic_init(&w->asleep, false);
-    rc = ring_init(&w->ring);
-    if (rc)
-        goto out_free;
     pthread_mutex_init(&w->put_lock, NULL);
     pthread_mutex_init(&w->lock, NULL);
     pthread_cond_init(&w->work, NULL);
-    rc = -pthread_create(&w->thread, NULL, run_writer, w);
-    if (rc)
-        goto out_ring;
+    rc = ring_init(&w->ring);
+    if (!rc)
+        rc = -pthread_create(&w->thread, NULL, run_writer, w);
+    if (rc) {
+        w->joined = true; /* there is no thread */
+        writer_destroy(w);
+        return rc;
+    }
     *ret_writer = w;
     return 0;
-
-out_ring:
-    pthread_cond_destroy(&w->work);
-    pthread_mutex_destroy(&w->lock);
-    pthread_mutex_destroy(&w->put_lock);
-    ring_finish(&w->ring);
-out_free:
-    free(w);
-    return rc;
 }
 
 void writer_stop(struct writer *w)
