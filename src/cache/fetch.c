@@ -186,7 +186,7 @@ bool fetch_join(struct log *log)
     return false;
 }
 
-/* --- a running job's log: storage is asked whether it has grown while somebody looks or reads --- */
+/* --- whether a running job's log has grown is asked while somebody looks or reads --- */
 
 bool live_take_check(struct log *log, bool completed)
 {

@@ -1,5 +1,6 @@
 /*
- * What the writer thread does with the bytes of a log: reserves space, writes, marks pages, publishes.
+ * What the writer thread does with the bytes of a log: reserves space, writes, marks pages,
+ * publishes.
  */
 #include "cache/internal.h"
 
@@ -20,8 +21,8 @@ static bool ends_within(uint64_t end, uint64_t page)
     return end >> PAGE_SHIFT == page && (end & (PAGE_SIZE - 1)) != 0;
 }
 
-/* Whether the file holds bytes of this page that must not be lost: all of it, checked or not, or the
- * beginning of a page that is being filled. */
+/* Whether the file holds bytes of this page that must not be lost: all of it, checked or not, or
+ * the beginning of a page that is being filled. */
 static bool page_has_bytes(void *who, uint64_t page)
 {
     struct log *log = who;
@@ -255,8 +256,8 @@ static int write_piece(struct log *log, uint64_t offset, const char *data, size_
     rc = has_backing ? 0 : ensure_backing(log);
     if (rc)
         return rc;
-    /* A stream of unknown length needs space as it comes, and so does a log in memory; else the space
-     * is reserved already, or will be. */
+    /* A stream of unknown length needs space as it comes, and so does a log in memory; else the
+     * space is reserved already, or will be. */
     file = &log->backing->file;
     if (file->in_memory || (!is_known && offset + len > file->end))
         rc = fill_reserve(log, offset, offset + len);
@@ -272,8 +273,8 @@ static int write_piece(struct log *log, uint64_t offset, const char *data, size_
     return rc ? rc : write_absent(log, offset, data, len);
 }
 
-/* The errno for a reader. The disk's own errors mean something else to him: EDQUOT would be GitHub's
- * quota, EACCES its refusal. */
+/* The errno for a reader. The disk's own errors mean something else to him: EDQUOT would be
+ * GitHub's quota, EACCES its refusal. */
 static int local_error(int rc)
 {
     switch (rc) {
@@ -348,8 +349,8 @@ void fill_tidy(struct log *log)
     pthread_mutex_lock(&c->lock);
     complete = log_is_complete(log);
     log->proven = log_is_proven(log);
-    /* What is known of a log that is not complete is kept on disk, so that its size need not be asked
-     * again (S4); unless all of it is under way: it is published in a moment. */
+    /* What is known of a log that is not complete is kept on disk, so that its size need not be
+     * asked again (S4); unless all of it is under way: it is published in a moment. */
     keep = !complete && log->phase == LOG_KNOWN && log->meta.final && !log->on_disk &&
            !log->facts_kept && !log->provisional &&
            (log->meta.size > SOURCE_FIRST_RANGE || list_is_empty(&log->fetches));
@@ -443,8 +444,8 @@ static bool overlaps_another(const struct fetch *ended)
     return false;
 }
 
-/* Lock held. Takes the fetch off its log; what it should have brought is absent again. The errno for
- * its waiters, or 0. */
+/* Lock held. Takes the fetch off its log; what it should have brought is absent again. The errno
+ * for its waiters, or 0. */
 static int unlink_fetch(struct fetch *f)
 {
     struct log *log = f->log;
@@ -462,7 +463,8 @@ static int unlink_fetch(struct fetch *f)
     c->stats.fetches_running--;
     if (err == -ENOENT) /* a known log that is gone everywhere is broken, not absent */
         err = -EIO;
-    /* If not even its size is known the waiters get the failure, and it does not affect a later try. */
+    /* If not even its size is known the waiters get the failure, and it does not affect a later
+     * try. */
     if (!err || log->phase != LOG_KNOWN)
         return err;
     log->fault = (struct log_fault){.first = f->written_to >> PAGE_SHIFT,
@@ -486,8 +488,8 @@ static void fail_first(struct fetch *f)
     if (f->write_err || !f->failure.err)
         f->failure = (struct source_failure){.err = f->write_err ? f->write_err : -EPROTO,
                                              .reason = SOURCE_BROKEN};
-    /* Before anybody can begin anew. Where there is no log yet, the handle's URL and what it knows of
-     * the job save requests to a reader who asks again and again (P12). */
+    /* Before anybody can begin anew. Where there is no log yet, the handle's URL and what it knows
+     * of the job save requests to a reader who asks again and again (P12). */
     if (f->failure.reason != SOURCE_PENDING)
         log_release_source(log);
     err = log_fail_first(log, f->b.class, &f->failure);

@@ -147,8 +147,8 @@ struct cache {
 
 /* --- fetch.c --- */
 
-/* Lock held. Plans a range; it counts as coming from now on. To be sent with fetch_send once the lock
- * is released. NULL: no memory. */
+/* Lock held. Plans a range; it counts as coming from now on. To be sent with fetch_send once the
+ * lock is released. NULL: no memory. */
 struct fetch *fetch_plan(struct log *log, uint64_t from, uint64_t to, enum source_class class);
 /* Lock held. The fetch that brings this page, and soon enough for a waiting reader; NULL: none. */
 struct fetch *fetch_covering(struct log *log, uint64_t page, bool soon);
@@ -166,7 +166,7 @@ void live_check(struct log *log, bool completed);
 
 /* --- fill.c; on the writer thread, lock not held --- */
 
-/* Space for [from, to) in the log's file, which is created if there is none. -errno for a reader. */
+/* Reserves [from, to) in the log's file, which is created if there is none. */
 int fill_reserve(struct log *log, uint64_t from, uint64_t to);
 /* As stream.write and stream.ended of a fetch. */
 void fill_write(struct stream *s, uint64_t offset, const char *data, size_t len);
@@ -233,12 +233,12 @@ int log_learn(struct log *log, const struct source_metadata *metadata);
  * it must be handed to them. */
 bool log_note_failure(struct log *log, const struct repo_name *name,
                       const struct source_failure *failure);
-/* Writer thread, lock not held. The first range failed before any metadata came. 0: waiters find out
- * by asking again; else the errno to hand to them. */
+/* Writer thread, lock not held. The first range failed before any metadata came. 0: waiters find
+ * out by asking again; else the errno to hand to them. */
 int log_fail_first(struct log *log, enum source_class class, const struct source_failure *failure);
 /* Writer thread, lock not held. Writes what is known to disk; a complete log's checksums stay. */
 void log_save_meta(struct log *log);
-/* Writer thread, lock not held. Remembers on disk that GitHub has no log any more under this name. */
+/* Writer thread, lock not held. Records on disk that GitHub has no log any more (410). */
 void log_save_gone(struct log *log, const struct repo_name *name);
 /* Writer thread, lock not held. The source has another log by now: this one stays, as far as it has
  * come, for those who read it, and nothing of it is kept. */

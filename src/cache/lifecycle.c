@@ -57,7 +57,7 @@ void cache_close(struct cache *c)
         atomic_store(&c->closing, true);
 }
 
-/* Lock held. The handle at the source, if there is one that is not in use; the caller's to release. */
+/* Lock held. Takes the handle at the source, if it is not in use; the caller releases it. */
 static struct source_log *take_source(struct log *log)
 {
     struct source_log *source = log->source;
@@ -165,8 +165,8 @@ void log_release(struct log *log)
     log->users--;
     is_last = log->users == 0;
     /* The source's handle counts as a user, but must not keep a log that has no other. (An idle log
-     * keeps its handle: what was prefetched is read on with the same URL.) Once the lock is released
-     * the log may be freed by another thread. */
+     * keeps its handle: what was prefetched is read on with the same URL.) Once the lock is
+     * released the log may be freed by another thread. */
     if (log->users == 1)
         source = take_source(log);
     /* Without its handle nobody would report that a running job's log has grown. */

@@ -1,5 +1,6 @@
 /*
- * pages.h - which pages of one log are present. Pure: no lock, no I/O; the cache's lock protects it.
+ * pages.h - which pages of one log are present. Pure: no lock, no I/O; the cache's lock protects
+ * it.
  *
  * A page is 64 KiB of a log; the last may be shorter. "Under way" is no state of a page: a page is
  * under way exactly if a fetch covers it, so the two cannot disagree. Checksums are kept from the

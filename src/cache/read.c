@@ -245,8 +245,8 @@ void log_close(struct log_reader *r)
 /*
  * --- pages that were on disk before this mount ---
  *
- * They are compared with their checksums before their first use (R2): by the worker that reads them,
- * and ahead of a sequential reader by the writer, so that the worker finds them checked.
+ * They are compared with their checksums before their first use (R2): by the worker that reads
+ * them, and ahead of a sequential reader by the writer, so that the worker finds them checked.
  */
 
 struct check {
@@ -602,12 +602,12 @@ static int make_slice(struct backing *b, uint64_t offset, size_t len, struct log
 }
 
 /*
- * Lock held. The log may have turned out to be shorter since it was opened, while the kernel still goes
- * by the old size. A short answer makes the kernel cut the file there, but not if attributes came
- * meanwhile: then it fills the page up with zeros. So the first read of an open file that meets the
- * end is refused, and the kernel made to forget attributes that are on their way (fs/ops.c). It reads
- * the page, which is locked until then, once more by itself; that read was sent later, and is answered
- * short. A read behind the end was sent before the kernel knew.
+ * Lock held. The log may have turned out to be shorter since it was opened, while the kernel still
+ * goes by the old size. A short answer makes the kernel cut the file there, but not if attributes
+ * came meanwhile: then it fills the page up with zeros. So the first read of an open file that
+ * meets the end is refused, and the kernel made to forget attributes that are on their way
+ * (fs/ops.c). It reads the page, which is locked until then, once more by itself; that read was
+ * sent later, and is answered short. A read behind the end was sent before the kernel knew.
  */
 static int check_end(struct log_reader *r, uint64_t offset, size_t len)
 {

@@ -132,8 +132,8 @@ void log_save_meta(struct log *log)
     pthread_mutex_lock(&c->lock);
     now = log->meta;
     pthread_mutex_unlock(&c->lock);
-    /* The checksums are the file's, not what happens to be in memory; another mount may have published
-     * it, and may have added names. */
+    /* The checksums are the file's, not what happens to be in memory; another mount may have
+     * published it, and may have added names. */
     if (!store_load_meta(c->config.store, log->job, &on_disk) && on_disk.final &&
         on_disk.size == now.size) {
         for (unsigned i = 0; i < now.name_count; i++)

@@ -1,6 +1,7 @@
 /*
- * The writer thread: it writes received bytes, which come through the ring, and runs posted tasks. It
- * alone writes to the cache directory, publishes and evicts; no reader of a present page waits for it.
+ * The writer thread: it writes received bytes, which come through the ring, and runs posted tasks.
+ * It alone writes to the cache directory, publishes and evicts; no reader of a present page waits
+ * for it.
  */
 #include "cache/internal.h"
 #include "cache/ring.h"
@@ -10,8 +11,8 @@
 #include <stdlib.h>
 
 #define PIECES_AT_ONCE 16 /* before tasks and ended streams are checked again */
-/* While bytes stream in, the writer sleeps by the clock and finds many pieces together; woken for each
- * piece it would take them as small as they come, and cost the network thread its processor. */
+/* While bytes stream in, the writer sleeps by the clock and finds many pieces together. Woken for
+ * each piece it would write small ones, and use the processor that the network thread needs. */
 #define NAP_NS (250 * 1000)
 
 struct writer {
@@ -53,8 +54,8 @@ bool writer_put(struct writer *w, struct stream *s, uint64_t offset, const void 
     pthread_mutex_lock(&w->put_lock);
     put = ring_put(&w->ring, s, offset, data, len);
     pthread_mutex_unlock(&w->put_lock);
-    /* The writer sets `asleep` before it checks the ring for the last time, and this reads it after the
-     * piece was put: one of the two sees the other. */
+    /* The writer sets `asleep` before it checks the ring for the last time, and this reads it after
+     * the piece was put: one of the two sees the other. */
     if (atomic_load(&w->asleep)) {
         pthread_mutex_lock(&w->lock);
         unlock_and_wake(w);
