@@ -249,17 +249,16 @@ void log_close(struct log_reader *r)
  * them, and ahead of a sequential reader by the writer, so that the worker finds them checked.
  */
 
+/* Unchecked pages in a row. */
 struct check {
-    uint64_t first;             /* page */
-    unsigned count;             /* pages; 0: none is unchecked */
-    unsigned compared;          /* out: how many could be read */
-    bool matches[CHECK_PAGES];  /* out */
-    uint64_t sums[CHECK_PAGES]; /* as they should be */
+    uint64_t first;
+    unsigned count;             /* 0: none */
     size_t len;                 /* bytes */
+    uint64_t sums[CHECK_PAGES]; /* as they should be */
 };
 
-/* Lock held. The first run of unchecked pages in [from, to). */
-static void take_check(const struct log *log, uint64_t from, uint64_t to, struct check *check)
+/* Lock held. The first of them in [from, to). */
+static void find_unchecked(const struct log *log, uint64_t from, uint64_t to, struct check *check)
 {
     uint64_t page = from;
 
@@ -274,31 +273,19 @@ static void take_check(const struct log *log, uint64_t from, uint64_t to, struct
     }
 }
 
-/* Compares what can be read; with RWF_NOWAIT, what can be read at once. */
-static void compare(struct check *check, const struct backing *b, int flags)
+/* Lock not held. */
+static void note_checked(struct log *log, const struct backing *b, uint64_t page, uint64_t sum,
+                         bool matches)
 {
-    /* Aligned, the kernel copies a tenth faster. */
-    _Alignas(4096) char bytes[CHECK_PAGES * PAGE_SIZE];
-    size_t have = 0;
-
-    while (have < check->len) {
-        struct iovec rest = {.iov_base = bytes + have, .iov_len = check->len - have};
-        off_t at = (off_t)((check->first << PAGE_SHIFT) + have);
-        ssize_t n = preadv2(b->file.fd, &rest, 1, at, flags);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            break;
-        have += (size_t)n;
+    pthread_mutex_lock(&log->cache->lock);
+    /* The page may be in another file meanwhile, or another thread has checked it. */
+    if (pages_get(&log->pages, page) == PAGE_UNCHECKED && log->backing == b) {
+        if (matches)
+            pages_set_present(&log->pages, page, sum);
+        else
+            pages_set_absent(&log->pages, page);
     }
-    for (size_t at = 0; at < check->len; at += PAGE_SIZE) {
-        size_t len = check->len - at < PAGE_SIZE ? check->len - at : PAGE_SIZE;
-        unsigned i = check->compared;
-        if (at + len > have)
-            return;
-        check->matches[i] = store_page_checksum(bytes + at, len) == check->sums[i];
-        check->compared++;
-    }
+    pthread_mutex_unlock(&log->cache->lock);
 }
 
 /* Lock not held; `b` is held. Checks the pages [from, to); with RWF_NOWAIT, those that can be read
@@ -306,35 +293,38 @@ static void compare(struct check *check, const struct backing *b, int flags)
 static void check_pages(struct log *log, const struct backing *b, uint64_t from, uint64_t to,
                         int flags)
 {
-    struct cache *c = log->cache;
-    unsigned damaged = 0;
+    /* Aligned, the kernel copies a tenth faster. */
+    _Alignas(4096) char bytes[CHECK_PAGES * PAGE_SIZE];
     struct check check;
+    unsigned damaged = 0;
 
     for (;; from = check.first + check.count) {
-        pthread_mutex_lock(&c->lock);
-        take_check(log, from, to, &check);
-        pthread_mutex_unlock(&c->lock);
+        size_t have = 0;
+        ssize_t n;
+
+        pthread_mutex_lock(&log->cache->lock);
+        find_unchecked(log, from, to, &check);
+        pthread_mutex_unlock(&log->cache->lock);
         if (!check.count)
             break;
-        compare(&check, b, flags);
-        if (!flags)
-            check.compared = check.count; /* what cannot be read is damaged */
-        pthread_mutex_lock(&c->lock);
-        for (unsigned i = 0; i < check.compared; i++) {
-            uint64_t page = check.first + i;
-            damaged += !check.matches[i];
-            /* The page may be in another file meanwhile, or another thread has checked it. */
-            if (pages_get(&log->pages, page) != PAGE_UNCHECKED || log->backing != b)
-                continue;
-            if (check.matches[i])
-                pages_set_present(&log->pages, page, check.sums[i]);
-            else
-                pages_set_absent(&log->pages, page);
+        do {
+            struct iovec rest = {.iov_base = bytes + have, .iov_len = check.len - have};
+            n = preadv2(b->file.fd, &rest, 1, (off_t)((check.first << PAGE_SHIFT) + have), flags);
+            have += n > 0 ? (size_t)n : 0;
+        } while (have < check.len && (n > 0 || (n < 0 && errno == EINTR)));
+        for (unsigned i = 0; i < check.count; i++) {
+            size_t at = i * PAGE_SIZE;
+            size_t len = check.len - at < PAGE_SIZE ? check.len - at : PAGE_SIZE;
+            bool is_read = at + len <= have, matches;
+            if (!is_read && flags)
+                break;
+            matches = is_read && store_page_checksum(bytes + at, len) == check.sums[i];
+            note_checked(log, b, check.first + i, check.sums[i], matches);
+            damaged += !matches;
         }
-        pthread_mutex_unlock(&c->lock);
     }
     if (damaged)
-        diag_say(c->config.diag, DIAG_WARNING,
+        diag_say(log->cache->config.diag, DIAG_WARNING,
                  "job %llu: a damaged page in the cache is fetched again",
                  (unsigned long long)log->job);
 }
@@ -383,7 +373,7 @@ static bool note_read(struct log *log, uint64_t offset, uint64_t end)
     }
     if (!find_ahead(log, &from, &to))
         return false;
-    take_check(log, from, to, &next);
+    find_unchecked(log, from, to, &next);
     return next.count > 0;
 }
 
