@@ -479,22 +479,36 @@ static int unlink_fetch(struct fetch *f)
 static void fail_first(struct fetch *f)
 {
     struct log *log = f->log;
+    struct cache *c = log->cache;
+    struct source_failure *failure = &f->failure;
     struct repo_name name;
-    int err;
+    bool is_ignored;
+    int err = 0;
 
-    pthread_mutex_lock(&log->cache->lock);
-    name = log->source_name;
-    pthread_mutex_unlock(&log->cache->lock);
-    if (f->write_err || !f->failure.err)
-        f->failure = (struct source_failure){.err = f->write_err ? f->write_err : -EPROTO,
-                                             .reason = SOURCE_BROKEN};
+    if (f->write_err || !failure->err)
+        *failure = (struct source_failure){.err = f->write_err ? f->write_err : -EPROTO,
+                                           .reason = SOURCE_BROKEN};
+    /* Prefetch has less quota than readers have: being refused does not affect them. */
+    is_ignored = f->b.class == SOURCE_PREFETCH && failure->reason == SOURCE_LIMITED;
     /* Before anybody can begin anew. Where there is no log yet, the handle's URL and what it knows
      * of the job save requests to a reader who asks again and again (P12). */
-    if (f->failure.reason != SOURCE_PENDING)
+    if (failure->reason != SOURCE_PENDING)
         log_release_source(log);
-    err = log_fail_first(log, f->b.class, &f->failure);
+    pthread_mutex_lock(&c->lock);
+    name = log->source_name;
+    if (log->phase == LOG_REQUESTED)
+        log->phase = LOG_UNKNOWN;
+    /* An empty log that was requested again stays what it was if GitHub cannot say (S8). */
+    if (log->phase == LOG_UNKNOWN && log->meta.final && !log->meta.size && log->meta.name_count &&
+        failure->reason != SOURCE_NOT_FOUND && failure->reason != SOURCE_EXPIRED) {
+        log->phase = LOG_KNOWN;
+        log->empty_until_ms = c->config.now_ms() + LOG_EMPTY_MS;
+    } else if (!is_ignored && !log_note_failure(log, &name, failure)) {
+        err = failure->err; /* handed to the waiters, who would not find it */
+    }
+    pthread_mutex_unlock(&c->lock);
     pending_wake(&log->wait, LOG_PART_FACTS, LOG_PART_FACTS, err);
-    if (f->failure.reason == SOURCE_EXPIRED)
+    if (failure->reason == SOURCE_EXPIRED)
         log_save_gone(log, &name);
 }
 
@@ -503,22 +517,19 @@ void fill_end(struct task *ended)
     struct fetch *f = list_entry(ended, struct fetch, stream.ended);
     struct log *log = f->log;
     struct cache *c = log->cache;
-    uint64_t first, last;
     bool without_facts;
     int err;
 
     pthread_mutex_lock(&c->lock);
     err = unlink_fetch(f);
     without_facts = f->is_first && log->phase == LOG_REQUESTED;
-    first = first_page(f);
-    last = last_page(f);
     pthread_mutex_unlock(&c->lock);
     if (without_facts) {
         fail_first(f);
     } else {
         if (f->failure.reason == SOURCE_CHANGED)
             log_abandon(log);
-        pending_wake(&log->wait, first, last, err);
+        pending_wake(&log->wait, first_page(f), last_page(f), err);
     }
     fill_tidy(log);
     log_release(log);

@@ -32,6 +32,10 @@
 #define LOG_FETCHES_MAX 16 /* ranges of one log ahead of its readers; who waits always gets one */
 #define LOG_SIZE_MAX (UINT64_C(1) << 36) /* larger sizes are refused; bounds the page table */
 
+/* A completed job's log that is empty may be one that GitHub has lost for a moment: it is the one
+ * final log that is requested again, after this time. */
+#define LOG_EMPTY_MS (10 * 60 * 1000)
+
 /* What a waiter on a log waits for: a page by its number, or this. */
 #define LOG_PART_FACTS UINT64_MAX
 
@@ -233,9 +237,6 @@ int log_learn(struct log *log, const struct source_metadata *metadata);
  * it must be handed to them. */
 bool log_note_failure(struct log *log, const struct repo_name *name,
                       const struct source_failure *failure);
-/* Writer thread, lock not held. The first range failed before any metadata came. 0: waiters find
- * out by asking again; else the errno to hand to them. */
-int log_fail_first(struct log *log, enum source_class class, const struct source_failure *failure);
 /* Writer thread, lock not held. Writes what is known to disk; a complete log's checksums stay. */
 void log_save_meta(struct log *log);
 /* Writer thread, lock not held. Records on disk that GitHub has no log any more (410). */

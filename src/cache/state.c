@@ -9,10 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A completed job's log that is empty may be one that GitHub has lost for a moment: it is the one
- * final log that is requested again, after this time. */
-#define EMPTY_MS (10 * 60 * 1000)
-
 #define GONE "ghgone1" /* begins such a record, whose key names the repository and the job */
 
 /* --- names and completeness --- */
@@ -239,11 +235,9 @@ int log_learn(struct log *log, const struct source_metadata *metadata)
         if ((f->is_first && metadata->whole) || f->to > metadata->size)
             f->to = metadata->size > f->b.from ? metadata->size : f->b.from;
     }
-    log->empty_until_ms = log->cache->config.now_ms() + EMPTY_MS;
+    log->empty_until_ms = log->cache->config.now_ms() + LOG_EMPTY_MS;
     return 0;
 }
-
-/* --- failures --- */
 
 bool log_note_failure(struct log *log, const struct repo_name *name,
                       const struct source_failure *failure)
@@ -253,26 +247,4 @@ bool log_note_failure(struct log *log, const struct repo_name *name,
 
     absent_note(&c->absent, name, log->job, failure, now);
     return absent_find(&c->absent, name, log->job, now) != NULL;
-}
-
-int log_fail_first(struct log *log, enum source_class class, const struct source_failure *failure)
-{
-    struct cache *c = log->cache;
-    /* Prefetch has less quota than readers have: being refused does not affect them. */
-    bool is_ignored = class == SOURCE_PREFETCH && failure->reason == SOURCE_LIMITED;
-    int err = 0;
-
-    pthread_mutex_lock(&c->lock);
-    if (log->phase == LOG_REQUESTED)
-        log->phase = LOG_UNKNOWN;
-    /* An empty log that was requested again stays what it was if GitHub cannot say (S8). */
-    if (log->phase == LOG_UNKNOWN && log->meta.final && !log->meta.size && log->meta.name_count &&
-        failure->reason != SOURCE_NOT_FOUND && failure->reason != SOURCE_EXPIRED) {
-        log->phase = LOG_KNOWN;
-        log->empty_until_ms = c->config.now_ms() + EMPTY_MS;
-    } else if (!is_ignored && !log_note_failure(log, &log->source_name, failure)) {
-        err = failure->err;
-    }
-    pthread_mutex_unlock(&c->lock);
-    return err;
 }
