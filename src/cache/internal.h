@@ -159,8 +159,8 @@ struct fetch *fetch_covering(struct log *log, uint64_t page, bool soon);
 /* Lock not held. Sends the planned fetches in the list (linked by request.link). */
 void fetch_send(struct log *log, const struct repo_name *name, bool completed,
                 struct list *planned);
-/* Lock held. A reader now waits for the first range. True: it was requested as prefetch, and the log
- * is to be promoted at its source once the lock is released. */
+/* Lock held. A reader now waits for the first range. True: it was requested as prefetch, and the
+ * log is to be promoted at its source once the lock is released. */
 bool fetch_join(struct log *log);
 /* Lock held. Whether it is time to ask the source for a live log's growth; if so, to be done by
  * live_check once the lock is released. `completed`: its job was seen completed. */

@@ -115,6 +115,7 @@ static int plan_stat(struct log *log, const struct repo_name *name, enum effort 
     struct cache *c = log->cache;
     const struct source_failure *failure;
 
+    /* GitHub may have lost the log for a moment. */
     if (effort == EFFORT_NETWORK && log->phase == LOG_KNOWN && log->meta.final && !log->meta.size &&
         !log->readers && !log->source && c->config.now_ms() >= log->empty_until_ms) {
         log->phase = LOG_UNKNOWN;

@@ -55,7 +55,7 @@ void cache_bench_unmount(struct cache_bench *b)
 {
     struct cache_stats stats;
 
-    do { /* also what is planned is asked for, and refused */
+    do { /* also what is planned is requested, and refused */
         fake_close(&b->fake);
         pass_writer(b);
         cache_get_stats(b->cache, &stats);
@@ -172,7 +172,7 @@ struct log *bench_know(struct cache_bench *b, uint64_t job)
 
 /* --- read --- */
 
-/* Each byte is looked at: none is short, none is wrong (S6). */
+/* Compares each byte (S6). */
 static void check_slice(const struct log_slice *s, uint64_t job)
 {
     char data[64 * 1024];

@@ -1,4 +1,4 @@
-/* Which pages of a log are here. */
+/* Which pages of a log are present. */
 #include "cache/pages.h"
 
 #include <setjmp.h>
@@ -40,7 +40,7 @@ static void new_pages_are_absent_and_old_ones_stay(void **state)
     assert_int_equal(t.count, 0);
 }
 
-static void here_is_counted_once(void **state)
+static void present_page_is_counted_once(void **state)
 {
     struct pages t;
 
@@ -88,7 +88,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(lengths_at_the_borders),
         cmocka_unit_test(new_pages_are_absent_and_old_ones_stay),
-        cmocka_unit_test(here_is_counted_once),
+        cmocka_unit_test(present_page_is_counted_once),
         cmocka_unit_test(adopted_pages_are_unchecked),
     };
 
