@@ -36,7 +36,7 @@ static bool page_has_bytes(void *who, uint64_t page)
     return has;
 }
 
-/* The log goes on in memory: its disk is full, read-only or gone. Bytes that are present stay. */
+/* Moves the log to memory: its disk is full, read-only or gone. Present bytes stay present. */
 static int move_to_memory(struct log *log)
 {
     struct cache *c = log->cache;
@@ -84,7 +84,7 @@ static int make_space_in_memory(struct log *log)
     return rc;
 }
 
-/* A new file. Where too many are open, others are closed for it; else the log goes on in memory. */
+/* A new file. If too many are open, others are closed for it; else the log continues in memory. */
 static struct backing *create_backing(struct cache *c)
 {
     struct store *s = c->config.store;
@@ -99,7 +99,7 @@ static struct backing *create_backing(struct cache *c)
            (cache_close_file(c) || cache_drop_idle(c, IDLE_ON_DISK)));
     if (store_is_short_of_files(rc)) {
         diag_say(c->config.diag, DIAG_WARNING,
-                 "cache: too many open files; reading on in memory: raise the limit "
+                 "cache: too many open files, continuing in memory; raise the limit "
                  "(ulimit -n, LimitNOFILE=)");
         rc = store_backing_open_memory(&b->file);
     }
@@ -266,7 +266,8 @@ static int write_piece(struct log *log, uint64_t offset, const char *data, size_
     rc = write_absent(log, offset, data, len);
     if (!rc || log->backing->file.in_memory)
         return rc;
-    diag_say(log->cache->config.diag, DIAG_WARNING, "cache: %s; going on in memory", strerror(-rc));
+    diag_say(log->cache->config.diag, DIAG_WARNING,
+             "cache: cannot write a log to disk: %s; continuing in memory", strerror(-rc));
     rc = make_space_in_memory(log);
     if (!rc)
         rc = fill_reserve(log, offset, offset + len);
@@ -328,7 +329,8 @@ static void publish(struct log *log)
         rc = store_publish(c->config.store, log->job, &b->file, &meta);
     free(meta.checksums);
     if (rc && rc != -EAGAIN && rc != -EXDEV)
-        diag_say(c->config.diag, DIAG_WARNING, "cache: a log cannot be kept: %s", strerror(-rc));
+        diag_say(c->config.diag, DIAG_WARNING, "cache: cannot keep a log on disk: %s",
+                 strerror(-rc));
     if (!rc) {
         pthread_mutex_lock(&c->lock);
         log->on_disk = true;
