@@ -161,6 +161,8 @@ void fetch_send(struct log *log, const struct repo_name *name, bool completed, s
         f->request.run = run_request;
         pthread_mutex_lock(&log->cache->lock);
         f->b.log = handle;
+        if (f->is_first && !log->is_prefetched)
+            f->b.class = SOURCE_DEMAND;
         pthread_mutex_unlock(&log->cache->lock);
         if (!handle)
             fail_fetch(f, -ENOMEM);
@@ -169,21 +171,6 @@ void fetch_send(struct log *log, const struct repo_name *name, bool completed, s
         else
             writer_post(log->cache->writer, &f->request);
     }
-}
-
-bool fetch_join(struct log *log)
-{
-    list_each(link, &log->fetches) {
-        struct fetch *f = list_entry(link, struct fetch, in_log);
-        if (!f->is_first || f->is_promoted || f->b.class != SOURCE_PREFETCH)
-            continue;
-        f->is_promoted = true;
-        if (f->b.log)
-            return true;
-        f->b.class = SOURCE_DEMAND; /* not sent yet */
-        return false;
-    }
-    return false;
 }
 
 /* --- whether a running job's log has grown is asked while somebody looks or reads --- */

@@ -86,6 +86,7 @@ struct log {
     struct store_meta meta;       /* size, mtime, final, etag, names; checksums stay NULL */
     unsigned shrinks;             /* how often it turned out to be shorter than was reported */
     int64_t empty_until_ms;       /* a final log without a byte is requested again then */
+    bool is_prefetched;           /* the first range is under way, and no reader waits for it yet */
     bool whole;                   /* the server has no ranges */
     bool proven;                  /* the source has proven the size; log_is_proven says more */
     bool provisional;             /* its end is not certain: not to be kept */
@@ -123,8 +124,7 @@ struct fetch {
     uint64_t to;         /* lock; what it covers: b.to, or all that comes of a whole log */
     uint64_t written_to; /* lock; changed by the writer */
     bool is_first;
-    bool is_block;    /* of a reader who goes backwards: its end is worth waiting for */
-    bool is_promoted; /* lock */
+    bool is_block; /* of a reader who goes backwards: its end is worth waiting for */
     /* writer */
     struct store_hasher hasher;    /* of the page that written_to is in */
     atomic_int write_err;          /* 0; once set, the network thread refuses further bytes */
@@ -159,9 +159,6 @@ struct fetch *fetch_covering(struct log *log, uint64_t page, bool soon);
 /* Lock not held. Sends the planned fetches in the list (linked by request.link). */
 void fetch_send(struct log *log, const struct repo_name *name, bool completed,
                 struct list *planned);
-/* Lock held. A reader now waits for the first range. True: it was requested as prefetch, and the
- * log is to be promoted at its source once the lock is released. */
-bool fetch_join(struct log *log);
 /* Lock held. Whether it is time to ask the source for a live log's growth; if so, to be done by
  * live_check once the lock is released. `completed`: its job was seen completed. */
 bool live_take_check(struct log *log, bool completed);

@@ -101,6 +101,7 @@ static int plan_first(struct log *log, const struct repo_name *name, const struc
     }
     f->is_first = true;
     log->phase = LOG_REQUESTED;
+    log->is_prefetched = class == SOURCE_PREFETCH;
     log->source_name = *name;
     log->hint_ms = hint->completed_ms;
     list_push_back(&steps->planned, &f->request.link);
@@ -152,8 +153,10 @@ static int plan_stat(struct log *log, const struct repo_name *name, enum effort 
         return plan_first(log, name, hint, class, steps);
     if (log->phase == LOG_KNOWN) /* there is nothing to prefetch */
         return class == SOURCE_PREFETCH ? -EAGAIN : plan_verification(log, name, steps);
-    if (class == SOURCE_DEMAND)
-        steps->promote = fetch_join(log);
+    if (class == SOURCE_DEMAND) {
+        steps->promote = log->is_prefetched;
+        log->is_prefetched = false;
+    }
     return PENDING_PARKED;
 }
 
