@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 /* The default is the soft limit of main's own stack, which may be too small, or larger than the
- * memory that is allowed. The largest frame is that of cache/check.c, 256 KiB; the thread-local
+ * memory that is allowed. The largest frame is that of cache/read.c, 256 KiB; the thread-local
  * data of a sanitizer, which lies in the stack as well, may take more than that. */
 #define THREAD_STACK (2 * 1024 * 1024)
 

@@ -61,6 +61,9 @@ struct source_task {
     void (*run)(void *self, struct source_task *t);
 };
 
+/* How far to go for an answer: each includes those before it. */
+enum effort { EFFORT_MEMORY, EFFORT_DISK, EFFORT_NETWORK };
+
 /* --- bytes -------------------------------------------------------------------------------- */
 
 struct source_log; /* a log at its source: the signed URL, the ETag, what is known. Opaque */
@@ -181,8 +184,9 @@ struct source_ops {
      * failure or NULL). `completed`: its job was seen so in the meantime. */
     void (*log_check)(struct source_log *log, bool completed,
                       void (*checked)(void *who, const struct source_failure *failure));
-    /* Somebody waits for what was asked as prefetch. */
-    void (*promote)(void *self, struct source_bytes *b);
+    /* Somebody waits for the job's log, which was asked for as prefetch. Named by the job, so that a
+     * log that is released meanwhile is no matter. */
+    void (*log_promote)(void *self, uint64_t job);
     void (*want_facts)(void *self, struct source_facts *f);
     /* The answer has been read; once after each done, also a failed one. Any thread. */
     void (*facts_release)(void *self, struct source_facts *f);

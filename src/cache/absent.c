@@ -29,7 +29,7 @@ void absent_finish(struct absent *t)
     t->slots = NULL;
 }
 
-/* Each has a few slots to be in, so that two seldom drive each other out. */
+/* An entry may be in any of WAYS slots, so that two seldom evict each other. */
 static struct absent_slot *slots_of(const struct absent *t, const char *folded, uint64_t job)
 {
     uint64_t h = hash_string(job * UINT64_C(0x9E3779B97F4A7C15), folded);
@@ -37,7 +37,7 @@ static struct absent_slot *slots_of(const struct absent *t, const char *folded, 
     return &t->slots[(h >> 20) % (ABSENT_SLOTS / WAYS) * WAYS];
 }
 
-/* The slot that is about this name and job; NULL: none. */
+/* The slot of this name and job; NULL: none. */
 static struct absent_slot *find(const struct absent *t, const char *folded, uint64_t job)
 {
     struct absent_slot *slots = slots_of(t, folded, job);
@@ -46,17 +46,6 @@ static struct absent_slot *find(const struct absent *t, const char *folded, uint
         if (slots[i].job == job && !strcmp(slots[i].name, folded))
             return &slots[i];
     return NULL;
-}
-
-/* The one that is free, or holds no longer than the others. */
-static struct absent_slot *find_spare(const struct absent *t, const char *folded, uint64_t job)
-{
-    struct absent_slot *slots = slots_of(t, folded, job), *spare = slots;
-
-    for (unsigned i = 0; i < WAYS && spare->job; i++)
-        if (!slots[i].job || slots[i].failure.until_ms < spare->failure.until_ms)
-            spare = &slots[i];
-    return spare;
 }
 
 const struct source_failure *absent_find(const struct absent *t, const struct repo_name *name,
@@ -70,13 +59,6 @@ const struct source_failure *absent_find(const struct absent *t, const struct re
     return s && now_ms < s->failure.until_ms ? &s->failure : NULL;
 }
 
-static int64_t pending_hold_ms(int64_t last_ms)
-{
-    if (!last_ms)
-        return PENDING_FIRST_MS;
-    return 2 * last_ms < PENDING_LAST_MS ? 2 * last_ms : PENDING_LAST_MS;
-}
-
 void absent_note(struct absent *t, const struct repo_name *name, uint64_t job,
                  const struct source_failure *failure, int64_t now_ms)
 {
@@ -86,16 +68,23 @@ void absent_note(struct absent *t, const struct repo_name *name, uint64_t job,
 
     name_fold(name, folded);
     s = find(t, folded, job);
-    if (s)
+    if (s) {
         held_ms = s->held_ms;
-    else
-        s = find_spare(t, folded, job);
+    } else { /* one that is free, or holds no longer than the others */
+        struct absent_slot *slots = slots_of(t, folded, job);
+        s = slots;
+        for (unsigned i = 0; i < WAYS && s->job; i++)
+            if (!slots[i].job || slots[i].failure.until_ms < s->failure.until_ms)
+                s = &slots[i];
+    }
     s->job = job;
     memcpy(s->name, folded, sizeof(folded));
     s->failure = *failure;
     s->held_ms = 0;
     if (failure->reason == SOURCE_PENDING) {
-        s->held_ms = pending_hold_ms(held_ms);
+        s->held_ms = held_ms ? 2 * held_ms : PENDING_FIRST_MS;
+        if (s->held_ms > PENDING_LAST_MS)
+            s->held_ms = PENDING_LAST_MS;
         s->failure.until_ms = now_ms + s->held_ms;
     }
 }

@@ -1,18 +1,20 @@
 /*
- * cache.h - the bytes of logs, keyed by job id: find, join, start, fill, finish, fail.
+ * cache.h - the bytes of logs, by job id: find, join, start, fill, finish, fail.
  *
- * A log is a file that fills in. The cache keeps, for each log that the kernel or a reader holds,
- * what is known (size, time, final or not, under which names it may be served) and which pages are
- * in its backing file. What is missing is wanted from the source once, whoever asks. Complete final
- * logs are published in the store and found there again.
+ * A log is a file that fills in. For each log that the kernel or a reader holds, the cache keeps
+ * what is known of it (size, time, final or not, under which names it may be served) and which
+ * pages are in its backing file. What is absent is requested from the source once, however many
+ * wait for it. Complete final logs are published in the store and found there again.
  *
- * It does not know FUSE, HTTP, or paths; it never waits for the network: what cannot be answered
- * now parks the caller's waiter (PENDING_PARKED), which is woken to ask again, or with an errno.
+ * The cache does not know FUSE, HTTP or paths, and never waits for the network: what cannot be
+ * answered now parks the caller's waiter (PENDING_PARKED), which is woken to ask again, or with an
+ * errno.
  *
- * Threads: everything here may be called on any thread. FUSE workers read the local disk here
- * (loading, checking pages); the writer thread, which belongs to this room, does all writing,
- * publishing and eviction; what runs on the network thread (the source's callbacks) never touches the disk. One
- * mutex protects all logs; it is never held across I/O, a callback or a call to another room that could block.
+ * Threads: all functions may be called on any thread. FUSE workers read the local disk here
+ * (loading, checking pages); the cache's writer thread does all writing, publishing and eviction;
+ * what runs on the network thread (the source's callbacks) never touches the disk. One mutex
+ * protects all logs; it is never held across I/O, a callback, or a call to another module that
+ * could block.
  */
 #ifndef GHLOGFS_CACHE_CACHE_H
 #define GHLOGFS_CACHE_CACHE_H
@@ -38,12 +40,12 @@ struct cache_config {
 };
 
 /*
- * A log whose id has this bit is generated: made of a job's log by `generated` (cleaned text). It is
- * filled, kept, published and evicted like any other; what is below 2^53 of its id is the job's.
+ * A log whose id has this bit is generated from a job's log (cleaned text). It is filled, kept,
+ * published and evicted like any other; the low 53 bits of its id are the job's.
  */
 #define CACHE_GENERATED (UINT64_C(1) << 63)
 
-/* What the caller knows of the job, at no cost; zeroed where nothing is known. */
+/* What the caller knows of the job without a request; zeroed where nothing is known. */
 struct log_hint {
     bool completed;       /* the job was seen completed */
     int64_t completed_ms; /* its completed_at, UTC; 0 or less: unknown */
@@ -51,16 +53,10 @@ struct log_hint {
 
 struct log_stat {
     uint64_t size;
-    int64_t mtime_ms; /* UTC; told once (S7) */
+    int64_t mtime_ms; /* UTC; never changes once a final log is known (S7) */
     bool final;       /* false: a running job's log, to be opened with direct I/O */
-    bool proven;      /* false: one answer has told the size, which may yet turn out to be wrong */
-    bool shrunk;      /* it was told larger before: the kernel must go on asking */
-};
-
-/* What is known without asking (S17). */
-struct log_known {
-    bool available, live;
-    struct source_failure failure; /* reason SOURCE_FINE where none is remembered */
+    bool proven;      /* false: only one answer has given the size; it may turn out to be wrong */
+    bool shrunk;      /* it was reported larger before: the kernel must not remember the size */
 };
 
 /* An open file. */
@@ -72,72 +68,71 @@ struct log_reader {
     unsigned refused; /* the same, when a read that met the end was refused */
 };
 
-/* Bytes in a file, to be spliced or copied; with `data`, in memory. Held until log_slice_done. */
+/* Bytes in a file, to be spliced or copied, or in memory. Held until log_slice_done. */
 struct log_slice {
-    int fd; /* -1: in memory, or none */
+    int fd; /* -1: in memory, or no bytes */
     uint64_t offset;
     size_t len;
-    const char *data; /* NULL: in the file */
+    const char *data; /* NULL: in the file at `offset` */
     void *held;
 };
 
 int cache_create(const struct cache_config *config, struct cache **ret_cache);
 
-/* Who makes generated logs; before any is held. Its bytes() may be called on one other thread. */
+/* The source of generated logs; to be set before any is held. Its callbacks may come on one thread
+ * other than the network thread. */
 void cache_set_generator(struct cache *c, const struct source *generator);
 
-/* From now on nothing more is wanted from the source; before the source is closed. */
+/* From now on nothing is requested from the source; to be called before the source is closed. */
 void cache_close(struct cache *c);
 
-/* Ends the writer thread after what it has; call once the source is silent. */
+/* Ends the writer thread after all that is posted; to be called once the source is silent and no
+ * other thread uses the cache. */
 void cache_stop(struct cache *c);
 void cache_destroy(struct cache *c);
 
-/* The log of this job, counted. NULL: no memory. */
+/* The log of this job, to be released. NULL: no memory. */
 struct log *cache_hold(struct cache *c, uint64_t job);
+/* May free the log; NULL is fine. */
 void log_release(struct log *log);
 
 /*
- * Size, time and finality under this name: from memory, from disk, else asked from the source.
- * 0, PENDING_PARKED, or negative errno as in the error table.
+ * Size, time and finality under this name. `effort` says how far to go for them:
+ *
+ * - EFFORT_MEMORY: what is known now. Never parks, never reads the disk; `w` may be NULL.
+ * - EFFORT_DISK: the .meta is read too. Parks while another thread reads it.
+ * - EFFORT_NETWORK: the source is asked too. With `w` NULL nobody waits: the first range of a log
+ *   of which nothing is known is requested as prefetch, and PENDING_PARKED means that it is under
+ *   way.
+ *
+ * 0; PENDING_PARKED; -EAGAIN: nothing is known with this effort; or negative errno as in the error
+ * table. `hint` may be NULL below EFFORT_NETWORK.
  */
-int log_get_stat(struct log *log, const struct repo_name *name, const struct log_hint *hint,
-                 struct waiter *w, struct log_stat *ret_stat);
+int log_get_stat(struct log *log, const struct repo_name *name, enum effort effort,
+                 const struct log_hint *hint, struct waiter *w, struct log_stat *ret_stat);
 
-/* The same from memory and disk, without asking for anything: -EAGAIN: nothing is known. May park
- * while another reads the disk. */
-int log_find_stat(struct log *log, const struct repo_name *name, struct waiter *w,
-                  struct log_stat *ret_stat);
+/* The failure that is remembered of this log under this name (S17); reason SOURCE_FINE: none. */
+struct source_failure log_get_failure(struct log *log, const struct repo_name *name);
 
-/* 0 when the whole of a final log is here or on disk; else it is on its way: PENDING_PARKED, or -errno. */
+/* 0: all of a final log is present or on disk. Else what is missing is fetched: PENDING_PARKED, or
+ * -errno. */
 int log_fetch_all(struct log *log, const struct repo_name *name, struct waiter *w);
 
-/* The same from what is known now; -EAGAIN: nothing is. Never parks, never reads the disk. */
-int log_peek_stat(struct log *log, const struct repo_name *name, struct log_stat *ret_stat);
-
-void log_get_known(struct log *log, const struct repo_name *name, struct log_known *ret_known);
-
-/* A log whose stat was told is opened for reading; it stays readable until closed, evicted or not. */
+/* Opens a log whose stat is known; it stays readable until it is closed, evicted or not. */
 void log_open(struct log *log, struct log_reader *ret_reader);
 void log_close(struct log_reader *r);
 
 /*
- * [offset, offset + len), cut at the end of the log as it is known now. 0: ret_slice holds all of
- * it (len 0: the end); PENDING_PARKED; or negative errno: -EIO for a log that was known and is gone
- * everywhere, and for what lies behind the end of one that is shorter than was told. LOG_READ_AGAIN,
- * once for each open file: the same for what meets that end; the kernel has to forget the size, and
- * asks again. Only a reader of a live log may get less than there will be later.
+ * Reads [offset, offset + len), cut at the end of the log as it is known now. 0: ret_slice holds
+ * all of it (len 0: the end). PENDING_PARKED, or negative errno: -EIO for a log that was known and
+ * is gone everywhere, and for what lies behind the end of one that is shorter than was reported.
+ * LOG_READ_AGAIN, once for each open file, for a read that meets that end: the kernel has to forget
+ * the size and read again. Only a reader of a live log may get less than there will be later.
  */
 #define LOG_READ_AGAIN (-ERESTART)
 int log_read(struct log_reader *r, const struct repo_name *name, uint64_t offset, size_t len,
              struct waiter *w, struct log_slice *ret_slice);
 void log_slice_done(struct log_slice *s);
-
-/*
- * Looks ahead: fetches the whole log if nothing of it is known yet, at the class that gives way to
- * readers. True: it is under way. May read the disk.
- */
-bool log_prefetch(struct log *log, const struct repo_name *name, const struct log_hint *hint);
 
 struct cache_stats {
     uint64_t logs, bytes_received, fetches_running, published;

@@ -1,10 +1,15 @@
 /*
  * Ranges under way: planned under the lock, sent without it, received on the network thread.
  */
-#include "cache/log.h"
+#include "cache/internal.h"
 
 #include <errno.h>
 #include <stdlib.h>
+
+#define CHECK_MS 5000 /* how often storage is asked whether a live log that is read has grown */
+#define END_MS 1000   /* the same once its job is known to be completed */
+
+/* --- what the source reports; network thread --- */
 
 static int on_bytes(struct source_bytes *b, uint64_t offset, const void *data, size_t len)
 {
@@ -15,7 +20,7 @@ static int on_bytes(struct source_bytes *b, uint64_t offset, const void *data, s
 
     if (err)
         return err;
-    if (!writer_put(c->writer, f, offset, data, len))
+    if (!writer_put(c->writer, &f->stream, offset, data, len))
         return SOURCE_FULL;
     now_ms = c->config.now_ms();
     if (now_ms != f->touched_ms) /* pieces come by the dozen in a millisecond */
@@ -30,28 +35,31 @@ static void on_done(struct source_bytes *b, const struct source_failure *failure
 
     if (failure)
         f->failure = *failure;
-    writer_end(f->log->cache->writer, f);
+    writer_end(f->log->cache->writer, &f->stream);
 }
 
-/* It will not come: as if the source had said so. */
-static void fail_fetch(struct fetch *f, int err)
+static int on_metadata(void *who, const struct source_metadata *metadata)
 {
-    f->failure = (struct source_failure){.err = err, .reason = SOURCE_BROKEN};
-    writer_end(f->log->cache->writer, f);
-}
+    struct log *log = who;
+    struct cache *c = log->cache;
+    uint64_t size;
+    int rc;
 
-static void run_request(struct writer_task *task)
-{
-    struct fetch *f = list_entry(task, struct fetch, task);
-    struct source *source = log_get_source(f->log);
-    bool closing = atomic_load(&f->log->cache->closing);
-    int rc = closing ? -ECONNABORTED : fill_reserve(f->log, f->b.from, f->b.to);
-
+    pthread_mutex_lock(&c->lock);
+    size = log->phase == LOG_KNOWN ? log->meta.size : metadata->size;
+    rc = log_learn(log, metadata);
+    pthread_mutex_unlock(&c->lock);
     if (rc)
-        fail_fetch(f, rc);
-    else
-        source->ops->want_bytes(source->self, &f->b);
+        return rc;
+    log_post(log, &log->settle, fill_settle);
+    pending_touch(&log->wait, c->config.now_ms());
+    pending_wake(&log->wait, LOG_PART_FACTS, LOG_PART_FACTS, 0);
+    if (metadata->size < size) /* nobody will bring these pages */
+        pending_wake(&log->wait, metadata->size >> PAGE_SHIFT, size >> PAGE_SHIFT, 0);
+    return 0;
 }
+
+/* --- planning --- */
 
 struct fetch *fetch_plan(struct log *log, uint64_t from, uint64_t to, enum source_class class)
 {
@@ -62,12 +70,13 @@ struct fetch *fetch_plan(struct log *log, uint64_t from, uint64_t to, enum sourc
     f->log = log;
     f->b = (struct source_bytes){
         .from = from, .to = to, .class = class, .bytes = on_bytes, .done = on_done};
+    f->stream.write = fill_write;
+    f->stream.ended.run = fill_end;
     f->to = to;
     f->written_to = from;
-    f->task.run = run_request;
     store_hasher_init(&f->hasher);
     list_push_back(&log->fetches, &f->in_log);
-    log_use(log);
+    log->users++;
     log->cache->stats.fetches_running++;
     return f;
 }
@@ -86,15 +95,37 @@ struct fetch *fetch_covering(struct log *log, uint64_t page, bool soon)
     return NULL;
 }
 
-static const struct source_log_ops log_ops = {.on_metadata = log_on_metadata};
+/* --- sending --- */
 
-/* Makes sure that there is a handle at the source. NULL: no memory. */
+/* Ends the fetch as if the source had reported this error. */
+static void fail_fetch(struct fetch *f, int err)
+{
+    f->failure = (struct source_failure){.err = err, .reason = SOURCE_BROKEN};
+    writer_end(f->log->cache->writer, &f->stream);
+}
+
+/* Writer thread. */
+static void run_request(struct task *task)
+{
+    struct fetch *f = list_entry(task, struct fetch, request);
+    struct source *source = log_get_source(f->log);
+    bool closing = atomic_load(&f->log->cache->closing);
+    int rc = closing ? -ECONNABORTED : fill_reserve(f->log, f->b.from, f->b.to);
+
+    if (rc)
+        fail_fetch(f, rc);
+    else
+        source->ops->want_bytes(source->self, &f->b);
+}
+
+/* The log's handle at the source, made if there is none. NULL: no memory. */
 static struct source_log *ensure_source(struct log *log, const struct repo_name *name,
                                         bool completed)
 {
+    static const struct source_log_ops log_ops = {.on_metadata = on_metadata};
     struct cache *c = log->cache;
     struct source *source = log_get_source(log);
-    struct source_log *handle;
+    struct source_log *handle, *surplus = NULL;
 
     pthread_mutex_lock(&c->lock);
     handle = log->source;
@@ -105,17 +136,17 @@ static struct source_log *ensure_source(struct log *log, const struct repo_name 
     if (!handle)
         return NULL;
     pthread_mutex_lock(&c->lock);
-    log_use(log);
-    if (log->source) {
-        struct source_log *mine = handle;
+    log->users++;
+    if (log->source) { /* another thread was first */
+        surplus = handle;
         handle = log->source;
-        pthread_mutex_unlock(&c->lock);
-        source->ops->log_release(mine, log_source_released);
-        return handle;
+    } else {
+        log->source = handle;
+        log->source_name = *name;
     }
-    log->source = handle;
-    log->asked_name = *name;
     pthread_mutex_unlock(&c->lock);
+    if (surplus)
+        source->ops->log_release(surplus, log_source_released);
     return handle;
 }
 
@@ -126,47 +157,52 @@ void fetch_send(struct log *log, const struct repo_name *name, bool completed, s
     struct list *link;
 
     while ((link = list_take_first(planned))) {
-        struct fetch *f = list_entry(link, struct fetch, task.link);
+        struct fetch *f = list_entry(link, struct fetch, request.link);
+        f->request.run = run_request;
         pthread_mutex_lock(&log->cache->lock);
         f->b.log = handle;
+        if (f->is_first && !log->is_prefetched)
+            f->b.class = SOURCE_DEMAND;
         pthread_mutex_unlock(&log->cache->lock);
         if (!handle)
             fail_fetch(f, -ENOMEM);
-        else if (f->is_first) /* its size is not known: room is made when it is told */
+        else if (f->is_first) /* its size is not known: space is reserved when it is reported */
             source->ops->want_bytes(source->self, &f->b);
         else
-            writer_post(log->cache->writer, &f->task);
+            writer_post(log->cache->writer, &f->request);
     }
 }
 
-struct fetch *fetch_join(struct log *log)
+/* --- whether a running job's log has grown is asked while somebody looks or reads --- */
+
+bool live_take_check(struct log *log, bool completed)
 {
-    list_each(link, &log->fetches) {
-        struct fetch *f = list_entry(link, struct fetch, in_log);
-        if (!f->is_first || f->is_promoted || f->b.class != SOURCE_PREFETCH)
-            continue;
-        f->is_promoted = true;
-        if (!f->b.log) { /* not sent yet */
-            f->b.class = SOURCE_DEMAND;
-            return NULL;
-        }
-        f->is_promoting = true;
-        return f;
-    }
-    return NULL;
+    int64_t now = log->cache->config.now_ms();
+    int64_t every_ms = completed ? END_MS : CHECK_MS;
+
+    if (log->phase != LOG_KNOWN || log->meta.final || log->checking ||
+        now - log->checked_ms < every_ms)
+        return false;
+    log->checked_ms = now;
+    if (!log->source)
+        return false;
+    log->checking = true;
+    log->users++;
+    return true;
 }
 
-void fetch_promote(struct fetch *f)
+static void on_checked(void *who, const struct source_failure *failure)
 {
-    struct cache *c = f->log->cache;
-    struct source *source = log_get_source(f->log);
-    bool has_ended;
+    struct log *log = who;
 
-    source->ops->promote(source->self, &f->b);
-    pthread_mutex_lock(&c->lock);
-    f->is_promoting = false;
-    has_ended = f->has_ended;
-    pthread_mutex_unlock(&c->lock);
-    if (has_ended)
-        writer_end(c->writer, f);
+    (void)failure;
+    pthread_mutex_lock(&log->cache->lock);
+    log->checking = false;
+    pthread_mutex_unlock(&log->cache->lock);
+    log_release(log);
+}
+
+void live_check(struct log *log, bool completed)
+{
+    log_get_source(log)->ops->log_check(log->source, completed, on_checked);
 }

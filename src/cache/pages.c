@@ -44,23 +44,23 @@ int pages_adopt(struct pages *t, const uint64_t *sums, uint64_t count)
         return rc;
     memcpy(t->sum, sums, count * sizeof(*sums));
     memset(t->state, PAGE_UNCHECKED, count);
-    t->here = 0;
+    t->present = 0;
     return 0;
 }
 
 void pages_doubt(struct pages *t)
 {
     for (uint64_t page = 0; page < t->count; page++)
-        if (t->state[page] == PAGE_HERE)
+        if (t->state[page] == PAGE_PRESENT)
             t->state[page] = PAGE_UNCHECKED;
-    t->here = 0;
+    t->present = 0;
 }
 
 void pages_clear(struct pages *t)
 {
     if (t->count)
         memset(t->state, PAGE_ABSENT, t->count);
-    t->here = 0;
+    t->present = 0;
 }
 
 enum page_state pages_get(const struct pages *t, uint64_t page)
@@ -68,13 +68,13 @@ enum page_state pages_get(const struct pages *t, uint64_t page)
     return page < t->count ? (enum page_state)t->state[page] : PAGE_ABSENT;
 }
 
-void pages_set_here(struct pages *t, uint64_t page, uint64_t sum)
+void pages_set_present(struct pages *t, uint64_t page, uint64_t sum)
 {
     if (page >= t->count)
         return;
-    if (t->state[page] != PAGE_HERE)
-        t->here++;
-    t->state[page] = PAGE_HERE;
+    if (t->state[page] != PAGE_PRESENT)
+        t->present++;
+    t->state[page] = PAGE_PRESENT;
     t->sum[page] = sum;
 }
 
@@ -82,7 +82,7 @@ void pages_set_absent(struct pages *t, uint64_t page)
 {
     if (page >= t->count)
         return;
-    if (t->state[page] == PAGE_HERE)
-        t->here--;
+    if (t->state[page] == PAGE_PRESENT)
+        t->present--;
     t->state[page] = PAGE_ABSENT;
 }

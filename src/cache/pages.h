@@ -1,9 +1,10 @@
 /*
- * pages.h - which pages of one log are here. Pure: no lock, no I/O; the cache's lock protects it.
+ * pages.h - which pages of one log are present. Pure: no lock, no I/O; the cache's lock protects
+ * it.
  *
- * A page is 64 KiB of a log; the last may be shorter. "Coming" is no state of a page: a page is
- * coming exactly if a fetch covers it, so the two cannot disagree. Checksums are kept from the
- * moment a page is here, for the .meta and for pages that come from a published file.
+ * A page is 64 KiB of a log; the last may be shorter. "Under way" is no state of a page: a page is
+ * under way exactly if a fetch covers it, so the two cannot disagree. Checksums are kept from the
+ * moment a page is present, for the .meta and for pages that come from a published file.
  */
 #ifndef GHLOGFS_CACHE_PAGES_H
 #define GHLOGFS_CACHE_PAGES_H
@@ -16,13 +17,13 @@
 
 enum page_state {
     PAGE_ABSENT,
-    PAGE_UNCHECKED, /* on disk since before this mount; its checksum is yet to be compared */
-    PAGE_HERE,      /* its bytes never change again (law 3) */
+    PAGE_UNCHECKED, /* on disk since before this mount; its checksum is not compared yet */
+    PAGE_PRESENT,   /* its bytes never change again (law 3) */
 };
 
 struct pages {
-    uint64_t count; /* pages the table has room for */
-    uint64_t here;  /* how many are PAGE_HERE */
+    uint64_t count;   /* pages in the table */
+    uint64_t present; /* how many are PAGE_PRESENT */
     uint8_t *state;
     uint64_t *sum;
 };
@@ -42,20 +43,20 @@ static inline uint64_t page_length(uint64_t size, uint64_t page)
 void pages_init(struct pages *t);
 void pages_finish(struct pages *t);
 
-/* Room for `count` pages, new ones absent. Never shrinks. -ENOMEM leaves the table as it was. */
+/* Makes the table at least `count` pages long; new ones are absent. -ENOMEM leaves it as it was. */
 int pages_grow(struct pages *t, uint64_t count);
 
 /* All pages are in a file with these checksums, unchecked. -ENOMEM. */
 int pages_adopt(struct pages *t, const uint64_t *sums, uint64_t count);
 
-/* All that is here is to be compared again: it is in another file from now on. */
+/* Present pages become unchecked: they are in another file from now on. */
 void pages_doubt(struct pages *t);
 
-/* Everything is gone (the file was evicted). */
+/* All pages become absent (the file was evicted). */
 void pages_clear(struct pages *t);
 
 enum page_state pages_get(const struct pages *t, uint64_t page);
-void pages_set_here(struct pages *t, uint64_t page, uint64_t sum);
+void pages_set_present(struct pages *t, uint64_t page, uint64_t sum);
 void pages_set_absent(struct pages *t, uint64_t page);
 
 #endif

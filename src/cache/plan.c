@@ -10,7 +10,7 @@ static uint64_t larger(uint64_t a, uint64_t b)
     return a > b ? a : b;
 }
 
-static bool is_in_a_row(const struct plan_reader *r, uint64_t offset)
+static bool is_sequential(const struct plan_reader *r, uint64_t offset)
 {
     return offset <= r->next + PLAN_NEAR && offset + PLAN_NEAR >= r->next;
 }
@@ -46,7 +46,7 @@ void plan_note_read(struct plan_reader *r, uint64_t offset, uint64_t len, uint64
         wish_back(r, offset, end, ret_wish);
         return;
     }
-    if (!is_in_a_row(r, offset)) {
+    if (!is_sequential(r, offset)) {
         r->run = 0;
         r->next = r->low = offset;
     }

@@ -30,8 +30,8 @@ void ring_finish(struct ring *r)
     r->entries = NULL;
 }
 
-/* There is always room for both parts of a piece that lies over the edge. */
-static bool has_room(struct ring *r, size_t len)
+/* A piece that lies over the edge takes two entries. */
+static bool has_space(struct ring *r, size_t len)
 {
     return atomic_load(&r->head) + len - atomic_load(&r->tail) <= RING_SIZE &&
            atomic_load(&r->put) + 2 - atomic_load(&r->taken) <= RING_PIECES;
@@ -49,29 +49,24 @@ static void put_unbroken(struct ring *r, void *owner, uint64_t offset, const voi
     atomic_store(&r->put, put + 1);
 }
 
-/* Empty: goes on at the memory's start, so that no more of it is ever touched than was needed at
- * once. The tail is the consumer's only while there is something to release. */
-static void restart(struct ring *r)
-{
-    uint64_t start = (atomic_load(&r->head) + RING_SIZE - 1) / RING_SIZE * RING_SIZE;
-
-    atomic_store(&r->tail, start);
-    atomic_store(&r->head, start);
-}
-
 bool ring_put(struct ring *r, void *owner, uint64_t offset, const void *data, size_t len)
 {
     uint64_t to_edge;
     size_t first;
 
-    if (atomic_load(&r->put) == atomic_load(&r->taken))
-        restart(r);
+    if (atomic_load(&r->put) == atomic_load(&r->taken)) {
+        /* Empty: goes on at the memory's start, so that no more of it is touched than was needed at
+         * once. The tail is the consumer's only while there is something to release. */
+        uint64_t start = (atomic_load(&r->head) + RING_SIZE - 1) / RING_SIZE * RING_SIZE;
+        atomic_store(&r->tail, start);
+        atomic_store(&r->head, start);
+    }
     to_edge = RING_SIZE - atomic_load(&r->head) % RING_SIZE;
     first = len < to_edge ? len : to_edge;
-    if (!has_room(r, len)) {
-        /* Left standing where there is room by now: another producer may have been refused, too. */
+    if (!has_space(r, len)) {
+        /* Stays set if there is space by now: another producer may have been refused, too. */
         atomic_store(&r->refused, true);
-        if (!has_room(r, len))
+        if (!has_space(r, len))
             return false;
     }
     if (first)
@@ -91,15 +86,6 @@ uint64_t ring_consumed(const struct ring *r)
     return atomic_load(&r->tail);
 }
 
-/* Whether `e` goes on where the piece ends, in the log and in memory. */
-static bool continues(const struct ring *r, const struct ring_entry *e,
-                      const struct ring_piece *piece)
-{
-    return e->owner == piece->owner && e->offset == piece->offset + piece->len &&
-           piece->len + e->len <= RING_PIECE_MAX &&
-           piece->data + piece->len < r->memory + RING_SIZE;
-}
-
 bool ring_peek(struct ring *r, struct ring_piece *ret_piece)
 {
     uint64_t at = atomic_load(&r->taken), put = atomic_load(&r->put);
@@ -114,7 +100,9 @@ bool ring_peek(struct ring *r, struct ring_piece *ret_piece)
                                 .len = e->len};
     for (r->peeked = 1; at + r->peeked < put; r->peeked++) {
         e = &r->entries[(at + r->peeked) % RING_PIECES];
-        if (!continues(r, e, &piece))
+        /* Whether it goes on where the piece ends, in the log and in memory. */
+        if (e->owner != piece.owner || e->offset != piece.offset + piece.len ||
+            piece.len + e->len > RING_PIECE_MAX || piece.data + piece.len >= r->memory + RING_SIZE)
             break;
         piece.len += e->len;
     }

@@ -1,14 +1,14 @@
 /*
- * ring.h - the bounded way of bytes from who has them to the writer (4 MiB).
+ * ring.h - the bounded way of bytes from the source to the writer thread (4 MiB).
  *
- * One producer at a time: the network thread and the generator of generated logs take turns, under a
- * lock of the writer's. One consumer (the writer thread). Nobody waits here: a piece that does not
- * fit is refused whole, and the consumer is told by ring_release when who was refused should try
- * again.
+ * One producer at a time: the network thread and the text generator take turns, under a lock of the
+ * writer's. One consumer, the writer thread. Nobody blocks here: a piece that does not fit is
+ * refused whole, and ring_release tells the consumer when a refused producer should try again.
  *
  * What comes in small pieces (curl hands over 16 KiB at most) goes out in large ones: the bytes lie
- * in the ring without anything between them, and pieces that continue each other are seen as one.
- * A ring that has run empty goes on at its memory's start: who keeps up touches little of it.
+ * in the ring without anything between them, and pieces that continue each other are seen as one. A
+ * ring that has run empty goes on at the start of its memory: a consumer who keeps up touches
+ * little of it.
  */
 #ifndef GHLOGFS_CACHE_RING_H
 #define GHLOGFS_CACHE_RING_H
@@ -22,7 +22,7 @@
 #define RING_PIECES 1024u                    /* at once; a power of two */
 #define RING_PIECE_MAX (UINT64_C(256) << 10) /* pieces are not joined beyond this */
 
-/* What was put, as it was put; a piece over the ring's edge is two. */
+/* What was put; a piece that lies over the ring's edge is two. */
 struct ring_entry {
     void *owner;
     uint64_t offset;
@@ -36,7 +36,7 @@ struct ring {
     atomic_uint_fast64_t tail;  /* bytes ever released; consumer's while there are any */
     atomic_uint_fast64_t put;   /* entries; producer's, the last that it changes */
     atomic_uint_fast64_t taken; /* entries; consumer's */
-    atomic_bool refused;        /* a producer waits for room */
+    atomic_bool refused;        /* a producer waits for space */
     /* consumer's own: what was peeked */
     uint64_t peeked_len;
     unsigned peeked;
@@ -53,7 +53,7 @@ struct ring_piece {
 int ring_init(struct ring *r);
 void ring_finish(struct ring *r);
 
-/* Producer. False: no room. The bytes are copied. */
+/* Producer. False: no space. The bytes are copied. */
 bool ring_put(struct ring *r, void *owner, uint64_t offset, const void *data, size_t len);
 
 /* Producer: a position, for "everything put before now". */

@@ -1,35 +1,36 @@
 /*
- * The writer thread: takes received bytes from the ring and tasks from its list. The only thread
- * that writes to the cache directory, publishes and evicts; nobody answers a cached read behind it.
+ * The writer thread: it writes received bytes, which come through the ring, and runs posted tasks.
+ * It alone writes to the cache directory, publishes and evicts; no reader of a present page waits
+ * for it.
  */
-#include "cache/log.h"
+#include "cache/internal.h"
 #include "cache/ring.h"
 
 #include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
 
-#define PIECES_A_TURN 16 /* before tasks and ends are looked at again */
-/* While bytes stream in, the writer sleeps by the clock and finds many together; woken for each piece
- * it would take them as small as they come, and the network thread's processor with them. */
+#define PIECES_AT_ONCE 16 /* before tasks and ended streams are checked again */
+/* While bytes stream in, the writer sleeps by the clock and finds many pieces together. Woken for
+ * each piece it would write small ones, and use the processor that the network thread needs. */
 #define NAP_NS (250 * 1000)
 
 struct writer {
     struct cache *cache;
-    struct ring ring;
+    struct ring ring; /* of pieces owned by a struct stream */
     pthread_t thread;
     bool joined;
-    pthread_mutex_t put_lock; /* the network and the generator of generated logs take turns */
+    pthread_mutex_t put_lock; /* the network thread and the text generator take turns */
     pthread_mutex_t lock;
     pthread_cond_t work;
     /* lock */
-    struct list tasks; /* of struct writer_task */
-    struct list ended; /* of struct fetch, in the order of ended_at */
+    struct list tasks; /* of struct task */
+    struct list ended; /* of struct stream, in the order of ended_at */
     bool stopping;
     atomic_bool asleep; /* changed under the lock */
 };
 
-/* Unlocks, then wakes: who is woken under the lock would wait for it at once. */
+/* Unlocks before it signals: a thread that is woken under the lock would block on it at once. */
 static void unlock_and_wake(struct writer *w)
 {
     bool asleep = atomic_load(&w->asleep);
@@ -39,81 +40,47 @@ static void unlock_and_wake(struct writer *w)
         pthread_cond_signal(&w->work);
 }
 
-/* Wakes the thread if it sleeps. It says so before it looks at the ring for the last time, and this
- * looks after the piece was put: one of them sees. */
-static void kick(struct writer *w)
-{
-    if (!atomic_load(&w->asleep))
-        return;
-    pthread_mutex_lock(&w->lock);
-    unlock_and_wake(w);
-}
-
-void writer_post(struct writer *w, struct writer_task *task)
+void writer_post(struct writer *w, struct task *task)
 {
     pthread_mutex_lock(&w->lock);
     list_push_back(&w->tasks, &task->link);
     unlock_and_wake(w);
 }
 
-struct log_task {
-    struct writer_task task;
-    struct log *log;
-    void (*work)(struct log *log);
-};
-
-static void run_log_task(struct writer_task *task)
-{
-    struct log_task *t = list_entry(task, struct log_task, task);
-
-    t->work(t->log);
-    log_unuse(t->log);
-    free(t);
-}
-
-void writer_post_log(struct log *log, void (*work)(struct log *log))
-{
-    struct cache *c = log->cache;
-    struct log_task *t = calloc(1, sizeof(*t));
-
-    if (!t)
-        return;
-    t->task.run = run_log_task;
-    t->log = log;
-    t->work = work;
-    pthread_mutex_lock(&c->lock);
-    log_use(log);
-    pthread_mutex_unlock(&c->lock);
-    writer_post(c->writer, &t->task);
-}
-
-bool writer_put(struct writer *w, struct fetch *f, uint64_t offset, const void *data, size_t len)
+bool writer_put(struct writer *w, struct stream *s, uint64_t offset, const void *data, size_t len)
 {
     bool put;
 
     pthread_mutex_lock(&w->put_lock);
-    put = ring_put(&w->ring, f, offset, data, len);
+    put = ring_put(&w->ring, s, offset, data, len);
     pthread_mutex_unlock(&w->put_lock);
-    kick(w);
+    /* The writer sets `asleep` before it checks the ring for the last time, and this reads it after
+     * the piece was put: one of the two sees the other. */
+    if (atomic_load(&w->asleep)) {
+        pthread_mutex_lock(&w->lock);
+        unlock_and_wake(w);
+    }
     return put;
 }
 
-void writer_end(struct writer *w, struct fetch *f)
+void writer_end(struct writer *w, struct stream *s)
 {
-    f->ended_at = ring_position(&w->ring);
+    s->ended_at = ring_position(&w->ring);
     pthread_mutex_lock(&w->lock);
-    list_push_back(&w->ended, &f->in_ended);
+    list_push_back(&w->ended, &s->ended.link);
     unlock_and_wake(w);
 }
 
+/* Whether there was a piece. */
 static bool write_pieces(struct writer *w)
 {
     struct source *source = &w->cache->config.source, *generator = &w->cache->generator;
     struct ring_piece piece;
     unsigned n = 0;
 
-    while (n < PIECES_A_TURN && ring_peek(&w->ring, &piece)) {
-        fill_write(piece.owner, piece.offset, piece.data, piece.len);
+    while (n < PIECES_AT_ONCE && ring_peek(&w->ring, &piece)) {
+        struct stream *s = piece.owner;
+        s->write(s, piece.offset, piece.data, piece.len);
         if (ring_release(&w->ring)) {
             source->ops->resume(source->self);
             if (generator->ops)
@@ -124,31 +91,38 @@ static bool write_pieces(struct writer *w)
     return n > 0;
 }
 
-/* Takes what is to be done next: a task, or the first ended fetch whose bytes are all written. */
-static bool do_one(struct writer *w)
+/* Runs the next task, or that of the first ended stream once its bytes are written. False: none. */
+static bool run_next(struct writer *w)
 {
-    struct writer_task *task = NULL;
-    struct fetch *f = NULL;
+    struct task *task = NULL;
 
     pthread_mutex_lock(&w->lock);
     if (!list_is_empty(&w->tasks)) {
-        task = list_entry(list_take_first(&w->tasks), struct writer_task, link);
+        task = list_entry(w->tasks.next, struct task, link);
     } else if (!list_is_empty(&w->ended)) {
-        f = list_entry(w->ended.next, struct fetch, in_ended);
-        if (f->ended_at <= ring_consumed(&w->ring))
-            list_remove(&f->in_ended);
-        else
-            f = NULL;
+        struct stream *s = list_entry(w->ended.next, struct stream, ended.link);
+        if (s->ended_at <= ring_consumed(&w->ring))
+            task = &s->ended;
     }
+    if (task)
+        list_remove(&task->link);
     pthread_mutex_unlock(&w->lock);
     if (task)
         task->run(task);
-    else if (f)
-        fill_end(f);
-    return task || f;
+    return task != NULL;
 }
 
-/* Sleeps until there is work. False: the house is being taken down and all is done. */
+/* Does what is at hand; whether there was anything. */
+static bool do_work(struct writer *w)
+{
+    bool worked = write_pieces(w);
+
+    while (run_next(w))
+        worked = true;
+    return worked;
+}
+
+/* Sleeps until there is work. False: the writer is to stop, and all is done. */
 static bool wait_for_work(struct writer *w)
 {
     struct ring_piece piece;
@@ -166,28 +140,17 @@ static bool wait_for_work(struct writer *w)
     return !stop;
 }
 
-/* All that is at hand; whether there was anything. */
-static bool do_all(struct writer *w)
-{
-    bool worked = false, busy;
-
-    do {
-        busy = write_pieces(w);
-        while (do_one(w))
-            busy = true;
-        worked |= busy;
-    } while (busy);
-    return worked;
-}
-
 static void *run_writer(void *arg)
 {
     const struct timespec nap = {.tv_nsec = NAP_NS};
     struct writer *w = arg;
 
     while (wait_for_work(w)) {
-        while (do_all(w))
+        while (do_work(w)) {
+            while (do_work(w))
+                ;
             ppoll(NULL, 0, &nap, NULL);
+        }
     }
     return NULL;
 }
@@ -203,26 +166,19 @@ int writer_create(struct cache *c, struct writer **ret_writer)
     list_init(&w->tasks);
     list_init(&w->ended);
     atomic_init(&w->asleep, false);
-    rc = ring_init(&w->ring);
-    if (rc)
-        goto out_free;
     pthread_mutex_init(&w->put_lock, NULL);
     pthread_mutex_init(&w->lock, NULL);
     pthread_cond_init(&w->work, NULL);
-    rc = -pthread_create(&w->thread, NULL, run_writer, w);
-    if (rc)
-        goto out_ring;
+    rc = ring_init(&w->ring);
+    if (!rc)
+        rc = -pthread_create(&w->thread, NULL, run_writer, w);
+    if (rc) {
+        w->joined = true; /* there is no thread */
+        writer_destroy(w);
+        return rc;
+    }
     *ret_writer = w;
     return 0;
-
-out_ring:
-    pthread_cond_destroy(&w->work);
-    pthread_mutex_destroy(&w->lock);
-    pthread_mutex_destroy(&w->put_lock);
-    ring_finish(&w->ring);
-out_free:
-    free(w);
-    return rc;
 }
 
 void writer_stop(struct writer *w)

@@ -1,14 +1,12 @@
 #include "github/api.h"
 
-#include "github/call.h"
 #include "github/core.h"
 #include "github/failure.h"
-#include "github/inquiry.h"
+#include "github/log_transfer.h"
 #include "github/parse.h"
 #include "github/parse_headers.h"
 #include "github/question.h"
-#include "github/range.h"
-#include "github/remote.h"
+#include "github/request.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -21,8 +19,8 @@ struct api {
 
 /* -- Facts ------------------------------------------------------------------------------------- */
 
-struct facts_call {
-    struct call call;
+struct facts_request {
+    struct api_request call;
     struct api *api;
     struct source_facts *facts;
     bool is_user; /* asked as for a user's repositories */
@@ -39,7 +37,7 @@ static void fail_facts(struct source_facts *f, int err)
 
 /* Whether it is this job that GitHub speaks of: it proves a name (S14). That it is completed spares
  * its log a question. */
-static int note_job(struct core *core, uint64_t id, const struct call_answer *answer)
+static int note_job(struct core *core, uint64_t id, const struct api_answer *answer)
 {
     struct facts_job job;
     int err = 0;
@@ -58,7 +56,7 @@ static int note_job(struct core *core, uint64_t id, const struct call_answer *an
 }
 
 /* The owner turned out to be no organization: asked again. False: it was, or that has been tried. */
-static bool try_as_user(struct facts_call *fc, const struct source_failure *failure)
+static bool try_as_user(struct facts_request *fc, const struct source_failure *failure)
 {
     struct core *core = &fc->api->core;
     char *url;
@@ -68,13 +66,13 @@ static bool try_as_user(struct facts_call *fc, const struct source_failure *fail
         question_make_user_repos_url(core->base, fc->facts, &url) < 0)
         return false;
     fc->is_user = true;
-    call_begin(&fc->call, url, fc->facts->etag);
+    api_request_begin(&fc->call, url, fc->facts->etag);
     return true;
 }
 
-static void facts_told(struct call *c, const struct call_answer *told)
+static void facts_told(struct api_request *c, const struct api_answer *told)
 {
-    struct facts_call *fc = list_entry(c, struct facts_call, call);
+    struct facts_request *fc = list_entry(c, struct facts_request, call);
     struct source_facts *f = fc->facts;
     struct source_answer answer = {.failure = told->failure, .etag = ""};
     struct source_failure other = failure_make(-EPROTO, SOURCE_PROTOCOL, 0);
@@ -103,11 +101,11 @@ static void facts_told(struct call *c, const struct call_answer *told)
         body_trim(&fc->api->core.bodies, &f->body, told->len + 1);
     answer.body = f->body.data ? f->body.data : "";
     f->done(f, &answer);
-    call_finish(c);
+    api_request_finish(c);
     free(fc);
 }
 
-static int make_url(struct facts_call *fc, char **ret_url)
+static int make_url(struct facts_request *fc, char **ret_url)
 {
     const struct source_facts *f = fc->facts;
     const struct core *core = &fc->api->core;
@@ -119,7 +117,7 @@ static int make_url(struct facts_call *fc, char **ret_url)
 
 static void begin_facts(struct api *api, struct source_facts *f)
 {
-    struct facts_call *fc = calloc(1, sizeof(*fc));
+    struct facts_request *fc = calloc(1, sizeof(*fc));
     int err = -ENOMEM;
     char *url;
 
@@ -133,10 +131,10 @@ static void begin_facts(struct api *api, struct source_facts *f)
         fail_facts(f, err);
         return;
     }
-    call_init(&fc->call, &api->core, CALL_FACTS, f->class, facts_told);
+    api_request_init(&fc->call, &api->core, REQUEST_FACTS, f->class, facts_told);
     fc->call.tries = f->tries;
     fc->call.waits = f->waits;
-    call_begin(&fc->call, url, f->etag);
+    api_request_begin(&fc->call, url, f->etag);
 }
 
 /* -- What other threads post ------------------------------------------------------------------- */
@@ -149,6 +147,7 @@ struct post {
         struct source_bytes *bytes;
         struct source_facts *facts;
         struct token_line *line;
+        uint64_t job;
         struct {
             struct source_log *log;
             bool completed; /* the job was seen so, by who checks its log */
@@ -190,8 +189,8 @@ static void run_want_bytes(struct post *p)
     struct source_bytes *b = p->bytes;
 
     if (b->class == SOURCE_DEMAND)
-        remote_promote(b->log);
-    range_begin(b->log, b);
+        log_state_promote(b->log);
+    log_transfer_begin(b->log, b);
 }
 
 static void want_bytes(void *self, struct source_bytes *b)
@@ -231,19 +230,36 @@ static void release_facts(void *self, struct source_facts *f)
     body_release(&api->core.bodies, &f->body);
 }
 
-/* The want itself may be over by now: it is the log that is meant. */
-static void run_promote(struct post *p)
+/* A log of this job that nobody waits for yet. NULL: none. */
+static struct source_log *find_prefetched(struct core *core, uint64_t job)
 {
-    remote_promote(p->log);
+    struct source_log *found = NULL;
+
+    pthread_mutex_lock(&core->logs_lock);
+    list_each(link, &core->logs) {
+        struct source_log *log = list_entry(link, struct source_log, in_core);
+        if (log->job == job && log->class == SOURCE_PREFETCH)
+            found = log;
+    }
+    pthread_mutex_unlock(&core->logs_lock);
+    return found;
 }
 
-static void promote(void *self, struct source_bytes *b)
+static void run_promote(struct post *p)
+{
+    struct source_log *log;
+
+    while ((log = find_prefetched(&p->api->core, p->job)))
+        log_state_promote(log);
+}
+
+static void log_promote(void *self, uint64_t job)
 {
     struct post *p = make_post(self, run_promote);
 
     if (!p)
         return; /* it stays prefetch, which is slow but not wrong */
-    p->log = b->log;
+    p->job = job;
     send_post(p);
 }
 
@@ -260,10 +276,10 @@ static struct source_log *create_log(void *self, const struct repo_name *repo, u
                                      bool completed, const struct source_log_ops *ops, void *who)
 {
     struct api *api = self;
-    struct source_log *log = remote_make(&api->core, repo, job, completed, ops, who);
+    struct source_log *log = log_state_create(&api->core, repo, job, completed, ops, who);
 
     if (log)
-        inquiry_init(log);
+        log_transfer_prepare(log);
     return log;
 }
 
@@ -271,8 +287,8 @@ static void end_log(struct source_log *log, void (*released)(void *who))
 {
     void *who = log->who;
 
-    inquiry_finish(log);
-    remote_free(log);
+    log_transfer_cancel_all(log);
+    log_state_destroy(log);
     if (released)
         released(who);
 }
@@ -295,7 +311,7 @@ static void release_log(struct source_log *log, void (*released)(void *who))
 static void run_check(struct post *p)
 {
     struct source_failure failure = failure_make(-ENOMEM, SOURCE_BROKEN, 0);
-    struct inquiry_check *check = calloc(1, sizeof(*check));
+    struct finality_check *check = calloc(1, sizeof(*check));
 
     if (!check) {
         p->checked(p->log->who, &failure);
@@ -304,8 +320,8 @@ static void run_check(struct post *p)
     check->checked = p->checked;
     if (p->completed)
         core_note_completed(p->log->core, p->log->job);
-    remote_promote(p->log);
-    inquiry_check(p->log, check);
+    log_state_promote(p->log);
+    log_transfer_check(p->log, check);
 }
 
 static void check_log(struct source_log *log, bool completed,
@@ -348,7 +364,7 @@ static int init_core(struct core *core, const struct api_config *config)
     core->listener = config->listener;
     core->deadline_ms = config->deadline_ms;
     core->offline = config->offline;
-    list_init(&core->errands);
+    list_init(&core->in_flight);
     list_init(&core->logs);
     pthread_mutex_init(&core->logs_lock, NULL);
     core->chance = ((uint64_t)net_now_ms() << 20) ^ (uint64_t)(uintptr_t)core ^ 1;
@@ -433,7 +449,7 @@ struct source api_source(struct api *api)
         .log_release = release_log,
         .want_bytes = want_bytes,
         .log_check = check_log,
-        .promote = promote,
+        .log_promote = log_promote,
         .want_facts = want_facts,
         .facts_release = release_facts,
         .resume = resume,

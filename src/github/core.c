@@ -60,8 +60,8 @@ void core_close(struct core *core)
     struct list *link;
 
     core->closing = true;
-    while ((link = list_take_first(&core->errands))) {
-        struct core_errand *e = list_entry(link, struct core_errand, link);
+    while ((link = list_take_first(&core->in_flight))) {
+        struct in_flight *e = list_entry(link, struct in_flight, link);
         e->abort(e);
     }
 }

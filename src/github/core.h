@@ -24,9 +24,9 @@
 #define CORE_USERS_MAX 256
 
 /* Whatever is under way, so that all of it can be ended at once. */
-struct core_errand {
+struct in_flight {
     struct list link;
-    void (*abort)(struct core_errand *e); /* ends it with SOURCE_CLOSING; it is in no list then */
+    void (*abort)(struct in_flight *e); /* ends it with SOURCE_CLOSING; it is in no list then */
 };
 
 struct core {
@@ -39,7 +39,7 @@ struct core {
     bool offline, closing;
     bool peer_private; /* the API answered from a loopback or private address */
 
-    struct list errands; /* core_errand */
+    struct list in_flight; /* in_flight */
     pthread_mutex_t logs_lock;
     struct list logs; /* logs_lock; every source_log there is */
     struct token token;

@@ -24,16 +24,16 @@ static void fetch_ahead(struct views *v, const struct repo_name *repo, uint64_t 
 {
     struct log *log = cache_hold(v->config.cache, job);
     struct catalog_seen seen;
-    struct log_known known;
+    struct log_stat stat;
     struct log_hint hint;
 
     if (!log)
         return;
-    log_get_known(log, repo, &known);
-    if (known.failure.err != -ENOENT && catalog_find_job(v->config.catalog, repo, job, &seen)) {
+    if (log_get_failure(log, repo).err != -ENOENT &&
+        catalog_find_job(v->config.catalog, repo, job, &seen)) {
         hint = (struct log_hint){.completed = true, .completed_ms = seen.job->completed_ms};
         if (facts_may_have_log(seen.job))
-            log_prefetch(log, repo, &hint);
+            log_get_stat(log, repo, EFFORT_NETWORK, &hint, NULL, &stat);
         catalog_seen_release(&seen);
     }
     log_release(log);

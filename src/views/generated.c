@@ -82,7 +82,7 @@ static int fetch_whole(struct generated *g, struct log *log, struct pass *p)
     int rc;
 
     do {
-        rc = log_get_stat(log, p->repo, &hint, &g->waiter, &p->stat);
+        rc = log_get_stat(log, p->repo, EFFORT_NETWORK, &hint, &g->waiter, &p->stat);
         if (!rc)
             rc = p->stat.final ? log_fetch_all(log, p->repo, &g->waiter) : -ENOENT;
         if (rc != PENDING_PARKED)
@@ -151,7 +151,7 @@ static int run_pass(struct generated *g, struct pass *p)
         rc = deliver(g, p, b->out, text_cleaner_finish(&b->cleaner, b->out));
     log_close(&reader);
     if (!rc) /* its size may have been proven since */
-        log_peek_stat(log, p->repo, &p->stat);
+        log_get_stat(log, p->repo, EFFORT_MEMORY, NULL, NULL, &p->stat);
 out:
     free(b);
     log_release(log);
@@ -485,7 +485,7 @@ int generated_get_stat(struct generated *g, struct log *text, const struct repo_
                        uint64_t job, const struct log_hint *hint, struct waiter *w,
                        struct log_stat *ret_stat)
 {
-    int rc = log_find_stat(text, repo, w, ret_stat);
+    int rc = log_get_stat(text, repo, EFFORT_DISK, NULL, w, ret_stat);
     struct log *log;
 
     if (rc != -EAGAIN && (rc || ret_stat->size))
@@ -493,13 +493,13 @@ int generated_get_stat(struct generated *g, struct log *text, const struct repo_
     log = cache_hold(g->config.cache, job);
     if (!log)
         return -ENOMEM;
-    rc = log_get_stat(log, repo, hint, w, ret_stat);
+    rc = log_get_stat(log, repo, EFFORT_NETWORK, hint, w, ret_stat);
     if (!rc && !ret_stat->final)
         rc = -ENOENT;
     if (!rc)
         rc = log_fetch_all(log, repo, w);
     if (!rc)
-        rc = log_get_stat(text, repo, hint, w, ret_stat);
+        rc = log_get_stat(text, repo, EFFORT_NETWORK, hint, w, ret_stat);
     log_release(log);
     return rc;
 }
@@ -510,7 +510,7 @@ int generated_get_step(struct generated *g, struct log *text, const struct repo_
 {
     uint64_t digest = steps_digest(job), part = part_of(job->id, digest);
     struct log_stat stat;
-    int rc = log_peek_stat(text, repo, &stat);
+    int rc = log_get_stat(text, repo, EFFORT_MEMORY, NULL, NULL, &stat);
 
     while (!rc) {
         uint64_t generation = pending_generation(&g->cut);

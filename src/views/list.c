@@ -289,7 +289,7 @@ static int prove_job(struct views *v, const struct vnode *dir, struct log *log, 
     struct log_stat stat;
     int rc;
 
-    rc = log_find_stat(log, &dir->repo, w, &stat);
+    rc = log_get_stat(log, &dir->repo, EFFORT_DISK, NULL, w, &stat);
     if (rc != -EAGAIN)
         return rc;
     if (catalog_find_job(v->config.catalog, &dir->repo, dir->job, ret_seen))
@@ -311,20 +311,19 @@ static int prove_job(struct views *v, const struct vnode *dir, struct log *log, 
 static int shows_log(struct views *v, const struct vnode *dir, struct log *log,
                      const struct facts_job *job, struct waiter *w, bool *ret_shows)
 {
-    struct log_known known;
     struct log_hint hint;
     struct log_stat stat;
     int rc;
 
-    log_get_known(log, &dir->repo, &known);
-    *ret_shows = known.available;
-    if (known.available || known.failure.err == -ENOENT || !job || !facts_may_have_log(job))
+    *ret_shows = !log_get_stat(log, &dir->repo, EFFORT_MEMORY, NULL, NULL, &stat);
+    if (*ret_shows || log_get_failure(log, &dir->repo).err == -ENOENT || !job ||
+        !facts_may_have_log(job))
         return 0;
     *ret_shows = true;
     if (!facts_has_open_steps(job))
         return 0;
     view_job_hint(v, dir, &hint);
-    rc = log_get_stat(log, &dir->repo, &hint, w, &stat);
+    rc = log_get_stat(log, &dir->repo, EFFORT_NETWORK, &hint, w, &stat);
     *ret_shows = rc != -ENOENT;
     return rc == PENDING_PARKED ? rc : 0;
 }
@@ -461,7 +460,7 @@ static int list_steps(struct views *v, const struct vnode *dir, struct waiter *w
         return rc;
     log = cache_hold(v->config.cache, dir->job);
     /* What the disk knows of the log, a 410 for one, counts as well. */
-    rc = log ? log_find_stat(log, &dir->repo, w, &stat) : -ENOMEM;
+    rc = log ? log_get_stat(log, &dir->repo, EFFORT_DISK, NULL, w, &stat) : -ENOMEM;
     if (rc == -EAGAIN || rc == -ENOENT)
         rc = 0;
     if (!rc && seen.job->status == FACTS_COMPLETED)

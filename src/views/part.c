@@ -41,7 +41,7 @@ static int check_log(struct views *v, const struct vnode *p, struct waiter *w)
     struct log *log = cache_hold(v->config.cache, p->job);
     const struct catalog_answer *answer;
     struct log_stat stat;
-    int rc = log ? log_find_stat(log, &p->repo, w, &stat) : -ENOMEM;
+    int rc = log ? log_get_stat(log, &p->repo, EFFORT_DISK, NULL, w, &stat) : -ENOMEM;
 
     log_release(log);
     if (rc != -EAGAIN)
@@ -66,7 +66,7 @@ static int get_log(struct views *v, const struct vnode *p, struct waiter *w,
         return rc;
     view_job_hint(v, p, &hint);
     if (p->kind == VNODE_LOG)
-        rc = log_get_stat(p->log, &p->repo, &hint, w, &stat);
+        rc = log_get_stat(p->log, &p->repo, EFFORT_NETWORK, &hint, w, &stat);
     else
         rc = generated_get_stat(v->generated, p->log, &p->repo, p->job, &hint, w, &stat);
     if (rc)

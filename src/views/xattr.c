@@ -33,25 +33,25 @@ static const char *reason_word(enum source_reason reason)
 static int get_state(struct views *v, const struct vnode *p, struct waiter *w, char **ret_value)
 {
     struct log *log = cache_hold(v->config.cache, p->job);
-    struct log_known known;
-    struct log_stat ignored;
+    struct source_failure failure;
+    struct log_stat stat;
     const char *word;
+    int rc;
 
     if (!log)
         return -ENOMEM;
     /* A log that nobody has looked up lately may be on disk. */
-    if (log_find_stat(log, &p->repo, w, &ignored) == PENDING_PARKED) {
-        log_release(log);
-        return PENDING_PARKED;
-    }
-    log_get_known(log, &p->repo, &known);
+    rc = log_get_stat(log, &p->repo, EFFORT_DISK, NULL, w, &stat);
+    failure = log_get_failure(log, &p->repo);
     log_release(log);
-    if (known.available)
-        word = known.live ? "running" : "available";
+    if (rc == PENDING_PARKED)
+        return rc;
+    if (!rc)
+        word = stat.final ? "available" : "running";
     else if (view_has_no_log(v, p))
         word = "never";
     else
-        word = reason_word(known.failure.reason);
+        word = reason_word(failure.reason);
     *ret_value = strdup(word);
     return *ret_value ? 0 : -ENOMEM;
 }

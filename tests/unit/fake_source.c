@@ -158,12 +158,12 @@ static void log_check(struct source_log *log, bool completed,
     pthread_mutex_unlock(&f->lock);
 }
 
-static void promote(void *self, struct source_bytes *b)
+static void log_promote(void *self, uint64_t job)
 {
     struct fake_source *f = self;
 
+    (void)job;
     pthread_mutex_lock(&f->lock);
-    note_breach(f, b->log->is_released, "a range of a log that was released is promoted");
     f->promotes++;
     pthread_mutex_unlock(&f->lock);
 }
@@ -214,7 +214,7 @@ void fake_source_init(struct fake_source *f)
         .log_release = log_release,
         .want_bytes = want_bytes,
         .log_check = log_check,
-        .promote = promote,
+        .log_promote = log_promote,
         .want_facts = want_facts,
         .facts_release = facts_release,
         .resume = resume,

@@ -1,4 +1,4 @@
-/* What is known not to be had, under which name and until when (S14, the table of errors). */
+/* Remembered failures: under which name and until when (S14, the table of errors). */
 #include "cache/absent.h"
 
 #include <errno.h>
@@ -41,7 +41,7 @@ static void failure_holds_until_its_time(void **state)
     assert_null(absent_find(&table, &name, 7, 1000));
 }
 
-static void other_names_and_jobs_are_not_meant(void **state)
+static void failure_holds_for_its_name_and_job_only(void **state)
 {
     struct source_failure f = failure(-ENOENT, SOURCE_NOT_FOUND, 1000);
 
@@ -52,7 +52,7 @@ static void other_names_and_jobs_are_not_meant(void **state)
     assert_non_null(absent_find(&table, &spelled, 7, 0));
 }
 
-static void for_good_is_for_good(void **state)
+static void permanent_failure_holds_forever(void **state)
 {
     struct source_failure f = failure(-ENOENT, SOURCE_EXPIRED, INT64_MAX);
 
@@ -61,7 +61,7 @@ static void for_good_is_for_good(void **state)
     assert_int_equal(absent_find(&table, &name, 7, INT64_MAX - 1)->reason, SOURCE_EXPIRED);
 }
 
-static void not_yet_doubles_from_3_s_to_30_s(void **state)
+static void pending_log_is_held_3_s_doubling_to_30_s(void **state)
 {
     const int64_t holds_ms[] = {3000, 6000, 12000, 24000, 30000, 30000};
     int64_t now = 5000;
@@ -76,7 +76,7 @@ static void not_yet_doubles_from_3_s_to_30_s(void **state)
     }
 }
 
-static void not_yet_begins_anew_after_something_else(void **state)
+static void hold_of_a_pending_log_restarts_after_another_failure(void **state)
 {
     struct source_failure f = failure(-ENOENT, SOURCE_PENDING, 3000);
     struct source_failure gone = failure(-ENOENT, SOURCE_NOT_FOUND, 100);
@@ -89,8 +89,8 @@ static void not_yet_begins_anew_after_something_else(void **state)
     assert_null(absent_find(&table, &name, 7, 3000));
 }
 
-/* A few hundred jobs at once, as a walker meets them, do not make each other be asked for again. */
-static void few_hundred_are_all_remembered(void **state)
+/* A few hundred failures at once, as a recursive reader meets them, do not evict each other. */
+static void few_hundred_failures_are_all_remembered(void **state)
 {
     (void)state;
     for (uint64_t job = 1; job <= 400; job++) {
@@ -101,7 +101,7 @@ static void few_hundred_are_all_remembered(void **state)
         assert_non_null(absent_find(&table, &name, 10000000 + job, 0));
 }
 
-/* Law 7: however many are noted, the table does not grow; what is found is never another's. */
+/* Law 7: the table does not grow, and never returns another job's failure. */
 static void table_is_bounded(void **state)
 {
     unsigned kept = 0;
@@ -128,11 +128,11 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         WITH_TABLE(failure_holds_until_its_time),
-        WITH_TABLE(other_names_and_jobs_are_not_meant),
-        WITH_TABLE(for_good_is_for_good),
-        WITH_TABLE(not_yet_doubles_from_3_s_to_30_s),
-        WITH_TABLE(not_yet_begins_anew_after_something_else),
-        WITH_TABLE(few_hundred_are_all_remembered),
+        WITH_TABLE(failure_holds_for_its_name_and_job_only),
+        WITH_TABLE(permanent_failure_holds_forever),
+        WITH_TABLE(pending_log_is_held_3_s_doubling_to_30_s),
+        WITH_TABLE(hold_of_a_pending_log_restarts_after_another_failure),
+        WITH_TABLE(few_hundred_failures_are_all_remembered),
         WITH_TABLE(table_is_bounded),
     };
 

@@ -1,6 +1,6 @@
 #include "cache/cache_bench.h"
 
-#include "cache/log.h"
+#include "cache/internal.h"
 
 #include <errno.h>
 #include <semaphore.h>
@@ -17,24 +17,24 @@ const struct log_hint bench_no_hint = {.completed = false};
 
 /* --- the writer --- */
 
-struct errand {
-    struct writer_task task;
+struct probe {
+    struct task task;
     sem_t run;
 };
 
-static void run_errand(struct writer_task *task)
+static void run_probe(struct task *task)
 {
-    sem_post(&list_entry(task, struct errand, task)->run);
+    sem_post(&list_entry(task, struct probe, task)->run);
 }
 
 static void pass_writer(struct cache_bench *b)
 {
-    struct errand errand = {.task.run = run_errand};
+    struct probe probe = {.task.run = run_probe};
 
-    sem_init(&errand.run, 0, 0);
-    writer_post(b->cache->writer, &errand.task);
-    sem_wait(&errand.run);
-    sem_destroy(&errand.run);
+    sem_init(&probe.run, 0, 0);
+    writer_post(b->cache->writer, &probe.task);
+    sem_wait(&probe.run);
+    sem_destroy(&probe.run);
 }
 
 /* --- mounts --- */
@@ -55,7 +55,7 @@ void cache_bench_unmount(struct cache_bench *b)
 {
     struct cache_stats stats;
 
-    do { /* also what is planned is asked for, and refused */
+    do { /* also what is planned is requested, and refused */
         fake_close(&b->fake);
         pass_writer(b);
         cache_get_stats(b->cache, &stats);
@@ -118,7 +118,7 @@ void cache_bench_forget_disk(struct cache_bench *b, uint64_t memory)
 
 int bench_try_stat(struct log *log, struct guest *g, struct log_stat *ret_stat)
 {
-    return log_get_stat(log, &bench_name, &bench_no_hint, &g->waiter, ret_stat);
+    return log_get_stat(log, &bench_name, EFFORT_NETWORK, &bench_no_hint, &g->waiter, ret_stat);
 }
 
 int bench_stat_as(struct log *log, const struct repo_name *name, const struct log_hint *hint,
@@ -129,7 +129,7 @@ int bench_stat_as(struct log *log, const struct repo_name *name, const struct lo
 
     guest_init(&g);
     for (;;) {
-        rc = log_get_stat(log, name, hint, &g.waiter, ret_stat);
+        rc = log_get_stat(log, name, EFFORT_NETWORK, hint, &g.waiter, ret_stat);
         if (rc != PENDING_PARKED)
             break;
         rc = guest_wait(&g);
@@ -172,7 +172,7 @@ struct log *bench_know(struct cache_bench *b, uint64_t job)
 
 /* --- read --- */
 
-/* Each byte is looked at: none is short, none is wrong (S6). */
+/* Compares each byte (S6). */
 static void check_slice(const struct log_slice *s, uint64_t job)
 {
     char data[64 * 1024];

@@ -35,40 +35,39 @@ int cache_bench_teardown(void **state);
 /* The same without a directory: no_cache, with this much memory. */
 void cache_bench_forget_disk(struct cache_bench *b, uint64_t memory);
 
-/* The cache is taken down as at unmounting and built anew over the same store. */
+/* Destroys the cache as unmounting does and creates it again over the same store. */
 void cache_bench_remount(struct cache_bench *b);
 /* The first half of that. */
 void cache_bench_unmount(struct cache_bench *b);
 void cache_bench_mount(struct cache_bench *b);
 
-/* Asks, waits, asks again until there is an answer. What must come is at hand, or is given by another
- * thread. */
+/* Calls log_get_stat and waits until there is an answer. Another thread serves what is missing. */
 int bench_stat(struct log *log, struct log_stat *ret_stat);
 int bench_stat_as(struct log *log, const struct repo_name *name, const struct log_hint *hint,
                   struct log_stat *ret_stat);
 
-/* Asks once. PENDING_PARKED: `g` is parked. */
+/* Calls log_get_stat once. PENDING_PARKED: `g` is parked. */
 int bench_try_stat(struct log *log, struct guest *g, struct log_stat *ret_stat);
-/* Reads once and looks at each byte. What log_read says; *ret_len what came. */
+/* Reads once and compares each byte. Returns what log_read does; *ret_len: how many bytes. */
 int bench_try_read(struct log_reader *r, uint64_t job, uint64_t offset, size_t len, struct guest *g,
                    size_t *ret_len);
-/* Reads until there is an answer; served by whoever else. */
+/* Reads until there is an answer; another thread serves. */
 int bench_read(struct log_reader *r, uint64_t job, uint64_t offset, size_t len);
-/* The same, and the ranges that are wanted meanwhile are served here. */
+/* The same; it serves the requested ranges itself. */
 int bench_read_served(struct cache_bench *b, struct log_reader *r, uint64_t job, uint64_t offset,
                       size_t len);
 
-/* Serves what is wanted until the guest has its answer. */
+/* Serves what is requested until the guest has its answer. */
 void bench_serve_until(struct cache_bench *b, struct guest *g);
 
 /* A log whose stat is known: served whole if it is up to a MiB, else the first MiB of it. */
 struct log *bench_know(struct cache_bench *b, uint64_t job);
-/* Its stat is asked for, and the want for its first range is taken but not served. */
+/* Calls log_get_stat and takes the request for the first range, but does not serve it. */
 struct fake_want *bench_begin(struct cache_bench *b, struct log *log, struct guest *g);
 
 /* Returns when the writer has nothing left to do and `wants` ranges are under way. */
 void bench_settle(struct cache_bench *b, unsigned wants);
-/* Serves whatever is still wanted, and returns when nothing is. */
+/* Serves until nothing is requested any more. */
 void bench_settle_served(struct cache_bench *b);
 
 #endif

@@ -1,4 +1,4 @@
-/* Logs made of logs: kept and read like any other, but they come from their generator. */
+/* Generated logs: kept and read like any other, but they come from the generator. */
 #include "cache/cache_bench.h"
 
 #include <errno.h>
@@ -12,7 +12,7 @@
 #define JOB UINT64_C(5)
 #define GENERATED (CACHE_GENERATED | JOB)
 
-static void generated_log_comes_from_its_maker_and_is_kept(void **state)
+static void generated_log_comes_from_its_generator_and_is_kept(void **state)
 {
     struct cache_bench *b = *state;
     struct fake_source generator;
@@ -49,9 +49,10 @@ static void generated_log_comes_from_its_maker_and_is_kept(void **state)
     assert_int_equal(generator.bytes_wanted, 1);
     fake_source_finish(&generator);
 
-    /* Another name is proven by the job itself (S14). */
-    assert_int_equal(log_get_stat(log, &bench_other, &bench_no_hint, &g.waiter, &stat),
-                     PENDING_PARKED);
+    /* Another name is verified by the job itself (S14). */
+    assert_int_equal(
+        log_get_stat(log, &bench_other, EFFORT_NETWORK, &bench_no_hint, &g.waiter, &stat),
+        PENDING_PARKED);
     {
         struct fake_facts *q = fake_take_facts(&b->fake);
         assert_true(q->f->id == JOB);
@@ -62,8 +63,8 @@ static void generated_log_comes_from_its_maker_and_is_kept(void **state)
     log_release(log);
 }
 
-/* Each making is a pass over the whole log, and brings all of the text. */
-static void evicted_generated_log_is_made_once(void **state)
+/* Each generation is a pass over the whole log, and brings all of the text. */
+static void evicted_generated_log_is_generated_once(void **state)
 {
     struct cache_bench *b = *state;
     struct fake_source generator;
@@ -106,7 +107,7 @@ static void evicted_generated_log_is_made_once(void **state)
     guest_finish(&g);
 }
 
-static void job_and_its_generated_log_are_two(void **state)
+static void job_and_its_generated_log_are_separate_logs(void **state)
 {
     struct cache_bench *b = *state;
     struct log *log;
@@ -116,8 +117,8 @@ static void job_and_its_generated_log_are_two(void **state)
     fake_add(&b->fake, JOB, 77);
     log = bench_know(b, JOB);
     assert_ptr_not_equal(log, generated);
-    assert_int_equal(log_find_stat(generated, &bench_name, NULL, &stat), -EAGAIN);
-    assert_int_equal(log_find_stat(log, &bench_name, NULL, &stat), 0);
+    assert_int_equal(log_get_stat(generated, &bench_name, EFFORT_DISK, NULL, NULL, &stat), -EAGAIN);
+    assert_int_equal(log_get_stat(log, &bench_name, EFFORT_DISK, NULL, NULL, &stat), 0);
     log_release(log);
     log_release(generated);
 }
@@ -128,9 +129,9 @@ static void job_and_its_generated_log_are_two(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        WITH_BENCH(generated_log_comes_from_its_maker_and_is_kept),
-        WITH_BENCH(evicted_generated_log_is_made_once),
-        WITH_BENCH(job_and_its_generated_log_are_two),
+        WITH_BENCH(generated_log_comes_from_its_generator_and_is_kept),
+        WITH_BENCH(evicted_generated_log_is_generated_once),
+        WITH_BENCH(job_and_its_generated_log_are_separate_logs),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -2,7 +2,7 @@
  * (S2, S8, R2, R3, R4). */
 #include "cache/cache_bench.h"
 
-#include "cache/log.h"
+#include "cache/internal.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -18,7 +18,7 @@
 
 #define SIZE (20 * PAGE + 1234)
 
-/* A log of SIZE bytes that is published, and a cache that has not looked at it yet. */
+/* A log of SIZE bytes that is published, and a new mount. */
 static void publish_and_remount(struct cache_bench *b, uint64_t job)
 {
     struct cache_stats stats;
@@ -38,7 +38,7 @@ static void publish_and_remount(struct cache_bench *b, uint64_t job)
     b->fake.bytes_wanted = 0;
 }
 
-/* Opens what an earlier mount has kept. */
+/* Opens a log that an earlier mount has kept. */
 static struct log *open_kept(struct cache_bench *b, uint64_t job, struct log_reader *r)
 {
     struct log *log = cache_hold(b->cache, job);
@@ -116,7 +116,7 @@ static void damaged_byte_costs_exactly_its_page_R2(void **state)
     log_close(&r);
     log_release(log);
 
-    /* And it is mended on disk. */
+    /* And it is repaired on disk. */
     cache_bench_remount(b);
     log = open_kept(b, 1, &r);
     assert_int_equal(bench_read(&r, 1, 0, SIZE), 0);
@@ -136,8 +136,8 @@ static enum page_state state_of(struct log *log, uint64_t page)
     return state;
 }
 
-/* Some file systems (tmpfs, overlayfs) cannot tell what of a file is in memory: there nothing is
- * compared ahead of a reader. */
+/* Some file systems (tmpfs, overlayfs) cannot tell which pages of a file are in memory: there
+ * nothing is checked ahead of a reader. */
 static bool is_read_without_waiting(const char *path)
 {
     char byte;
@@ -149,8 +149,8 @@ static bool is_read_without_waiting(const char *path)
     return is;
 }
 
-/* P3: a worker that has nothing to compare answers sooner. */
-static void who_reads_in_a_row_finds_the_next_pages_checked_R2(void **state)
+/* P3: a worker that has no page to check answers sooner. */
+static void sequential_reader_finds_the_next_pages_checked_R2(void **state)
 {
     struct cache_bench *b = *state;
     struct log_reader r;
@@ -163,19 +163,19 @@ static void who_reads_in_a_row_finds_the_next_pages_checked_R2(void **state)
     log = open_kept(b, 1, &r);
     assert_int_equal(bench_read(&r, 1, 0, 2 * PAGE), 0);
     bench_settle(b, 0);
-    assert_int_equal(state_of(log, 1), PAGE_HERE);
-    assert_int_equal(state_of(log, 2), PAGE_UNCHECKED); /* one read is no row */
+    assert_int_equal(state_of(log, 1), PAGE_PRESENT);
+    assert_int_equal(state_of(log, 2), PAGE_UNCHECKED); /* one read is not sequential */
     assert_int_equal(bench_read(&r, 1, 2 * PAGE, 2 * PAGE), 0);
-    bench_settle(b, 0); /* the damaged page is not fetched before somebody comes near it */
+    bench_settle(b, 0); /* the damaged page is not fetched before a reader comes near it */
     for (uint64_t page = 4; page < pages_for(SIZE); page++)
-        assert_int_equal(state_of(log, page), page == 9 ? PAGE_ABSENT : PAGE_HERE);
+        assert_int_equal(state_of(log, page), page == 9 ? PAGE_ABSENT : PAGE_PRESENT);
     assert_int_equal(bench_read_served(b, &r, 1, 4 * PAGE, SIZE - 4 * PAGE), 0);
     log_close(&r);
     log_release(log);
     assert_int_equal(b->fake.bytes_wanted, 1);
 }
 
-static void who_jumps_has_only_checked_what_he_reads_R2(void **state)
+static void jumping_reader_checks_only_the_pages_it_reads_R2(void **state)
 {
     struct cache_bench *b = *state;
     const uint64_t size = 256 * PAGE; /* PLAN_NEAR is 32 of them */
@@ -196,14 +196,14 @@ static void who_jumps_has_only_checked_what_he_reads_R2(void **state)
         assert_int_equal(bench_read(&r, 2, page * PAGE, PAGE), 0);
     bench_settle(b, 0);
     for (uint64_t page = 0; page < 256; page++)
-        checked += state_of(log, page) == PAGE_HERE;
+        checked += state_of(log, page) == PAGE_PRESENT;
     assert_int_equal(checked, 4);
     log_close(&r);
     log_release(log);
 }
 
-/* Storage refuses the damaged page for a while; the log is closed; then all of it is wanted at once, as
- * for its cleaned text. Pages that are good are in the published file, not in a new one. */
+/* Storage refuses the damaged page for a while; the log is closed; then all of it is fetched at
+ * once, as for its cleaned text. Undamaged pages stay in the published file, not in a new one. */
 static void page_that_could_not_be_mended_is_mended_in_its_file_R2(void **state)
 {
     struct cache_bench *b = *state;
@@ -241,7 +241,7 @@ static void page_that_could_not_be_mended_is_mended_in_its_file_R2(void **state)
     log_release(log);
 }
 
-/* Another mount was first with the name: what it wrote is compared before it is shown. */
+/* Another mount has published first: what it wrote is checked before it is read. */
 static void file_of_another_mount_is_checked_R4(void **state)
 {
     struct cache_bench *b = *state;
@@ -359,7 +359,7 @@ static void log_evicted_before_it_is_opened_is_fetched_again_R4(void **state)
     log_release(log);
 }
 
-/* Another mount has published the log meanwhile: it must not lose it by what this one knows. */
+/* Another mount has published the log meanwhile: the facts of this one must not undo that. */
 static void half_known_log_does_not_undo_what_another_published_R4(void **state)
 {
     struct cache_bench *b = *state;
@@ -377,7 +377,7 @@ static void half_known_log_does_not_undo_what_another_published_R4(void **state)
     cache_bench_mount(&other);
     fake_add(&b->fake, 1, 3 * MIB);
     fake_add(&other.fake, 1, 3 * MIB);
-    w = bench_begin(b, mine, &g); /* this one has looked at the disk: nothing */
+    w = bench_begin(b, mine, &g); /* this one has found nothing on disk */
     its = bench_know(&other, 1);
     log_open(its, &r);
     assert_int_equal(bench_read_served(&other, &r, 1, 0, 3 * MIB), 0);
@@ -386,7 +386,7 @@ static void half_known_log_does_not_undo_what_another_published_R4(void **state)
     log_release(its);
     fake_serve(w);
     assert_int_equal(guest_wait(&g), 0);
-    bench_settle(b, 0); /* and this one has kept what it knows */
+    bench_settle(b, 0); /* and this one has kept its facts */
     cache_bench_remount(&other);
     other.fake.bytes_wanted = 0;
     its = cache_hold(other.cache, 1);
@@ -403,7 +403,7 @@ static void half_known_log_does_not_undo_what_another_published_R4(void **state)
     log_release(mine);
 }
 
-/* Closed while its first MiB was still coming, the log was filed as idle; then it was published. */
+/* Closed while its first MiB was still coming, the log became idle; then it was published. */
 static void published_log_is_not_dropped_as_idle_S2(void **state)
 {
     struct cache_bench *b = *state;
@@ -426,7 +426,7 @@ static void published_log_is_not_dropped_as_idle_S2(void **state)
     bench_settle(b, 0);
     cache_get_stats(b->cache, &stats);
     assert_int_equal(stats.published, 1);
-    for (uint64_t job = 2; job < 40; job++) { /* others that are idle, more than are kept */
+    for (uint64_t job = 2; job < 40; job++) { /* more idle logs than are kept */
         fake_add(&b->fake, job, 2 * MIB);
         log_release(bench_know(b, job));
     }
@@ -462,8 +462,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         WITH_BENCH(published_log_costs_a_new_mount_nothing_S2),
         WITH_BENCH(damaged_byte_costs_exactly_its_page_R2),
-        WITH_BENCH(who_reads_in_a_row_finds_the_next_pages_checked_R2),
-        WITH_BENCH(who_jumps_has_only_checked_what_he_reads_R2),
+        WITH_BENCH(sequential_reader_finds_the_next_pages_checked_R2),
+        WITH_BENCH(jumping_reader_checks_only_the_pages_it_reads_R2),
         WITH_BENCH(page_that_could_not_be_mended_is_mended_in_its_file_R2),
         WITH_BENCH(file_of_another_mount_is_checked_R4),
         WITH_BENCH(truncated_log_is_fetched_again_R2),

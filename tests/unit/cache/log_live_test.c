@@ -10,7 +10,7 @@
 
 #define SIZE (2 * PAGE + 500)
 
-/* A live log of SIZE bytes, all of them here, opened. */
+/* A live log of SIZE bytes, all of them present, opened. */
 static struct log *know_live(struct cache_bench *b, uint64_t job, struct log_reader *r)
 {
     struct log *log;
@@ -21,7 +21,7 @@ static struct log *know_live(struct cache_bench *b, uint64_t job, struct log_rea
     return log;
 }
 
-/* It is asked whether the log has grown; by now it has this size. */
+/* The check for growth finds that the log has this size by now. */
 static void grow(struct cache_bench *b, struct log *log, uint64_t job, uint64_t size)
 {
     struct log_stat stat;
@@ -37,7 +37,7 @@ static void grow(struct cache_bench *b, struct log *log, uint64_t job, uint64_t 
     bench_settle(b, 0);
 }
 
-static void what_is_there_is_readable_to_the_last_byte_S11(void **state)
+static void live_log_is_readable_to_its_last_byte_S11(void **state)
 {
     struct cache_bench *b = *state;
     struct log_reader r;
@@ -92,7 +92,7 @@ static void growth_is_looked_for_every_five_seconds_and_once_P12(void **state)
     for (unsigned i = 0; i < 10; i++)
         assert_int_equal(bench_stat(log, &stat), 0);
     assert_int_equal(b->fake.checks, 1);
-    guest_pass(5000); /* it still goes on */
+    guest_pass(5000); /* it is still running */
     assert_int_equal(bench_stat(log, &stat), 0);
     assert_int_equal(b->fake.checks, 1);
     assert_true(fake_end_check(fake_find_log(&b->fake, 1), NULL));
@@ -105,7 +105,7 @@ static void growth_is_looked_for_every_five_seconds_and_once_P12(void **state)
     log_release(log);
 }
 
-/* Direct reads come without GETATTR: who only reads must see it grow as well. */
+/* Direct reads come without GETATTR: a reader who only reads must see it grow as well. */
 static void reading_at_the_end_looks_for_growth_S11(void **state)
 {
     struct cache_bench *b = *state;
@@ -116,7 +116,7 @@ static void reading_at_the_end_looks_for_growth_S11(void **state)
     size_t len;
 
     guest_init(&g);
-    assert_true(fake_end_check(fake_find_log(&b->fake, 1), NULL)); /* the look's own */
+    assert_true(fake_end_check(fake_find_log(&b->fake, 1), NULL)); /* that of the stat */
     guest_pass(5000);
     assert_int_equal(bench_try_read(&r, 1, 0, 100, &g, &len), 0);
     assert_int_equal(b->fake.checks, 1);
@@ -134,7 +134,7 @@ static void reading_at_the_end_looks_for_growth_S11(void **state)
     log_release(log);
 }
 
-/* The listing was seen after the log was asked for. */
+/* The listing came after the first request for the log. */
 static void end_seen_in_a_listing_is_its_time_S7(void **state)
 {
     struct cache_bench *b = *state;
@@ -168,7 +168,7 @@ static void becomes_final_once_and_is_published_S8(void **state)
     assert_int_equal(bench_read(&r, 1, 0, SIZE), 0);
     fake_job(&b->fake, 1)->is_live = false;
     fake_job(&b->fake, 1)->completed_ms = 1712345678000;
-    grow(b, log, 1, SIZE); /* the same bytes: only that there will be no more */
+    grow(b, log, 1, SIZE); /* the same bytes, but final */
     assert_int_equal(bench_stat(log, &stat), 0);
     assert_true(stat.final && stat.size == SIZE && stat.mtime_ms == 1712345678000);
     cache_get_stats(b->cache, &stats);
@@ -239,15 +239,15 @@ static void live_log_is_not_kept_as_final_S8(void **state)
     log_close(&r);
     log_release(log);
     cache_bench_remount(b);
-    log = bench_know(b, 1); /* asked again */
+    log = bench_know(b, 1); /* requested again */
     assert_int_equal(b->fake.bytes_wanted, 2);
     assert_int_equal(bench_stat(log, &stat), 0);
     assert_false(stat.final);
     log_release(log);
 }
 
-/* Let go and taken up again before its handle was gone: growth must still be seen. */
-static void live_log_taken_up_again_is_asked_again_S11(void **state)
+/* Released and held again before its handle was released: growth must still be seen. */
+static void live_log_held_again_is_requested_again_S11(void **state)
 {
     struct cache_bench *b = *state;
     struct log *log = cache_hold(b->cache, 1);
@@ -261,7 +261,7 @@ static void live_log_taken_up_again_is_asked_again_S11(void **state)
     fake_serve(w);
     assert_int_equal(guest_wait(&g), 0);
     bench_settle(b, 0);
-    log_release(log); /* its handle is on its way out */
+    log_release(log); /* its handle is being released */
     log = cache_hold(b->cache, 1);
     fake_job(&b->fake, 1)->size = 700;
     guest_pass(5000);
@@ -284,7 +284,7 @@ static void live_log_taken_up_again_is_asked_again_S11(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        WITH_BENCH(what_is_there_is_readable_to_the_last_byte_S11),
+        WITH_BENCH(live_log_is_readable_to_its_last_byte_S11),
         WITH_BENCH(log_grows_within_and_beyond_its_last_page_S11),
         WITH_BENCH(end_seen_in_a_listing_is_its_time_S7),
         WITH_BENCH(reading_at_the_end_looks_for_growth_S11),
@@ -293,7 +293,7 @@ int main(void)
         WITH_BENCH(last_bytes_come_with_the_end_S8),
         WITH_BENCH(live_log_never_shrinks_below_what_has_come_S4),
         WITH_BENCH(live_log_is_not_kept_as_final_S8),
-        WITH_BENCH(live_log_taken_up_again_is_asked_again_S11),
+        WITH_BENCH(live_log_held_again_is_requested_again_S11),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

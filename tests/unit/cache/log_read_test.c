@@ -1,4 +1,4 @@
-/* Reading: what is fetched, in how many ranges, what a failure means for whom. */
+/* Reading: what is fetched, in how many ranges, and whom a failure affects. */
 #include "cache/cache_bench.h"
 
 #include <errno.h>
@@ -62,8 +62,8 @@ static void end_of_a_large_log_comes_without_its_front_S5(void **state)
     log_release(log);
 }
 
-/* A reader of 128 KiB at a time, each range served as soon as it is wanted. */
-static void large_log_in_a_row_comes_once_in_few_ranges_S3(void **state)
+/* Reads 128 KiB at a time; each range is served as soon as it is requested. */
+static void large_log_read_sequentially_is_fetched_once_in_few_ranges_S3(void **state)
 {
     const uint64_t size = 150 * MIB + 4321;
     struct cache_bench *b = *state;
@@ -104,7 +104,7 @@ static void one_read_of_many_pages_is_one_range_S3(void **state)
     log_release(log);
 }
 
-static void window_is_asked_ahead_of_a_reader_in_a_row(void **state)
+static void window_is_fetched_ahead_of_a_sequential_reader(void **state)
 {
     struct cache_bench *b = *state;
     struct log_reader r;
@@ -115,7 +115,7 @@ static void window_is_asked_ahead_of_a_reader_in_a_row(void **state)
     log_open(log, &r);
     for (uint64_t at = 0; at < MIB; at += 128 * KIB)
         assert_int_equal(bench_read(&r, 1, at, 128 * KIB), 0);
-    bench_settle(b, 1); /* nobody has waited yet */
+    bench_settle(b, 1); /* no reader waits yet */
     assert_true(fake_nth_want(&b->fake, 0)->b->from == MIB);
     assert_true(fake_nth_want(&b->fake, 0)->b->to == 5 * MIB);
     assert_int_equal(bench_read_served(b, &r, 1, MIB, 128 * KIB), 0);
@@ -150,7 +150,7 @@ static void reader_who_jumps_ahead_does_not_wait_for_the_stream(void **state)
     log_release(log);
 }
 
-/* More readers at more places than ranges are asked ahead: each gets its own, none is forgotten. */
+/* More readers at more places than LOG_FETCHES_MAX: each gets its own range. */
 static void each_of_many_jumping_readers_is_answered(void **state)
 {
     struct cache_bench *b = *state;
@@ -237,7 +237,7 @@ static void read_is_never_short_S6(void **state)
     log_release(log);
 }
 
-static void failure_is_handed_to_who_waits_and_remembered_a_second(void **state)
+static void failure_reaches_the_waiters_and_is_remembered_a_second(void **state)
 {
     struct cache_bench *b = *state;
     struct guest guests[3];
@@ -271,7 +271,7 @@ static void failure_is_handed_to_who_waits_and_remembered_a_second(void **state)
     log_release(log);
 }
 
-static void bytes_that_came_before_a_failure_stay(void **state)
+static void bytes_received_before_a_failure_stay(void **state)
 {
     struct cache_bench *b = *state;
     struct log_reader r;
@@ -326,8 +326,8 @@ static void known_log_that_is_gone_everywhere_is_broken(void **state)
     log_release(log);
 }
 
-/* Storage is down behind what is here: reading what is here does not ask again each time. */
-static void window_that_failed_is_not_asked_for_by_each_read(void **state)
+/* Storage is down behind the present pages: reading these does not send a request each time. */
+static void failed_window_is_not_requested_by_each_read(void **state)
 {
     struct cache_bench *b = *state;
     struct log_reader r;
@@ -349,7 +349,7 @@ static void window_that_failed_is_not_asked_for_by_each_read(void **state)
     log_release(log);
 }
 
-static void server_without_ranges_is_asked_for_all_at_once(void **state)
+static void server_without_ranges_gets_one_request_for_all(void **state)
 {
     struct cache_bench *b = *state;
     struct log *log = cache_hold(b->cache, 1);
@@ -409,18 +409,18 @@ int main(void)
     const struct CMUnitTest tests[] = {
         WITH_BENCH(first_bytes_are_readable_before_the_rest_S5),
         WITH_BENCH(end_of_a_large_log_comes_without_its_front_S5),
-        WITH_BENCH(large_log_in_a_row_comes_once_in_few_ranges_S3),
+        WITH_BENCH(large_log_read_sequentially_is_fetched_once_in_few_ranges_S3),
         WITH_BENCH(one_read_of_many_pages_is_one_range_S3),
-        WITH_BENCH(window_is_asked_ahead_of_a_reader_in_a_row),
+        WITH_BENCH(window_is_fetched_ahead_of_a_sequential_reader),
         WITH_BENCH(reader_who_jumps_ahead_does_not_wait_for_the_stream),
         WITH_BENCH(each_of_many_jumping_readers_is_answered),
         WITH_BENCH(whole_log_is_fetched_however_busy_it_is),
         WITH_BENCH(read_is_never_short_S6),
-        WITH_BENCH(failure_is_handed_to_who_waits_and_remembered_a_second),
-        WITH_BENCH(bytes_that_came_before_a_failure_stay),
+        WITH_BENCH(failure_reaches_the_waiters_and_is_remembered_a_second),
+        WITH_BENCH(bytes_received_before_a_failure_stay),
         WITH_BENCH(known_log_that_is_gone_everywhere_is_broken),
-        WITH_BENCH(window_that_failed_is_not_asked_for_by_each_read),
-        WITH_BENCH(server_without_ranges_is_asked_for_all_at_once),
+        WITH_BENCH(failed_window_is_not_requested_by_each_read),
+        WITH_BENCH(server_without_ranges_gets_one_request_for_all),
         WITH_BENCH(proven_size_that_changes_is_refused),
     };
 

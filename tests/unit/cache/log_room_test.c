@@ -1,4 +1,4 @@
-/* Where room is short: memory, a full disk, logs that nobody reads (R3, EFBIG). */
+/* Where space is short: memory, a full disk, logs without readers (R3, EFBIG). */
 #include "cache/cache_bench.h"
 
 #include <errno.h>
@@ -28,7 +28,7 @@ static void log_larger_than_memory_is_too_big(void **state)
     log_open(log, &r);
     assert_int_equal(bench_read(&r, 1, 0, 4096), 0);
     assert_int_equal(bench_read_served(b, &r, 1, 20 * MIB, 4096), 0);
-    /* In a row to the end: at some place there is no room. */
+    /* Sequentially to the end: at some place there is no space. */
     for (uint64_t at = 0; at < 50 * MIB; at += 128 * KIB) {
         int rc = bench_read_served(b, &r, 1, at, 128 * KIB);
         if (rc) {
@@ -42,7 +42,7 @@ static void log_larger_than_memory_is_too_big(void **state)
     log_close(&r);
     log_release(log);
 
-    log = cache_hold(b->cache, 2); /* and where no length is told */
+    log = cache_hold(b->cache, 2); /* and one of unknown length */
     fake_add(&b->fake, 2, 50 * MIB)->has_no_range = true;
     w = bench_begin(b, log, &g);
     fake_give(w, UINT64_MAX);
@@ -62,7 +62,7 @@ static void log_larger_than_memory_is_too_big(void **state)
     log_release(log);
 }
 
-static void logs_nobody_reads_make_room_in_memory(void **state)
+static void logs_without_readers_are_dropped_for_space_in_memory(void **state)
 {
     struct cache_bench *b = *state;
     struct log *logs[12];
@@ -80,7 +80,7 @@ static void logs_nobody_reads_make_room_in_memory(void **state)
         assert_true(used <= 4 * MIB);
     }
     assert_int_equal(b->fake.bytes_wanted, 12);
-    /* The last are still there, the first is not, and is fetched again. */
+    /* The last are still present, the first is not, and is fetched again. */
     log_open(logs[11], &r);
     assert_int_equal(bench_read(&r, 12, 0, MIB), 0);
     log_close(&r);
@@ -93,7 +93,7 @@ static void logs_nobody_reads_make_room_in_memory(void **state)
         log_release(logs[i]);
 }
 
-static void only_so_many_idle_logs_are_kept(void **state)
+static void number_of_idle_logs_is_bounded(void **state)
 {
     struct cache_bench *b = *state;
     struct cache_stats stats;
@@ -126,7 +126,7 @@ static void mount_with_cache_size(struct cache_bench *b, uint64_t cache_size)
     cache_bench_mount(b);
 }
 
-static void log_larger_than_the_cache_goes_when_it_was_read(void **state)
+static void log_larger_than_the_cache_is_dropped_after_it_was_read(void **state)
 {
     struct cache_bench *b = *state;
     struct log_reader r;
@@ -201,7 +201,7 @@ static void full_disk_is_no_obstacle_R3(void **state)
     unmount_small(b);
 }
 
-/* What cannot go to the disk is in memory as long as there is room, whoever comes next. */
+/* What cannot go to the disk stays in memory as long as there is space. */
 static void full_disk_keeps_what_is_in_memory_S2(void **state)
 {
     struct cache_bench *b = *state;
@@ -280,8 +280,8 @@ static void disk_that_is_full_from_the_start_R3(void **state)
     unmount_small(b);
 }
 
-/* The file of a log that has its name is closed for another, though it is being read; where none
- * has, the log goes on without a file. */
+/* A published log's file is closed for another, though it is being read; if none is published, the
+ * log goes on in memory. */
 static void more_logs_are_read_than_files_may_be_open_R3(void **state)
 {
     enum { LOGS = 40 };
@@ -312,7 +312,7 @@ static void more_logs_are_read_than_files_may_be_open_R3(void **state)
     }
 }
 
-/* The disk took it all; more than `memory` would hold of the same log is on its way. */
+/* The disk took it all; more of the log is under way than `memory` could hold. */
 static void part_of_a_large_log_is_read_in_memory_R3(void **state)
 {
     struct cache_bench *b = *state;
@@ -340,9 +340,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         WITH_BENCH(log_larger_than_memory_is_too_big),
-        WITH_BENCH(logs_nobody_reads_make_room_in_memory),
-        WITH_BENCH(only_so_many_idle_logs_are_kept),
-        WITH_BENCH(log_larger_than_the_cache_goes_when_it_was_read),
+        WITH_BENCH(logs_without_readers_are_dropped_for_space_in_memory),
+        WITH_BENCH(number_of_idle_logs_is_bounded),
+        WITH_BENCH(log_larger_than_the_cache_is_dropped_after_it_was_read),
         WITH_BENCH(half_logs_that_nobody_reads_do_not_outgrow_the_cache),
         WITH_BENCH(full_disk_keeps_what_is_in_memory_S2),
         WITH_BENCH(full_disk_is_no_obstacle_R3),

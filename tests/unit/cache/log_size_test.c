@@ -1,4 +1,4 @@
-/* A size that was told and turns out to be another; a log whose end is not certain; another log. */
+/* A size that turns out to be wrong; a log whose end is not certain; a log that was replaced. */
 #include "cache/cache_bench.h"
 
 #include <errno.h>
@@ -9,14 +9,14 @@
 
 #include <cmocka.h>
 
-/* A log of which one answer has told the size, and its first MiB has come. */
+/* A log of which one answer has given the size, and whose first MiB has come. */
 static struct log *know_unproven(struct cache_bench *b, uint64_t size)
 {
     fake_add(&b->fake, 1, size)->is_unproven = true;
     return bench_know(b, 1);
 }
 
-/* The source says another size. */
+/* The source reports another size. */
 static void tell_size(struct cache_bench *b, uint64_t size)
 {
     fake_job(&b->fake, 1)->size = size;
@@ -33,7 +33,7 @@ static void assert_stat(struct log *log, uint64_t size, bool is_proven)
     assert_int_equal(stat.proven, is_proven);
 }
 
-/* What a read is answered, once it is. */
+/* The answer to a read. */
 static int read_some(struct cache_bench *b, struct log_reader *r, uint64_t offset, size_t len,
                      size_t *ret_len)
 {
@@ -68,7 +68,7 @@ static void shorter_log_ends_where_it_ends_R1(void **state)
     assert_stat(log, 20 * MIB, false);
     fake_serve(fake_nth_want(&b->fake, 0));
     (void)guest_wait(&g);
-    /* The kernel would fill up with zeros what it does not know to be beyond the end. */
+    /* The kernel would fill up with zeros where it does not know the end. */
     assert_int_equal(read_some(b, &before, 20 * MIB + 4096, 8192, &len), -EIO);
     assert_int_equal(read_some(b, &before, 20 * MIB - 4096, 4096, &len), 0);
     assert_int_equal(read_some(b, &before, 20 * MIB - 4096, 8192, &len), LOG_READ_AGAIN);
@@ -95,8 +95,8 @@ static void shorter_log_ends_where_it_ends_R1(void **state)
     log_release(log);
 }
 
-/* Its last page is here as far as the log was thought to go, and has to come anew. */
-static void longer_log_goes_on_R1(void **state)
+/* Its last page ends where the log was believed to end, and has to be fetched again. */
+static void longer_log_is_read_on_R1(void **state)
 {
     struct cache_bench *b = *state;
     struct log *log = know_unproven(b, 100 * PAGE + 9);
@@ -126,7 +126,7 @@ static void size_below_what_has_come_is_refused_S4(void **state)
     log_release(log);
 }
 
-/* Kept though one answer alone has told it (S4), it gives way in the next mount as in this one. */
+/* A size from one answer alone is kept (S4), and is replaced in the next mount as in this one. */
 static void kept_size_that_is_wrong_gives_way_S4(void **state)
 {
     struct cache_bench *b = *state;
@@ -180,8 +180,8 @@ static void log_whose_end_is_not_certain_is_not_kept_S8(void **state)
     log_release(log);
 }
 
-/* Those who have it read on as far as it came; who asks anew begins anew, in the next mount too. */
-static void other_log_is_begun_anew_S6(void **state)
+/* Its readers read on as far as it came; a new holder begins anew, in the next mount too. */
+static void replaced_log_begins_anew_S6(void **state)
 {
     struct cache_bench *b = *state;
     struct log *log = know_unproven(b, 20 * MIB), *other;
@@ -219,11 +219,11 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         WITH_BENCH(shorter_log_ends_where_it_ends_R1),
-        WITH_BENCH(longer_log_goes_on_R1),
+        WITH_BENCH(longer_log_is_read_on_R1),
         WITH_BENCH(size_below_what_has_come_is_refused_S4),
         WITH_BENCH(kept_size_that_is_wrong_gives_way_S4),
         WITH_BENCH(log_whose_end_is_not_certain_is_not_kept_S8),
-        WITH_BENCH(other_log_is_begun_anew_S6),
+        WITH_BENCH(replaced_log_begins_anew_S6),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

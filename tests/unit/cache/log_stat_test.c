@@ -1,4 +1,4 @@
-/* What is known of a log: asked once whoever asks, under which names, and for how long not. */
+/* What is known of a log: one request for all callers, under which names, and failures. */
 #include "cache/cache_bench.h"
 
 #include <errno.h>
@@ -11,7 +11,7 @@
 
 #define MTIME INT64_C(1700000000000) /* fake_add's */
 
-static void hundred_who_ask_share_one_fetch_S2(void **state)
+static void hundred_callers_share_one_fetch_S2(void **state)
 {
     struct cache_bench *b = *state;
     struct log *log = cache_hold(b->cache, 1);
@@ -52,13 +52,13 @@ static void first_range_is_a_mib_S3(void **state)
     fake_serve(w);
     assert_int_equal(guest_wait(&g), 0);
     bench_settle(b, 0);
-    assert_int_equal(b->fake.bytes_wanted, 1); /* only looked at: the rest does not follow (S5) */
+    assert_int_equal(b->fake.bytes_wanted, 1); /* no reader: the rest is not fetched (S5) */
     assert_true(b->fake.bytes_given == MIB);
     guest_finish(&g);
     log_release(log);
 }
 
-static void size_is_told_before_any_byte_S4(void **state)
+static void size_is_known_before_any_byte_S4(void **state)
 {
     struct cache_bench *b = *state;
     struct log *log = cache_hold(b->cache, 1);
@@ -69,20 +69,20 @@ static void size_is_told_before_any_byte_S4(void **state)
     guest_init(&g);
     fake_add(&b->fake, 1, 123456);
     w = bench_begin(b, log, &g);
-    assert_int_equal(log_peek_stat(log, &bench_name, &stat), -EAGAIN);
+    assert_int_equal(log_get_stat(log, &bench_name, EFFORT_MEMORY, NULL, NULL, &stat), -EAGAIN);
     assert_int_equal(fake_tell(w), 0);
     assert_int_equal(guest_wait(&g), 0);
     assert_int_equal(bench_try_stat(log, &g, &stat), 0);
     assert_int_equal(stat.size, 123456);
     assert_true(stat.final);
     assert_int_equal(stat.mtime_ms, MTIME);
-    assert_int_equal(log_peek_stat(log, &bench_name, &stat), 0);
+    assert_int_equal(log_get_stat(log, &bench_name, EFFORT_MEMORY, NULL, NULL, &stat), 0);
     fake_serve(w);
     guest_finish(&g);
     log_release(log);
 }
 
-static void size_may_be_told_after_the_bytes(void **state)
+static void size_may_be_reported_after_the_bytes(void **state)
 {
     struct cache_bench *b = *state;
     struct log *log = cache_hold(b->cache, 1);
@@ -141,29 +141,30 @@ static void time_is_the_jobs_where_it_is_known_S7(void **state)
 
     guest_init(&g);
     fake_add(&b->fake, 1, 10);
-    assert_int_equal(log_get_stat(hinted, &bench_name, &hint, &g.waiter, &stat), PENDING_PARKED);
+    assert_int_equal(log_get_stat(hinted, &bench_name, EFFORT_NETWORK, &hint, &g.waiter, &stat),
+                     PENDING_PARKED);
     assert_true(fake_find_log(&b->fake, 1)->completed);
     fake_serve(fake_take_want(&b->fake));
     assert_int_equal(guest_wait(&g), 0);
-    assert_int_equal(log_get_stat(hinted, &bench_name, &bench_no_hint, &g.waiter, &stat), 0);
+    assert_int_equal(
+        log_get_stat(hinted, &bench_name, EFFORT_NETWORK, &bench_no_hint, &g.waiter, &stat), 0);
     assert_true(stat.mtime_ms == 1600000000000);
 
     fake_add(&b->fake, 2, 10)->completed_ms = 1650000000000;
     fake_serve(bench_begin(b, asked, &g));
     assert_int_equal(guest_wait(&g), 0);
-    /* Once told it stays. */
-    assert_int_equal(log_get_stat(asked, &bench_name, &hint, &g.waiter, &stat), 0);
+    /* It does not change any more. */
+    assert_int_equal(log_get_stat(asked, &bench_name, EFFORT_NETWORK, &hint, &g.waiter, &stat), 0);
     assert_true(stat.mtime_ms == 1650000000000);
     guest_finish(&g);
     log_release(hinted);
     log_release(asked);
 }
 
-static void failure_is_told_to_all_and_remembered(void **state)
+static void failure_reaches_all_waiters_and_is_remembered(void **state)
 {
     struct cache_bench *b = *state;
     struct log *log = cache_hold(b->cache, 1);
-    struct log_known known;
     struct log_stat stat;
     struct fake_want *w;
     struct guest g;
@@ -174,9 +175,8 @@ static void failure_is_told_to_all_and_remembered(void **state)
     fake_fail(w, -EACCES, SOURCE_FORBIDDEN, guest_now_ms() + 30000);
     assert_int_equal(guest_wait(&g), 0);
     assert_int_equal(bench_try_stat(log, &g, &stat), -EACCES);
-    log_get_known(log, &bench_name, &known);
-    assert_false(known.available);
-    assert_int_equal(known.failure.reason, SOURCE_FORBIDDEN);
+    assert_int_equal(log_get_stat(log, &bench_name, EFFORT_MEMORY, NULL, NULL, &stat), -EAGAIN);
+    assert_int_equal(log_get_failure(log, &bench_name).reason, SOURCE_FORBIDDEN);
     guest_pass(29999);
     assert_int_equal(bench_try_stat(log, &g, &stat), -EACCES);
     assert_int_equal(b->fake.bytes_wanted, 1);
@@ -189,7 +189,7 @@ static void failure_is_told_to_all_and_remembered(void **state)
     log_release(log);
 }
 
-static void failure_that_is_not_remembered_is_handed_over(void **state)
+static void failure_that_is_not_remembered_is_handed_to_the_waiters(void **state)
 {
     struct cache_bench *b = *state;
     struct log *log = cache_hold(b->cache, 1);
@@ -205,7 +205,7 @@ static void failure_that_is_not_remembered_is_handed_over(void **state)
     log_release(log);
 }
 
-static void not_yet_is_asked_again_ever_later(void **state)
+static void pending_log_is_requested_again_ever_later(void **state)
 {
     struct cache_bench *b = *state;
     struct log *log = cache_hold(b->cache, 1);
@@ -231,7 +231,7 @@ static void not_yet_is_asked_again_ever_later(void **state)
     log_release(log);
 }
 
-static void first_range_that_fails_late_does_not_spoil_the_next(void **state)
+static void late_failure_of_a_first_range_does_not_affect_the_next(void **state)
 {
     struct cache_bench *b = *state;
     struct log *log = cache_hold(b->cache, 1);
@@ -262,7 +262,7 @@ static void first_range_that_fails_late_does_not_spoil_the_next(void **state)
     log_release(log);
 }
 
-static void other_name_costs_one_question_S14(void **state)
+static void another_name_costs_one_request_S14(void **state)
 {
     struct cache_bench *b = *state;
     struct guest first, second;
@@ -274,11 +274,12 @@ static void other_name_costs_one_question_S14(void **state)
     guest_init(&second);
     fake_add(&b->fake, 1, 10);
     log = bench_know(b, 1);
-    assert_int_equal(log_get_stat(log, &bench_other, &bench_no_hint, &first.waiter, &stat),
-                     PENDING_PARKED);
-    assert_int_equal(log_peek_stat(log, &bench_other, &stat), -EAGAIN);
-    assert_int_equal(log_get_stat(log, &(struct repo_name){"OTHER", "repo"}, &bench_no_hint,
-                                  &second.waiter, &stat),
+    assert_int_equal(
+        log_get_stat(log, &bench_other, EFFORT_NETWORK, &bench_no_hint, &first.waiter, &stat),
+        PENDING_PARKED);
+    assert_int_equal(log_get_stat(log, &bench_other, EFFORT_MEMORY, NULL, NULL, &stat), -EAGAIN);
+    assert_int_equal(log_get_stat(log, &(struct repo_name){"OTHER", "repo"}, EFFORT_NETWORK,
+                                  &bench_no_hint, &second.waiter, &stat),
                      PENDING_PARKED);
     assert_int_equal(b->fake.facts_wanted, 1);
     q = fake_take_facts(&b->fake);
@@ -288,7 +289,8 @@ static void other_name_costs_one_question_S14(void **state)
     fake_answer(&b->fake, q, "{}", "", 0);
     assert_int_equal(guest_wait(&first), 0);
     assert_int_equal(guest_wait(&second), 0);
-    assert_int_equal(log_get_stat(log, &bench_other, &bench_no_hint, &first.waiter, &stat), 0);
+    assert_int_equal(
+        log_get_stat(log, &bench_other, EFFORT_NETWORK, &bench_no_hint, &first.waiter, &stat), 0);
     assert_int_equal(bench_try_stat(log, &first, &stat), 0);
     assert_int_equal(b->fake.facts_wanted, 1);
     assert_int_equal(b->fake.bytes_wanted, 1);
@@ -297,7 +299,7 @@ static void other_name_costs_one_question_S14(void **state)
     log_release(log);
 }
 
-static void proven_names_are_kept_on_disk_S14(void **state)
+static void verified_names_are_kept_on_disk_S14(void **state)
 {
     struct cache_bench *b = *state;
     struct log_stat stat;
@@ -307,8 +309,9 @@ static void proven_names_are_kept_on_disk_S14(void **state)
     guest_init(&g);
     fake_add(&b->fake, 1, 10);
     log = bench_know(b, 1);
-    assert_int_equal(log_get_stat(log, &bench_other, &bench_no_hint, &g.waiter, &stat),
-                     PENDING_PARKED);
+    assert_int_equal(
+        log_get_stat(log, &bench_other, EFFORT_NETWORK, &bench_no_hint, &g.waiter, &stat),
+        PENDING_PARKED);
     fake_answer(&b->fake, fake_take_facts(&b->fake), "{}", "", 0);
     assert_int_equal(guest_wait(&g), 0);
     log_release(log);
@@ -334,17 +337,20 @@ static void refused_name_stays_refused_and_hides_no_other_S14(void **state)
     guest_init(&g);
     fake_add(&b->fake, 1, 10);
     log = bench_know(b, 1);
-    assert_int_equal(log_get_stat(log, &bench_other, &bench_no_hint, &g.waiter, &stat),
-                     PENDING_PARKED);
+    assert_int_equal(
+        log_get_stat(log, &bench_other, EFFORT_NETWORK, &bench_no_hint, &g.waiter, &stat),
+        PENDING_PARKED);
     fake_refuse(&b->fake, fake_take_facts(&b->fake), -ENOENT, SOURCE_NOT_FOUND,
                 guest_now_ms() + 30000);
     assert_int_equal(guest_wait(&g), 0);
-    assert_int_equal(log_get_stat(log, &bench_other, &bench_no_hint, &g.waiter, &stat), -ENOENT);
+    assert_int_equal(
+        log_get_stat(log, &bench_other, EFFORT_NETWORK, &bench_no_hint, &g.waiter, &stat), -ENOENT);
     assert_int_equal(bench_try_stat(log, &g, &stat), 0);
     assert_int_equal(b->fake.facts_wanted, 1);
     guest_pass(30000);
-    assert_int_equal(log_get_stat(log, &bench_other, &bench_no_hint, &g.waiter, &stat),
-                     PENDING_PARKED);
+    assert_int_equal(
+        log_get_stat(log, &bench_other, EFFORT_NETWORK, &bench_no_hint, &g.waiter, &stat),
+        PENDING_PARKED);
     assert_int_equal(b->fake.facts_wanted, 2);
     fake_answer(&b->fake, fake_take_facts(&b->fake), "{}", "", 0);
     assert_int_equal(guest_wait(&g), 0);
@@ -352,8 +358,8 @@ static void refused_name_stays_refused_and_hides_no_other_S14(void **state)
     log_release(log);
 }
 
-/* Both ask an unknown log; the first name's failure says nothing about the second. */
-static void two_names_at_once_are_asked_one_after_the_other_S14(void **state)
+/* Two names of an unknown log: the failure of the first does not affect the second. */
+static void two_names_at_once_are_requested_one_after_the_other_S14(void **state)
 {
     struct cache_bench *b = *state;
     struct log *log = cache_hold(b->cache, 1);
@@ -365,28 +371,32 @@ static void two_names_at_once_are_asked_one_after_the_other_S14(void **state)
     guest_init(&second);
     fake_add(&b->fake, 1, 10);
     w = bench_begin(b, log, &first);
-    assert_int_equal(log_get_stat(log, &bench_other, &bench_no_hint, &second.waiter, &stat),
-                     PENDING_PARKED);
+    assert_int_equal(
+        log_get_stat(log, &bench_other, EFFORT_NETWORK, &bench_no_hint, &second.waiter, &stat),
+        PENDING_PARKED);
     assert_int_equal(b->fake.bytes_wanted, 1);
     fake_fail(w, -ENOENT, SOURCE_NOT_FOUND, guest_now_ms() + 30000);
     assert_int_equal(guest_wait(&first), 0);
     assert_int_equal(bench_try_stat(log, &first, &stat), -ENOENT);
     assert_int_equal(guest_wait(&second), 0);
-    assert_int_equal(log_get_stat(log, &bench_other, &bench_no_hint, &second.waiter, &stat),
-                     PENDING_PARKED);
+    assert_int_equal(
+        log_get_stat(log, &bench_other, EFFORT_NETWORK, &bench_no_hint, &second.waiter, &stat),
+        PENDING_PARKED);
     w = fake_take_want(&b->fake);
     assert_string_equal(w->log->repo.owner, "other");
     fake_serve(w);
     assert_int_equal(guest_wait(&second), 0);
-    assert_int_equal(log_get_stat(log, &bench_other, &bench_no_hint, &second.waiter, &stat), 0);
-    /* And what the second proved proves nothing for the first. */
+    assert_int_equal(
+        log_get_stat(log, &bench_other, EFFORT_NETWORK, &bench_no_hint, &second.waiter, &stat), 0);
+    /* And the success of the second does not verify the first. */
     assert_int_equal(bench_try_stat(log, &first, &stat), -ENOENT);
     guest_finish(&first);
     guest_finish(&second);
     log_release(log);
 }
 
-/* Whoever is woken by the failure asks at once, on the very thread: its want must go under its own name. */
+/* A waiter that is woken by the failure asks at once, on the same thread: its request must go under
+ * its own name. */
 struct eager {
     struct waiter waiter;
     struct log *log;
@@ -400,10 +410,11 @@ static void ask_from_within(struct waiter *w, int err)
     struct log_stat stat;
 
     assert_true(err == 0 || err == -EIO);
-    e->rc = log_get_stat(e->log, &bench_other, &bench_no_hint, &e->guest.waiter, &stat);
+    e->rc = log_get_stat(e->log, &bench_other, EFFORT_NETWORK, &bench_no_hint, &e->guest.waiter,
+                         &stat);
 }
 
-static void second_name_is_never_asked_under_the_first_S14(void **state)
+static void second_name_is_never_requested_under_the_first_S14(void **state)
 {
     struct cache_bench *b = *state;
     struct eager e = {.waiter.wake = ask_from_within, .log = cache_hold(b->cache, 1)};
@@ -415,8 +426,9 @@ static void second_name_is_never_asked_under_the_first_S14(void **state)
     guest_init(&e.guest);
     fake_add(&b->fake, 1, 10);
     w = bench_begin(b, e.log, &g);
-    assert_int_equal(log_get_stat(e.log, &bench_other, &bench_no_hint, &e.waiter, &stat),
-                     PENDING_PARKED);
+    assert_int_equal(
+        log_get_stat(e.log, &bench_other, EFFORT_NETWORK, &bench_no_hint, &e.waiter, &stat),
+        PENDING_PARKED);
     fake_fail(w, -EIO, SOURCE_BROKEN, guest_now_ms() + 1000);
     guest_wait(&g);
     w = fake_take_want(&b->fake);
@@ -454,19 +466,21 @@ static void expired_log_is_remembered_for_good_for_its_name_only(void **state)
     log = cache_hold(b->cache, 1);
     assert_int_equal(bench_stat(log, &stat), -ENOENT);
     assert_int_equal(b->fake.bytes_wanted, 1);
-    /* A 410 proves no name, and hides nothing under another. */
-    assert_int_equal(log_get_stat(log, &bench_other, &bench_no_hint, &g.waiter, &stat),
-                     PENDING_PARKED);
+    /* A 410 verifies no name, and hides nothing under another. */
+    assert_int_equal(
+        log_get_stat(log, &bench_other, EFFORT_NETWORK, &bench_no_hint, &g.waiter, &stat),
+        PENDING_PARKED);
     fake_serve(fake_take_want(&b->fake));
     assert_int_equal(guest_wait(&g), 0);
-    assert_int_equal(log_get_stat(log, &bench_other, &bench_no_hint, &g.waiter, &stat), 0);
+    assert_int_equal(
+        log_get_stat(log, &bench_other, EFFORT_NETWORK, &bench_no_hint, &g.waiter, &stat), 0);
     assert_int_equal(bench_try_stat(log, &g, &stat), -ENOENT);
     guest_finish(&g);
     log_release(log);
 }
 
-/* `tail -F` on a job that has no log yet asks for it again and again. */
-static void handle_of_a_log_that_is_not_there_yet_is_kept_for_its_name_P12(void **state)
+/* `tail -F` on a job that has no log yet looks it up again and again. */
+static void handle_of_a_pending_log_is_kept_for_its_name_P12(void **state)
 {
     struct cache_bench *b = *state;
     struct log *log = cache_hold(b->cache, 1);
@@ -482,9 +496,10 @@ static void handle_of_a_log_that_is_not_there_yet_is_kept_for_its_name_P12(void 
         guest_pass(30000);
         assert_int_equal(b->fake.logs_created, 1);
     }
-    /* Under another name by its own handle (S14). */
-    assert_int_equal(log_get_stat(log, &bench_other, &bench_no_hint, &g.waiter, &stat),
-                     PENDING_PARKED);
+    /* Another name gets its own handle (S14). */
+    assert_int_equal(
+        log_get_stat(log, &bench_other, EFFORT_NETWORK, &bench_no_hint, &g.waiter, &stat),
+        PENDING_PARKED);
     fake_fail(fake_take_want(&b->fake), -ENOENT, SOURCE_NOT_FOUND, guest_now_ms() + 30000);
     assert_int_equal(guest_wait(&g), 0);
     bench_settle(b, 0);
@@ -496,7 +511,7 @@ static void handle_of_a_log_that_is_not_there_yet_is_kept_for_its_name_P12(void 
     guest_finish(&g);
 }
 
-static void prefetch_gives_way_and_its_refusal_is_no_word_for_a_reader(void **state)
+static void prefetch_refused_by_quota_does_not_fail_readers(void **state)
 {
     struct cache_bench *b = *state;
     struct log *log = cache_hold(b->cache, 1);
@@ -508,7 +523,8 @@ static void prefetch_gives_way_and_its_refusal_is_no_word_for_a_reader(void **st
 
     guest_init(&g);
     fake_add(&b->fake, 1, 200000);
-    assert_true(log_prefetch(log, &bench_name, &bench_no_hint));
+    assert_int_equal(log_get_stat(log, &bench_name, EFFORT_NETWORK, &bench_no_hint, NULL, &stat),
+                     PENDING_PARKED);
     w = fake_take_want(&b->fake);
     assert_int_equal(w->b->class, SOURCE_PREFETCH);
     assert_int_equal(bench_try_stat(log, &g, &stat), PENDING_PARKED);
@@ -540,8 +556,10 @@ static void reader_who_joins_a_prefetch_promotes_it(void **state)
     guest_init(&first);
     guest_init(&second);
     fake_add(&b->fake, 1, 200000);
-    assert_true(log_prefetch(log, &bench_name, &bench_no_hint));
-    assert_true(log_prefetch(log, &bench_name, &bench_no_hint));
+    assert_int_equal(log_get_stat(log, &bench_name, EFFORT_NETWORK, &bench_no_hint, NULL, &stat),
+                     PENDING_PARKED);
+    assert_int_equal(log_get_stat(log, &bench_name, EFFORT_NETWORK, &bench_no_hint, NULL, &stat),
+                     PENDING_PARKED);
     assert_int_equal(b->fake.promotes, 0);
     assert_int_equal(bench_try_stat(log, &first, &stat), PENDING_PARKED);
     assert_int_equal(bench_try_stat(log, &second, &stat), PENDING_PARKED);
@@ -555,21 +573,24 @@ static void reader_who_joins_a_prefetch_promotes_it(void **state)
     log_release(log);
 }
 
-static void prefetch_looks_nothing_up_of_a_known_log(void **state)
+static void prefetch_of_a_known_log_sends_no_request(void **state)
 {
     struct cache_bench *b = *state;
+    struct log_stat stat;
     struct log *log;
 
     fake_add(&b->fake, 1, 10);
     log = bench_know(b, 1);
-    assert_false(log_prefetch(log, &bench_name, &bench_no_hint));
-    assert_false(log_prefetch(log, &bench_other, &bench_no_hint));
+    assert_int_equal(log_get_stat(log, &bench_name, EFFORT_NETWORK, &bench_no_hint, NULL, &stat),
+                     0);
+    assert_int_equal(log_get_stat(log, &bench_other, EFFORT_NETWORK, &bench_no_hint, NULL, &stat),
+                     -EAGAIN);
     assert_int_equal(b->fake.facts_wanted, 0);
     assert_int_equal(b->fake.bytes_wanted, 1);
     log_release(log);
 }
 
-static void empty_log_is_empty(void **state)
+static void empty_log_reads_as_empty(void **state)
 {
     struct cache_bench *b = *state;
     struct log_reader r;
@@ -603,7 +624,7 @@ static void absurd_size_is_refused(void **state)
     log_release(log);
 }
 
-static void waiter_that_is_cancelled_leaves_the_fetch_alone(void **state)
+static void cancelled_waiter_does_not_affect_the_fetch(void **state)
 {
     struct cache_bench *b = *state;
     struct log *log = cache_hold(b->cache, 1);
@@ -624,8 +645,8 @@ static void waiter_that_is_cancelled_leaves_the_fetch_alone(void **state)
     log_release(log);
 }
 
-/* Let go in each state; what is left is counted by the fake source and by AddressSanitizer. */
-static void log_may_be_let_go_in_every_state(void **state)
+/* Released in each phase; the fake source and AddressSanitizer find what is left. */
+static void log_may_be_released_in_every_phase(void **state)
 {
     struct cache_bench *b = *state;
     struct guest guests[8];
@@ -640,7 +661,7 @@ static void log_may_be_let_go_in_every_state(void **state)
     log_release(logs[0]); /* new */
     for (unsigned i = 1; i < 8; i++) {
         struct fake_want *w = bench_begin(b, logs[i], &guests[i]);
-        if (i == 1) { /* asking */
+        if (i == 1) { /* requested */
             assert_true(pending_cancel(&b->waits, &guests[i].waiter));
             log_release(logs[i]);
             fake_serve(w);
@@ -648,10 +669,10 @@ static void log_may_be_let_go_in_every_state(void **state)
         }
         if (i == 2) { /* failed */
             fake_fail(w, -ENOENT, SOURCE_NOT_FOUND, guest_now_ms() + 1000);
-        } else if (i == 3) { /* told, then failed */
+        } else if (i == 3) { /* known, then failed */
             assert_int_equal(fake_tell(w), 0);
             fake_fail(w, -EIO, SOURCE_BROKEN, guest_now_ms() + 1000);
-        } else if (i == 4) { /* told, some bytes, under way */
+        } else if (i == 4) { /* known, some bytes, under way */
             assert_int_equal(fake_tell(w), 0);
             fake_give(w, 100000);
         } else {
@@ -666,7 +687,7 @@ static void log_may_be_let_go_in_every_state(void **state)
     fake_turn(&b->fake);
     for (unsigned i = 0; i < 8; i++)
         guest_finish(&guests[i]);
-    /* What has bytes that are nowhere else is kept for a while; the others are gone. */
+    /* Logs with bytes that are nowhere else are kept for a while; the others are freed. */
     cache_get_stats(b->cache, &stats);
     assert_in_range(stats.logs, 5, 6);
 }
@@ -677,30 +698,30 @@ static void log_may_be_let_go_in_every_state(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        WITH_BENCH(hundred_who_ask_share_one_fetch_S2),
+        WITH_BENCH(hundred_callers_share_one_fetch_S2),
         WITH_BENCH(first_range_is_a_mib_S3),
-        WITH_BENCH(size_is_told_before_any_byte_S4),
-        WITH_BENCH(size_may_be_told_after_the_bytes),
+        WITH_BENCH(size_is_known_before_any_byte_S4),
+        WITH_BENCH(size_may_be_reported_after_the_bytes),
         WITH_BENCH(small_log_without_length_is_complete_S4),
         WITH_BENCH(time_is_the_jobs_where_it_is_known_S7),
-        WITH_BENCH(failure_is_told_to_all_and_remembered),
-        WITH_BENCH(failure_that_is_not_remembered_is_handed_over),
-        WITH_BENCH(not_yet_is_asked_again_ever_later),
-        WITH_BENCH(first_range_that_fails_late_does_not_spoil_the_next),
-        WITH_BENCH(other_name_costs_one_question_S14),
-        WITH_BENCH(proven_names_are_kept_on_disk_S14),
+        WITH_BENCH(failure_reaches_all_waiters_and_is_remembered),
+        WITH_BENCH(failure_that_is_not_remembered_is_handed_to_the_waiters),
+        WITH_BENCH(pending_log_is_requested_again_ever_later),
+        WITH_BENCH(late_failure_of_a_first_range_does_not_affect_the_next),
+        WITH_BENCH(another_name_costs_one_request_S14),
+        WITH_BENCH(verified_names_are_kept_on_disk_S14),
         WITH_BENCH(refused_name_stays_refused_and_hides_no_other_S14),
-        WITH_BENCH(two_names_at_once_are_asked_one_after_the_other_S14),
-        WITH_BENCH(second_name_is_never_asked_under_the_first_S14),
+        WITH_BENCH(two_names_at_once_are_requested_one_after_the_other_S14),
+        WITH_BENCH(second_name_is_never_requested_under_the_first_S14),
         WITH_BENCH(expired_log_is_remembered_for_good_for_its_name_only),
-        WITH_BENCH(handle_of_a_log_that_is_not_there_yet_is_kept_for_its_name_P12),
-        WITH_BENCH(prefetch_gives_way_and_its_refusal_is_no_word_for_a_reader),
+        WITH_BENCH(handle_of_a_pending_log_is_kept_for_its_name_P12),
+        WITH_BENCH(prefetch_refused_by_quota_does_not_fail_readers),
         WITH_BENCH(reader_who_joins_a_prefetch_promotes_it),
-        WITH_BENCH(prefetch_looks_nothing_up_of_a_known_log),
-        WITH_BENCH(empty_log_is_empty),
+        WITH_BENCH(prefetch_of_a_known_log_sends_no_request),
+        WITH_BENCH(empty_log_reads_as_empty),
         WITH_BENCH(absurd_size_is_refused),
-        WITH_BENCH(waiter_that_is_cancelled_leaves_the_fetch_alone),
-        WITH_BENCH(log_may_be_let_go_in_every_state),
+        WITH_BENCH(cancelled_waiter_does_not_affect_the_fetch),
+        WITH_BENCH(log_may_be_released_in_every_phase),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

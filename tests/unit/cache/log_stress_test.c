@@ -32,13 +32,13 @@ struct reader {
     unsigned parked, answers; /* lock */
     int err;                  /* lock */
     uint64_t chance;
-    unsigned done; /* reads that were answered with bytes */
+    unsigned done; /* reads that returned bytes */
 };
 
 struct stress {
     struct cache_bench *bench;
     struct reader readers[READERS];
-    atomic_uint running; /* readers that are not through */
+    atomic_uint running; /* readers that have not finished */
     atomic_bool broken;
     char what[128]; /* the first thing that went wrong */
 };
@@ -95,8 +95,9 @@ static int look(struct reader *r, struct log *log, const struct repo_name *name,
     int rc;
 
     if (draw(&r->chance, 10) == 0)
-        log_prefetch(log, name, &hint);
-    while ((rc = log_get_stat(log, name, &hint, &r->waiter, ret_stat)) == PENDING_PARKED) {
+        log_get_stat(log, name, EFFORT_NETWORK, &hint, NULL, ret_stat);
+    while ((rc = log_get_stat(log, name, EFFORT_NETWORK, &hint, &r->waiter, ret_stat)) ==
+           PENDING_PARKED) {
         rc = wait_for_answer(r);
         if (rc)
             break;
@@ -238,7 +239,7 @@ static void look_at_live(struct fake_source *f, uint64_t *chance)
     fake_end_check(log, NULL);
 }
 
-/* Cancels, expires, lets the time go on: what main and the counter do. */
+/* Cancels, expires, advances the time: what main and the request handler do. */
 static void disturb(struct stress *s, uint64_t *chance)
 {
     struct reader *r = &s->readers[draw(chance, READERS)];
@@ -336,7 +337,7 @@ static void readers_and_network_at_random_in_little_memory(void **state)
     run_all(b);
 }
 
-static void readers_and_network_at_random_where_little_is_kept(void **state)
+static void readers_and_network_at_random_with_a_small_cache(void **state)
 {
     struct cache_bench *b = *state;
 
@@ -355,7 +356,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         WITH_BENCH(readers_and_network_at_random_on_disk),
         WITH_BENCH(readers_and_network_at_random_in_little_memory),
-        WITH_BENCH(readers_and_network_at_random_where_little_is_kept),
+        WITH_BENCH(readers_and_network_at_random_with_a_small_cache),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

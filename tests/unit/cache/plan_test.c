@@ -32,7 +32,7 @@ static void first_reads_want_little(void **state)
     assert_true(wish.range < PLAN_RANGE);
 }
 
-static void half_a_mib_in_a_row_opens_a_window(void **state)
+static void half_a_mib_read_sequentially_opens_a_window(void **state)
 {
     struct plan_reader r = {0};
     struct plan_wish wish = {0};
@@ -74,7 +74,7 @@ static void jump_starts_anew(void **state)
     assert_true(wish.want_to <= 300 * MIB + PLAN_JUMP);
 }
 
-static void readahead_out_of_order_is_in_a_row(void **state)
+static void readahead_out_of_order_is_sequential(void **state)
 {
     struct plan_reader r = {0};
     struct plan_wish wish = {0};
@@ -88,7 +88,7 @@ static void readahead_out_of_order_is_in_a_row(void **state)
 }
 
 /* Parts of one readahead of 2 MiB, the last first. */
-static void readahead_of_2_mib_is_in_a_row_in_any_order(void **state)
+static void readahead_of_2_mib_is_sequential_in_any_order(void **state)
 {
     struct plan_reader r = {0};
     struct plan_wish wish = {0};
@@ -139,7 +139,7 @@ static void block_is_a_range_and_leaves_no_less_over(void **state)
     assert_true(plan_block_start(MIB, 100 * MIB) == 96 * MIB);
 }
 
-static void reading_again_what_was_read_is_no_progress(void **state)
+static void reading_the_same_bytes_again_does_not_widen_the_window(void **state)
 {
     struct plan_reader r = {0};
     struct plan_wish wish = {0};
@@ -183,15 +183,15 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(first_reads_want_little),
-        cmocka_unit_test(half_a_mib_in_a_row_opens_a_window),
+        cmocka_unit_test(half_a_mib_read_sequentially_opens_a_window),
         cmocka_unit_test(window_grows_to_its_bound_and_ranges_with_it),
         cmocka_unit_test(jump_starts_anew),
-        cmocka_unit_test(readahead_out_of_order_is_in_a_row),
-        cmocka_unit_test(readahead_of_2_mib_is_in_a_row_in_any_order),
+        cmocka_unit_test(readahead_out_of_order_is_sequential),
+        cmocka_unit_test(readahead_of_2_mib_is_sequential_in_any_order),
         cmocka_unit_test(who_reads_backwards_wants_blocks),
         cmocka_unit_test(backwards_in_pairs_of_parts_is_backwards),
         cmocka_unit_test(block_is_a_range_and_leaves_no_less_over),
-        cmocka_unit_test(reading_again_what_was_read_is_no_progress),
+        cmocka_unit_test(reading_the_same_bytes_again_does_not_widen_the_window),
         cmocka_unit_test(small_log_comes_in_one_range),
         cmocka_unit_test(nothing_is_wanted_beyond_the_end),
         cmocka_unit_test(far_is_more_than_a_range_ahead),

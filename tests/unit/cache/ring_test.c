@@ -1,4 +1,4 @@
-/* The way of the bytes from the network thread to the writer. */
+/* The ring between the network thread and the writer. */
 #include "cache/ring.h"
 #include "fake_source.h"
 
@@ -26,7 +26,7 @@ static int close_ring(void **state)
     return 0;
 }
 
-static void piece_comes_out_as_it_went_in(void **state)
+static void piece_comes_out_unchanged(void **state)
 {
     struct ring_piece piece;
     int owner;
@@ -45,7 +45,7 @@ static void piece_comes_out_as_it_went_in(void **state)
     assert_true(ring_consumed(&ring) == ring_position(&ring));
 }
 
-static void full_ring_refuses_and_says_when_there_is_room(void **state)
+static void full_ring_refuses_and_reports_when_there_is_space(void **state)
 {
     static char data[64 * 1024];
     struct ring_piece piece;
@@ -61,14 +61,14 @@ static void full_ring_refuses_and_says_when_there_is_room(void **state)
         if (ring_release(&ring))
             break;
     }
-    /* Not for each piece, but long before it is empty for good. */
+    /* Not for each piece, but long before the ring is empty. */
     assert_true(released > 1 && released <= put / 2 + 2);
     assert_true(ring_put(&ring, NULL, 0, data, sizeof(data)));
     while (ring_peek(&ring, &piece))
         assert_false(ring_release(&ring)); /* nobody was refused since */
 }
 
-/* What comes in pieces is written as one: but of one owner, without a gap, up to a bound. */
+/* Pieces are joined if they are of one owner, without a gap, up to a bound. */
 static void pieces_that_continue_each_other_are_joined(void **state)
 {
     static unsigned char data[RING_PIECE_MAX / 4];
@@ -114,7 +114,7 @@ static void piece_grows_until_it_is_released(void **state)
     assert_true(ring_consumed(&ring) == ring_position(&ring));
 }
 
-/* A server that drips byte by byte finds a full ring, too, and hears when there is room. */
+/* A server that sends byte by byte fills the ring too, and is resumed when there is space. */
 static void many_small_pieces_are_refused_as_well(void **state)
 {
     struct ring_piece piece;
@@ -132,7 +132,7 @@ static void many_small_pieces_are_refused_as_well(void **state)
     assert_true(ring_put(&ring, NULL, 0, "x", 1));
 }
 
-/* Takes out what one owner has put, and proves it. */
+/* Takes out what one owner has put, and compares it. */
 static void take_out(const void *owner, uint64_t offset, size_t len)
 {
     struct ring_piece piece;
@@ -146,8 +146,8 @@ static void take_out(const void *owner, uint64_t offset, size_t len)
     }
 }
 
-/* Each length at each place of the edge: nothing is lost. There is always one more in the ring, for
- * an empty one has no edge. */
+/* Each length at each place of the edge: nothing is lost. There is always one more piece in the
+ * ring, for an empty ring has no edge. */
 static void bytes_survive_the_edge(void **state)
 {
     static unsigned char data[5000];
@@ -166,7 +166,7 @@ static void bytes_survive_the_edge(void **state)
     }
 }
 
-/* A daemon whose writer keeps up never touches most of it. */
+/* A process whose writer keeps up never touches most of the ring's memory. */
 static void empty_ring_goes_on_at_its_start(void **state)
 {
     static char data[100000];
@@ -190,10 +190,10 @@ static void empty_ring_goes_on_at_its_start(void **state)
 struct stream {
     pthread_mutex_t lock;
     pthread_cond_t room;
-    unsigned rooms; /* lock */
+    unsigned spaces; /* lock */
 };
 
-/* Sleeps until there is room, as the network thread does: a lost word would be a hang. */
+/* Sleeps until there is space, as the network thread does: a lost wakeup would be a hang. */
 static void *produce(void *arg)
 {
     struct stream *s = arg;
@@ -201,26 +201,26 @@ static void *produce(void *arg)
 
     for (uint64_t at = 0, turn = 0; at < STREAM; turn++) {
         size_t len = turn * 7919 % sizeof(data) + 1;
-        unsigned rooms;
+        unsigned spaces;
         if (len > STREAM - at)
             len = (size_t)(STREAM - at);
         fake_fill(2, at, data, len);
         pthread_mutex_lock(&s->lock);
-        rooms = s->rooms;
+        spaces = s->spaces;
         pthread_mutex_unlock(&s->lock);
         if (ring_put(&ring, NULL, at, data, len)) {
             at += len;
             continue;
         }
         pthread_mutex_lock(&s->lock);
-        while (s->rooms == rooms)
+        while (s->spaces == spaces)
             pthread_cond_wait(&s->room, &s->lock);
         pthread_mutex_unlock(&s->lock);
     }
     return NULL;
 }
 
-static void two_threads_lose_no_byte_and_no_word(void **state)
+static void two_threads_lose_no_byte_and_no_wakeup(void **state)
 {
     struct stream s = {.lock = PTHREAD_MUTEX_INITIALIZER, .room = PTHREAD_COND_INITIALIZER};
     struct ring_piece piece;
@@ -239,7 +239,7 @@ static void two_threads_lose_no_byte_and_no_word(void **state)
         at += piece.len;
         if (ring_release(&ring)) {
             pthread_mutex_lock(&s.lock);
-            s.rooms++;
+            s.spaces++;
             pthread_cond_signal(&s.room);
             pthread_mutex_unlock(&s.lock);
         }
@@ -250,9 +250,9 @@ static void two_threads_lose_no_byte_and_no_word(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(piece_comes_out_as_it_went_in, open_ring, close_ring),
-        cmocka_unit_test_setup_teardown(full_ring_refuses_and_says_when_there_is_room, open_ring,
-                                        close_ring),
+        cmocka_unit_test_setup_teardown(piece_comes_out_unchanged, open_ring, close_ring),
+        cmocka_unit_test_setup_teardown(full_ring_refuses_and_reports_when_there_is_space,
+                                        open_ring, close_ring),
         cmocka_unit_test_setup_teardown(pieces_that_continue_each_other_are_joined, open_ring,
                                         close_ring),
         cmocka_unit_test_setup_teardown(piece_grows_until_it_is_released, open_ring, close_ring),
@@ -260,7 +260,7 @@ int main(void)
                                         close_ring),
         cmocka_unit_test_setup_teardown(bytes_survive_the_edge, open_ring, close_ring),
         cmocka_unit_test_setup_teardown(empty_ring_goes_on_at_its_start, open_ring, close_ring),
-        cmocka_unit_test_setup_teardown(two_threads_lose_no_byte_and_no_word, open_ring,
+        cmocka_unit_test_setup_teardown(two_threads_lose_no_byte_and_no_wakeup, open_ring,
                                         close_ring),
     };
 

@@ -235,7 +235,7 @@ static void steps_are_cut_once_for_all_who_ask(void **state)
     guest_init(&second);
     fake_add(&b->fake, 8, SIZE);
     text = know_text(b, d, 8);
-    assert_int_equal(log_peek_stat(text, &bench_name, &stat), 0);
+    assert_int_equal(log_get_stat(text, &bench_name, EFFORT_MEMORY, NULL, NULL, &stat), 0);
     if (generated_get_step(d, text, &bench_name, &job, 1, &first.waiter, &range))
         assert_int_equal(guest_wait(&first), 0);
     if (generated_get_step(d, text, &bench_name, &job, 2, &second.waiter, &other))

@@ -764,7 +764,7 @@ static void prefetch_of_a_refused_log_is_one_request(void **state)
     assert_int_equal(fake.count, 3);
     /* Of one that a reader has joined the refusal is found out. */
     reader_want(&r, 0, SOURCE_FIRST_RANGE, SOURCE_PREFETCH);
-    w.source.ops->promote(w.source.self, &r.want);
+    w.source.ops->log_promote(w.source.self, 42);
     for (int i = 0; i < 4; i++)
         fake_answer(fake_next_within(10000), 503, "", "<xml>");
     assert_failed(&r, -EIO, SOURCE_REFUSED, 60000);

@@ -1,0 +1,516 @@
+#include "github/log_state.h"
+
+#include "github/failure.h"
+#include "github/parse_headers.h"
+#include "github/question.h"
+#include "github/redirect.h"
+#include "hash.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#define URL_LIFE_MS (10 * 60 * 1000)
+#define URL_EVERY_MS 30000 /* for looking only: at most 120 an hour */
+
+/* -- The signed URL ---------------------------------------------------------------------------- */
+
+struct signed_url *signed_url_ref(struct signed_url *url)
+{
+    url->refs++;
+    return url;
+}
+
+void signed_url_unref(struct signed_url *url)
+{
+    if (!url || --url->refs > 0)
+        return;
+    explicit_bzero(url->text, strlen(url->text));
+    free(url);
+}
+
+static void wake_all(struct list *waiters, const struct source_failure *failure)
+{
+    struct list due, *link;
+
+    list_init(&due);
+    list_splice(&due, waiters);
+    while ((link = list_take_first(&due))) {
+        struct log_waiter *w = list_entry(link, struct log_waiter, link);
+        w->wake(w, failure);
+    }
+}
+
+/* R7: what may not be followed is told with its host, which the user can judge. */
+static int take_url(struct source_log *log, const char *location)
+{
+    struct core *core = log->core;
+    size_t len = strlen(location);
+    struct signed_url *url;
+    struct net_url at;
+
+    if (redirect_check_storage(location, core_allows_http(core), core_allows_local(core), &at) <
+        0) {
+        bool is_url = net_url_parse(location, &at) == 0;
+        core_say(core, "storage", is_url ? &at : &core->base_at,
+                 "the redirect to it is not allowed");
+        return -EPROTO;
+    }
+    url = malloc(sizeof(*url) + len + 1);
+    if (!url)
+        return -ENOMEM;
+    url->refs = 1;
+    url->obtained_ms = net_now_ms();
+    url->at = at;
+    memcpy(url->text, location, len + 1);
+    signed_url_unref(log->url);
+    log->url = url;
+    return 0;
+}
+
+static void url_obtained(struct api_request *c, const struct api_answer *answer)
+{
+    struct source_log *log = list_entry(c, struct source_log, url_request);
+    struct failure_verdict verdict = {.failure.err = 0};
+    int err = 0;
+
+    if (answer->failure) {
+        wake_all(&log->url_waiters, answer->failure);
+        return;
+    }
+    err = take_url(log, answer->location);
+    if (err < 0)
+        failure_judge(&(struct failure_event){.hop = FAILURE_API, .err = err}, net_now_ms(),
+                      &verdict);
+    wake_all(&log->url_waiters, err < 0 ? &verdict.failure : NULL);
+}
+
+struct signed_url *log_state_usable_url(struct source_log *log)
+{
+    if (log->url && net_now_ms() - log->url->obtained_ms < URL_LIFE_MS)
+        return log->url;
+    return NULL;
+}
+
+void log_state_want_url(struct source_log *log, struct log_waiter *w)
+{
+    struct source_failure failure = failure_make(-ENOMEM, SOURCE_BROKEN, 0);
+    char *url;
+
+    list_push_back(&log->url_waiters, &w->link);
+    if (log->url_request.state != REQUEST_IDLE)
+        return;
+    if (question_make_log_url(log->core->base, &log->repo, log->job, &url) < 0) {
+        wake_all(&log->url_waiters, &failure);
+        return;
+    }
+    log->url_asked_ms = net_now_ms();
+    log->url_request.turn.class = log->class;
+    api_request_begin(&log->url_request, url, NULL);
+}
+
+bool log_state_is_url_too_costly(const struct source_log *log)
+{
+    return log->is_reported && log->job_state == JOB_RUNNING &&
+           net_now_ms() - log->url_asked_ms < URL_EVERY_MS;
+}
+
+void log_state_drop_url(struct source_log *log, const struct signed_url *url)
+{
+    if (log->url != url)
+        return;
+    signed_url_unref(log->url);
+    log->url = NULL;
+}
+
+/* -- Its life ---------------------------------------------------------------------------------- */
+
+static uint64_t make_key(const struct repo_name *repo, uint64_t job)
+{
+    char text[NAME_FULL_LEN + 48];
+
+    snprintf(text, sizeof(text), "storage:%s/%s/%" PRIu64, repo->owner, repo->repo, job);
+    return refusals_make_key(text);
+}
+
+struct source_log *log_state_create(struct core *core, const struct repo_name *repo, uint64_t job,
+                                    bool completed, const struct source_log_ops *ops, void *who)
+{
+    struct source_log *log = calloc(1, sizeof(*log));
+
+    if (!log)
+        return NULL;
+    log->core = core;
+    log->repo = *repo;
+    log->job = job;
+    log->key = make_key(repo, job);
+    log->ops = ops;
+    log->who = who;
+    log->class = SOURCE_PREFETCH;
+    log->last_modified_ms = log->completed_ms = -1;
+    log->start_digest = log->recheck_digest = LOG_STATE_DIGEST_START;
+    log->job_state = completed ? JOB_COMPLETED : JOB_UNKNOWN;
+    api_request_init(&log->url_request, core, REQUEST_LOG_URL, SOURCE_PREFETCH, url_obtained);
+    list_init(&log->url_waiters);
+    list_init(&log->check_waiters);
+    list_init(&log->checks);
+    pthread_mutex_lock(&core->logs_lock);
+    list_push_back(&core->logs, &log->in_core);
+    pthread_mutex_unlock(&core->logs_lock);
+    return log;
+}
+
+void log_state_destroy(struct source_log *log)
+{
+    pthread_mutex_lock(&log->core->logs_lock);
+    list_remove(&log->in_core);
+    pthread_mutex_unlock(&log->core->logs_lock);
+    api_request_cancel(&log->url_request);
+    api_request_finish(&log->url_request);
+    signed_url_unref(log->url);
+    free(log);
+}
+
+void log_state_promote(struct source_log *log)
+{
+    log->class = SOURCE_DEMAND;
+    if (log->url_request.state != REQUEST_IDLE)
+        api_request_promote(&log->url_request);
+    if (log->job_request.state != REQUEST_IDLE)
+        api_request_promote(&log->job_request);
+}
+
+void log_state_want_check(struct source_log *log, struct log_waiter *w)
+{
+    list_push_back(&log->check_waiters, &w->link);
+    log->inquire(log);
+}
+
+bool log_state_is_completed(const struct source_log *log)
+{
+    return log->job_state == JOB_COMPLETED || core_is_completed(log->core, log->job);
+}
+
+static bool is_same_etag(const char *a, const char *b)
+{
+    return !a[0] || !b[0] || strcmp(a, b) == 0;
+}
+
+/* -- The start --------------------------------------------------------------------------------- */
+
+/* FNV-1a: it tells logs apart, not forgeries. */
+uint64_t log_state_digest(uint64_t digest, const char *data, size_t len)
+{
+    return hash_bytes(digest, data, len);
+}
+
+void log_state_note_bytes(struct source_log *log, uint64_t offset, const char *data, size_t len)
+{
+    uint64_t room = SOURCE_FIRST_RANGE - log->start_len;
+
+    if (log->is_proven || log->recheck || offset != log->start_len)
+        return;
+    len = len < room ? len : (size_t)room;
+    log->start_digest = log_state_digest(log->start_digest, data, len);
+    log->start_len += len;
+}
+
+/* -- Telling ----------------------------------------------------------------------------------- */
+
+static int report(struct source_log *log, bool is_final)
+{
+    struct source_metadata metadata = {
+        .size = log->size,
+        .final = is_final,
+        .whole = log->is_whole,
+        .proven = log->is_proven,
+        .provisional = log->is_unframed,
+        .last_modified_ms = log->last_modified_ms,
+        .completed_ms = log->completed_ms,
+    };
+    int err;
+
+    memcpy(metadata.etag, log->etag, sizeof(metadata.etag));
+    err = log->ops->on_metadata(log->who, &metadata);
+    if (err == -ESTALE) { /* whoever wants it knows better: as if it had not been said */
+        log->is_sized = log->is_reported;
+        log->size = log->reported_size;
+        return err;
+    }
+    log->is_reported = true;
+    log->reported_size = log->size;
+    log->is_final = is_final;
+    log->rejected = err;
+    return err;
+}
+
+int log_state_report_growing(struct source_log *log)
+{
+    if (log->is_reported || !log->is_sized || log->size == 0)
+        return 0;
+    return report(log, false);
+}
+
+/* -- One answer -------------------------------------------------------------------------------- */
+
+static void accept(struct source_log *log, const struct response_info *info)
+{
+    log->is_sized = true;
+    log->size = info->size;
+    if (info->etag[0])
+        memcpy(log->etag, info->etag, sizeof(log->etag));
+    if (info->last_modified_ms >= 0)
+        log->last_modified_ms = info->last_modified_ms;
+    log->is_weak = info->is_weak;
+    log->is_unframed = info->is_unframed;
+    log->votes = 1;
+    log->etag_votes = info->etag[0] != '\0';
+    log->rival_votes = 0;
+}
+
+/* A final log has one size and one ETag; a growing one only grows. */
+static bool contradicts(const struct source_log *log, const struct response_info *info)
+{
+    if (log->is_final)
+        return info->size != log->size || !is_same_etag(info->etag, log->etag);
+    return info->size < log->size;
+}
+
+/* The same size again, or a larger one. */
+static void agree(struct source_log *log, const struct response_info *info)
+{
+    struct response_info stronger = *info;
+    unsigned votes = info->size == log->size ? log->votes + 1 : 1;
+    unsigned etag_votes = log->etag_votes + (info->etag[0] != '\0');
+
+    stronger.is_weak = info->is_weak && log->is_weak;
+    stronger.is_unframed = info->is_unframed && log->is_unframed;
+    if (log->is_final && log->etag[0])
+        stronger.etag[0] = '\0'; /* the same; or none, for once */
+    if (log->is_final)
+        stronger.last_modified_ms = -1; /* its time was told */
+    accept(log, &stronger);
+    log->votes = votes;
+    log->etag_votes = etag_votes;
+}
+
+/* 0: it is believed from now on. */
+static int dispute(struct source_log *log, const struct response_info *info)
+{
+    bool is_again = log->rival_votes > 0 &&
+                    (!log->is_final ||
+                     (info->size == log->rival.size && is_same_etag(info->etag, log->rival.etag)));
+    unsigned votes = is_again ? log->rival_votes + 1 : 1;
+
+    if (is_again && !info->etag[0])
+        log->rival.size = info->size;
+    else
+        log->rival = *info;
+    log->rival_votes = votes;
+    if (log->is_final && votes >= LOG_STATE_VOTES - 1)
+        log->start_recheck(log);
+    if (log->is_final || votes < (log->is_reported ? LOG_STATE_VOTES : 2))
+        return -ESTALE;
+    accept(log, info);
+    log->votes = votes;
+    return 0;
+}
+
+/* Whether all of the log is in this very answer, which says so twice. */
+static bool is_whole_answer(const struct response_info *info)
+{
+    return info->first == 0 && info->end == info->size && !info->is_weak && !info->is_unframed;
+}
+
+/* What is known by now is told, as far as it may be and is news. */
+static int report_news(struct source_log *log, bool is_change)
+{
+    bool was_proven = log->is_proven;
+
+    log->is_proven |= log->votes >= LOG_STATE_VOTES && !log->is_unframed;
+    if (log->is_final)
+        return log->is_proven && !was_proven ? report(log, true) : 0;
+    if (log->is_weak && !log->is_reported && log->votes < LOG_STATE_VOTES)
+        return 0;
+    if (log->has_ended)
+        return report(log, true);
+    return log->is_reported && is_change ? report(log, false) : 0;
+}
+
+int log_state_learn(struct source_log *log, const struct response_info *info, bool after_completion,
+                    bool whole)
+{
+    uint64_t before = log->size;
+    int err = 0;
+
+    if (!info->is_sized)
+        return 0;
+    if (!log->is_sized || (log->is_weak && !log->is_reported && info->size != log->size))
+        accept(log, info);
+    else if (contradicts(log, info))
+        err = dispute(log, info);
+    else
+        agree(log, info);
+    if (err)
+        return err;
+    if (!log->is_final) {
+        log->is_whole = whole && !log->is_reported;
+        log->is_proven = is_whole_answer(info);
+    }
+    log->has_ended |= info->is_final || after_completion;
+    return report_news(log, log->size != before);
+}
+
+/* -- A second opinion -------------------------------------------------------------------------- */
+
+static void give_up(struct source_log *log)
+{
+    log->is_other = true;
+    if (log->url)
+        core_say(log->core, "storage", &log->url->at, failure_word(-ESTALE));
+}
+
+void log_state_judge_recheck(struct source_log *log)
+{
+    const struct response_info *info = &log->recheck_info;
+    bool is_size = info->size == log->size, is_etag = is_same_etag(info->etag, log->etag);
+    bool is_start = !log->start_len || log->recheck_digest == log->start_digest;
+
+    if (is_size && is_etag) {
+        agree(log, info);
+        report_news(log, false);
+        return;
+    }
+    if (info->size != log->rival.size || !is_same_etag(info->etag, log->rival.etag)) {
+        log->rival = *info;
+        log->rival_votes = 1;
+        return;
+    }
+    /* Under an ETag that several answers have told, more may have been read than its start. */
+    if (!is_start || (!is_etag && (!is_size || log->etag_votes > 1 || !log->start_len))) {
+        give_up(log);
+        return;
+    }
+    accept(log, info);
+    log->votes = LOG_STATE_VOTES;
+    log->is_proven = true;
+    if (report(log, true) == -ESTALE)
+        give_up(log);
+}
+
+static bool says(const struct net_request *r, const char *name, const char *value)
+{
+    const char *said = net_header(r, name);
+
+    return said && strcasecmp(said, value) == 0;
+}
+
+/* -- What kind of answer it is ----------------------------------------------------------------- */
+
+void response_read_type(const struct net_request *r, char ret_type[RESPONSE_TYPE])
+{
+    const char *said = net_header(r, "Content-Type");
+    size_t len = 0;
+
+    while (said && (*said == ' ' || *said == '\t'))
+        said++;
+    for (; said && *said && !strchr("; \t", *said) && len < RESPONSE_TYPE - 1; said++)
+        ret_type[len++] = isgraph((unsigned char)*said) ? *said : '?';
+    ret_type[len] = '\0';
+}
+
+/* The runner uploads text/plain; stores without a type of their own say that it is bytes. */
+static bool is_log_type(const struct net_request *r)
+{
+    char type[RESPONSE_TYPE];
+
+    response_read_type(r, type);
+    return !type[0] || !strcasecmp(type, "text/plain") ||
+           !strcasecmp(type, "application/octet-stream") ||
+           !strcasecmp(type, "binary/octet-stream");
+}
+
+bool response_begins_like_log(const char *start, size_t len)
+{
+    static const char form[] = "dddd-dd-ddTdd:dd:dd.";
+
+    for (; len >= 3 && !memcmp(start, "\xef\xbb\xbf", 3); len -= 3)
+        start += 3;
+    for (size_t i = 0; i < len && i < sizeof(form) - 1; i++)
+        if (form[i] == 'd' ? !isdigit((unsigned char)start[i]) : start[i] != form[i])
+            return false;
+    return true;
+}
+
+/* -- What it says ------------------------------------------------------------------------------ */
+
+static void read_whole(const struct net_request *r, struct response_info *info)
+{
+    info->first = 0;
+    info->end = UINT64_MAX;
+    if (!net_header(r, "Transfer-Encoding") &&
+        parse_u64(net_header(r, "Content-Length"), &info->size) == 0) {
+        info->is_sized = true;
+        info->end = info->size;
+    }
+}
+
+static int read_part(const struct net_request *r, struct response_info *info)
+{
+    struct parse_range range;
+    uint64_t len;
+
+    if (parse_content_range(net_header(r, "Content-Range"), &range) < 0 || !range.satisfied)
+        return -EIO;
+    if (parse_u64(net_header(r, "Content-Length"), &len) == 0 && len != range.end - range.first)
+        return -EIO;
+    info->first = range.first;
+    info->end = range.end;
+    info->is_sized = range.total_known;
+    info->size = range.total_known ? range.total : 0;
+    return 0;
+}
+
+/* Nothing from there on: the header that says how much there is, is optional. */
+static void read_nothing(const struct net_request *r, struct response_info *info)
+{
+    struct parse_range range;
+
+    if (parse_content_range(net_header(r, "Content-Range"), &range) == 0 && !range.satisfied) {
+        info->is_sized = true;
+        info->size = range.total;
+    }
+}
+
+int response_info_read(const struct net_request *r, int status, struct response_info *ret_info)
+{
+    struct response_info info = {.last_modified_ms = -1};
+    const char *etag = net_header(r, "ETag");
+    int64_t modified_s;
+    int err = 0;
+
+    if (status != 416 && !is_log_type(r))
+        return -ENOMSG;
+    if (status == 206)
+        err = read_part(r, &info);
+    else if (status == 416)
+        read_nothing(r, &info);
+    else
+        read_whole(r, &info);
+    if (err < 0)
+        return err;
+    info.is_blob = net_header(r, "x-ms-blob-type") != NULL;
+    info.is_final = says(r, "x-ms-blob-type", "BlockBlob") ||
+                    (says(r, "x-ms-blob-type", "AppendBlob") &&
+                     says(r, "x-ms-blob-sealed", "true"));
+    if (parse_http_date(net_header(r, "Last-Modified"), net_wall_s(), &modified_s) == 0)
+        info.last_modified_ms = modified_s * 1000;
+    if (status != 416 && etag && strlen(etag) < sizeof(info.etag))
+        memcpy(info.etag, etag, strlen(etag) + 1);
+    *ret_info = info;
+    return 0;
+}

@@ -1,0 +1,42 @@
+/*
+ * log_transfer.h - bytes of a log from storage, and whether the log will still change.
+ *
+ * A transfer brings one range, in as many attempts as it takes. An attempt that fails is continued
+ * at the first byte that was not delivered. Never delivered: bytes of a response that does not fit
+ * what was asked, bytes beyond what was promised.
+ *
+ * The finality check (S8, S11) is made where storage's responses do not show it: one question about
+ * the job, for all who wait. Completed: the end of the log is asked for once more over the same URL,
+ * since what was seen may be older than the job's end; then it is final. Not completed: it is a
+ * running job's log. The job's answer goes to the listener. A running job's log is checked in the
+ * same steps: its end over the URL as long as storage takes it, which costs nothing, and the job with
+ * its ETag once a minute.
+ *
+ * Network thread only.
+ */
+#ifndef GHLOGFS_GITHUB_LOG_TRANSFER_H
+#define GHLOGFS_GITHUB_LOG_TRANSFER_H
+
+#include "github/log_state.h"
+#include "source.h"
+
+/* Who wants to be notified of the end of a check. Freed after that. */
+struct finality_check {
+    struct list link;
+    void (*checked)(void *who, const struct source_failure *failure);
+};
+
+/* Equips a new log: its `inquire` asks whether it is final, or does nothing while that is being
+ * found out already. */
+void log_transfer_prepare(struct source_log *log);
+
+/* Fetches what is wanted; b->done ends it. */
+void log_transfer_begin(struct source_log *log, struct source_bytes *b);
+
+/* Has it grown, is it final by now? Takes the check. */
+void log_transfer_check(struct source_log *log, struct finality_check *check);
+
+/* Cancels the check and whatever serves it, notifies nobody. */
+void log_transfer_cancel_all(struct source_log *log);
+
+#endif
