@@ -53,6 +53,9 @@ struct source_failure {
 /* Whether a demand comes from a reader who waits or from looking ahead. */
 enum source_class { SOURCE_DEMAND, SOURCE_PREFETCH };
 
+/* How far to go for an answer: each includes those before it. */
+enum effort { EFFORT_MEMORY, EFFORT_DISK, EFFORT_NETWORK };
+
 /* --- bytes -------------------------------------------------------------------------------- */
 
 struct source_log; /* a log at its source: the signed URL, the ETag, what is known. Opaque */

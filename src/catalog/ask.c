@@ -112,6 +112,7 @@ static struct entry *take_oldest(struct catalog *c)
     return NULL;
 }
 
+/* Lock held. NULL: no memory. */
 static struct entry *new_entry(struct catalog *c, const struct catalog_question *q, const char *key)
 {
     struct entry *e = calloc(1, sizeof(*e));
@@ -123,26 +124,24 @@ static struct entry *new_entry(struct catalog *c, const struct catalog_question 
     e->q.may_settle = false;
     memcpy(e->key, key, ENTRY_KEY_LEN);
     pending_init(&e->wait, c->config.waits);
+    list_push_back(bucket_of(c, key), &e->in_bucket);
+    c->entry_count++;
     return e;
 }
 
-/* The entry of a question, counted. NULL: no memory. */
-static struct entry *get_entry(struct catalog *c, const struct catalog_question *q)
+/* The entry of a question, counted. NULL: no memory, or there is none and it is not to be made. */
+static struct entry *get_entry(struct catalog *c, const struct catalog_question *q, bool make)
 {
-    struct entry *e, *oldest = NULL, *spare;
+    struct entry *e, *oldest = NULL;
     char key[ENTRY_KEY_LEN] = {0};
 
     make_key(q, key);
-    spare = new_entry(c, q, key);
     pthread_mutex_lock(&c->lock);
     e = find_entry(c, key);
-    if (!e && spare) {
-        e = spare;
-        spare = NULL;
+    if (!e && make) {
         if (c->entry_count >= ENTRIES_MAX)
             oldest = take_oldest(c);
-        list_push_back(bucket_of(c, key), &e->in_bucket);
-        c->entry_count++;
+        e = new_entry(c, q, key);
     }
     if (e) {
         e->users++;
@@ -150,7 +149,6 @@ static struct entry *get_entry(struct catalog *c, const struct catalog_question 
         list_push_back(&c->order, &e->in_order);
     }
     pthread_mutex_unlock(&c->lock);
-    free(spare);
     if (oldest)
         destroy_entry(oldest);
     return e;
@@ -265,6 +263,22 @@ static void post_slow(struct entry *e, int64_t after_ms, struct steps *steps)
     steps->slow_ms = after_ms < SHOW_OLD_AFTER_MS ? after_ms : SHOW_OLD_AFTER_MS;
 }
 
+/* Lock held. One look at what is known, of whatever age. */
+static int look_at_known(struct entry *e, enum effort effort, struct steps *steps,
+                         const struct catalog_answer **ret_answer)
+{
+    if (effort == EFFORT_DISK && e->phase == ENTRY_NEW) {
+        e->phase = ENTRY_LOADING;
+        steps->load = true;
+    }
+    if (effort == EFFORT_DISK && e->phase == ENTRY_LOADING)
+        return PENDING_PARKED;
+    if (!e->answer)
+        return -EAGAIN;
+    *ret_answer = take_answer(e);
+    return 0;
+}
+
 /* Lock held. One look; PENDING_PARKED: take the steps, then park. */
 static int look(struct entry *e, const struct catalog_question *q, struct waiter *w,
                 struct steps *steps, const struct catalog_answer **ret_answer)
@@ -322,68 +336,38 @@ static void take_steps(struct entry *e, const struct steps *steps)
         round_start(e);
 }
 
-int catalog_ask(struct catalog *c, const struct catalog_question *q, struct waiter *w,
-                const struct catalog_answer **ret_answer)
+int catalog_ask(struct catalog *c, const struct catalog_question *q, enum effort effort,
+                struct waiter *w, const struct catalog_answer **ret_answer)
 {
-    struct entry *e = get_entry(c, q);
+    struct entry *e = get_entry(c, q, effort != EFFORT_MEMORY);
+    const struct catalog_answer *answer = NULL;
     int rc;
 
     if (!e)
-        return -ENOMEM;
+        return effort == EFFORT_MEMORY ? -EAGAIN : -ENOMEM;
     for (;;) {
         uint64_t generation = pending_generation(&e->wait);
         struct steps steps = {0};
 
         pthread_mutex_lock(&c->lock);
-        learn_end(e, q);
-        rc = look(e, q, w, &steps, ret_answer);
+        if (effort == EFFORT_NETWORK) {
+            learn_end(e, q);
+            rc = look(e, q, w, &steps, &answer);
+        } else {
+            rc = look_at_known(e, effort, &steps, &answer);
+        }
         pthread_mutex_unlock(&c->lock);
         take_steps(e, &steps);
-        if (rc != PENDING_PARKED)
-            break;
-        if (!steps.load && pending_park(&e->wait, w, generation, 0, 0))
+        if (steps.load)
+            continue;
+        if (rc != PENDING_PARKED || !ret_answer || pending_park(&e->wait, w, generation, 0, 0))
             break;
     }
     entry_put(e);
-    return rc;
-}
-
-void catalog_want(struct catalog *c, const struct catalog_question *q, struct waiter *w)
-{
-    struct entry *e = get_entry(c, q);
-    const struct catalog_answer *answer;
-    struct steps steps;
-
-    if (!e)
-        return;
-    do {
-        steps = (struct steps){0};
-        answer = NULL;
-        pthread_mutex_lock(&c->lock);
-        learn_end(e, q);
-        look(e, q, w, &steps, &answer);
-        pthread_mutex_unlock(&c->lock);
+    if (ret_answer && !rc)
+        *ret_answer = answer;
+    else
         catalog_answer_release(answer);
-        take_steps(e, &steps);
-    } while (steps.load);
-    entry_put(e);
-}
-
-int catalog_peek(struct catalog *c, const struct catalog_question *q,
-                 const struct catalog_answer **ret_answer)
-{
-    char key[ENTRY_KEY_LEN] = {0};
-    struct entry *e;
-    int rc = -EAGAIN;
-
-    make_key(q, key);
-    pthread_mutex_lock(&c->lock);
-    e = find_entry(c, key);
-    if (e && e->answer) {
-        *ret_answer = take_answer(e);
-        rc = 0;
-    }
-    pthread_mutex_unlock(&c->lock);
     return rc;
 }
 
@@ -402,59 +386,24 @@ enum source_reason catalog_peek_failure(struct catalog *c, const struct catalog_
     return reason;
 }
 
-int catalog_recall(struct catalog *c, const struct catalog_question *q, struct waiter *w,
-                   const struct catalog_answer **ret_answer)
-{
-    struct entry *e = get_entry(c, q);
-    int rc = PENDING_PARKED;
-
-    if (!e)
-        return -ENOMEM;
-    for (;;) {
-        uint64_t generation = pending_generation(&e->wait);
-        enum entry_phase phase;
-
-        pthread_mutex_lock(&c->lock);
-        phase = e->phase;
-        if (phase == ENTRY_NEW)
-            e->phase = ENTRY_LOADING;
-        else if (phase != ENTRY_LOADING)
-            rc = e->answer ? 0 : -EAGAIN;
-        if (!rc)
-            *ret_answer = take_answer(e);
-        pthread_mutex_unlock(&c->lock);
-        if (phase == ENTRY_NEW)
-            entry_load(e);
-        if (rc != PENDING_PARKED)
-            break;
-        if (phase == ENTRY_LOADING && pending_park(&e->wait, w, generation, 0, 0))
-            break;
-    }
-    entry_put(e);
-    return rc;
-}
-
 /* --- JSON --- */
 
 /* Out of the record of a listing in which the job or run was seen. */
 static int print_from(struct catalog *c, const struct catalog_question *q,
                       const struct catalog_question *from, char **ret_text, size_t *ret_len)
 {
-    struct entry *e = get_entry(c, from);
+    char key[ENTRY_KEY_LEN], *body;
     int rc = -ENOENT;
-    char *body;
     size_t len;
 
-    if (!e)
-        return -ENOMEM;
+    make_key(from, key);
     for (unsigned page = 0; rc == -ENOENT; page++) {
-        if (saved_load_body(c->config.store, e->key, page, &body, &len))
+        if (saved_load_body(c->config.store, key, page, &body, &len))
             break;
         rc = q->what == SOURCE_JOB ? parse_print_job(body, len, q->id, ret_text, ret_len)
                                    : parse_print_run(body, len, q->id, ret_text, ret_len);
         free(body);
     }
-    entry_put(e);
     return rc;
 }
 
@@ -491,7 +440,7 @@ int catalog_get_json(struct catalog *c, const struct catalog_question *q,
 
     if (from && !print_from(c, q, from, ret_text, ret_len))
         return 0;
-    rc = catalog_ask(c, q, w, &view);
+    rc = catalog_ask(c, q, EFFORT_NETWORK, w, &view);
     if (rc)
         return rc;
     rc = print_alone(q, list_entry((void *)(uintptr_t)view, struct answer, view)->pages[0],
@@ -532,7 +481,7 @@ void catalog_job_learnt(void *catalog, const struct repo_name *repo, uint64_t jo
                         size_t len)
 {
     struct catalog_question q = {.what = SOURCE_JOB, .repo = *repo, .id = job};
-    struct entry *e = get_entry(catalog, &q);
+    struct entry *e = get_entry(catalog, &q, true);
 
     if (e)
         entry_adopt(e, body, len);

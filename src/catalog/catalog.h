@@ -66,25 +66,21 @@ void catalog_stop(struct catalog *c); /* once the source is silent */
 void catalog_destroy(struct catalog *c);
 
 /*
- * 0: ret_answer is counted for the caller. PENDING_PARKED. -errno: never seen and not to be had, or
- * GitHub says that it is not there (any more) or not for us.
+ * The answer to a question. EFFORT_MEMORY and EFFORT_DISK give what is known, however old it is, and
+ * send no request; EFFORT_NETWORK asks GitHub where that is missing or not fresh.
+ *
+ * 0: ret_answer is counted for the caller. PENDING_PARKED: ask again when `w` is woken; never with
+ * EFFORT_MEMORY, where `w` may be NULL. -EAGAIN: nothing is known (not with EFFORT_NETWORK). -errno:
+ * there is no answer and none can be had, or GitHub says that it is not there (any more) or not for us.
+ *
+ * ret_answer NULL: only starts what is needed, for a caller that asks with `w` next, and never parks.
+ * So several questions are asked at once.
  */
-int catalog_ask(struct catalog *c, const struct catalog_question *q, struct waiter *w,
-                const struct catalog_answer **ret_answer);
-
-/* Begins to ask, if need be, for whoever will ask with this waiter: so that several are asked at once. */
-void catalog_want(struct catalog *c, const struct catalog_question *q, struct waiter *w);
-
-/* The same as catalog_ask from memory only; -EAGAIN: nothing is known. However old. */
-int catalog_peek(struct catalog *c, const struct catalog_question *q,
-                 const struct catalog_answer **ret_answer);
+int catalog_ask(struct catalog *c, const struct catalog_question *q, enum effort effort,
+                struct waiter *w, const struct catalog_answer **ret_answer);
 
 /* Why the last attempt to have the answer has failed; SOURCE_FINE: it has not, or nobody has asked. */
 enum source_reason catalog_peek_failure(struct catalog *c, const struct catalog_question *q);
-
-/* The same as catalog_peek from memory and disk. May park while another reads the disk. */
-int catalog_recall(struct catalog *c, const struct catalog_question *q, struct waiter *w,
-                   const struct catalog_answer **ret_answer);
 
 const struct catalog_answer *catalog_answer_hold(const struct catalog_answer *a);
 void catalog_answer_release(const struct catalog_answer *a); /* NULL: nothing */

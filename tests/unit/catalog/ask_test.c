@@ -71,7 +71,7 @@ static void answer_is_shown_while_it_is_fresh(void **state)
     assert_int_equal(b->fake.facts_wanted, 1);
     guest_pass(1);
     assert_int_equal(bench_ask(b, &q, &g, &a), PENDING_PARKED);
-    assert_int_equal(bench_count((catalog_peek(b->catalog, &q, &a), a)), 3);
+    assert_int_equal(bench_count((catalog_ask(b->catalog, &q, EFFORT_MEMORY, NULL, &a), a)), 3);
     fake_answer(&b->fake, fake_take_facts(&b->fake), bench_runs_body(b, 104, 5, 5), "\"e2\"", 0);
     assert_int_equal(bench_wait(b, &q, &g, &a), 0);
     assert_int_equal(bench_count(a), 5);
@@ -462,7 +462,7 @@ static void record_survives_a_restart_and_is_asked_with_its_etag(void **state)
     guest_init(&g);
     catalog_answer_release(bench_learn(b, &q, bench_runs_body(b, 100, 3, 3), "\"e1\""));
     catalog_bench_remount(b);
-    assert_int_equal(catalog_peek(b->catalog, &q, &a), -EAGAIN);
+    assert_int_equal(catalog_ask(b->catalog, &q, EFFORT_MEMORY, NULL, &a), -EAGAIN);
     assert_int_equal(bench_ask(b, &q, &g, &a), PENDING_PARKED);
     asked = fake_take_facts(&b->fake);
     assert_string_equal(asked->f->etag, "\"e1\"");
@@ -507,11 +507,11 @@ static void what_is_known_is_recalled(void **state)
     struct guest g;
 
     guest_init(&g);
-    assert_int_equal(catalog_recall(b->catalog, &q, &g.waiter, &a), -EAGAIN);
+    assert_int_equal(catalog_ask(b->catalog, &q, EFFORT_DISK, &g.waiter, &a), -EAGAIN);
     catalog_answer_release(bench_learn(b, &q, bench_runs_body(b, 1, 3, 3), "\"e\""));
     for (unsigned i = 0; i < 2; i++) {
         guest_pass(2 * FRESH_MS);
-        assert_int_equal(catalog_recall(b->catalog, &q, &g.waiter, &a), 0);
+        assert_int_equal(catalog_ask(b->catalog, &q, EFFORT_DISK, &g.waiter, &a), 0);
         assert_int_equal(bench_count(a), 3);
         catalog_bench_remount(b);
     }

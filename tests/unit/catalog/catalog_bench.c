@@ -187,7 +187,7 @@ const char *bench_job_body(struct catalog_bench *b, uint64_t job, const char *st
 int bench_ask_again(struct catalog_bench *b, const struct catalog_question *q, struct guest *g,
                     const struct catalog_answer **ret_answer)
 {
-    return catalog_ask(b->catalog, q, &g->waiter, ret_answer);
+    return catalog_ask(b->catalog, q, EFFORT_NETWORK, &g->waiter, ret_answer);
 }
 
 int bench_ask(struct catalog_bench *b, const struct catalog_question *q, struct guest *g,

@@ -123,7 +123,7 @@ static void failure_half_way_is_an_error_and_no_short_listing(void **state)
     assert_false(guest_is_answered(&g)); /* the other page is still under way */
     answer_jobs(b, fake_take_facts(&b->fake), 1200, 50, 250, 0);
     assert_int_equal(bench_wait(b, &q, &g, &a), -EPROTO);
-    assert_int_equal(catalog_peek(b->catalog, &q, &a), -EAGAIN);
+    assert_int_equal(catalog_ask(b->catalog, &q, EFFORT_MEMORY, NULL, &a), -EAGAIN);
     guest_finish(&g);
 }
 
@@ -318,8 +318,8 @@ static void r8_what_is_remembered_is_bounded_in_bytes_and_what_is_held_stays(voi
         catalog_answer_release(learn_large(b, run));
         assert_true(atomic_load(&b->catalog->bytes) <= CATALOG_BYTES_MAX + (16u << 20));
     }
-    assert_int_equal(catalog_peek(b->catalog, &first, &a), -EAGAIN);
-    assert_int_equal(catalog_peek(b->catalog, &last, &a), 0);
+    assert_int_equal(catalog_ask(b->catalog, &first, EFFORT_MEMORY, NULL, &a), -EAGAIN);
+    assert_int_equal(catalog_ask(b->catalog, &last, EFFORT_MEMORY, NULL, &a), 0);
     catalog_answer_release(a);
     assert_int_equal(held->jobs[0]->id, 10);
     catalog_answer_release(held);
@@ -796,7 +796,7 @@ static void r8_what_is_learnt_beside_the_way_does_not_pile_up(void **state)
     catalog_job_learnt(b->catalog, &bench_repo, 77, small, strlen(small));
     bench_pass_clerk(b);
     q = bench_job(77);
-    assert_int_equal(catalog_peek(b->catalog, &q, &a), 0);
+    assert_int_equal(catalog_ask(b->catalog, &q, EFFORT_MEMORY, NULL, &a), 0);
     catalog_answer_release(a);
     free(body);
 }

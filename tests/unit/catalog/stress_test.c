@@ -107,8 +107,8 @@ static void ask(struct asker *a)
     a->waiter.began_ms = 0;
     q.may_settle = q.what == SOURCE_RUN_JOBS && draw(&a->chance, 10) == 0;
     if (draw(&a->chance, 4) == 0)
-        catalog_want(c, &q, &a->waiter);
-    while ((rc = catalog_ask(c, &q, &a->waiter, &answered)) == PENDING_PARKED) {
+        (void)catalog_ask(c, &q, EFFORT_NETWORK, &a->waiter, NULL);
+    while ((rc = catalog_ask(c, &q, EFFORT_NETWORK, &a->waiter, &answered)) == PENDING_PARKED) {
         rc = wait_for_answer(a);
         if (rc)
             break;
