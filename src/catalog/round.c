@@ -2,10 +2,9 @@
  * One round of asking: the first page, then the rest in parallel, then one snapshot or one failure.
  * Everything but the source's callback runs on the catalog's own thread.
  */
-#include "catalog/entry.h"
+#include "catalog/internal.h"
 
 #include "diag.h"
-#include "store/store.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -76,11 +75,6 @@ static bool is_list(const struct entry *e)
     return e->q.what != SOURCE_JOB && e->q.what != SOURCE_RUN && e->q.what != SOURCE_RUN_ATTEMPT;
 }
 
-static unsigned full_size(const struct entry *e)
-{
-    return e->q.limit && e->q.limit < CATALOG_PAGE ? e->q.limit : CATALOG_PAGE;
-}
-
 /* 0: there is none. */
 static unsigned smaller_size(unsigned size)
 {
@@ -92,7 +86,7 @@ static unsigned smaller_size(unsigned size)
 
 static unsigned smallest_size(const struct entry *e)
 {
-    unsigned size = full_size(e), next;
+    unsigned size = entry_full_size(e), next;
 
     while ((next = smaller_size(size)))
         size = next;
@@ -202,7 +196,7 @@ static void ask_pages(struct entry *e)
 
     while (r->asked < r->page_count && r->failure.reason == SOURCE_FINE) {
         unsigned come = r->asked - r->outstanding;
-        if (r->asked > 0 && r->page_size < full_size(e) && r->outstanding >= come)
+        if (r->asked > 0 && r->page_size < entry_full_size(e) && r->outstanding >= come)
             return;
         ask_page(e, r->asked++);
     }
@@ -333,17 +327,6 @@ static bool goes_on(const struct entry *e)
 
 /* --- the end of a round --- */
 
-static void save_list(struct entry *e, const struct answer *a)
-{
-    const struct saved_list list = {.pages = a->pages,
-                                    .page_count = a->page_count,
-                                    .page_size = a->page_size,
-                                    .settled = a->view.settled,
-                                    .adds_up = a->adds_up};
-
-    saved_put_list(e->catalog->config.store, e->key, &list);
-}
-
 /* The round's pages as one snapshot; NULL: no memory. */
 static struct answer *make_answer(struct entry *e)
 {
@@ -358,21 +341,6 @@ static struct answer *make_answer(struct entry *e)
     a->page_size = r->page_size;
     a->adds_up = answer_adds_up(a, &e->q);
     return a;
-}
-
-/* Lock held. */
-static void adopt_answer(struct entry *e, struct answer *a)
-{
-    struct catalog *c = e->catalog;
-
-    e->answer = a;
-    e->answered_ms = c->config.now_ms();
-    e->failure = (struct source_failure){0};
-    e->refused = false;
-    for (unsigned i = 0; i < a->page_count; i++) {
-        page_charge(a->pages[i], &c->bytes);
-        seen_add_page(&c->seen, &e->q.repo, a->pages[i]);
-    }
 }
 
 /* Whether GitHub has said that there is nothing for us, rather than could not be asked: then what it
@@ -447,7 +415,7 @@ static void complete_answer(struct entry *e, struct answer *a)
     a->view.settled = a->adds_up && may_settle &&
                       answer_has_ended(e->q.what, &a->view, e->catalog->config.wall_ms());
     if (e->round->changed || a->view.settled)
-        save_list(e, a);
+        entry_save_list(e, a);
     if (!a->adds_up)
         say(e, "does not add up to its total_count: what came is shown, it is asked for again");
 }
@@ -466,7 +434,7 @@ static void finish_round(struct entry *e, struct answer *a)
     pthread_mutex_lock(&c->lock);
     if (a) {
         old = e->answer;
-        adopt_answer(e, a);
+        entry_adopt_answer(e, a);
         e->is_failing = false;
         if (!r->is_probe)
             e->page_size = r->page_size;
@@ -613,106 +581,10 @@ void round_start(struct entry *e)
     r->is_probe = e->is_failing || (e->is_extra && e->failure.reason != SOURCE_FINE);
     r->page_size = e->is_failing && !e->is_extra ? smallest_size(e)
                    : e->page_size                ? e->page_size
-                                                 : full_size(e);
+                                                 : entry_full_size(e);
     pthread_mutex_unlock(&e->catalog->lock);
     r->page_count = 1;
     e->round = r;
     e->begin.run = begin;
     tasks_post(e->catalog->clerk, &e->begin);
-}
-
-/* --- from disk --- */
-
-void entry_load(struct entry *e)
-{
-    struct catalog *c = e->catalog;
-    struct page *pages[SAVED_PAGES_MAX];
-    struct answer *a = NULL;
-    struct saved_list list;
-
-    if (!saved_load(c->config.store, e->key, e->q.what, pages, &list))
-        a = answer_create(list.pages, list.page_count, e->q.limit);
-    if (a) {
-        a->page_size = list.page_size;
-        a->adds_up = list.adds_up;
-        a->view.settled = list.settled &&
-                          answer_has_ended(e->q.what, &a->view, c->config.wall_ms());
-    }
-    pthread_mutex_lock(&c->lock);
-    if (a && !e->answer) { /* else it was learnt beside the way meanwhile */
-        adopt_answer(e, a);
-        e->answered_ms = 0;
-        a = NULL;
-    }
-    e->phase = ENTRY_IDLE;
-    pthread_mutex_unlock(&c->lock);
-    answer_unref(a);
-    catalog_trim(c);
-    pending_wake(&e->wait, PENDING_ALL_FIRST, PENDING_ALL_LAST, 0);
-}
-
-/* --- beside the way --- */
-
-struct adoption {
-    struct task task;
-    struct entry *entry;
-    char *body;
-    size_t len;
-};
-
-static void end_adoption(struct adoption *ad)
-{
-    atomic_fetch_sub(&ad->entry->catalog->adopted, ad->len);
-    entry_put(ad->entry);
-    free(ad->body);
-    free(ad);
-}
-
-static void run_adoption(struct task *task)
-{
-    struct adoption *ad = list_entry(task, struct adoption, task);
-    struct entry *e = ad->entry;
-    struct catalog *c = e->catalog;
-    struct answer *a = NULL, *old = NULL;
-    struct page *p;
-
-    if (!page_parse(e->q.what, ad->body, ad->len, "", 0, &p))
-        a = answer_create(&p, 1, 1);
-    if (a) {
-        a->page_size = full_size(e);
-        a->adds_up = true;
-        a->view.settled = answer_has_ended(e->q.what, &a->view, c->config.wall_ms());
-        saved_put_page(c->config.store, e->key, a->pages[0], ad->body, ad->len);
-        save_list(e, a);
-        pthread_mutex_lock(&c->lock);
-        old = e->answer;
-        adopt_answer(e, a);
-        if (e->phase == ENTRY_NEW)
-            e->phase = ENTRY_IDLE;
-        pthread_mutex_unlock(&c->lock);
-        answer_unref(old);
-        catalog_trim(c);
-    }
-    end_adoption(ad);
-}
-
-void entry_adopt(struct entry *e, const char *body, size_t len)
-{
-    struct catalog *c = e->catalog;
-    struct adoption *ad = calloc(1, sizeof(*ad));
-    bool fits = atomic_fetch_add(&c->adopted, len) + len <= ADOPTED_BYTES_MAX;
-
-    if (ad && fits)
-        ad->body = malloc(len + 1);
-    if (!ad || !ad->body) { /* it is asked for when it is wanted */
-        atomic_fetch_sub(&c->adopted, len);
-        free(ad);
-        entry_put(e);
-        return;
-    }
-    memcpy(ad->body, body, len);
-    ad->len = len;
-    ad->entry = e;
-    ad->task.run = run_adoption;
-    tasks_post(c->clerk, &ad->task);
 }

@@ -1,8 +1,11 @@
 #include "catalog/seen.h"
 
+#include "catalog/internal.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 struct seen_job {
     struct seen_job *next; /* of its bucket */
@@ -205,4 +208,75 @@ void seen_note_used(struct seen *s, const struct repo_name *repo, uint64_t job)
     }
     if (make_room(u))
         u->jobs[u->job_count++] = job;
+}
+
+/* --- for others --- */
+
+bool catalog_find_job(struct catalog *c, const struct repo_name *repo, uint64_t job,
+                      struct catalog_seen *ret_seen)
+{
+    const struct facts_job *found;
+    struct page *p = NULL;
+
+    pthread_mutex_lock(&c->lock);
+    found = seen_find(&c->seen, repo, job, &p);
+    pthread_mutex_unlock(&c->lock);
+    if (!found)
+        return false;
+    *ret_seen = (struct catalog_seen){.job = found, .held = p};
+    return true;
+}
+
+void catalog_seen_release(struct catalog_seen *seen)
+{
+    page_unref(seen->held);
+    seen->held = NULL;
+}
+
+void catalog_note_used(struct catalog *c, const struct repo_name *repo, uint64_t job)
+{
+    pthread_mutex_lock(&c->lock);
+    seen_note_used(&c->seen, repo, job);
+    pthread_mutex_unlock(&c->lock);
+}
+
+void catalog_each_used_repo(struct catalog *c, const char *owner,
+                            void (*each)(void *who, const struct repo_name *repo), void *who)
+{
+    struct repo_name *names = calloc(USED_REPOS_MAX, sizeof(*names));
+    unsigned count = 0;
+
+    if (!names)
+        return;
+    pthread_mutex_lock(&c->lock);
+    list_each(link, &c->seen.repos) {
+        const struct used_repo *u = list_entry(link, struct used_repo, link);
+        if (!owner || !strcasecmp(u->repo.owner, owner))
+            names[count++] = u->repo;
+    }
+    pthread_mutex_unlock(&c->lock);
+    for (unsigned i = 0; i < count; i++)
+        each(who, &names[i]);
+    free(names);
+}
+
+void catalog_each_used_job(struct catalog *c, const struct repo_name *repo,
+                           void (*each)(void *who, uint64_t job), void *who)
+{
+    const struct used_repo *u;
+    uint64_t *jobs = NULL;
+    unsigned count = 0;
+
+    pthread_mutex_lock(&c->lock);
+    u = seen_find_used(&c->seen, repo);
+    if (u && u->job_count) {
+        jobs = calloc(u->job_count, sizeof(*jobs));
+        count = jobs ? u->job_count : 0;
+        for (unsigned i = 0; i < count; i++)
+            jobs[i] = u->jobs[i];
+    }
+    pthread_mutex_unlock(&c->lock);
+    for (unsigned i = 0; i < count; i++)
+        each(who, jobs[i]);
+    free(jobs);
 }

@@ -1,7 +1,7 @@
 /* Questions and their answers: asked once, shown while fresh, asked again with their ETag, kept (S18). */
 #include "catalog/catalog_bench.h"
 
-#include "catalog/entry.h"
+#include "catalog/internal.h"
 
 #include <errno.h>
 #include <setjmp.h>

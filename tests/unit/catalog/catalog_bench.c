@@ -1,6 +1,6 @@
 #include "catalog/catalog_bench.h"
 
-#include "catalog/entry.h"
+#include "catalog/internal.h"
 
 #include <errno.h>
 #include <semaphore.h>

@@ -1,7 +1,7 @@
 /* Listings of several pages: one snapshot, or an error; what does not add up, or only in small pages. */
 #include "catalog/catalog_bench.h"
 
-#include "catalog/entry.h"
+#include "catalog/internal.h"
 
 #include <errno.h>
 #include <setjmp.h>

@@ -1,7 +1,7 @@
 /* Records of answers: what is loaded is one round's, whoever wrote meanwhile (point of R4). */
 #include "catalog/catalog_bench.h"
 
-#include "catalog/saved.h"
+#include "catalog/page.h"
 #include "store/store.h"
 
 #include <setjmp.h>

@@ -1,180 +1,13 @@
-#include "catalog/entry.h"
+#include "catalog/internal.h"
 
 #include "github/parse.h"
-#include "hash.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #define SHOW_OLD_AFTER_MS 1000 /* of waiting (S18) */
-
-int catalog_create(const struct catalog_config *config, struct catalog **ret_catalog)
-{
-    struct catalog *c = calloc(1, sizeof(*c));
-    int rc;
-
-    if (!c)
-        return -ENOMEM;
-    c->config = *config;
-    for (unsigned i = 0; i < ENTRY_BUCKETS; i++)
-        list_init(&c->buckets[i]);
-    list_init(&c->order);
-    pthread_mutex_init(&c->lock, NULL);
-    rc = seen_init(&c->seen);
-    if (!rc)
-        rc = tasks_create("ghlogfs-facts", config->now_ms, &c->clerk);
-    if (rc) {
-        catalog_destroy(c);
-        return rc;
-    }
-    *ret_catalog = c;
-    return 0;
-}
-
-void catalog_stop(struct catalog *c)
-{
-    if (!c)
-        return;
-    atomic_store(&c->is_stopping, true);
-    tasks_stop(c->clerk);
-}
-
-static void destroy_entry(struct entry *e)
-{
-    answer_unref(e->answer);
-    pending_finish(&e->wait);
-    free(e);
-}
-
-void catalog_destroy(struct catalog *c)
-{
-    struct list *link;
-
-    if (!c)
-        return;
-    tasks_destroy(c->clerk);
-    while ((link = list_take_first(&c->order)))
-        destroy_entry(list_entry(link, struct entry, in_order));
-    seen_finish(&c->seen);
-    pthread_mutex_destroy(&c->lock);
-    free(c);
-}
-
-/* --- entries --- */
-
-/* Also the record's key: what GitHub calls the same is the same, so the name is folded. */
-static void make_key(const struct catalog_question *q, char key[ENTRY_KEY_LEN])
-{
-    struct repo_name name = q->repo;
-    char folded[NAME_FULL_LEN];
-
-    /* No name is "-", and a record's key has no empty part. */
-    if (!name.owner[0])
-        name.owner[0] = '-';
-    if (!name.repo[0])
-        name.repo[0] = '-';
-    name_fold(&name, folded);
-    snprintf(key, ENTRY_KEY_LEN, "asked/%s/%d/%llu-%u/%s-%u", folded, (int)q->what,
-             (unsigned long long)q->id, q->attempt, q->filter, q->limit);
-}
-
-static struct list *bucket_of(struct catalog *c, const char *key)
-{
-    return &c->buckets[hash_string(HASH_START, key) % ENTRY_BUCKETS];
-}
-
-/* Lock held. */
-static struct entry *find_entry(struct catalog *c, const char *key)
-{
-    list_each(link, bucket_of(c, key)) {
-        struct entry *e = list_entry(link, struct entry, in_bucket);
-        if (!strcmp(e->key, key))
-            return e;
-    }
-    return NULL;
-}
-
-/* Lock held. Forgets the entry asked for longest ago that nobody is busy with. */
-static struct entry *take_oldest(struct catalog *c)
-{
-    list_each(link, &c->order) {
-        struct entry *e = list_entry(link, struct entry, in_order);
-        if (e->users > 0)
-            continue;
-        list_remove(&e->in_bucket);
-        list_remove(&e->in_order);
-        c->entry_count--;
-        return e;
-    }
-    return NULL;
-}
-
-/* Lock held. NULL: no memory. */
-static struct entry *new_entry(struct catalog *c, const struct catalog_question *q, const char *key)
-{
-    struct entry *e = calloc(1, sizeof(*e));
-
-    if (!e)
-        return NULL;
-    e->catalog = c;
-    e->q = *q;
-    e->q.may_settle = false;
-    memcpy(e->key, key, ENTRY_KEY_LEN);
-    pending_init(&e->wait, c->config.waits);
-    list_push_back(bucket_of(c, key), &e->in_bucket);
-    c->entry_count++;
-    return e;
-}
-
-/* The entry of a question, counted. NULL: no memory, or there is none and it is not to be made. */
-static struct entry *get_entry(struct catalog *c, const struct catalog_question *q, bool make)
-{
-    struct entry *e, *oldest = NULL;
-    char key[ENTRY_KEY_LEN] = {0};
-
-    make_key(q, key);
-    pthread_mutex_lock(&c->lock);
-    e = find_entry(c, key);
-    if (!e && make) {
-        if (c->entry_count >= ENTRIES_MAX)
-            oldest = take_oldest(c);
-        e = new_entry(c, q, key);
-    }
-    if (e) {
-        e->users++;
-        list_remove(&e->in_order);
-        list_push_back(&c->order, &e->in_order);
-    }
-    pthread_mutex_unlock(&c->lock);
-    if (oldest)
-        destroy_entry(oldest);
-    return e;
-}
-
-void catalog_trim(struct catalog *c)
-{
-    bool any = true;
-
-    while (any && atomic_load(&c->bytes) > CATALOG_BYTES_MAX) {
-        struct entry *oldest;
-        pthread_mutex_lock(&c->lock);
-        oldest = take_oldest(c);
-        any = seen_forget(&c->seen, CATALOG_PAGE) || oldest;
-        pthread_mutex_unlock(&c->lock);
-        if (oldest)
-            destroy_entry(oldest);
-    }
-}
-
-void entry_put(struct entry *e)
-{
-    pthread_mutex_lock(&e->catalog->lock);
-    e->users--;
-    pthread_mutex_unlock(&e->catalog->lock);
-}
 
 /* --- asking --- */
 
@@ -196,12 +29,6 @@ static void learn_end(struct entry *e, const struct catalog_question *q)
     e->q.may_settle = true;
     if (e->phase == ENTRY_IDLE && e->answer && !e->answer->view.settled)
         e->answered_ms = 0;
-}
-
-/* Lock held. */
-static const struct catalog_answer *take_answer(struct entry *e)
-{
-    return catalog_answer_hold(&e->answer->view);
 }
 
 /* Lock held. Whether it has just failed: for those who waited for it too, however late they look. */
@@ -275,7 +102,7 @@ static int look_at_known(struct entry *e, enum effort effort, struct steps *step
         return PENDING_PARKED;
     if (!e->answer)
         return -EAGAIN;
-    *ret_answer = take_answer(e);
+    *ret_answer = entry_hold_answer(e);
     return 0;
 }
 
@@ -297,17 +124,17 @@ static int look(struct entry *e, const struct catalog_question *q, struct waiter
     if (e->phase == ENTRY_LOADING)
         return PENDING_PARKED;
     if (is_fresh(e, now, w->began_ms)) {
-        *ret_answer = take_answer(e);
+        *ret_answer = entry_hold_answer(e);
         return 0;
     }
     if (e->phase == ENTRY_IDLE && has_failed(e, now, w->began_ms)) {
         if (!has_old)
             return e->failure.err;
-        *ret_answer = take_answer(e);
+        *ret_answer = entry_hold_answer(e);
         return 0;
     }
     if (e->phase == ENTRY_IDLE && has_old && e->failure.reason == SOURCE_OFFLINE) {
-        *ret_answer = take_answer(e);
+        *ret_answer = entry_hold_answer(e);
         return 0;
     }
     if (e->phase == ENTRY_IDLE)
@@ -320,7 +147,7 @@ static int look(struct entry *e, const struct catalog_question *q, struct waiter
     }
     if (!has_old)
         return -ETIMEDOUT;
-    *ret_answer = take_answer(e);
+    *ret_answer = entry_hold_answer(e);
     return 0;
 }
 
@@ -339,7 +166,7 @@ static void take_steps(struct entry *e, const struct steps *steps)
 int catalog_ask(struct catalog *c, const struct catalog_question *q, enum effort effort,
                 struct waiter *w, const struct catalog_answer **ret_answer)
 {
-    struct entry *e = get_entry(c, q, effort != EFFORT_MEMORY);
+    struct entry *e = entry_get(c, q, effort != EFFORT_MEMORY);
     const struct catalog_answer *answer = NULL;
     int rc;
 
@@ -373,16 +200,15 @@ int catalog_ask(struct catalog *c, const struct catalog_question *q, enum effort
 
 enum source_reason catalog_peek_failure(struct catalog *c, const struct catalog_question *q)
 {
-    enum source_reason reason = SOURCE_FINE;
-    char key[ENTRY_KEY_LEN] = {0};
-    struct entry *e;
+    struct entry *e = entry_get(c, q, false);
+    enum source_reason reason;
 
-    make_key(q, key);
+    if (!e)
+        return SOURCE_FINE;
     pthread_mutex_lock(&c->lock);
-    e = find_entry(c, key);
-    if (e)
-        reason = e->failure.reason;
+    reason = e->failure.reason;
     pthread_mutex_unlock(&c->lock);
+    entry_put(e);
     return reason;
 }
 
@@ -396,7 +222,7 @@ static int print_from(struct catalog *c, const struct catalog_question *q,
     int rc = -ENOENT;
     size_t len;
 
-    make_key(from, key);
+    entry_make_key(from, key);
     for (unsigned page = 0; rc == -ENOENT; page++) {
         if (saved_load_body(c->config.store, key, page, &body, &len))
             break;
@@ -449,29 +275,6 @@ int catalog_get_json(struct catalog *c, const struct catalog_question *q,
     return rc;
 }
 
-/* --- jobs seen, names used --- */
-
-bool catalog_find_job(struct catalog *c, const struct repo_name *repo, uint64_t job,
-                      struct catalog_seen *ret_seen)
-{
-    const struct facts_job *found;
-    struct page *p = NULL;
-
-    pthread_mutex_lock(&c->lock);
-    found = seen_find(&c->seen, repo, job, &p);
-    pthread_mutex_unlock(&c->lock);
-    if (!found)
-        return false;
-    *ret_seen = (struct catalog_seen){.job = found, .held = p};
-    return true;
-}
-
-void catalog_seen_release(struct catalog_seen *seen)
-{
-    page_unref(seen->held);
-    seen->held = NULL;
-}
-
 bool catalog_is_settled(const struct catalog *c, const struct facts_job *job)
 {
     return facts_is_settled(job, c->config.wall_ms());
@@ -481,56 +284,8 @@ void catalog_job_learnt(void *catalog, const struct repo_name *repo, uint64_t jo
                         size_t len)
 {
     struct catalog_question q = {.what = SOURCE_JOB, .repo = *repo, .id = job};
-    struct entry *e = get_entry(catalog, &q, true);
+    struct entry *e = entry_get(catalog, &q, true);
 
     if (e)
         entry_adopt(e, body, len);
-}
-
-void catalog_note_used(struct catalog *c, const struct repo_name *repo, uint64_t job)
-{
-    pthread_mutex_lock(&c->lock);
-    seen_note_used(&c->seen, repo, job);
-    pthread_mutex_unlock(&c->lock);
-}
-
-void catalog_each_used_repo(struct catalog *c, const char *owner,
-                            void (*each)(void *who, const struct repo_name *repo), void *who)
-{
-    struct repo_name *names = calloc(USED_REPOS_MAX, sizeof(*names));
-    unsigned count = 0;
-
-    if (!names)
-        return;
-    pthread_mutex_lock(&c->lock);
-    list_each(link, &c->seen.repos) {
-        const struct used_repo *u = list_entry(link, struct used_repo, link);
-        if (!owner || !strcasecmp(u->repo.owner, owner))
-            names[count++] = u->repo;
-    }
-    pthread_mutex_unlock(&c->lock);
-    for (unsigned i = 0; i < count; i++)
-        each(who, &names[i]);
-    free(names);
-}
-
-void catalog_each_used_job(struct catalog *c, const struct repo_name *repo,
-                           void (*each)(void *who, uint64_t job), void *who)
-{
-    const struct used_repo *u;
-    uint64_t *jobs = NULL;
-    unsigned count = 0;
-
-    pthread_mutex_lock(&c->lock);
-    u = seen_find_used(&c->seen, repo);
-    if (u && u->job_count) {
-        jobs = calloc(u->job_count, sizeof(*jobs));
-        count = jobs ? u->job_count : 0;
-        for (unsigned i = 0; i < count; i++)
-            jobs[i] = u->jobs[i];
-    }
-    pthread_mutex_unlock(&c->lock);
-    for (unsigned i = 0; i < count; i++)
-        each(who, jobs[i]);
-    free(jobs);
 }

@@ -1,15 +1,14 @@
 /*
- * entry.h - inside the catalog: one question and what is known of its answer.
+ * internal.h - inside the catalog: one question and what is known of its answer.
  *
  * "lock" is catalog->lock. An entry is counted: by the table, by each thread that looks at it
  * without the lock, by requests under way.
  */
-#ifndef GHLOGFS_CATALOG_ENTRY_H
-#define GHLOGFS_CATALOG_ENTRY_H
+#ifndef GHLOGFS_CATALOG_INTERNAL_H
+#define GHLOGFS_CATALOG_INTERNAL_H
 
 #include "catalog/catalog.h"
 #include "catalog/page.h"
-#include "catalog/saved.h"
 #include "catalog/seen.h"
 #include "list.h"
 #include "tasks.h"
@@ -23,16 +22,6 @@
 #define CATALOG_BYTES_MAX (128u << 20) /* of all answers in memory; the same */
 #define ENTRY_BYTES_MAX (256u << 20)   /* of one listing, whatever the server sends */
 #define ADOPTED_BYTES_MAX (16u << 20)  /* of facts learnt beside the way that wait to be parsed */
-
-/* An answer as the entry keeps it; `view` is what others see. */
-struct answer {
-    struct catalog_answer view;
-    atomic_uint refs;
-    unsigned page_size; /* entries that each page was asked for: its ETags are of that question */
-    bool adds_up;       /* the pages are all there is, by the server's own count */
-    unsigned page_count;
-    struct page **pages;
-};
 
 /* One round of asking; the catalog's own thread's. */
 struct round {
@@ -94,29 +83,28 @@ struct catalog {
     struct seen seen;
 };
 
-/* --- ask.c --- */
+/* --- entry.c --- */
 
+/* The key of a question, and of its records: name folded, for GitHub tells no difference. */
+void entry_make_key(const struct catalog_question *q, char key[ENTRY_KEY_LEN]);
+/* The entry of a question, counted. NULL: no memory, or there is none and it is not to be made. */
+struct entry *entry_get(struct catalog *c, const struct catalog_question *q, bool make);
 void entry_put(struct entry *e);
+/* Lock held. */
+const struct catalog_answer *entry_hold_answer(struct entry *e);
+void entry_adopt_answer(struct entry *e, struct answer *a);
+unsigned entry_full_size(const struct entry *e);
+void entry_save_list(struct entry *e, const struct answer *a);
 /* Forgets answers until the rest is within CATALOG_BYTES_MAX; not those somebody is busy with. */
 void catalog_trim(struct catalog *c);
-
-/* --- answer.c --- */
-
-/* Takes the pages over. NULL: no memory (the pages are released). */
-struct answer *answer_create(struct page *const *pages, unsigned page_count, unsigned limit);
-void answer_unref(struct answer *a);
-/* Whether all that is in it has ended and is settled at this time (UTC). */
-bool answer_has_ended(enum source_question what, const struct catalog_answer *view, int64_t now_ms);
-/* Whether its pages are all that was wanted of the listing, by the server's own count of it. */
-bool answer_adds_up(const struct answer *a, const struct catalog_question *q);
-
-/* --- round.c: asking (any thread starts it, the catalog's own goes on) --- */
-
-/* Lock not held; the phase is ASKING and the entry counted for the round. */
-void round_start(struct entry *e);
 /* Reads the entry's records. Lock not held, phase LOADING. */
 void entry_load(struct entry *e);
 /* Adopts what was learnt beside the way: the body of a single object, asked just now. */
 void entry_adopt(struct entry *e, const char *body, size_t len);
+
+/* --- round.c --- */
+
+/* Lock not held; the phase is ASKING and the entry counted for the round. */
+void round_start(struct entry *e);
 
 #endif
