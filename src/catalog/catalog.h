@@ -1,16 +1,18 @@
 /*
- * catalog.h - what exists: repositories, workflows, runs, jobs, steps, with their age.
+ * catalog.h - what exists: repositories, runs, jobs, steps, with their age.
  *
  * One mechanism for all of it: a question (a run's jobs, a repository's runs, one job) has at most
- * one answer in the catalog, which is shown while it is fresh, asked again with its ETag when it is
- * not (S18), never asked again once it cannot change, and kept in the store over restarts. Questions are single-flight; several pages are asked in
- * parallel and become one snapshot, or an error. Pages that do not add up to what the server itself
- * counts are asked for once more, then shown, and never taken for what cannot change.
+ * one answer in the catalog. It is shown while it is fresh, requested again with its ETag when it is
+ * not (S18), never requested again once it cannot change, and kept in the store over restarts.
+ * Questions are single-flight; several pages are requested in parallel and become one snapshot, or an
+ * error. Pages that do not add up to what the server itself counts are requested once more, then
+ * shown, and never taken for what cannot change.
  *
  * It does not know paths or the bytes of logs, nor how GitHub is asked.
  *
- * Threads: any, but catalog_job_learnt (network thread). The catalog's own thread parses answers and
- * writes records; FUSE workers read records. One mutex, never held across I/O, parsing or a callback.
+ * Threads: any, but catalog_job_learnt (network thread). The parser thread (`ghlogfs-parse`) parses
+ * answers and writes records; FUSE workers read records. One mutex, never held across I/O, parsing or
+ * a callback. Whoever waits, waits by `pending` (EFFORT_NETWORK, EFFORT_DISK).
  */
 #ifndef GHLOGFS_CATALOG_CATALOG_H
 #define GHLOGFS_CATALOG_CATALOG_H
@@ -56,7 +58,6 @@ struct catalog_answer {
     const struct facts_job **jobs;
     const struct facts_run **runs;
     const struct facts_repo **repos;
-    const struct facts_workflow **workflows;
     size_t count; /* of that array; each id once, in GitHub's order */
     bool settled; /* will never change */
 };

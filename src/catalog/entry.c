@@ -1,22 +1,14 @@
 /*
- * entry.c - the table of questions, and what is known of each.
+ * entry.c - the table of questions: found by key, loaded from disk, forgotten in the order of use.
  */
 #include "catalog/internal.h"
 
 #include "hash.h"
-#include "store/store.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-static void destroy_entry(struct entry *e)
-{
-    answer_unref(e->answer);
-    pending_finish(&e->wait);
-    free(e);
-}
 
 int catalog_create(const struct catalog_config *config, struct catalog **ret_catalog)
 {
@@ -32,7 +24,7 @@ int catalog_create(const struct catalog_config *config, struct catalog **ret_cat
     pthread_mutex_init(&c->lock, NULL);
     rc = seen_init(&c->seen);
     if (!rc)
-        rc = tasks_create("ghlogfs-facts", config->now_ms, &c->clerk);
+        rc = tasks_create("ghlogfs-parse", config->now_ms, &c->parser);
     if (rc) {
         catalog_destroy(c);
         return rc;
@@ -46,7 +38,14 @@ void catalog_stop(struct catalog *c)
     if (!c)
         return;
     atomic_store(&c->is_stopping, true);
-    tasks_stop(c->clerk);
+    tasks_stop(c->parser);
+}
+
+static void destroy_entry(struct entry *e)
+{
+    answer_unref(e->answer);
+    pending_finish(&e->wait);
+    free(e);
 }
 
 void catalog_destroy(struct catalog *c)
@@ -55,7 +54,7 @@ void catalog_destroy(struct catalog *c)
 
     if (!c)
         return;
-    tasks_destroy(c->clerk);
+    tasks_destroy(c->parser);
     while ((link = list_take_first(&c->order)))
         destroy_entry(list_entry(link, struct entry, in_order));
     seen_finish(&c->seen);
@@ -63,10 +62,9 @@ void catalog_destroy(struct catalog *c)
     free(c);
 }
 
-/* --- entries --- */
+/* --- the table --- */
 
-/* Also the record's key: what GitHub calls the same is the same, so the name is folded. */
-void entry_make_key(const struct catalog_question *q, char key[ENTRY_KEY_LEN])
+void entry_make_key(const struct catalog_question *q, char ret_key[ENTRY_KEY_LEN])
 {
     struct repo_name name = q->repo;
     char folded[NAME_FULL_LEN];
@@ -77,27 +75,11 @@ void entry_make_key(const struct catalog_question *q, char key[ENTRY_KEY_LEN])
     if (!name.repo[0])
         name.repo[0] = '-';
     name_fold(&name, folded);
-    snprintf(key, ENTRY_KEY_LEN, "asked/%s/%d/%llu-%u/%s-%u", folded, (int)q->what,
+    snprintf(ret_key, ENTRY_KEY_LEN, "asked/%s/%d/%llu-%u/%s-%u", folded, (int)q->what,
              (unsigned long long)q->id, q->attempt, q->filter, q->limit);
 }
 
-static struct list *bucket_of(struct catalog *c, const char *key)
-{
-    return &c->buckets[hash_string(HASH_START, key) % ENTRY_BUCKETS];
-}
-
-/* Lock held. */
-static struct entry *find_entry(struct catalog *c, const char *key)
-{
-    list_each(link, bucket_of(c, key)) {
-        struct entry *e = list_entry(link, struct entry, in_bucket);
-        if (!strcmp(e->key, key))
-            return e;
-    }
-    return NULL;
-}
-
-/* Lock held. Forgets the entry asked for longest ago that nobody is busy with. */
+/* Lock held. Takes the entry asked for longest ago that nobody uses; NULL: all are in use. */
 static struct entry *take_oldest(struct catalog *c)
 {
     list_each(link, &c->order) {
@@ -113,7 +95,8 @@ static struct entry *take_oldest(struct catalog *c)
 }
 
 /* Lock held. NULL: no memory. */
-static struct entry *new_entry(struct catalog *c, const struct catalog_question *q, const char *key)
+static struct entry *add_entry(struct catalog *c, const struct catalog_question *q, const char *key,
+                               struct list *bucket)
 {
     struct entry *e = calloc(1, sizeof(*e));
 
@@ -122,26 +105,32 @@ static struct entry *new_entry(struct catalog *c, const struct catalog_question 
     e->catalog = c;
     e->q = *q;
     e->q.may_settle = false;
-    memcpy(e->key, key, ENTRY_KEY_LEN);
+    snprintf(e->key, sizeof(e->key), "%s", key);
     pending_init(&e->wait, c->config.waits);
-    list_push_back(bucket_of(c, key), &e->in_bucket);
+    list_push_back(bucket, &e->in_bucket);
     c->entry_count++;
     return e;
 }
 
-/* The entry of a question, counted. NULL: no memory, or there is none and it is not to be made. */
 struct entry *entry_get(struct catalog *c, const struct catalog_question *q, bool make)
 {
-    struct entry *e, *oldest = NULL;
-    char key[ENTRY_KEY_LEN] = {0};
+    struct entry *e = NULL, *oldest = NULL;
+    char key[ENTRY_KEY_LEN];
+    struct list *bucket;
 
     entry_make_key(q, key);
+    bucket = &c->buckets[hash_string(HASH_START, key) % ENTRY_BUCKETS];
     pthread_mutex_lock(&c->lock);
-    e = find_entry(c, key);
+    list_each(link, bucket) {
+        e = list_entry(link, struct entry, in_bucket);
+        if (!strcmp(e->key, key))
+            break;
+        e = NULL;
+    }
     if (!e && make) {
         if (c->entry_count >= ENTRIES_MAX)
             oldest = take_oldest(c);
-        e = new_entry(c, q, key);
+        e = add_entry(c, q, key, bucket);
     }
     if (e) {
         e->users++;
@@ -152,6 +141,13 @@ struct entry *entry_get(struct catalog *c, const struct catalog_question *q, boo
     if (oldest)
         destroy_entry(oldest);
     return e;
+}
+
+void entry_put(struct entry *e)
+{
+    pthread_mutex_lock(&e->catalog->lock);
+    e->users--;
+    pthread_mutex_unlock(&e->catalog->lock);
 }
 
 void catalog_trim(struct catalog *c)
@@ -169,28 +165,17 @@ void catalog_trim(struct catalog *c)
     }
 }
 
-void entry_put(struct entry *e)
+void entry_wake(struct entry *e)
 {
-    pthread_mutex_lock(&e->catalog->lock);
-    e->users--;
-    pthread_mutex_unlock(&e->catalog->lock);
+    pending_wake(&e->wait, PENDING_ALL_FIRST, PENDING_ALL_LAST, 0);
 }
 
-void entry_save_list(struct entry *e, const struct answer *a)
-{
-    const struct saved_list list = {.pages = a->pages,
-                                    .page_count = a->page_count,
-                                    .page_size = a->page_size,
-                                    .settled = a->view.settled,
-                                    .adds_up = a->adds_up};
+/* --- answers --- */
 
-    saved_put_list(e->catalog->config.store, e->key, &list);
-}
-
-/* Lock held. */
-void entry_adopt_answer(struct entry *e, struct answer *a)
+struct answer *entry_adopt_answer(struct entry *e, struct answer *a)
 {
     struct catalog *c = e->catalog;
+    struct answer *old = e->answer;
 
     e->answer = a;
     e->answered_ms = c->config.now_ms();
@@ -200,111 +185,85 @@ void entry_adopt_answer(struct entry *e, struct answer *a)
         page_charge(a->pages[i], &c->bytes);
         seen_add_page(&c->seen, &e->q.repo, a->pages[i]);
     }
+    return old;
 }
-
-/* Lock held. */
-const struct catalog_answer *entry_hold_answer(struct entry *e)
-{
-    return catalog_answer_hold(&e->answer->view);
-}
-
-unsigned entry_full_size(const struct entry *e)
-{
-    return e->q.limit && e->q.limit < CATALOG_PAGE ? e->q.limit : CATALOG_PAGE;
-}
-
-/* --- from disk --- */
 
 void entry_load(struct entry *e)
 {
     struct catalog *c = e->catalog;
-    struct page *pages[SAVED_PAGES_MAX];
     struct answer *a = NULL;
-    struct saved_list list;
 
-    if (!saved_load(c->config.store, e->key, e->q.what, pages, &list))
-        a = answer_create(list.pages, list.page_count, e->q.limit);
-    if (a) {
-        a->page_size = list.page_size;
-        a->adds_up = list.adds_up;
-        a->view.settled = list.settled &&
-                          answer_has_ended(e->q.what, &a->view, c->config.wall_ms());
-    }
-    pthread_mutex_lock(&c->lock);
-    if (a && !e->answer) { /* else it was learnt beside the way meanwhile */
-        entry_adopt_answer(e, a);
-        e->answered_ms = 0;
+    if (!answer_load(c->config.store, e->key, e->q.what, &a) && answer_index(a, e->q.limit)) {
+        answer_unref(a);
         a = NULL;
+    }
+    if (a)
+        a->view.settled &= answer_has_ended(e->q.what, a, c->config.wall_ms());
+    pthread_mutex_lock(&c->lock);
+    if (a && !e->answer) { /* else it was learnt beside another question meanwhile */
+        a = entry_adopt_answer(e, a);
+        e->answered_ms = 0;
     }
     e->phase = ENTRY_IDLE;
     pthread_mutex_unlock(&c->lock);
     answer_unref(a);
     catalog_trim(c);
-    pending_wake(&e->wait, PENDING_ALL_FIRST, PENDING_ALL_LAST, 0);
+    entry_wake(e);
 }
 
-/* --- beside the way --- */
+/* --- what is learnt beside other questions --- */
 
-struct adoption {
+/* The body of a single object on its way to the parser. */
+struct learnt {
     struct task task;
-    struct entry *entry;
-    char *body;
+    struct entry *entry; /* counted */
     size_t len;
+    char body[];
 };
 
-static void end_adoption(struct adoption *ad)
+static void parse_learnt(struct task *task)
 {
-    atomic_fetch_sub(&ad->entry->catalog->adopted, ad->len);
-    entry_put(ad->entry);
-    free(ad->body);
-    free(ad);
-}
-
-static void run_adoption(struct task *task)
-{
-    struct adoption *ad = list_entry(task, struct adoption, task);
-    struct entry *e = ad->entry;
+    struct learnt *l = list_entry(task, struct learnt, task);
+    struct entry *e = l->entry;
     struct catalog *c = e->catalog;
-    struct answer *a = NULL, *old = NULL;
-    struct page *p;
+    struct answer *a = answer_create(1, entry_full_size(e)), *old;
 
-    if (!page_parse(e->q.what, ad->body, ad->len, "", 0, &p))
-        a = answer_create(&p, 1, 1);
-    if (a) {
-        a->page_size = entry_full_size(e);
+    if (a && !page_parse(e->q.what, l->body, l->len, "", 0, &a->pages[0]))
+        a->page_count = 1;
+    if (a && a->page_count && !answer_index(a, 1)) {
         a->adds_up = true;
-        a->view.settled = answer_has_ended(e->q.what, &a->view, c->config.wall_ms());
-        saved_put_page(c->config.store, e->key, a->pages[0], ad->body, ad->len);
-        entry_save_list(e, a);
+        a->view.settled = answer_has_ended(e->q.what, a, c->config.wall_ms());
+        page_save(a->pages[0], c->config.store, e->key, l->body, l->len);
+        answer_save(a, c->config.store, e->key);
         pthread_mutex_lock(&c->lock);
-        old = e->answer;
-        entry_adopt_answer(e, a);
+        old = entry_adopt_answer(e, a);
         if (e->phase == ENTRY_NEW)
             e->phase = ENTRY_IDLE;
         pthread_mutex_unlock(&c->lock);
-        answer_unref(old);
-        catalog_trim(c);
+        a = old;
     }
-    end_adoption(ad);
+    answer_unref(a);
+    catalog_trim(c);
+    atomic_fetch_sub(&c->learnt, l->len);
+    entry_put(e);
+    free(l);
 }
 
-void entry_adopt(struct entry *e, const char *body, size_t len)
+void catalog_job_learnt(void *catalog, const struct repo_name *repo, uint64_t job, const char *body,
+                        size_t len)
 {
-    struct catalog *c = e->catalog;
-    struct adoption *ad = calloc(1, sizeof(*ad));
-    bool fits = atomic_fetch_add(&c->adopted, len) + len <= ADOPTED_BYTES_MAX;
+    struct catalog_question q = {.what = SOURCE_JOB, .repo = *repo, .id = job};
+    struct catalog *c = catalog;
+    bool fits = atomic_fetch_add(&c->learnt, len) + len <= LEARNT_BYTES_MAX;
+    struct learnt *l = fits ? malloc(sizeof(*l) + len) : NULL;
+    struct entry *e = l ? entry_get(c, &q, true) : NULL;
 
-    if (ad && fits)
-        ad->body = malloc(len + 1);
-    if (!ad || !ad->body) { /* it is asked for when it is wanted */
-        atomic_fetch_sub(&c->adopted, len);
-        free(ad);
-        entry_put(e);
+    if (!e) { /* it is asked for when it is wanted */
+        atomic_fetch_sub(&c->learnt, len);
+        free(l);
         return;
     }
-    memcpy(ad->body, body, len);
-    ad->len = len;
-    ad->entry = e;
-    ad->task.run = run_adoption;
-    tasks_post(c->clerk, &ad->task);
+    *l = (struct learnt){.task.run = parse_learnt, .entry = e, .len = len};
+    memcpy(l->body, body, len);
+    tasks_post(c->parser, &l->task);
 }

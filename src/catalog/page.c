@@ -1,6 +1,7 @@
 #include "catalog/page.h"
 
 #include "github/parse.h"
+#include "list.h"
 #include "store/store.h"
 
 #include <errno.h>
@@ -9,33 +10,42 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* --- pages --- */
+
 /* A single object becomes a list of one. */
-static int parse_one_job(const char *body, size_t len, struct facts_job_list *list)
+static int parse_body(enum source_question what, const char *body, size_t len, struct page *p)
 {
-    struct facts_job *job = calloc(1, sizeof(*job));
-    int rc = job ? parse_job(body, len, job) : -ENOMEM;
+    int rc;
 
-    if (rc) {
-        free(job);
-        return rc;
+    p->total = -1;
+    switch (what) {
+    case SOURCE_JOB:
+        p->jobs.items = calloc(1, sizeof(*p->jobs.items));
+        rc = p->jobs.items ? parse_job(body, len, p->jobs.items) : -ENOMEM;
+        p->jobs.count = rc ? 0 : 1;
+        break;
+    case SOURCE_RUN:
+    case SOURCE_RUN_ATTEMPT:
+        p->runs.items = calloc(1, sizeof(*p->runs.items));
+        rc = p->runs.items ? parse_run(body, len, p->runs.items) : -ENOMEM;
+        p->runs.count = rc ? 0 : 1;
+        break;
+    case SOURCE_ATTEMPT_JOBS:
+        rc = parse_jobs_page(body, len, &p->jobs);
+        p->total = p->jobs.total_count;
+        break;
+    case SOURCE_RUNS:
+    case SOURCE_WORKFLOW_RUNS:
+        rc = parse_runs_page(body, len, &p->runs);
+        p->total = p->runs.total_count;
+        break;
+    case SOURCE_OWNER_REPOS:
+    case SOURCE_MY_REPOS: rc = parse_repos_page(body, len, &p->repos); break;
+    default: return -EPROTO;
     }
-    list->items = job;
-    list->count = 1;
-    return 0;
-}
-
-static int parse_one_run(const char *body, size_t len, struct facts_run_list *list)
-{
-    struct facts_run *run = calloc(1, sizeof(*run));
-    int rc = run ? parse_run(body, len, run) : -ENOMEM;
-
-    if (rc) {
-        free(run);
-        return rc;
-    }
-    list->items = run;
-    list->count = 1;
-    return 0;
+    p->unread = p->jobs.unread + p->runs.unread + p->repos.unread;
+    p->sent = p->jobs.count + p->runs.count + p->repos.count + p->unread;
+    return rc;
 }
 
 static bool is_single(enum source_question what)
@@ -43,66 +53,11 @@ static bool is_single(enum source_question what)
     return what == SOURCE_JOB || what == SOURCE_RUN || what == SOURCE_RUN_ATTEMPT;
 }
 
-static int parse_listing(enum source_question what, const char *body, size_t len, struct page *p)
-{
-    int rc;
-
-    switch (what) {
-    case SOURCE_RUN_JOBS:
-    case SOURCE_ATTEMPT_JOBS:
-        rc = parse_jobs_page(body, len, &p->jobs);
-        p->total = p->jobs.total_count;
-        p->unread = p->jobs.unread;
-        return rc;
-    case SOURCE_RUNS:
-    case SOURCE_WORKFLOW_RUNS:
-        rc = parse_runs_page(body, len, &p->runs);
-        p->total = p->runs.total_count;
-        p->unread = p->runs.unread;
-        return rc;
-    case SOURCE_WORKFLOWS:
-        rc = parse_workflows_page(body, len, &p->workflows);
-        p->total = p->workflows.total_count;
-        p->unread = p->workflows.unread;
-        return rc;
-    case SOURCE_OWNER_REPOS:
-    case SOURCE_MY_REPOS:
-        rc = parse_repos_page(body, len, &p->repos);
-        p->unread = p->repos.unread;
-        return rc;
-    default: return -EPROTO;
-    }
-}
-
-static int parse_body(enum source_question what, const char *body, size_t len, struct page *p)
-{
-    p->total = -1;
-    switch (what) {
-    case SOURCE_JOB: return parse_one_job(body, len, &p->jobs);
-    case SOURCE_RUN:
-    case SOURCE_RUN_ATTEMPT: return parse_one_run(body, len, &p->runs);
-    default: return parse_listing(what, body, len, p);
-    }
-}
-
-/* A text of its own from bytes that no NUL follows. */
-static char *copy_body(const char *body, size_t len)
-{
-    char *copy = malloc(len + 1);
-
-    if (!copy)
-        return NULL;
-    memcpy(copy, body, len);
-    copy[len] = '\0';
-    return copy;
-}
-
 static size_t measure(const struct page *p, size_t len)
 {
     size_t bytes = sizeof(*p) + len + p->len + p->jobs.count * sizeof(struct facts_job) +
                    p->runs.count * sizeof(struct facts_run) +
-                   p->repos.count * sizeof(struct facts_repo) +
-                   p->workflows.count * sizeof(struct facts_workflow);
+                   p->repos.count * sizeof(struct facts_repo);
 
     for (size_t i = 0; i < p->jobs.count; i++)
         bytes += p->jobs.items[i].step_count * sizeof(struct facts_step);
@@ -121,11 +76,6 @@ static uint64_t checksum(const struct page *p, const char *body, size_t len)
     return store_hasher_digest(&h);
 }
 
-size_t page_count_sent(const struct page *p)
-{
-    return p->jobs.count + p->runs.count + p->repos.count + p->workflows.count + p->unread;
-}
-
 int page_parse(enum source_question what, const char *body, size_t len, const char *etag,
                unsigned next_page, struct page **ret_page)
 {
@@ -137,7 +87,7 @@ int page_parse(enum source_question what, const char *body, size_t len, const ch
     atomic_init(&p->refs, 1);
     rc = parse_body(what, body, len, p);
     if (!rc && is_single(what)) {
-        p->body = copy_body(body, len);
+        p->body = strndup(body, len); /* what parses has no NUL in it */
         p->len = len;
         rc = p->body ? 0 : -ENOMEM;
     }
@@ -168,7 +118,6 @@ void page_unref(struct page *p)
     facts_job_list_finish(&p->jobs);
     facts_run_list_finish(&p->runs);
     facts_repo_list_finish(&p->repos);
-    facts_workflow_list_finish(&p->workflows);
     free(p->body);
     free(p);
 }
@@ -188,6 +137,22 @@ static struct answer *answer_of(const struct catalog_answer *view)
     return list_entry((void *)(uintptr_t)view, struct answer, view);
 }
 
+struct answer *answer_create(unsigned page_capacity, unsigned page_size)
+{
+    struct answer *a = calloc(1, sizeof(*a));
+
+    if (!a)
+        return NULL;
+    atomic_init(&a->refs, 1);
+    a->page_size = page_size;
+    a->pages = calloc(page_capacity + 1, sizeof(*a->pages));
+    if (!a->pages) {
+        answer_unref(a);
+        return NULL;
+    }
+    return a;
+}
+
 void answer_unref(struct answer *a)
 {
     if (!a || atomic_fetch_sub(&a->refs, 1) != 1)
@@ -198,8 +163,70 @@ void answer_unref(struct answer *a)
     free(a->view.jobs);
     free(a->view.runs);
     free(a->view.repos);
-    free(a->view.workflows);
     free(a);
+}
+
+/*
+ * While pages are requested, new runs may push old ones from one page to the next, so that one comes
+ * twice. The first of each id is taken: these are the ids so far, while an answer is indexed.
+ */
+struct ids {
+    uint64_t *sorted;
+    size_t count;
+};
+
+static bool ids_add(struct ids *ids, uint64_t id)
+{
+    size_t at = ids->count;
+
+    while (at > 0 && ids->sorted[at - 1] > id)
+        at--;
+    if (at > 0 && ids->sorted[at - 1] == id)
+        return false;
+    memmove(ids->sorted + at + 1, ids->sorted + at, (ids->count++ - at) * sizeof(id));
+    ids->sorted[at] = id;
+    return true;
+}
+
+static void add_page(struct catalog_answer *v, const struct page *p, size_t limit, struct ids *ids)
+{
+    for (size_t i = 0; i < p->jobs.count && v->count < limit; i++)
+        if (ids_add(ids, p->jobs.items[i].id))
+            v->jobs[v->count++] = &p->jobs.items[i];
+    for (size_t i = 0; i < p->runs.count && v->count < limit; i++)
+        if (ids_add(ids, p->runs.items[i].id))
+            v->runs[v->count++] = &p->runs.items[i];
+    for (size_t i = 0; i < p->repos.count && v->count < limit; i++)
+        if (!p->repos.items[i].id || ids_add(ids, p->repos.items[i].id))
+            v->repos[v->count++] = &p->repos.items[i];
+}
+
+int answer_index(struct answer *a, unsigned limit)
+{
+    size_t jobs = 0, runs = 0, repos = 0;
+    struct catalog_answer *v = &a->view;
+    struct ids ids = {0};
+    int rc = -ENOMEM;
+
+    for (unsigned i = 0; i < a->page_count; i++) {
+        jobs += a->pages[i]->jobs.count;
+        runs += a->pages[i]->runs.count;
+        repos += a->pages[i]->repos.count;
+    }
+    if (jobs)
+        v->jobs = calloc(jobs, sizeof(*v->jobs));
+    if (runs)
+        v->runs = calloc(runs, sizeof(*v->runs));
+    if (repos)
+        v->repos = calloc(repos, sizeof(*v->repos));
+    ids.sorted = calloc(jobs + runs + repos + 1, sizeof(*ids.sorted));
+    if (ids.sorted && (v->jobs || !jobs) && (v->runs || !runs) && (v->repos || !repos)) {
+        for (unsigned i = 0; i < a->page_count; i++)
+            add_page(v, a->pages[i], limit ? limit : CATALOG_ENTRIES_MAX, &ids);
+        rc = 0;
+    }
+    free(ids.sorted);
+    return rc;
 }
 
 const struct catalog_answer *catalog_answer_hold(const struct catalog_answer *view)
@@ -214,154 +241,21 @@ void catalog_answer_release(const struct catalog_answer *view)
         answer_unref(answer_of(view));
 }
 
-/* The page that one of the answer's jobs is on. */
-static struct page *page_of(const struct answer *a, const struct facts_job *job)
-{
-    unsigned i = 0;
-
-    while (job < a->pages[i]->jobs.items ||
-           job >= a->pages[i]->jobs.items + a->pages[i]->jobs.count)
-        i++;
-    return a->pages[i];
-}
-
-bool catalog_find_in(const struct catalog_answer *jobs, uint64_t job, struct catalog_seen *ret_seen)
-{
-    struct page *p;
-
-    for (size_t i = 0; i < jobs->count; i++) {
-        if (jobs->jobs[i]->id != job)
-            continue;
-        p = page_of(answer_of(jobs), jobs->jobs[i]);
-        *ret_seen = (struct catalog_seen){.job = jobs->jobs[i], .held = page_ref(p)};
-        return true;
-    }
-    return false;
-}
-
-static int compare_ids(const void *a, const void *b)
-{
-    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-
-    return x < y ? -1 : x > y;
-}
-
-/*
- * While pages are asked, new runs may push old ones from one page to the next, so that one comes
- * twice. The first of each id is taken: these are the ids so far, while an answer is made.
- */
-struct ids {
-    uint64_t *sorted;
-    size_t count;
-};
-
-static bool ids_add(struct ids *ids, uint64_t id)
-{
-    size_t at = ids->count;
-
-    if (bsearch(&id, ids->sorted, ids->count, sizeof(id), compare_ids))
-        return false;
-    while (at > 0 && ids->sorted[at - 1] > id) {
-        ids->sorted[at] = ids->sorted[at - 1];
-        at--;
-    }
-    ids->sorted[at] = id;
-    ids->count++;
-    return true;
-}
-
-static void add_page(struct answer *a, const struct page *p, size_t limit, struct ids *ids)
-{
-    struct catalog_answer *v = &a->view;
-
-    for (size_t i = 0; i < p->jobs.count && v->count < limit; i++)
-        if (ids_add(ids, p->jobs.items[i].id))
-            v->jobs[v->count++] = &p->jobs.items[i];
-    for (size_t i = 0; i < p->runs.count && v->count < limit; i++)
-        if (ids_add(ids, p->runs.items[i].id))
-            v->runs[v->count++] = &p->runs.items[i];
-    for (size_t i = 0; i < p->workflows.count && v->count < limit; i++)
-        if (ids_add(ids, p->workflows.items[i].id))
-            v->workflows[v->count++] = &p->workflows.items[i];
-    for (size_t i = 0; i < p->repos.count && v->count < limit; i++)
-        if (!p->repos.items[i].id || ids_add(ids, p->repos.items[i].id))
-            v->repos[v->count++] = &p->repos.items[i];
-}
-
-/* Arrays for what the pages have, all of one kind; those of the other kinds stay NULL. Returns how
- * many entries there are; *ret_made is false where there is no memory. */
-static size_t make_room(struct answer *a, bool *ret_made)
-{
-    struct catalog_answer *v = &a->view;
-    size_t jobs = 0, runs = 0, repos = 0, workflows = 0;
-
-    for (unsigned i = 0; i < a->page_count; i++) {
-        jobs += a->pages[i]->jobs.count;
-        runs += a->pages[i]->runs.count;
-        repos += a->pages[i]->repos.count;
-        workflows += a->pages[i]->workflows.count;
-    }
-    if (jobs)
-        v->jobs = calloc(jobs, sizeof(*v->jobs));
-    if (runs)
-        v->runs = calloc(runs, sizeof(*v->runs));
-    if (repos)
-        v->repos = calloc(repos, sizeof(*v->repos));
-    if (workflows)
-        v->workflows = calloc(workflows, sizeof(*v->workflows));
-    *ret_made = (v->jobs || !jobs) && (v->runs || !runs) && (v->repos || !repos) &&
-                (v->workflows || !workflows);
-    return jobs + runs + repos + workflows;
-}
-
-struct answer *answer_create(struct page *const *pages, unsigned page_count, unsigned limit)
-{
-    struct answer *a = calloc(1, sizeof(*a));
-    struct ids ids = {0};
-    bool made;
-
-    if (!a)
-        goto out_pages;
-    atomic_init(&a->refs, 1);
-    a->pages = calloc(page_count, sizeof(struct page *));
-    if (!a->pages)
-        goto out_answer;
-    for (; a->page_count < page_count; a->page_count++)
-        a->pages[a->page_count] = pages[a->page_count];
-    page_count = 0; /* they are the answer's now */
-    ids.sorted = calloc(make_room(a, &made) + 1, sizeof(uint64_t));
-    if (!made || !ids.sorted)
-        goto out_answer;
-    for (unsigned i = 0; i < a->page_count; i++)
-        add_page(a, a->pages[i], limit ? limit : CATALOG_ENTRIES_MAX, &ids);
-    free(ids.sorted);
-    return a;
-
-out_answer:
-    free(ids.sorted);
-    answer_unref(a);
-out_pages:
-    for (unsigned i = 0; i < page_count; i++)
-        page_unref(pages[i]);
-    return NULL;
-}
-
 const struct catalog_answer *catalog_answer_select(const struct catalog_answer *const *from,
                                                    size_t from_count,
                                                    const struct facts_job *const *jobs,
                                                    size_t count)
 {
-    struct answer *a = calloc(1, sizeof(*a));
-    size_t page_count = 0;
+    unsigned page_count = 0;
+    struct answer *a;
 
-    if (!a)
-        return NULL;
-    atomic_init(&a->refs, 1);
     for (size_t i = 0; i < from_count; i++)
         page_count += answer_of(from[i])->page_count;
-    a->pages = calloc(page_count + 1, sizeof(struct page *));
+    a = answer_create(page_count, 0);
+    if (!a)
+        return NULL;
     a->view.jobs = calloc(count + 1, sizeof(*a->view.jobs));
-    if (!a->pages || !a->view.jobs) {
+    if (!a->view.jobs) {
         answer_unref(a);
         return NULL;
     }
@@ -374,42 +268,57 @@ const struct catalog_answer *catalog_answer_select(const struct catalog_answer *
     return &a->view;
 }
 
-bool answer_has_ended(enum source_question what, const struct catalog_answer *view, int64_t now_ms)
+bool catalog_find_in(const struct catalog_answer *jobs, uint64_t job, struct catalog_seen *ret_seen)
 {
-    if (!view->count)
+    const struct answer *a = answer_of(jobs);
+    const struct facts_job *found = NULL;
+    unsigned n = 0;
+
+    for (size_t i = 0; i < jobs->count && !found; i++)
+        if (jobs->jobs[i]->id == job)
+            found = jobs->jobs[i];
+    if (!found)
         return false;
-    switch (what) {
-    case SOURCE_JOB:
-    case SOURCE_RUN_JOBS:
-    case SOURCE_ATTEMPT_JOBS:
-        for (size_t i = 0; i < view->count; i++)
-            if (!facts_is_settled(view->jobs[i], now_ms))
-                return false;
-        return true;
-    case SOURCE_RUN_ATTEMPT: return view->runs[0]->status == FACTS_COMPLETED;
-    default: return false;
-    }
+    while (found < a->pages[n]->jobs.items ||
+           found >= a->pages[n]->jobs.items + a->pages[n]->jobs.count)
+        n++;
+    *ret_seen = (struct catalog_seen){.job = found, .held = page_ref(a->pages[n])};
+    return true;
+}
+
+bool answer_has_ended(enum source_question what, const struct answer *a, int64_t now_ms)
+{
+    const struct catalog_answer *v = &a->view;
+
+    if (what == SOURCE_RUN_ATTEMPT)
+        return v->count && v->runs[0]->status == FACTS_COMPLETED;
+    if (what != SOURCE_JOB && what != SOURCE_ATTEMPT_JOBS)
+        return false;
+    for (size_t i = 0; i < v->count; i++)
+        if (!facts_is_settled(v->jobs[i], now_ms))
+            return false;
+    return v->count > 0;
 }
 
 /* GitHub's search gives so many and no more, whatever it counts. */
 #define SEARCHED_MAX 1000
 
 /*
- * A list of runs is cut at `limit`, and its runs move from page to page while it is asked for, so it is
- * enough to have as many. All others are wanted whole: each entry once, as many as each page says.
+ * A list of runs is cut at `limit`, and its runs move from page to page while it is requested, so it
+ * is enough to have as many. All others are wanted whole: each entry once, as many as each page says.
  * Lists of repositories have no count.
  */
 bool answer_adds_up(const struct answer *a, const struct catalog_question *q)
 {
     bool is_searched = q->what == SOURCE_WORKFLOW_RUNS || q->filter[0];
-    uint64_t want = q->limit ? q->limit : CATALOG_ENTRIES_MAX, sent = 0;
     bool is_cut = q->what == SOURCE_RUNS || q->what == SOURCE_WORKFLOW_RUNS;
+    uint64_t want = q->limit ? q->limit : CATALOG_ENTRIES_MAX, sent = 0;
     int64_t total = a->pages[0]->total;
 
-    if (q->what == SOURCE_JOB || q->what == SOURCE_RUN || q->what == SOURCE_RUN_ATTEMPT)
+    if (is_single(q->what))
         return true;
     for (unsigned i = 0; i < a->page_count; i++) {
-        sent += page_count_sent(a->pages[i]);
+        sent += a->pages[i]->sent;
         if (a->pages[i]->unread || (!is_cut && a->pages[i]->total != total))
             return false;
     }
@@ -425,7 +334,7 @@ bool answer_adds_up(const struct answer *a, const struct catalog_question *q)
                   : a->view.count == (uint64_t)total && sent == (uint64_t)total;
 }
 
-/* --- on disk --- */
+/* --- records --- */
 
 #define LIST_MAGIC "ghlist1"
 #define PAGE_MAGIC "ghpage2"
@@ -449,10 +358,7 @@ static void page_key(const char *key, uint64_t sum, char ret_key[KEY_LEN])
     snprintf(ret_key, KEY_LEN, "%s/%016" PRIx64, key, sum);
 }
 
-/* --- saving --- */
-
-int saved_put_page(struct store *s, const char *key, const struct page *p, const char *body,
-                   size_t len)
+int page_save(const struct page *p, struct store *s, const char *key, const char *body, size_t len)
 {
     struct page_record head = {.magic = PAGE_MAGIC, .next_page = p->next_page};
     char *data = malloc(sizeof(head) + len), name[KEY_LEN];
@@ -469,7 +375,7 @@ int saved_put_page(struct store *s, const char *key, const struct page *p, const
     return rc;
 }
 
-/* The list that is there, malloc'd; NULL: none that holds. */
+/* The saved list, malloc'd; NULL: none that holds. */
 static struct list_record *load_list(struct store *s, const char *key)
 {
     struct list_record *r;
@@ -480,7 +386,7 @@ static struct list_record *load_list(struct store *s, const char *key)
         return NULL;
     r = data;
     if (len >= sizeof(*r) && !memcmp(r->magic, LIST_MAGIC, sizeof(r->magic)) && r->page_count > 0 &&
-        r->page_count <= SAVED_PAGES_MAX && len == sizeof(*r) + r->page_count * sizeof(r->sums[0]))
+        r->page_count <= PAGES_MAX && len == sizeof(*r) + r->page_count * sizeof(r->sums[0]))
         return r;
     free(data);
     return NULL;
@@ -494,9 +400,9 @@ static bool has_sum(const struct list_record *r, uint64_t sum)
     return false;
 }
 
-int saved_put_list(struct store *s, const char *key, const struct saved_list *list)
+int answer_save(const struct answer *a, struct store *s, const char *key)
 {
-    size_t len = sizeof(struct list_record) + list->page_count * sizeof(uint64_t);
+    size_t len = sizeof(struct list_record) + a->page_count * sizeof(uint64_t);
     struct list_record *r = calloc(1, len), *before;
     char name[KEY_LEN];
     int rc;
@@ -504,12 +410,12 @@ int saved_put_list(struct store *s, const char *key, const struct saved_list *li
     if (!r)
         return -ENOMEM;
     memcpy(r->magic, LIST_MAGIC, sizeof(r->magic));
-    r->page_count = list->page_count;
-    r->page_size = list->page_size;
-    r->settled = list->settled;
-    r->adds_up = list->adds_up;
-    for (unsigned i = 0; i < list->page_count; i++)
-        r->sums[i] = list->pages[i]->sum;
+    r->page_count = a->page_count;
+    r->page_size = a->page_size;
+    r->settled = a->view.settled;
+    r->adds_up = a->adds_up;
+    for (unsigned i = 0; i < a->page_count; i++)
+        r->sums[i] = a->pages[i]->sum;
     before = load_list(s, key);
     rc = store_put_record(s, key, r, len);
     for (uint32_t i = 0; before && !rc && i < before->page_count; i++) {
@@ -522,8 +428,6 @@ int saved_put_list(struct store *s, const char *key, const struct saved_list *li
     free(r);
     return rc;
 }
-
-/* --- loading --- */
 
 /* The record with its head checked; *ret_data is malloc'd, the body begins behind the head. */
 static int load_page_record(struct store *s, const char *key, uint64_t sum,
@@ -572,35 +476,30 @@ static int load_page(struct store *s, const char *key, uint64_t sum, enum source
     return 0;
 }
 
-int saved_load(struct store *s, const char *key, enum source_question what,
-               struct page *pages[SAVED_PAGES_MAX], struct saved_list *ret_list)
+int answer_load(struct store *s, const char *key, enum source_question what,
+                struct answer **ret_answer)
 {
     struct list_record *r = load_list(s, key);
-    unsigned count = 0;
-    int rc = 0;
+    struct answer *a = r ? answer_create(r->page_count, r->page_size) : NULL;
+    int rc = a ? 0 : r ? -ENOMEM : -ENOENT;
 
-    if (!r)
-        return -ENOENT;
-    while (count < r->page_count && !rc) {
-        rc = load_page(s, key, r->sums[count], what, &pages[count]);
+    while (!rc && a->page_count < r->page_count) {
+        rc = load_page(s, key, r->sums[a->page_count], what, &a->pages[a->page_count]);
         if (!rc)
-            count++;
+            a->page_count++;
     }
     if (rc) {
-        while (count > 0)
-            page_unref(pages[--count]);
+        answer_unref(a);
     } else {
-        *ret_list = (struct saved_list){.pages = pages,
-                                        .page_count = count,
-                                        .page_size = r->page_size,
-                                        .settled = r->settled && r->adds_up,
-                                        .adds_up = r->adds_up};
+        a->adds_up = r->adds_up;
+        a->view.settled = r->settled && r->adds_up;
+        *ret_answer = a;
     }
     free(r);
     return rc;
 }
 
-int saved_load_body(struct store *s, const char *key, unsigned n, char **ret_body, size_t *ret_len)
+int page_load_body(struct store *s, const char *key, unsigned n, char **ret_body, size_t *ret_len)
 {
     struct list_record *r = load_list(s, key);
     struct page_record head;

@@ -1,3 +1,6 @@
+/*
+ * query.c - the caller's side: whether what is known answers a question, and what to wait for.
+ */
 #include "catalog/internal.h"
 
 #include "github/parse.h"
@@ -9,8 +12,6 @@
 
 #define SHOW_OLD_AFTER_MS 1000 /* of waiting (S18) */
 
-/* --- asking --- */
-
 /* Lock held. */
 static bool is_fresh(const struct entry *e, int64_t now, int64_t began)
 {
@@ -19,16 +20,6 @@ static bool is_fresh(const struct entry *e, int64_t now, int64_t began)
     return e->answer->view.settled ||
            (e->answered_ms &&
             (now - e->answered_ms < e->catalog->config.fresh_ms || e->answered_ms >= began));
-}
-
-/* Lock held. The caller knows more than when it was asked before: what has ended may now settle. */
-static void learn_end(struct entry *e, const struct catalog_question *q)
-{
-    if (!q->may_settle || e->q.may_settle)
-        return;
-    e->q.may_settle = true;
-    if (e->phase == ENTRY_IDLE && e->answer && !e->answer->view.settled)
-        e->answered_ms = 0;
 }
 
 /* Lock held. Whether it has just failed: for those who waited for it too, however late they look. */
@@ -44,130 +35,84 @@ static void wake_slow(struct task *task)
     pthread_mutex_lock(&e->catalog->lock);
     e->slow_posted = false;
     pthread_mutex_unlock(&e->catalog->lock);
-    pending_wake(&e->wait, PENDING_ALL_FIRST, PENDING_ALL_LAST, 0);
+    entry_wake(e);
     entry_put(e);
 }
 
-struct steps {
-    bool load, ask, post_slow;
-    int64_t slow_ms; /* from now */
-};
-
-/* Lock held. */
-static void start_asking(struct entry *e, const struct catalog_question *q, int64_t now,
-                         struct steps *steps)
-{
-    e->phase = ENTRY_ASKING;
-    e->started_ms = now;
-    e->is_extra = q->is_extra;
-    e->round_may_settle = e->q.may_settle || e->q.what == SOURCE_JOB ||
-                          e->q.what == SOURCE_RUN_ATTEMPT;
-    e->users++; /* the round */
-    steps->ask = true;
-}
-
-/* Lock held. How much longer this waiter waits for something newer: what is made of several
- * listings waits for all of them together no longer than for one. Where there is no answer yet, who
- * can do without waits longer, but not again and again. */
+/* Lock held. How much longer this waiter waits for something newer: what is made of several listings
+ * waits for all of them together no longer than for one. Where there is no answer yet, a caller who
+ * can do without it waits longer, but not again and again. */
 static int64_t patience_ms(const struct entry *e, bool has_old, const struct waiter *w, int64_t now)
 {
-    int64_t since = w->began_ms < e->started_ms ? w->began_ms : e->started_ms;
+    int64_t started = e->round.started_ms;
+    int64_t since = w->began_ms < started ? w->began_ms : started;
 
     if (!has_old && e->failure.reason == SOURCE_FINE)
-        return e->started_ms + e->catalog->config.patience_ms - now;
+        return started + e->catalog->config.patience_ms - now;
     return since + SHOW_OLD_AFTER_MS - now;
 }
 
-/* Lock held. Somebody is about to wait, and not for as long as it takes. Who waits longer than a
- * second looks again each second: the next round may have somebody who does not. */
-static void post_slow(struct entry *e, int64_t after_ms, struct steps *steps)
-{
-    if (e->slow_posted)
-        return;
-    e->slow_posted = true;
-    e->users++; /* the task */
-    steps->post_slow = true;
-    steps->slow_ms = after_ms < SHOW_OLD_AFTER_MS ? after_ms : SHOW_OLD_AFTER_MS;
-}
+/* What is to be done once the lock is released. */
+struct steps {
+    bool load, ask;
+    int64_t slow_ms; /* post the timer, for so long; 0: not */
+};
 
-/* Lock held. One look at what is known, of whatever age. */
-static int look_at_known(struct entry *e, enum effort effort, struct steps *steps,
-                         const struct catalog_answer **ret_answer)
+/* Lock held. One look. 0: the answer that there is is the one; PENDING_PARKED: take the steps, then
+ * park. */
+static int look(struct entry *e, const struct catalog_question *q, enum effort effort,
+                struct waiter *w, struct steps *steps)
 {
-    if (effort == EFFORT_DISK && e->phase == ENTRY_NEW) {
+    int64_t now = e->catalog->config.now_ms(), patience;
+    bool has_old = e->answer && !e->refused;
+
+    if (effort != EFFORT_MEMORY && e->phase == ENTRY_NEW) {
         e->phase = ENTRY_LOADING;
         steps->load = true;
     }
-    if (effort == EFFORT_DISK && e->phase == ENTRY_LOADING)
+    if (effort != EFFORT_MEMORY && e->phase == ENTRY_LOADING)
         return PENDING_PARKED;
-    if (!e->answer)
-        return -EAGAIN;
-    *ret_answer = entry_hold_answer(e);
-    return 0;
-}
-
-/* Lock held. One look; PENDING_PARKED: take the steps, then park. */
-static int look(struct entry *e, const struct catalog_question *q, struct waiter *w,
-                struct steps *steps, const struct catalog_answer **ret_answer)
-{
-    bool has_old = e->answer && !e->refused;
-    int64_t now = e->catalog->config.now_ms();
+    if (effort != EFFORT_NETWORK)
+        return e->answer ? 0 : -EAGAIN;
 
     if (!w->began_ms)
         w->began_ms = now;
-
-    if (e->phase == ENTRY_NEW) {
-        e->phase = ENTRY_LOADING;
-        steps->load = true;
-        return PENDING_PARKED;
+    /* The caller knows more than when it was asked before: what has ended may now settle. */
+    if (q->may_settle && !e->q.may_settle) {
+        e->q.may_settle = true;
+        if (e->phase == ENTRY_IDLE && e->answer && !e->answer->view.settled)
+            e->answered_ms = 0;
     }
-    if (e->phase == ENTRY_LOADING)
-        return PENDING_PARKED;
-    if (is_fresh(e, now, w->began_ms)) {
-        *ret_answer = entry_hold_answer(e);
+    if (is_fresh(e, now, w->began_ms))
         return 0;
-    }
-    if (e->phase == ENTRY_IDLE && has_failed(e, now, w->began_ms)) {
-        if (!has_old)
-            return e->failure.err;
-        *ret_answer = entry_hold_answer(e);
+    if (e->phase == ENTRY_IDLE && has_failed(e, now, w->began_ms))
+        return has_old ? 0 : e->failure.err;
+    if (e->phase == ENTRY_IDLE && has_old && e->failure.reason == SOURCE_OFFLINE)
         return 0;
+    if (e->phase == ENTRY_IDLE) {
+        round_prepare(e, q->is_extra, now);
+        steps->ask = true;
     }
-    if (e->phase == ENTRY_IDLE && has_old && e->failure.reason == SOURCE_OFFLINE) {
-        *ret_answer = entry_hold_answer(e);
-        return 0;
-    }
-    if (e->phase == ENTRY_IDLE)
-        start_asking(e, q, now, steps);
     if (!has_old && !q->is_extra)
         return PENDING_PARKED;
-    if (patience_ms(e, has_old, w, now) > 0) {
-        post_slow(e, patience_ms(e, has_old, w, now), steps);
-        return PENDING_PARKED;
-    }
-    if (!has_old)
-        return -ETIMEDOUT;
-    *ret_answer = entry_hold_answer(e);
-    return 0;
-}
-
-static void take_steps(struct entry *e, const struct steps *steps)
-{
-    if (steps->load)
-        entry_load(e);
-    if (steps->post_slow) {
+    patience = patience_ms(e, has_old, w, now);
+    if (patience <= 0)
+        return has_old ? 0 : -ETIMEDOUT;
+    /* A caller who waits longer than a second looks again each second: the next round may have one
+     * who does not. */
+    if (!e->slow_posted) {
+        e->slow_posted = true;
         e->slow.run = wake_slow;
-        tasks_post_after(e->catalog->clerk, &e->slow, steps->slow_ms);
+        e->users++; /* the task */
+        steps->slow_ms = patience < SHOW_OLD_AFTER_MS ? patience : SHOW_OLD_AFTER_MS;
     }
-    if (steps->ask)
-        round_start(e);
+    return PENDING_PARKED;
 }
 
 int catalog_ask(struct catalog *c, const struct catalog_question *q, enum effort effort,
                 struct waiter *w, const struct catalog_answer **ret_answer)
 {
     struct entry *e = entry_get(c, q, effort != EFFORT_MEMORY);
-    const struct catalog_answer *answer = NULL;
     int rc;
 
     if (!e)
@@ -177,24 +122,20 @@ int catalog_ask(struct catalog *c, const struct catalog_question *q, enum effort
         struct steps steps = {0};
 
         pthread_mutex_lock(&c->lock);
-        if (effort == EFFORT_NETWORK) {
-            learn_end(e, q);
-            rc = look(e, q, w, &steps, &answer);
-        } else {
-            rc = look_at_known(e, effort, &steps, &answer);
-        }
+        rc = look(e, q, effort, w, &steps);
+        if (!rc && ret_answer)
+            *ret_answer = catalog_answer_hold(&e->answer->view);
         pthread_mutex_unlock(&c->lock);
-        take_steps(e, &steps);
+        if (steps.slow_ms)
+            tasks_post_after(c->parser, &e->slow, steps.slow_ms);
+        if (steps.ask)
+            tasks_post(c->parser, &e->round.begin);
         if (steps.load)
-            continue;
-        if (rc != PENDING_PARKED || !ret_answer || pending_park(&e->wait, w, generation, 0, 0))
+            entry_load(e);
+        else if (rc != PENDING_PARKED || !ret_answer || pending_park(&e->wait, w, generation, 0, 0))
             break;
     }
     entry_put(e);
-    if (ret_answer && !rc)
-        *ret_answer = answer;
-    else
-        catalog_answer_release(answer);
     return rc;
 }
 
@@ -212,7 +153,19 @@ enum source_reason catalog_peek_failure(struct catalog *c, const struct catalog_
     return reason;
 }
 
+bool catalog_is_settled(const struct catalog *c, const struct facts_job *job)
+{
+    return facts_is_settled(job, c->config.wall_ms());
+}
+
 /* --- JSON --- */
+
+static int print_element(const struct catalog_question *q, const char *body, size_t len,
+                         char **ret_text, size_t *ret_len)
+{
+    return q->what == SOURCE_JOB ? parse_print_job(body, len, q->id, ret_text, ret_len)
+                                 : parse_print_run(body, len, q->id, ret_text, ret_len);
+}
 
 /* Out of the record of a listing in which the job or run was seen. */
 static int print_from(struct catalog *c, const struct catalog_question *q,
@@ -224,32 +177,28 @@ static int print_from(struct catalog *c, const struct catalog_question *q,
 
     entry_make_key(from, key);
     for (unsigned page = 0; rc == -ENOENT; page++) {
-        if (saved_load_body(c->config.store, key, page, &body, &len))
+        if (page_load_body(c->config.store, key, page, &body, &len))
             break;
-        rc = q->what == SOURCE_JOB ? parse_print_job(body, len, q->id, ret_text, ret_len)
-                                   : parse_print_run(body, len, q->id, ret_text, ret_len);
+        rc = print_element(q, body, len, ret_text, ret_len);
         free(body);
     }
     return rc;
 }
 
-/* A listing of one, so that it looks the same whichever way it came. What cannot be printed so is
+/* As a listing of one, so that it looks the same whichever way it came. What cannot be printed so is
  * given as it came. */
 static int print_alone(const struct catalog_question *q, const struct page *p, char **ret_text,
                        size_t *ret_len)
 {
-    bool is_job = q->what == SOURCE_JOB;
-    char *body = NULL;
-    int rc = -ENOMEM, len;
+    const char *array = q->what == SOURCE_JOB ? "jobs" : "workflow_runs";
+    char *body;
+    int rc, len;
 
-    if (!p->body)
+    len = p->body ? asprintf(&body, "{\"%s\":[%s]}", array, p->body) : -1;
+    if (len < 0)
         return -ENOMEM;
-    len = asprintf(&body, "{\"%s\":[%s]}", is_job ? "jobs" : "workflow_runs", p->body);
-    if (len >= 0) {
-        rc = is_job ? parse_print_job(body, (size_t)len, q->id, ret_text, ret_len)
-                    : parse_print_run(body, (size_t)len, q->id, ret_text, ret_len);
-        free(body);
-    }
+    rc = print_element(q, body, (size_t)len, ret_text, ret_len);
+    free(body);
     if (!rc)
         return 0;
     *ret_text = strdup(p->body);
@@ -273,19 +222,4 @@ int catalog_get_json(struct catalog *c, const struct catalog_question *q,
                      ret_text, ret_len);
     catalog_answer_release(view);
     return rc;
-}
-
-bool catalog_is_settled(const struct catalog *c, const struct facts_job *job)
-{
-    return facts_is_settled(job, c->config.wall_ms());
-}
-
-void catalog_job_learnt(void *catalog, const struct repo_name *repo, uint64_t job, const char *body,
-                        size_t len)
-{
-    struct catalog_question q = {.what = SOURCE_JOB, .repo = *repo, .id = job};
-    struct entry *e = entry_get(catalog, &q, true);
-
-    if (e)
-        entry_adopt(e, body, len);
 }

@@ -1,6 +1,6 @@
 /*
- * seen.h - inside the catalog: jobs by name and id wherever they were seen, and what was used.
- * Bounded; the catalog's lock protects it.
+ * seen.h - inside the catalog: jobs by name and id in whatever answer they came, and what this mount
+ * has used. Bounded; the catalog's lock protects it.
  */
 #ifndef GHLOGFS_CATALOG_SEEN_H
 #define GHLOGFS_CATALOG_SEEN_H
@@ -8,9 +8,10 @@
 #include "catalog/page.h"
 #include "list.h"
 
-#define SEEN_MAX 65536 /* jobs, each under each of its names; the least recently used go */
+#define SEEN_MAX                                                                                   \
+    65536 /* jobs, each under each of its names; the least recently used are forgotten */
 #define SEEN_BUCKETS 65536
-#define USED_REPOS_MAX 1024 /* the least recently used go */
+#define USED_REPOS_MAX 1024 /* the least recently used are forgotten */
 #define USED_JOBS_MAX 4096  /* of one repository */
 
 struct seen_job;
@@ -35,15 +36,5 @@ void seen_add_page(struct seen *s, const struct repo_name *repo, struct page *p)
 /* NULL: never seen, or so long ago that it is forgotten. ret_page is counted for the caller. */
 const struct facts_job *seen_find(struct seen *s, const struct repo_name *repo, uint64_t job,
                                   struct page **ret_page);
-
-struct used_repo {
-    struct list link;
-    struct repo_name repo;
-    uint64_t *jobs;
-    unsigned job_count, job_room;
-};
-
-void seen_note_used(struct seen *s, const struct repo_name *repo, uint64_t job);
-struct used_repo *seen_find_used(struct seen *s, const struct repo_name *repo);
 
 #endif

@@ -131,16 +131,16 @@ static void old_answer_is_shown_after_a_second_of_waiting_S18(void **state)
     guest_pass(FRESH_MS);
     assert_int_equal(bench_ask(b, &q, &first, &a), PENDING_PARKED);
     guest_pass(999);
-    bench_pass_clerk(b);
+    bench_pass_parser(b);
     assert_false(guest_is_answered(&first));
     guest_pass(1);
-    bench_pass_clerk(b);
+    bench_pass_parser(b);
     assert_int_equal(bench_wait(b, &q, &first, &a), 0);
     assert_int_equal(bench_count(a), 3);
     assert_int_equal(bench_ask(b, &q, &second, &a), 0); /* nor does the next wait */
     assert_int_equal(bench_count(a), 3);
     fake_answer(&b->fake, fake_take_facts(&b->fake), bench_runs_body(b, 100, 5, 5), "", 0);
-    bench_pass_clerk(b);
+    bench_pass_parser(b);
     assert_int_equal(bench_ask(b, &q, &first, &a), 0);
     assert_int_equal(bench_count(a), 5); /* the answer is used later */
     assert_int_equal(b->fake.facts_wanted, 2);
@@ -167,13 +167,13 @@ static void each_round_has_its_own_second_S18(void **state)
     q.may_settle = true; /* now it is known that the run has ended: asked once more */
     assert_int_equal(bench_ask(b, &q, &g, &a), PENDING_PARKED);
     guest_pass(400);
-    bench_pass_clerk(b);
+    bench_pass_parser(b);
     if (guest_is_answered(&g)) {
         assert_int_equal(guest_wait(&g), 0);
         assert_int_equal(bench_ask_again(b, &q, &g, &a), PENDING_PARKED);
     }
     guest_pass(600);
-    bench_pass_clerk(b);
+    bench_pass_parser(b);
     assert_int_equal(bench_wait(b, &q, &g, &a), 0);
     assert_int_equal(bench_count(a), 2);
     guest_finish(&g);
@@ -429,19 +429,19 @@ static void s10_a_settled_record_without_steps_is_doubted_for_a_day(void **state
     struct catalog_question q = bench_jobs(9);
     const struct catalog_answer *a = NULL;
     const char *body = job_of_an_hour(b, "");
-    struct saved_list list = {.page_count = 1, .page_size = 100, .settled = true, .adds_up = true};
+    struct answer *old = answer_create(1, 100);
     char key[ENTRY_KEY_LEN];
-    struct page *p;
     struct guest g;
 
     guest_init(&g);
     q.may_settle = true;
-    assert_int_equal(page_parse(q.what, body, strlen(body), "\"e\"", 0, &p), 0);
-    snprintf(key, sizeof(key), "asked/octo/repo/%d/9-0/-0", (int)q.what);
-    list.pages = &p;
-    assert_int_equal(saved_put_page(b->store, key, p, body, strlen(body)), 0);
-    assert_int_equal(saved_put_list(b->store, key, &list), 0);
-    page_unref(p);
+    assert_int_equal(page_parse(q.what, body, strlen(body), "\"e\"", 0, &old->pages[0]), 0);
+    old->page_count = 1;
+    old->view.settled = old->adds_up = true;
+    snprintf(key, sizeof(key), "asked/octo/repo/%d/9-1/-0", (int)q.what);
+    assert_int_equal(page_save(old->pages[0], b->store, key, body, strlen(body)), 0);
+    assert_int_equal(answer_save(old, b->store, key), 0);
+    answer_unref(old);
     assert_int_equal(bench_ask(b, &q, &g, &a), PENDING_PARKED);
     fake_answer(&b->fake, fake_take_facts(&b->fake),
                 job_of_an_hour(b, "{\"status\":\"completed\"}"), "", 0);
@@ -467,11 +467,11 @@ static void record_survives_a_restart_and_is_asked_with_its_etag(void **state)
     asked = fake_take_facts(&b->fake);
     assert_string_equal(asked->f->etag, "\"e1\"");
     guest_pass(1000); /* what is known is shown if that takes long */
-    bench_pass_clerk(b);
+    bench_pass_parser(b);
     assert_int_equal(bench_wait(b, &q, &g, &a), 0);
     assert_int_equal(bench_count(a), 3);
     fake_answer(&b->fake, asked, NULL, "\"e1\"", 0);
-    bench_pass_clerk(b);
+    bench_pass_parser(b);
     assert_int_equal(bench_ask(b, &q, &g, &a), 0);
     assert_int_equal(bench_count(a), 3);
     guest_finish(&g);

@@ -31,7 +31,7 @@ static void unmount(struct catalog_bench *b)
 {
     do {
         fake_close(&b->fake);
-        bench_pass_clerk(b);
+        bench_pass_parser(b);
     } while (fake_count_facts(&b->fake));
     catalog_stop(b->catalog);
     assert_true(list_is_empty(&b->waits.busy));
@@ -82,7 +82,8 @@ struct catalog_question bench_runs(unsigned limit)
 
 struct catalog_question bench_jobs(uint64_t run)
 {
-    return (struct catalog_question){.what = SOURCE_RUN_JOBS, .repo = bench_repo, .id = run};
+    return (struct catalog_question){
+        .what = SOURCE_ATTEMPT_JOBS, .repo = bench_repo, .id = run, .attempt = 1};
 }
 
 struct catalog_question bench_job(uint64_t job)
@@ -246,9 +247,9 @@ void bench_refuse_sizes(struct catalog_bench *b, int err, enum source_reason rea
         struct fake_facts *q = fake_take_facts(&b->fake);
         per_page = q->f->per_page;
         fake_refuse(&b->fake, q, err, reason, guest_now_ms() + 1000);
-        bench_pass_clerk(b);
+        bench_pass_parser(b);
         guest_pass(1000);
-        bench_pass_clerk(b);
+        bench_pass_parser(b);
     } while (per_page > 10);
 }
 
@@ -272,13 +273,13 @@ static void run_errand(struct task *task)
     sem_post(&list_entry(task, struct errand, task)->run);
 }
 
-void bench_pass_clerk(struct catalog_bench *b)
+void bench_pass_parser(struct catalog_bench *b)
 {
     /* Twice: what is due lines up behind the first. */
     for (unsigned i = 0; i < 2; i++) {
         struct errand errand = {.task.run = run_errand};
         sem_init(&errand.run, 0, 0);
-        tasks_post(b->catalog->clerk, &errand.task);
+        tasks_post(b->catalog->parser, &errand.task);
         sem_wait(&errand.run);
         sem_destroy(&errand.run);
     }

@@ -66,6 +66,6 @@ void bench_refuse_sizes(struct catalog_bench *b, int err, enum source_reason rea
 size_t bench_count(const struct catalog_answer *a);
 
 /* Returns when the catalog's thread has done what it had to, also what has become due. */
-void bench_pass_clerk(struct catalog_bench *b);
+void bench_pass_parser(struct catalog_bench *b);
 
 #endif

@@ -38,7 +38,7 @@ static void learn_250(struct catalog_bench *b, const struct catalog_question *q)
     assert_int_equal(third->f->page, 3);
     assert_false(guest_is_answered(&g));
     answer_jobs(b, third, 1200, 50, 250, 0); /* in whatever order */
-    bench_pass_clerk(b);
+    bench_pass_parser(b);
     assert_false(guest_is_answered(&g));
     answer_jobs(b, second, 1100, 100, 250, 3);
     assert_int_equal(bench_wait(b, q, &g, &a), 0);
@@ -119,7 +119,7 @@ static void failure_half_way_is_an_error_and_no_short_listing(void **state)
     answer_jobs(b, fake_take_facts(&b->fake), 1000, 100, 250, 2);
     fake_refuse(&b->fake, fake_take_facts(&b->fake), -EPROTO, SOURCE_PROTOCOL,
                 guest_now_ms() + 5000);
-    bench_pass_clerk(b);
+    bench_pass_parser(b);
     assert_false(guest_is_answered(&g)); /* the other page is still under way */
     answer_jobs(b, fake_take_facts(&b->fake), 1200, 50, 250, 0);
     assert_int_equal(bench_wait(b, &q, &g, &a), -EPROTO);
@@ -200,7 +200,7 @@ static void listing_without_a_count_is_followed_page_by_page(void **state)
     for (unsigned page = 1; page <= 3; page++) {
         struct fake_facts *f = fake_take_facts(&b->fake);
         assert_int_equal(f->f->page, page);
-        bench_pass_clerk(b);
+        bench_pass_parser(b);
         assert_int_equal(fake_count_facts(&b->fake), 1);
         fake_answer(&b->fake, f, bench_repos_body(b, page * 100, page < 3 ? 100 : 7), "\"e\"",
                     page < 3 ? page + 1 : 0);
@@ -276,7 +276,7 @@ static void endless_listing_ends(void **state)
         struct fake_facts *f = fake_try_facts(&b->fake);
         if (f)
             fake_answer(&b->fake, f, bench_repos_body(b, page * 100, 100), "", f->f->page + 1);
-        bench_pass_clerk(b);
+        bench_pass_parser(b);
     }
     assert_int_equal(bench_wait(b, &q, &g, &a), 0);
     assert_int_equal(bench_count(a), CATALOG_ENTRIES_MAX);
@@ -338,10 +338,10 @@ static void r8_a_listing_of_absurd_size_is_refused(void **state)
     guest_init(&g);
     assert_int_equal(bench_ask(b, &q, &g, &a), PENDING_PARKED);
     fake_answer(&b->fake, fake_take_facts(&b->fake), body, "", 2);
-    bench_pass_clerk(b);
+    bench_pass_parser(b);
     while ((f = fake_try_facts(&b->fake))) {
         fake_answer(&b->fake, f, body, "", 0);
-        bench_pass_clerk(b);
+        bench_pass_parser(b);
     }
     assert_int_equal(bench_wait(b, &q, &g, &a), -EPROTO);
     guest_finish(&g);
@@ -359,11 +359,11 @@ static void listing_with_an_absurd_count_asks_so_many_pages_at_most(void **state
     guest_init(&g);
     assert_int_equal(bench_ask(b, &q, &g, &a), PENDING_PARKED);
     answer_jobs(b, fake_take_facts(&b->fake), 1, 100, 2000000000, 2);
-    bench_pass_clerk(b);
+    bench_pass_parser(b);
     assert_int_equal(b->fake.facts_wanted, CATALOG_ENTRIES_MAX / CATALOG_PAGE);
     while ((f = fake_try_facts(&b->fake)))
         answer_jobs(b, f, 1, 0, 2000000000, 0);
-    bench_pass_clerk(b);
+    bench_pass_parser(b);
     assert_int_equal(b->fake.facts_wanted, CATALOG_ENTRIES_MAX / CATALOG_PAGE);
     assert_int_equal(bench_wait(b, &q, &g, &a), 0);
     assert_int_equal(bench_count(a), 100);
@@ -520,7 +520,7 @@ static void single_page_that_does_not_add_up_is_never_final_S18(void **state)
         q.may_settle = true;
         assert_int_equal(bench_ask(b, &q, &g, &a), PENDING_PARKED);
         while (!guest_is_answered(&g)) {
-            bench_pass_clerk(b);
+            bench_pass_parser(b);
             if (!(f = fake_try_facts(&b->fake)))
                 continue;
             asked++;
@@ -573,7 +573,7 @@ static void refuse_page(struct catalog_bench *b, unsigned per_page, unsigned tri
     assert_int_equal(q->f->waits, per_page > 10 || tries == 1 ? 1 : 4);
     assert_string_equal(q->f->etag, "");
     fake_refuse(&b->fake, q, err, reason, guest_now_ms() + 1000);
-    bench_pass_clerk(b);
+    bench_pass_parser(b);
 }
 
 static void answer_page(struct catalog_bench *b, unsigned per_page, unsigned total)
@@ -585,7 +585,7 @@ static void answer_page(struct catalog_bench *b, unsigned per_page, unsigned tot
     assert_int_equal(q->f->per_page, per_page);
     fake_answer(&b->fake, q, bench_jobs_body(b, 1000 + before, count, (int)total, "in_progress"),
                 "\"e\"", before + count < total ? q->f->page + 1 : 0);
-    bench_pass_clerk(b);
+    bench_pass_parser(b);
 }
 
 /* The rest before a smaller size. */
@@ -593,7 +593,7 @@ static void rest(struct catalog_bench *b)
 {
     assert_int_equal(fake_count_facts(&b->fake), 0);
     guest_pass(1000);
-    bench_pass_clerk(b);
+    bench_pass_parser(b);
 }
 
 static void large_pages_that_cannot_be_had_are_asked_for_in_small_ones_S4(void **state)
@@ -677,7 +677,7 @@ static void size_that_works_is_remembered_and_its_etags_are_its_own_S4(void **st
                         bench_jobs_body(b, 1000 + page * 30, page ? 5 : 30, 35, "in_progress"),
                         "\"e\"", page ? 0 : 2);
         }
-        bench_pass_clerk(b);
+        bench_pass_parser(b);
         assert_int_equal(i ? bench_get(b, &q, &a) : bench_wait(b, &q, &g, &a), 0);
         assert_int_equal(bench_count(a), 35);
         guest_pass(FRESH_MS);
@@ -788,13 +788,13 @@ static void r8_what_is_learnt_beside_the_way_does_not_pile_up(void **state)
 
     for (uint64_t job = 1; job <= 40; job++) {
         catalog_job_learnt(b->catalog, &bench_repo, job, body, strlen(body));
-        assert_true(atomic_load(&b->catalog->adopted) <= ADOPTED_BYTES_MAX);
+        assert_true(atomic_load(&b->catalog->learnt) <= LEARNT_BYTES_MAX);
     }
-    bench_pass_clerk(b);
-    assert_int_equal(atomic_load(&b->catalog->adopted), 0);
+    bench_pass_parser(b);
+    assert_int_equal(atomic_load(&b->catalog->learnt), 0);
     small = bench_job_body(b, 77, "completed");
     catalog_job_learnt(b->catalog, &bench_repo, 77, small, strlen(small));
-    bench_pass_clerk(b);
+    bench_pass_parser(b);
     q = bench_job(77);
     assert_int_equal(catalog_ask(b->catalog, &q, EFFORT_MEMORY, NULL, &a), 0);
     catalog_answer_release(a);
