@@ -5,8 +5,8 @@
  * reserved, and a backing never counts for more than that, however often a range is asked again.
  */
 #include "diag.h"
+#include "store/internal.h"
 #include "store/memory.h"
-#include "store/room.h"
 #include "store/store.h"
 
 #include <errno.h>
@@ -170,25 +170,10 @@ int store_backing_reserve(struct store *s, struct store_backing *b, uint64_t fro
 
 /* -- Bytes ------------------------------------------------------------------------------------- */
 
-static int write_file(int fd, const char *data, size_t len, uint64_t offset)
-{
-    while (len > 0) {
-        ssize_t n = pwrite(fd, data, len, (off_t)offset);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return n ? -errno : -EIO;
-        data += n;
-        len -= (size_t)n;
-        offset += (uint64_t)n;
-    }
-    return 0;
-}
-
 int store_backing_write(struct store_backing *b, const void *data, size_t len, uint64_t offset)
 {
     return b->in_memory ? memory_write(b->memory, data, len, offset)
-                        : write_file(b->fd, data, len, offset);
+                        : store_file_write(b->fd, data, len, offset);
 }
 
 void store_backing_read_memory(const struct store_backing *b, void *data, size_t len,
@@ -199,35 +184,23 @@ void store_backing_read_memory(const struct store_backing *b, void *data, size_t
 
 /* -- From disk to memory ----------------------------------------------------------------------- */
 
-/* Copies what the file has of a page: it may end there, or before the page's first byte. */
-static int copy_page(struct store *s, int from, struct store_backing *to, uint64_t page,
-                     char *buffer)
-{
-    off_t at = (off_t)(page * STORE_PAGE_SIZE);
-    size_t done = 0;
-    ssize_t n;
-    int rc;
-
-    do {
-        n = pread(from, buffer + done, STORE_PAGE_SIZE - done, at + (off_t)done);
-        if (n > 0)
-            done += (size_t)n;
-    } while ((n > 0 && done < STORE_PAGE_SIZE) || (n < 0 && errno == EINTR));
-    if (n < 0)
-        return -EIO;
-    rc = store_backing_reserve(s, to, (uint64_t)at, (uint64_t)at + done);
-    return rc ? rc : memory_write(to->memory, buffer, done, (uint64_t)at);
-}
-
+/* Copies those of the pages that are present. What the file has of a page: it may end there, or before
+ * the page's first byte. */
 static int copy_pages(struct store *s, int from, struct store_backing *to, uint64_t size,
                       bool (*page_is_here)(void *who, uint64_t page), void *who)
 {
     char *buffer = malloc(STORE_PAGE_SIZE);
     int rc = buffer ? 0 : -ENOMEM;
 
-    for (uint64_t page = 0; !rc && page * STORE_PAGE_SIZE < size; page++)
-        if (page_is_here(who, page))
-            rc = copy_page(s, from, to, page, buffer);
+    for (uint64_t at = 0; !rc && at < size; at += STORE_PAGE_SIZE) {
+        ssize_t n;
+        if (!page_is_here(who, at / STORE_PAGE_SIZE))
+            continue;
+        n = store_file_read(from, buffer, STORE_PAGE_SIZE, at);
+        rc = n < 0 ? -EIO : store_backing_reserve(s, to, at, at + (uint64_t)n);
+        if (!rc)
+            rc = memory_write(to->memory, buffer, (size_t)n, at);
+    }
     free(buffer);
     return rc;
 }

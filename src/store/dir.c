@@ -3,7 +3,7 @@
  * what was checked is what is used, whatever happens to the path meanwhile.
  */
 #include "diag.h"
-#include "store/room.h"
+#include "store/internal.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -59,25 +59,31 @@ static int check_link(struct store *s)
     return refuse(s, s->dir, "is a symlink of another user");
 }
 
-/* mkdir -p. What cannot be made shows when the path is resolved; the reason is returned. */
-static int make_path(const char *dir)
+/* mkdir -p of the first `len` bytes of a path. What cannot be made shows when the path is used; the
+ * reason is returned. */
+static int make_dirs(int at, const char *path, size_t len)
 {
-    char path[PATH_MAX];
-    size_t len = strlen(dir);
+    char part[PATH_MAX];
     int rc = 0;
 
-    if (len >= sizeof(path))
+    if (len >= sizeof(part))
         return -ENAMETOOLONG;
-    memcpy(path, dir, len + 1);
     for (size_t i = 1; i <= len; i++) {
-        if (path[i] != '/' && path[i])
+        if (i < len && path[i] != '/')
             continue;
-        path[i] = '\0';
-        if (mkdir(path, 0700) && errno != EEXIST)
+        memcpy(part, path, i);
+        part[i] = '\0';
+        if (mkdirat(at, part, 0700) && errno != EEXIST)
             rc = -errno;
-        path[i] = i < len ? '/' : '\0';
     }
     return rc;
+}
+
+int store_dir_make(int root, const char *path)
+{
+    const char *slash = strrchr(path, '/');
+
+    return slash ? make_dirs(root, path, (size_t)(slash - path)) : 0;
 }
 
 /* Opens a resolved path component by component; the last one for reading its names. */
@@ -128,7 +134,7 @@ static int open_cache_dir(struct store *s)
 
     if (rc)
         return rc;
-    made = make_path(s->dir);
+    made = make_dirs(AT_FDCWD, s->dir, strlen(s->dir));
     real = realpath(s->dir, NULL);
     if (!real)
         return errno == ENOENT && made ? made : -errno;
@@ -190,24 +196,6 @@ void store_dir_put(struct store_dir *dir)
         return;
     close(dir->fd);
     free(dir);
-}
-
-int store_dir_make(int root, const char *path)
-{
-    char part[STORE_PATH_LEN];
-    size_t len = strlen(path);
-
-    if (len >= sizeof(part))
-        return -ENAMETOOLONG;
-    for (size_t i = 1; i < len; i++) {
-        if (path[i] != '/')
-            continue;
-        memcpy(part, path, i);
-        part[i] = '\0';
-        if (mkdirat(root, part, 0700) && errno != EEXIST)
-            return -errno;
-    }
-    return 0;
 }
 
 /* A flock, so that it goes with its owner; opened anew each time, so that threads exclude each

@@ -3,9 +3,7 @@
  *
  * A record's file ends in "~", which no key has, so that "runs" can be a record and a directory.
  */
-#include "store/record.h"
-
-#include "store/room.h"
+#include "store/internal.h"
 #include "store/store.h"
 
 #include <endian.h>
@@ -107,7 +105,7 @@ int store_put_record(struct store *s, const char *key, const void *data, size_t 
         return 0;
     record_seal(s->host, key, data, len, trailer);
     fact_path(s, key, path);
-    rc = store_file_replace(s, path, parts, 2);
+    rc = store_file_save(s, path, parts, 2);
     if (!rc)
         store_evict_count(s);
     return rc;
@@ -123,7 +121,7 @@ int store_get_record(struct store *s, const char *key, void **ret_data, size_t *
     if (!record_key_is_valid(key))
         return -EINVAL;
     fact_path(s, key, path);
-    rc = store_file_read(s, path, (size_t)STORE_RECORD_MAX + RECORD_TRAILER, &file, &file_len);
+    rc = store_file_load(s, path, (size_t)STORE_RECORD_MAX + RECORD_TRAILER, &file, &file_len);
     if (rc)
         return rc == -ENOMEM ? rc : -ENOENT;
     rc = record_open(s->host, key, file, file_len, &len);

@@ -4,7 +4,7 @@
 #include "store/store.h"
 
 #include "diag.h"
-#include "store/room.h"
+#include "store/internal.h"
 
 #include <errno.h>
 #include <inttypes.h>

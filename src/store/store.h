@@ -37,6 +37,12 @@
 struct store;
 struct diag;
 
+/* Pages of a log of `size` bytes. */
+static inline uint64_t store_page_count(uint64_t size)
+{
+    return size / STORE_PAGE_SIZE + (size % STORE_PAGE_SIZE != 0);
+}
+
 /* The checksum of a page: quick, not cryptographic. */
 uint64_t store_page_checksum(const void *data, size_t len);
 
@@ -69,7 +75,7 @@ struct store_meta {
     unsigned name_count;
     char names[STORE_NAMES_MAX][STORE_NAME_LEN];
     uint64_t
-        *checksums; /* XXH3 of each page, (size + 65535) / 65536 of them; NULL: bytes incomplete */
+        *checksums; /* XXH3 of each page, store_page_count(size) of them; NULL: bytes incomplete */
 };
 
 /*
