@@ -12,7 +12,6 @@
 
 #include "catalog/catalog.h"
 #include "catalog/page.h"
-#include "catalog/seen.h"
 #include "list.h"
 #include "tasks.h"
 
@@ -21,11 +20,26 @@
 
 #define ENTRY_KEY_LEN (SOURCE_FILTER_LEN + 320)
 #define ENTRY_BUCKETS 1024
-#define ENTRIES_MAX                                                                                \
-    20000 /* questions remembered in memory; the least recently asked are forgotten */
+#define ENTRIES_MAX 20000 /* questions in memory; the least recently asked are forgotten */
 #define CATALOG_BYTES_MAX (128u << 20) /* of all answers in memory; the same */
 #define ENTRY_BYTES_MAX (256u << 20)   /* of one listing, whatever the server sends */
 #define LEARNT_BYTES_MAX (16u << 20)   /* of facts learnt beside other questions, not yet parsed */
+
+/* Jobs by name and id in whatever answer they came, and what this mount has used. Catalog's lock. */
+#define SEEN_MAX 65536 /* jobs under each of their names; the least recently used are forgotten */
+#define SEEN_BUCKETS 65536
+#define USED_REPOS_MAX 1024 /* the least recently used are forgotten */
+#define USED_JOBS_MAX 4096  /* of one repository */
+
+struct seen_job;
+
+struct seen {
+    struct seen_job **buckets; /* SEEN_BUCKETS chains */
+    struct list order;         /* of struct seen_job, latest use last */
+    unsigned job_count;
+    struct list repos; /* of struct used_repo, latest use last */
+    unsigned repo_count;
+};
 
 /* One result page of the round under way: its request, then what came. The source's from want_facts
  * until done, then the parser's. */
@@ -105,6 +119,21 @@ struct catalog {
     unsigned entry_count;
     struct seen seen;
 };
+
+/* --- seen.c --- */
+
+int seen_init(struct seen *s);
+void seen_finish(struct seen *s);
+
+/* Forgets up to so many jobs, the least recently used first. Whether there was one. */
+bool seen_forget(struct seen *s, unsigned count);
+
+/* All jobs of a page. */
+void seen_add_page(struct seen *s, const struct repo_name *repo, struct page *p);
+
+/* NULL: never seen, or so long ago that it is forgotten. ret_page is counted for the caller. */
+const struct facts_job *seen_find(struct seen *s, const struct repo_name *repo, uint64_t job,
+                                  struct page **ret_page);
 
 /* --- entry.c --- */
 

@@ -1,5 +1,6 @@
-#include "catalog/seen.h"
-
+/*
+ * seen.c - jobs by name and id in whatever answer they came, and what this mount has used.
+ */
 #include "catalog/internal.h"
 
 #include <errno.h>

@@ -18,7 +18,7 @@ static struct catalog_question extra_runs(void)
     return q;
 }
 
-static void refused_extra_is_asked_for_once_a_minute_S18(void **state)
+static void refused_extra_is_requested_once_a_minute_S18(void **state)
 {
     static const struct {
         int err;
@@ -168,7 +168,7 @@ static void old_answer_of_an_extra_is_shown_after_a_second_S18(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        WITH_BENCH(refused_extra_is_asked_for_once_a_minute_S18),
+        WITH_BENCH(refused_extra_is_requested_once_a_minute_S18),
         WITH_BENCH(only_a_refusal_of_an_extra_is_remembered_longer),
         WITH_BENCH(extra_is_not_waited_for_beyond_patience_S18),
         WITH_BENCH(extra_that_failed_before_is_waited_for_a_second),

@@ -53,7 +53,7 @@ static void assert_ids(const struct catalog_answer *a, uint64_t first, size_t co
         assert_true(a->jobs[i]->id == first + i);
 }
 
-static void pages_are_asked_at_once_and_become_one_snapshot(void **state)
+static void pages_are_requested_in_parallel_and_become_one_snapshot(void **state)
 {
     struct catalog_bench *b = *state;
     struct catalog_question q = bench_jobs(9);
@@ -218,7 +218,7 @@ static void listing_without_a_count_is_followed_page_by_page(void **state)
     guest_finish(&g);
 }
 
-static void listing_longer_than_its_first_page_says_is_followed(void **state)
+static void listing_longer_than_its_first_page_says_is_followed_to_its_end(void **state)
 {
     struct catalog_bench *b = *state;
     struct catalog_question q = bench_jobs(9);
@@ -238,7 +238,7 @@ static void listing_longer_than_its_first_page_says_is_followed(void **state)
     guest_finish(&g);
 }
 
-static void only_so_many_are_asked_for_as_are_wanted(void **state)
+static void only_as_many_entries_are_requested_as_are_wanted(void **state)
 {
     struct catalog_bench *b = *state;
     struct catalog_question few = bench_runs(30), many = bench_runs(130);
@@ -348,7 +348,7 @@ static void r8_a_listing_of_absurd_size_is_refused(void **state)
     free(body);
 }
 
-static void listing_with_an_absurd_count_asks_so_many_pages_at_most(void **state)
+static void pages_of_a_listing_with_an_absurd_count_are_bounded(void **state)
 {
     struct catalog_bench *b = *state;
     struct catalog_question q = bench_jobs(9);
@@ -460,7 +460,7 @@ static size_t count_of(const struct sum *s)
     return s->first + s->second - (s->second_id < 1100 && s->second > 0);
 }
 
-static void listing_that_does_not_add_up_is_asked_once_more_S18(void **state)
+static void listing_that_does_not_add_up_is_requested_once_more_S18(void **state)
 {
     struct catalog_bench *b = *state;
     const struct catalog_answer *a = NULL;
@@ -596,7 +596,7 @@ static void rest(struct catalog_bench *b)
     bench_pass_parser(b);
 }
 
-static void large_pages_that_cannot_be_had_are_asked_for_in_small_ones_S4(void **state)
+static void large_pages_that_fail_are_requested_in_smaller_ones_S4(void **state)
 {
     static const struct {
         int err;
@@ -630,7 +630,7 @@ static void large_pages_that_cannot_be_had_are_asked_for_in_small_ones_S4(void *
 }
 
 /* Other failures say nothing of the size. */
-static void failure_that_is_not_of_size_is_told_at_once(void **state)
+static void failure_that_does_not_depend_on_the_size_is_returned_at_once(void **state)
 {
     static const struct {
         int err;
@@ -697,7 +697,7 @@ static void size_that_works_is_remembered_and_its_etags_are_its_own_S4(void **st
 }
 
 /* A page is asked for in pages that do not come all at once: they may fail, too. */
-static void what_cannot_be_had_in_any_size_is_asked_once_a_minute_S4(void **state)
+static void list_that_fails_in_every_size_is_requested_once_a_minute_S4(void **state)
 {
     struct catalog_bench *b = *state;
     struct catalog_question q = bench_jobs(9);
@@ -737,7 +737,7 @@ static void what_cannot_be_had_in_any_size_is_asked_once_a_minute_S4(void **stat
     guest_finish(&g);
 }
 
-static void later_page_that_cannot_be_had_makes_all_of_them_smaller_S4(void **state)
+static void later_page_that_fails_makes_all_pages_smaller_S4(void **state)
 {
     struct catalog_bench *b = *state;
     struct catalog_question q = bench_jobs(9);
@@ -778,7 +778,7 @@ static void failure_is_seen_by_all_who_waited_for_it(void **state)
 }
 
 /* Law 7: what is learnt beside the way is bounded in bytes, too. */
-static void r8_what_is_learnt_beside_the_way_does_not_pile_up(void **state)
+static void r8_bytes_learnt_and_not_parsed_are_bounded(void **state)
 {
     struct catalog_bench *b = *state;
     const struct catalog_answer *a = NULL;
@@ -807,31 +807,31 @@ static void r8_what_is_learnt_beside_the_way_does_not_pile_up(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        WITH_BENCH(pages_are_asked_at_once_and_become_one_snapshot),
+        WITH_BENCH(pages_are_requested_in_parallel_and_become_one_snapshot),
         WITH_BENCH(listing_without_links_is_not_cut_short_S18),
         WITH_BENCH(each_page_has_its_own_etag),
         WITH_BENCH(failure_half_way_is_an_error_and_no_short_listing),
         WITH_BENCH(failure_half_way_leaves_the_old_listing),
         WITH_BENCH(entry_at_a_page_border_is_listed_once),
         WITH_BENCH(listing_without_a_count_is_followed_page_by_page),
-        WITH_BENCH(listing_longer_than_its_first_page_says_is_followed),
-        WITH_BENCH(only_so_many_are_asked_for_as_are_wanted),
+        WITH_BENCH(listing_longer_than_its_first_page_says_is_followed_to_its_end),
+        WITH_BENCH(only_as_many_entries_are_requested_as_are_wanted),
         WITH_BENCH(endless_listing_ends),
-        WITH_BENCH(listing_with_an_absurd_count_asks_so_many_pages_at_most),
+        WITH_BENCH(pages_of_a_listing_with_an_absurd_count_are_bounded),
         WITH_BENCH(r8_what_is_remembered_is_bounded_in_bytes_and_what_is_held_stays),
         WITH_BENCH(r8_a_listing_of_absurd_size_is_refused),
         WITH_BENCH(listing_that_shrinks_is_whole_after_a_restart),
-        WITH_BENCH(listing_that_does_not_add_up_is_asked_once_more_S18),
+        WITH_BENCH(listing_that_does_not_add_up_is_requested_once_more_S18),
         WITH_BENCH(listing_that_does_not_add_up_is_never_final_S18),
         WITH_BENCH(single_page_that_does_not_add_up_is_never_final_S18),
         WITH_BENCH(runs_that_move_add_up_as_long_as_there_are_enough),
-        WITH_BENCH(large_pages_that_cannot_be_had_are_asked_for_in_small_ones_S4),
-        WITH_BENCH(failure_that_is_not_of_size_is_told_at_once),
+        WITH_BENCH(large_pages_that_fail_are_requested_in_smaller_ones_S4),
+        WITH_BENCH(failure_that_does_not_depend_on_the_size_is_returned_at_once),
         WITH_BENCH(size_that_works_is_remembered_and_its_etags_are_its_own_S4),
-        WITH_BENCH(what_cannot_be_had_in_any_size_is_asked_once_a_minute_S4),
-        WITH_BENCH(later_page_that_cannot_be_had_makes_all_of_them_smaller_S4),
+        WITH_BENCH(list_that_fails_in_every_size_is_requested_once_a_minute_S4),
+        WITH_BENCH(later_page_that_fails_makes_all_pages_smaller_S4),
         WITH_BENCH(failure_is_seen_by_all_who_waited_for_it),
-        WITH_BENCH(r8_what_is_learnt_beside_the_way_does_not_pile_up),
+        WITH_BENCH(r8_bytes_learnt_and_not_parsed_are_bounded),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -13,7 +13,7 @@
 
 #include <cmocka.h>
 
-static void fifty_who_ask_share_one_question(void **state)
+static void fifty_callers_share_one_request(void **state)
 {
     struct catalog_bench *b = *state;
     struct catalog_question q = bench_runs(30);
@@ -33,7 +33,7 @@ static void fifty_who_ask_share_one_question(void **state)
     assert_int_equal(b->fake.facts_wanted, 1);
 }
 
-static void question_says_what_is_wanted(void **state)
+static void request_has_the_parameters_of_the_question(void **state)
 {
     struct catalog_bench *b = *state;
     struct catalog_question q = bench_runs(30);
@@ -78,7 +78,7 @@ static void answer_is_shown_while_it_is_fresh(void **state)
     guest_finish(&g);
 }
 
-static void old_answer_is_asked_with_its_etag_and_304_confirms_it(void **state)
+static void old_answer_is_requested_with_its_etag_and_304_confirms_it(void **state)
 {
     struct catalog_bench *b = *state;
     struct catalog_question q = bench_runs(30);
@@ -229,7 +229,7 @@ static void failure_shows_what_is_known_or_its_errno_S18(void **state)
     guest_finish(&g);
 }
 
-static void failure_without_a_time_is_asked_again_after_a_second(void **state)
+static void failure_without_a_time_is_retried_after_a_second(void **state)
 {
     struct catalog_bench *b = *state;
     struct catalog_question q = bench_runs(30);
@@ -248,7 +248,7 @@ static void failure_without_a_time_is_asked_again_after_a_second(void **state)
     guest_finish(&g);
 }
 
-static void failure_without_a_time_does_not_ask_in_a_circle(void **state)
+static void failure_without_a_time_is_not_retried_at_once(void **state)
 {
     struct catalog_bench *b = *state;
     struct catalog_question q = bench_runs(30);
@@ -267,7 +267,7 @@ static void failure_without_a_time_does_not_ask_in_a_circle(void **state)
     guest_finish(&g);
 }
 
-static void garbage_is_an_error_and_not_asked_for_at_once(void **state)
+static void malformed_answer_is_an_error_and_not_requested_again_at_once(void **state)
 {
     static const char *const bodies[] = {"",
                                          "null",
@@ -292,7 +292,7 @@ static void garbage_is_an_error_and_not_asked_for_at_once(void **state)
     guest_finish(&g);
 }
 
-static void confirmation_of_what_was_never_seen_is_garbage(void **state)
+static void unexpected_304_counts_as_malformed(void **state)
 {
     struct catalog_bench *b = *state;
     struct catalog_question q = bench_runs(30);
@@ -306,7 +306,7 @@ static void confirmation_of_what_was_never_seen_is_garbage(void **state)
     guest_finish(&g);
 }
 
-static void what_has_ended_is_never_asked_again_also_after_a_restart(void **state)
+static void what_has_ended_is_never_requested_again_also_after_a_restart(void **state)
 {
     struct catalog_bench *b = *state;
     struct catalog_question q = bench_job(7), jobs = bench_jobs(9);
@@ -368,7 +368,7 @@ static const char *job_of_an_hour(struct catalog_bench *b, const char *steps)
 }
 
 /* Asked again with its ETag, which costs nothing, also after a restart; a day later it is settled. */
-static void s10_steps_that_may_come_later_are_asked_for_for_a_day(void **state)
+static void s10_steps_that_may_come_later_are_requested_for_a_day(void **state)
 {
     struct catalog_bench *b = *state;
     struct catalog_question q = bench_jobs(9);
@@ -451,7 +451,7 @@ static void s10_a_settled_record_without_steps_is_doubted_for_a_day(void **state
     guest_finish(&g);
 }
 
-static void record_survives_a_restart_and_is_asked_with_its_etag(void **state)
+static void record_survives_a_restart_and_is_requested_with_its_etag(void **state)
 {
     struct catalog_bench *b = *state;
     struct catalog_question q = bench_runs(30);
@@ -477,7 +477,7 @@ static void record_survives_a_restart_and_is_asked_with_its_etag(void **state)
     guest_finish(&g);
 }
 
-static void spelling_of_a_name_makes_no_other_question(void **state)
+static void names_are_compared_case_insensitively(void **state)
 {
     struct catalog_bench *b = *state;
     struct catalog_question q = bench_runs(30), spelled = bench_runs(30), longer = bench_runs(60);
@@ -499,7 +499,7 @@ static void spelling_of_a_name_makes_no_other_question(void **state)
     cmocka_unit_test_setup_teardown(test, catalog_bench_setup, catalog_bench_teardown)
 
 /* From memory or disk, of whatever age, and nobody is asked. */
-static void what_is_known_is_recalled(void **state)
+static void effort_disk_gives_what_is_known_and_sends_no_request(void **state)
 {
     struct catalog_bench *b = *state;
     struct catalog_question q = bench_runs(30);
@@ -522,26 +522,26 @@ static void what_is_known_is_recalled(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        WITH_BENCH(fifty_who_ask_share_one_question),
-        WITH_BENCH(question_says_what_is_wanted),
+        WITH_BENCH(fifty_callers_share_one_request),
+        WITH_BENCH(request_has_the_parameters_of_the_question),
         WITH_BENCH(answer_is_shown_while_it_is_fresh),
-        WITH_BENCH(old_answer_is_asked_with_its_etag_and_304_confirms_it),
+        WITH_BENCH(old_answer_is_requested_with_its_etag_and_304_confirms_it),
         WITH_BENCH(snapshot_stays_as_it_is_while_it_is_held_S18),
         WITH_BENCH(old_answer_is_shown_after_a_second_of_waiting_S18),
         WITH_BENCH(each_round_has_its_own_second_S18),
         WITH_BENCH(failure_shows_what_is_known_or_its_errno_S18),
-        WITH_BENCH(failure_without_a_time_is_asked_again_after_a_second),
-        WITH_BENCH(failure_without_a_time_does_not_ask_in_a_circle),
-        WITH_BENCH(garbage_is_an_error_and_not_asked_for_at_once),
-        WITH_BENCH(confirmation_of_what_was_never_seen_is_garbage),
-        WITH_BENCH(what_has_ended_is_never_asked_again_also_after_a_restart),
+        WITH_BENCH(failure_without_a_time_is_retried_after_a_second),
+        WITH_BENCH(failure_without_a_time_is_not_retried_at_once),
+        WITH_BENCH(malformed_answer_is_an_error_and_not_requested_again_at_once),
+        WITH_BENCH(unexpected_304_counts_as_malformed),
+        WITH_BENCH(what_has_ended_is_never_requested_again_also_after_a_restart),
         WITH_BENCH(what_has_not_ended_does_not_settle),
-        WITH_BENCH(s10_steps_that_may_come_later_are_asked_for_for_a_day),
+        WITH_BENCH(s10_steps_that_may_come_later_are_requested_for_a_day),
         WITH_BENCH(s10_steps_that_came_settle_the_job),
         WITH_BENCH(s10_a_settled_record_without_steps_is_doubted_for_a_day),
-        WITH_BENCH(record_survives_a_restart_and_is_asked_with_its_etag),
-        WITH_BENCH(spelling_of_a_name_makes_no_other_question),
-        WITH_BENCH(what_is_known_is_recalled),
+        WITH_BENCH(record_survives_a_restart_and_is_requested_with_its_etag),
+        WITH_BENCH(names_are_compared_case_insensitively),
+        WITH_BENCH(effort_disk_gives_what_is_known_and_sends_no_request),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -178,7 +178,7 @@ static void what_does_not_add_up_is_not_loaded_as_settled(void **state)
 }
 
 /* A list of another version, cut, or with a wrong count is as if there were none. */
-static void r8_list_that_is_none_is_not_loaded(void **state)
+static void r8_damaged_list_record_is_not_loaded(void **state)
 {
     struct catalog_bench *b = *state;
     struct answer *loaded;
@@ -217,7 +217,7 @@ int main(void)
         WITH_BENCH(r4_writers_in_turn_leave_the_last_ones_listing),
         WITH_BENCH(pages_without_their_list_change_nothing),
         WITH_BENCH(what_does_not_add_up_is_not_loaded_as_settled),
-        WITH_BENCH(r8_list_that_is_none_is_not_loaded),
+        WITH_BENCH(r8_damaged_list_record_is_not_loaded),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
