@@ -2,17 +2,17 @@
  * catalog.h - what exists: repositories, runs, jobs, steps, with their age.
  *
  * One mechanism for all of it: a question (a run's jobs, a repository's runs, one job) has at most
- * one answer in the catalog. It is shown while it is fresh, requested again with its ETag when it is
- * not (S18), never requested again once it cannot change, and kept in the store over restarts.
- * Questions are single-flight; several pages are requested in parallel and become one snapshot, or an
- * error. Pages that do not add up to what the server itself counts are requested once more, then
- * shown, and never taken for what cannot change.
+ * one answer in the catalog. It is shown while it is fresh, requested again with its ETag when it
+ * is not (S18), never requested again once it cannot change, and kept in the store over restarts.
+ * Questions are single-flight; several pages are requested in parallel and become one snapshot, or
+ * an error. Pages that do not add up to what the server itself counts are requested once more,
+ * then shown, and never taken for what cannot change.
  *
  * It does not know paths or the bytes of logs, nor how GitHub is asked.
  *
- * Threads: any, but catalog_job_learnt (network thread). The parser thread (`ghlogfs-parse`) parses
- * answers and writes records; FUSE workers read records. One mutex, never held across I/O, parsing or
- * a callback. Whoever waits, waits by `pending` (EFFORT_NETWORK, EFFORT_DISK).
+ * Threads: any, but catalog_job_learnt (network thread). The parser thread (`ghlogfs-parse`)
+ * parses answers and writes records; FUSE workers read records. One mutex, never held across I/O,
+ * parsing or a callback. Whoever waits, waits by `pending` (EFFORT_NETWORK, EFFORT_DISK).
  */
 #ifndef GHLOGFS_CATALOG_CATALOG_H
 #define GHLOGFS_CATALOG_CATALOG_H
@@ -36,7 +36,7 @@ struct catalog_config {
     int64_t (*now_ms)(void);  /* monotonic */
     int64_t (*wall_ms)(void); /* UTC */
     int64_t fresh_ms;         /* age at which an answer is asked again */
-    int64_t patience_ms;      /* how long a first answer is waited for by who can do without it */
+    int64_t patience_ms;      /* how long a caller that can do without it waits for an answer */
 };
 
 struct catalog_question {
@@ -47,7 +47,7 @@ struct catalog_question {
     char filter[SOURCE_FILTER_LEN]; /* as in source.h */
     unsigned limit;  /* entries wanted of a listing; 0: all, up to CATALOG_ENTRIES_MAX */
     bool may_settle; /* the caller knows that what is asked about has ended (a completed attempt) */
-    /* The caller can do without the answer: few requests are made for it, it is waited for
+    /* The caller can do without the answer: few requests are sent for it, it is waited for
      * `patience_ms` (then -ETIMEDOUT), and a refusal is remembered for a minute. */
     bool is_extra;
 };
@@ -67,20 +67,21 @@ void catalog_stop(struct catalog *c); /* once the source is silent */
 void catalog_destroy(struct catalog *c);
 
 /*
- * The answer to a question. EFFORT_MEMORY and EFFORT_DISK give what is known, however old it is, and
- * send no request; EFFORT_NETWORK asks GitHub where that is missing or not fresh.
+ * The answer to a question. EFFORT_MEMORY and EFFORT_DISK give what is known, however old it is,
+ * and send no request; EFFORT_NETWORK asks GitHub where that is missing or not fresh.
  *
  * 0: ret_answer is counted for the caller. PENDING_PARKED: ask again when `w` is woken; never with
- * EFFORT_MEMORY, where `w` may be NULL. -EAGAIN: nothing is known (not with EFFORT_NETWORK). -errno:
- * there is no answer and none can be had, or GitHub says that it is not there (any more) or not for us.
+ * EFFORT_MEMORY, where `w` may be NULL. -EAGAIN: nothing is known (not with EFFORT_NETWORK).
+ * -errno: there is no answer and none can be had, or GitHub says that it is not there (any more)
+ * or not for us.
  *
- * ret_answer NULL: only starts what is needed, for a caller that asks with `w` next, and never parks.
- * So several questions are asked at once.
+ * ret_answer NULL: only starts what is needed, for a caller that asks with `w` next, and never
+ * parks. So several questions are asked at once.
  */
 int catalog_ask(struct catalog *c, const struct catalog_question *q, enum effort effort,
                 struct waiter *w, const struct catalog_answer **ret_answer);
 
-/* Why the last attempt to have the answer has failed; SOURCE_FINE: it has not, or nobody has asked. */
+/* Why the last attempt to get the answer failed; SOURCE_FINE: it did not, or there was none. */
 enum source_reason catalog_peek_failure(struct catalog *c, const struct catalog_question *q);
 
 const struct catalog_answer *catalog_answer_hold(const struct catalog_answer *a);

@@ -4,8 +4,8 @@
  * Calls go down only: query.c (what callers ask) - round.c (requests) - entry.c (the table) -
  * page.c, seen.c.
  *
- * "lock" is catalog->lock. "parser" is the parser thread, which parses bodies and writes records; what
- * only it touches needs no lock.
+ * "lock" is catalog->lock. "parser" is the parser thread, which parses bodies and writes records;
+ * what only it touches needs no lock.
  */
 #ifndef GHLOGFS_CATALOG_INTERNAL_H
 #define GHLOGFS_CATALOG_INTERNAL_H
@@ -25,7 +25,7 @@
 #define ENTRY_BYTES_MAX (256u << 20)   /* of one listing, whatever the server sends */
 #define LEARNT_BYTES_MAX (16u << 20)   /* of facts learnt beside other questions, not yet parsed */
 
-/* Jobs by name and id in whatever answer they came, and what this mount has used. Catalog's lock. */
+/* Jobs by name and id in whatever answer they came, and what this mount has used. */
 #define SEEN_MAX 65536 /* jobs under each of their names; the least recently used are forgotten */
 #define SEEN_BUCKETS 65536
 #define USED_REPOS_MAX 1024 /* the least recently used are forgotten */
@@ -56,8 +56,8 @@ struct page_query {
     struct page *page; /* NULL: not here yet */
 };
 
-/* The requests for one answer: the first page, then the rest in parallel. The parser's while ASKING;
- * the first three are set when the round begins and then stay. */
+/* The requests for one answer: the first page, then the rest in parallel. The parser's while
+ * ASKING; the first three are set when the round begins and then stay. */
 struct round {
     int64_t started_ms;
     bool is_extra;   /* whoever had it begun can do without the answer */

@@ -53,33 +53,12 @@ static bool is_single(enum source_question what)
     return what == SOURCE_JOB || what == SOURCE_RUN || what == SOURCE_RUN_ATTEMPT;
 }
 
-static size_t measure(const struct page *p, size_t len)
-{
-    size_t bytes = sizeof(*p) + len + p->len + p->jobs.count * sizeof(struct facts_job) +
-                   p->runs.count * sizeof(struct facts_run) +
-                   p->repos.count * sizeof(struct facts_repo);
-
-    for (size_t i = 0; i < p->jobs.count; i++)
-        bytes += p->jobs.items[i].step_count * sizeof(struct facts_step);
-    return bytes;
-}
-
-static uint64_t checksum(const struct page *p, const char *body, size_t len)
-{
-    uint32_t next_page = p->next_page;
-    struct store_hasher h;
-
-    store_hasher_init(&h);
-    store_hasher_update(&h, p->etag, strlen(p->etag) + 1);
-    store_hasher_update(&h, &next_page, sizeof(next_page));
-    store_hasher_update(&h, body, len);
-    return store_hasher_digest(&h);
-}
-
 int page_parse(enum source_question what, const char *body, size_t len, const char *etag,
                unsigned next_page, struct page **ret_page)
 {
     struct page *p = calloc(1, sizeof(*p));
+    uint32_t next = next_page;
+    struct store_hasher h;
     int rc;
 
     if (!p)
@@ -95,10 +74,18 @@ int page_parse(enum source_question what, const char *body, size_t len, const ch
         page_unref(p);
         return rc;
     }
-    p->bytes = measure(p, len);
+    p->bytes = sizeof(*p) + len + p->len + p->jobs.count * sizeof(struct facts_job) +
+               p->runs.count * sizeof(struct facts_run) +
+               p->repos.count * sizeof(struct facts_repo);
+    for (size_t i = 0; i < p->jobs.count; i++)
+        p->bytes += p->jobs.items[i].step_count * sizeof(struct facts_step);
     p->next_page = next_page;
     snprintf(p->etag, sizeof(p->etag), "%s", etag);
-    p->sum = checksum(p, body, len);
+    store_hasher_init(&h);
+    store_hasher_update(&h, p->etag, strlen(p->etag) + 1);
+    store_hasher_update(&h, &next, sizeof(next));
+    store_hasher_update(&h, body, len);
+    p->sum = store_hasher_digest(&h);
     *ret_page = p;
     return 0;
 }
@@ -167,8 +154,9 @@ void answer_unref(struct answer *a)
 }
 
 /*
- * While pages are requested, new runs may push old ones from one page to the next, so that one comes
- * twice. The first of each id is taken: these are the ids so far, while an answer is indexed.
+ * While pages are requested, new runs may push old ones from one page to the next, so that one
+ * comes twice. The first of each id is taken: these are the ids so far, while an answer is
+ * indexed.
  */
 struct ids {
     uint64_t *sorted;
@@ -304,9 +292,9 @@ bool answer_has_ended(enum source_question what, const struct answer *a, int64_t
 #define SEARCHED_MAX 1000
 
 /*
- * A list of runs is cut at `limit`, and its runs move from page to page while it is requested, so it
- * is enough to have as many. All others are wanted whole: each entry once, as many as each page says.
- * Lists of repositories have no count.
+ * A list of runs is cut at `limit`, and its runs move from page to page while it is requested, so
+ * it is enough to have as many. All others are wanted whole: each entry once, as many as each page
+ * says. Lists of repositories have no count.
  */
 bool answer_adds_up(const struct answer *a, const struct catalog_question *q)
 {
@@ -392,14 +380,6 @@ static struct list_record *load_list(struct store *s, const char *key)
     return NULL;
 }
 
-static bool has_sum(const struct list_record *r, uint64_t sum)
-{
-    for (uint32_t i = 0; i < r->page_count; i++)
-        if (r->sums[i] == sum)
-            return true;
-    return false;
-}
-
 int answer_save(const struct answer *a, struct store *s, const char *key)
 {
     size_t len = sizeof(struct list_record) + a->page_count * sizeof(uint64_t);
@@ -419,7 +399,10 @@ int answer_save(const struct answer *a, struct store *s, const char *key)
     before = load_list(s, key);
     rc = store_put_record(s, key, r, len);
     for (uint32_t i = 0; before && !rc && i < before->page_count; i++) {
-        if (has_sum(r, before->sums[i]))
+        uint32_t k = 0;
+        while (k < r->page_count && r->sums[k] != before->sums[i])
+            k++;
+        if (k < r->page_count)
             continue;
         page_key(key, before->sums[i], name);
         store_drop_record(s, name);

@@ -14,7 +14,7 @@
 
 #define PAGES_MAX 1000 /* result pages of one answer */
 
-/* One result page of a listing; a single job or run is a page of one. One of the lists is filled. */
+/* One result page; a single job or run is a page of one. One of the lists is filled. */
 struct page {
     atomic_uint refs;
     struct facts_job_list jobs;
@@ -52,8 +52,8 @@ struct answer {
 
 /*
  * How an answer is made: created with space for so many pages, which are then appended with
- * pages[page_count++] (their references become the answer's), then indexed: the view lists each entry
- * once, `limit` of them at most (0: CATALOG_ENTRIES_MAX). NULL, -ENOMEM: no memory.
+ * pages[page_count++] (their references become the answer's), then indexed: the view lists each
+ * entry once, `limit` of them at most (0: CATALOG_ENTRIES_MAX). NULL, -ENOMEM: no memory.
  */
 struct answer *answer_create(unsigned page_capacity, unsigned page_size);
 int answer_index(struct answer *a, unsigned limit);
@@ -65,10 +65,10 @@ bool answer_has_ended(enum source_question what, const struct answer *a, int64_t
 bool answer_adds_up(const struct answer *a, const struct catalog_question *q);
 
 /*
- * Records. Each page is a record named by the checksum of its content, so it never changes. The list,
- * one more record, names the pages of one round and is replaced at once. So whatever several mounts
- * write for one question, and in whatever order, what is loaded is the result of one round, or
- * nothing. What a failed round has left is evicted like every old record.
+ * Records. Each page is a record named by the checksum of its content, so it never changes. The
+ * list, one more record, names the pages of one round and is replaced at once. So whatever several
+ * mounts write for one question, and in whatever order, what is loaded is the result of one round,
+ * or nothing. What a failed round has left is evicted like every old record.
  *
  * `key` is the question's. Pages are saved first, the list last; errors are for information.
  */

@@ -22,7 +22,7 @@ static bool is_fresh(const struct entry *e, int64_t now, int64_t began)
             (now - e->answered_ms < e->catalog->config.fresh_ms || e->answered_ms >= began));
 }
 
-/* Lock held. Whether it has just failed: for those who waited for it too, however late they look. */
+/* Lock held. Whether it has just failed, also for those who waited for that and look later. */
 static bool has_failed(const struct entry *e, int64_t now, int64_t began)
 {
     return e->failure.reason != SOURCE_FINE && (now < e->failure.until_ms || e->failed_ms >= began);
@@ -39,9 +39,9 @@ static void wake_slow(struct task *task)
     entry_put(e);
 }
 
-/* Lock held. How much longer this waiter waits for something newer: what is made of several listings
- * waits for all of them together no longer than for one. Where there is no answer yet, a caller who
- * can do without it waits longer, but not again and again. */
+/* Lock held. How much longer this waiter waits for something newer. A view of several listings
+ * waits no longer for all of them together than for one. Where there is no answer yet, a caller
+ * that can do without it waits longer, but not each time. */
 static int64_t patience_ms(const struct entry *e, bool has_old, const struct waiter *w, int64_t now)
 {
     int64_t started = e->round.started_ms;
@@ -98,8 +98,8 @@ static int look(struct entry *e, const struct catalog_question *q, enum effort e
     patience = patience_ms(e, has_old, w, now);
     if (patience <= 0)
         return has_old ? 0 : -ETIMEDOUT;
-    /* A caller who waits longer than a second looks again each second: the next round may have one
-     * who does not. */
+    /* A caller that waits longer than a second looks again each second: the next round may have
+     * one that does not. */
     if (!e->slow_posted) {
         e->slow_posted = true;
         e->slow.run = wake_slow;
@@ -185,8 +185,8 @@ static int print_from(struct catalog *c, const struct catalog_question *q,
     return rc;
 }
 
-/* As a listing of one, so that it looks the same whichever way it came. What cannot be printed so is
- * given as it came. */
+/* As a listing of one, so that it looks the same whichever way it came. What cannot be printed
+ * so is given as it came. */
 static int print_alone(const struct catalog_question *q, const struct page *p, char **ret_text,
                        size_t *ret_len)
 {

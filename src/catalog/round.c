@@ -1,6 +1,6 @@
 /*
- * round.c - one round of requests: the first page, then the rest in parallel, then one snapshot or one
- * failure. All of it runs on the parser thread but on_page (network thread) and round_prepare.
+ * round.c - one round of requests: the first page, then the rest in parallel, then one snapshot or
+ * one failure. All of it runs on the parser thread but on_page (network thread) and round_prepare.
  */
 #include "catalog/internal.h"
 
@@ -79,13 +79,6 @@ static unsigned tries_of(const struct entry *e, unsigned page)
     return tries < left ? tries : left;
 }
 
-static unsigned waits_of(const struct round *r)
-{
-    if (smaller_size(r->page_size) || r->is_probe || r->waits_spent >= WAITS_MAX)
-        return 1;
-    return WAITS_MAX - r->waits_spent;
-}
-
 /* --- requests --- */
 
 static void fail_round(struct round *r, const struct source_failure *failure)
@@ -145,23 +138,27 @@ static void on_page(struct source_facts *facts, const struct source_answer *answ
 static void request_page(struct entry *e, unsigned page)
 {
     struct source *source = &e->catalog->config.source;
-    struct page_query *query = &e->round.queries[page];
-    const struct page *old = e->round.doubtful ? NULL : old_page(e, page);
+    struct round *r = &e->round;
+    struct page_query *query = &r->queries[page];
+    const struct page *old = r->doubtful ? NULL : old_page(e, page);
+    unsigned waits = r->waits_spent < WAITS_MAX ? WAITS_MAX - r->waits_spent : 1;
 
+    if (smaller_size(r->page_size) || r->is_probe)
+        waits = 1;
     query->entry = e;
     query->facts = (struct source_facts){.question = e->q.what,
                                          .repo = e->q.repo,
                                          .id = e->q.id,
                                          .attempt = e->q.attempt,
                                          .page = page + 1,
-                                         .per_page = e->round.page_size,
+                                         .per_page = r->page_size,
                                          .tries = tries_of(e, page),
-                                         .waits = waits_of(&e->round),
+                                         .waits = waits,
                                          .done = on_page};
     snprintf(query->facts.filter, sizeof(query->facts.filter), "%s", e->q.filter);
     if (old)
         memcpy(query->facts.etag, old->etag, sizeof(old->etag));
-    e->round.outstanding++;
+    r->outstanding++;
     source->ops->want_facts(source->self, &query->facts);
 }
 
@@ -244,8 +241,9 @@ static uint64_t count_wanted(const struct entry *e, const struct page *first)
     return first->total >= 0 && (uint64_t)first->total < want ? (uint64_t)first->total : want;
 }
 
-/* How many pages the listing has, by its first; at least one. What says nothing of its length, or has
- * less on its first page than was requested and no next one, is followed from page to page. */
+/* How many pages the listing has, by its first; at least one. A listing that does not tell its
+ * length, or has less on its first page than was requested and no next page, is followed from
+ * page to page. */
 static unsigned count_pages(const struct entry *e, const struct page *first)
 {
     uint64_t want = count_wanted(e, first), size = e->round.page_size, count = 1;
@@ -258,9 +256,9 @@ static unsigned count_pages(const struct entry *e, const struct page *first)
 }
 
 /*
- * A listing that goes on beyond what its first page promised is followed, up to an empty page. So is
- * one without a Link (a proxy may have dropped it) that has less than it promised, or, if it promises
- * nothing, as long as its pages are full.
+ * A listing that goes on beyond what its first page promised is followed, up to an empty page. So
+ * is one without a Link (a proxy may have dropped it) that has less than it promised, or, if it
+ * promises nothing, as long as its pages are full.
  */
 static bool goes_on(const struct entry *e)
 {
@@ -307,8 +305,8 @@ static struct answer *make_answer(struct entry *e)
     return NULL;
 }
 
-/* Whether GitHub has answered that there is nothing for us, rather than could not be asked: then what
- * it answered before is hidden, also if it cannot be asked next time. */
+/* Whether GitHub has answered that there is nothing for us, rather than could not be asked:
+ * then what it answered before is hidden, also if it cannot be asked next time. */
 static bool is_refusal(enum source_reason reason)
 {
     return reason == SOURCE_NOT_FOUND || reason == SOURCE_FORBIDDEN || reason == SOURCE_EXPIRED;
@@ -420,8 +418,8 @@ static void conclude_failure(struct entry *e)
     finish_round(e, doubtful);
 }
 
-/* One without end is not requested once more: that took as many requests as are ever sent for a list.
- * Of two that do not add up the longer one is taken. */
+/* A listing without end is not requested once more: it has already taken as many requests as are
+ * ever sent for a list. Of two that do not add up the longer one is taken. */
 static void conclude(struct entry *e)
 {
     struct round *r = &e->round;

@@ -29,7 +29,7 @@ int seen_init(struct seen *s)
 
 _Static_assert(SEEN_BUCKETS == 1u << 16, "link_of takes the top sixteen bits");
 
-/* The link to the job under this name, in its bucket; to NULL, the bucket's last, if it is not there. */
+/* The link to the job under this name, in its bucket; if it is not there, the last link (NULL). */
 static struct seen_job **link_of(struct seen *s, const struct repo_name *repo, uint64_t job)
 {
     struct seen_job **link = &s->buckets[(job * UINT64_C(0x9E3779B97F4A7C15)) >> 48];
@@ -54,7 +54,7 @@ bool seen_forget(struct seen *s, unsigned count)
     return any;
 }
 
-/* How much the facts tell: a job that has ended does not run again, and steps that were told stay. */
+/* How much is known: a job that has ended does not run again, and steps once listed stay. */
 static int rank_of(const struct facts_job *job)
 {
     if (job->status != FACTS_COMPLETED)
@@ -80,8 +80,8 @@ void seen_add_page(struct seen *s, const struct repo_name *repo, struct page *p)
         }
         list_remove(&job->in_order);
         list_push_back(&s->order, &job->in_order);
-        /* What comes from disk may be older than what is known, and the list of a later attempt has no
-         * steps of a job that did not run again. */
+        /* What comes from disk may be older than what is known, and the list of a later attempt
+         * has no steps of a job that did not run again. */
         if (job->page && rank_of(facts) < rank_of(job->job))
             continue;
         page_unref(job->page);

@@ -60,20 +60,15 @@ int store_backing_open(struct store *s, struct store_backing *ret_b)
     return 0;
 }
 
-static void drop_name(struct store *s, struct store_backing *b)
+void store_backing_close(struct store *s, struct store_backing *b)
 {
     struct store_dir *root = b->temp[0] ? store_dir_get(s) : NULL;
 
-    if (!root)
-        return;
-    unlinkat(root->fd, b->temp, 0);
-    store_dir_put(root);
-    b->temp[0] = '\0';
-}
-
-void store_backing_close(struct store *s, struct store_backing *b)
-{
-    drop_name(s, b);
+    if (root) {
+        unlinkat(root->fd, b->temp, 0);
+        store_dir_put(root);
+        b->temp[0] = '\0';
+    }
     if (b->fd >= 0) {
         close(b->fd);
         store_file_uncount(s);
@@ -86,18 +81,6 @@ void store_backing_close(struct store *s, struct store_backing *b)
 }
 
 /* -- Reserve ----------------------------------------------------------------------------------- */
-
-/* Adds to what is held in memory if that stays within the bound. */
-static int hold(struct store *s, uint64_t more)
-{
-    uint64_t held = atomic_load(&s->held);
-
-    do {
-        if (more > s->memory || held > s->memory - more)
-            return -EFBIG;
-    } while (!atomic_compare_exchange_weak(&s->held, &held, held + more));
-    return 0;
-}
 
 /* Takes the blocks now. KEEP_SIZE: the file is as long as what was written, so in the end it is
  * exactly the log. A file system that cannot do this is taken at its word. */
@@ -113,11 +96,13 @@ static int allocate(int fd, uint64_t from, uint64_t to)
 
 static int reserve_memory(struct store *s, struct store_backing *b, uint64_t from, uint64_t to)
 {
-    uint64_t more = memory_missing(b->memory, from, to);
-    int rc = hold(s, more);
+    uint64_t more = memory_missing(b->memory, from, to), held = atomic_load(&s->held);
+    int rc;
 
-    if (rc)
-        return rc;
+    do {
+        if (more > s->memory || held > s->memory - more)
+            return -EFBIG;
+    } while (!atomic_compare_exchange_weak(&s->held, &held, held + more));
     rc = memory_map(b->memory, from, to);
     if (rc)
         store_sum_take(&s->held, more);
@@ -134,8 +119,8 @@ static int reserve_disk(struct store *s, struct store_backing *b, uint64_t from,
 
     if (rc)
         return rc;
-    /* With plenty of room nobody is in danger of finding none, and blocks that turn out too many
-     * cost more to give back than a small log costs to write. */
+    /* With plenty of space nobody runs out of it, and freeing blocks that turn out too many costs
+     * more than writing a small log. */
     b->allocated |= tight;
     rc = tight ? allocate(b->fd, from, to) : 0;
     if (rc == -ENOSPC || rc == -EDQUOT) {
@@ -184,8 +169,8 @@ void store_backing_read_memory(const struct store_backing *b, void *data, size_t
 
 /* -- From disk to memory ----------------------------------------------------------------------- */
 
-/* Copies those of the pages that are present. What the file has of a page: it may end there, or before
- * the page's first byte. */
+/* Copies those of the pages that are present. What the file has of a page: it may end there, or
+ * before the page's first byte. */
 static int copy_pages(struct store *s, int from, struct store_backing *to, uint64_t size,
                       bool (*page_is_here)(void *who, uint64_t page), void *who)
 {

@@ -38,29 +38,8 @@ static int check_own(struct store *s, int fd, const char *path)
     return 0;
 }
 
-static int check_parent(struct store *s, int fd, const char *path)
-{
-    struct stat st;
-
-    if (fstat(fd, &st))
-        return -errno;
-    if ((st.st_mode & S_IWOTH) && !(st.st_mode & S_ISVTX))
-        return refuse(s, path, "can be written by anybody");
-    return 0;
-}
-
-/* A symlink in place of the directory is fine if we, or root, put it there. */
-static int check_link(struct store *s)
-{
-    struct stat st;
-
-    if (lstat(s->dir, &st) || !S_ISLNK(st.st_mode) || st.st_uid == geteuid() || !st.st_uid)
-        return 0;
-    return refuse(s, s->dir, "is a symlink of another user");
-}
-
-/* mkdir -p of the first `len` bytes of a path. What cannot be made shows when the path is used; the
- * reason is returned. */
+/* mkdir -p of the first `len` bytes of a path; returns the first reason why something of it
+ * could not be made. */
 static int make_dirs(int at, const char *path, size_t len)
 {
     char part[PATH_MAX];
@@ -73,7 +52,7 @@ static int make_dirs(int at, const char *path, size_t len)
             continue;
         memcpy(part, path, i);
         part[i] = '\0';
-        if (mkdirat(at, part, 0700) && errno != EEXIST)
+        if (mkdirat(at, part, 0700) && errno != EEXIST && !rc)
             rc = -errno;
     }
     return rc;
@@ -92,6 +71,7 @@ static int walk(struct store *s, char *path)
     char *at = path + 1;
     int fd = open("/", (*at ? O_PATH : O_RDONLY) | O_DIRECTORY | O_CLOEXEC);
     int rc = fd < 0 ? -errno : 0;
+    struct stat st;
 
     while (!rc && *at) {
         char *end = strchrnul(at, '/');
@@ -100,9 +80,9 @@ static int walk(struct store *s, char *path)
 
         *end = '\0';
         next = openat(fd, at, (last ? O_RDONLY : O_PATH) | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-        rc = next < 0 ? -errno : 0;
-        if (!rc && !last)
-            rc = check_parent(s, next, path);
+        rc = next < 0 || fstat(next, &st) ? -errno : 0;
+        if (!rc && !last && (st.st_mode & S_IWOTH) && !(st.st_mode & S_ISVTX))
+            rc = refuse(s, path, "can be written by anybody");
         close(fd);
         fd = next;
         at = last ? end : end + 1;
@@ -116,24 +96,15 @@ static int walk(struct store *s, char *path)
     return rc;
 }
 
-/* A directory of ours below another: opened, made if it is missing. */
-static int open_below(int at, const char *name)
-{
-    int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
-    int fd = openat(at, name, flags);
-
-    if (fd < 0 && errno == ENOENT && (!mkdirat(at, name, 0700) || errno == EEXIST))
-        fd = openat(at, name, flags);
-    return fd < 0 ? -errno : fd;
-}
-
 static int open_cache_dir(struct store *s)
 {
-    int rc = check_link(s), made, fd;
+    struct stat st;
+    int rc, made, fd;
     char *real;
 
-    if (rc)
-        return rc;
+    /* A symlink in place of the directory is fine if we, or root, put it there. */
+    if (!lstat(s->dir, &st) && S_ISLNK(st.st_mode) && st.st_uid != geteuid() && st.st_uid)
+        return refuse(s, s->dir, "is a symlink of another user");
     made = make_dirs(AT_FDCWD, s->dir, strlen(s->dir));
     real = realpath(s->dir, NULL);
     if (!real)
@@ -152,19 +123,21 @@ static int open_cache_dir(struct store *s)
 
 int store_dir_enter(struct store *s)
 {
+    int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
     int dir = open_cache_dir(s), root, rc;
     struct store_dir *entered, *old;
 
     if (dir < 0)
         return dir;
-    root = open_below(dir, "v1");
+    root = openat(dir, "v1", flags);
+    if (root < 0 && errno == ENOENT && (!mkdirat(dir, "v1", 0700) || errno == EEXIST))
+        root = openat(dir, "v1", flags);
+    rc = root < 0 ? -errno : check_own(s, root, "v1");
     close(dir);
-    if (root < 0)
-        return root;
-    rc = check_own(s, root, "v1");
     entered = rc ? NULL : malloc(sizeof(*entered));
     if (!entered) {
-        close(root);
+        if (root >= 0)
+            close(root);
         return rc ? rc : -ENOMEM;
     }
     mkdirat(root, "tmp", 0700);

@@ -3,8 +3,8 @@
  *
  * Least recent use is a log's mtime. Everything is done under v1/lock, after a fresh scan of the
  * directory: others publish and evict as well. It goes down to 15/16 of the bound at once, so that
- * not every log needs a scan. The log is deleted, its meta stays: it still tells size and time. A log
- * that somebody has open stays readable; its space is free when it is closed.
+ * not every log needs a scan. The log is deleted, its meta stays: it still tells size and time. A
+ * log that somebody has open stays readable; its space is free when it is closed.
  */
 #include "store/internal.h"
 
@@ -143,7 +143,7 @@ static int visit_fact(struct scan *s, const char *name)
     return s->depth > FACTS_DEPTH ? 0 : each_name(s, visit_fact);
 }
 
-/* In logs/<xx>/: notes job ids in their only spelling, also of metas; other names are passed over. */
+/* In logs/<xx>/: notes job ids, also of metas. Other names and spellings are passed over. */
 static int note_job(struct scan *s, const char *name)
 {
     struct job_file file = {0};
@@ -300,7 +300,7 @@ static uint64_t surplus(struct store *s, uint64_t published, uint64_t more)
     return sum > s->cache_size ? sum - s->cache_size + s->cache_size / SLACK_PART : 0;
 }
 
-/* One scan; deletes at least `bytes`, or as many as cache_size wants. 1: there may be more to do. */
+/* One scan; deletes at least `bytes`, or as much as cache_size wants. 1: more may be left. */
 static int evict_locked(struct store *s, int root, uint64_t more, uint64_t bytes, uint64_t *freed)
 {
     struct scan scan = {.root = root};
@@ -325,8 +325,8 @@ static int evict_locked(struct store *s, int root, uint64_t more, uint64_t bytes
     return rc;
 }
 
-/* Evicts under the lock. When others hold it for long, they are evicting, or stopped: both times it
- * is better to go on, and not to wait again for a while. */
+/* Evicts under the lock. Others that hold it for long are evicting themselves, or are stopped:
+ * either way it is better to go on, and not to wait again for a while. */
 static void evict(struct store *s, uint64_t more, uint64_t bytes)
 {
     struct store_dir *root;

@@ -5,8 +5,8 @@
  * it (the directory was deleted and made anew), so it is counted by its users: store_dir_get and
  * store_dir_put. Paths are below v1/. No lock is held across a call that goes to the disk.
  *
- * Calls go down only: backing.c, log.c, record.c - store.c, evict.c - file.c - dir.c; and to memory.c,
- * meta.c, checksum.c, which call nobody.
+ * Calls go down only: backing.c, log.c, record.c - store.c, evict.c - file.c - dir.c; and to
+ * memory.c, meta.c, checksum.c, which call nobody.
  */
 #ifndef GHLOGFS_STORE_INTERNAL_H
 #define GHLOGFS_STORE_INTERNAL_H

@@ -76,19 +76,17 @@ int store_open_log(struct store *s, uint64_t job, const struct store_meta *meta,
     return 0;
 }
 
-/* Whether a log was marked less than a minute ago; if not, it is noted as marked now. Two logs may
- * share a slot: then they are marked more often than needed. */
-static bool is_marked(struct store *s, uint64_t job)
+/* Two logs may share a slot: then they are marked more often than needed. */
+void store_mark_used(struct store *s, uint64_t job, int fd)
 {
     unsigned slot = (unsigned)(job % STORE_USED_SLOTS);
-    int64_t now;
+    int64_t now = s->now_ms ? s->now_ms() : 0;
     bool marked;
 
-    if (!s->now_ms)
-        return false;
-    now = s->now_ms();
+    if (!s->dir)
+        return;
     pthread_mutex_lock(&s->lock);
-    marked = s->used[slot].known && s->used[slot].job == job &&
+    marked = s->now_ms && s->used[slot].known && s->used[slot].job == job &&
              now - s->used[slot].at_ms < STORE_USED_MS;
     if (!marked) {
         s->used[slot].job = job;
@@ -96,12 +94,7 @@ static bool is_marked(struct store *s, uint64_t job)
         s->used[slot].known = true;
     }
     pthread_mutex_unlock(&s->lock);
-    return marked;
-}
-
-void store_mark_used(struct store *s, uint64_t job, int fd)
-{
-    if (s->dir && !is_marked(s, job))
+    if (!marked)
         (void)futimens(fd, NULL); /* a cache that cannot be written stays as it is */
 }
 

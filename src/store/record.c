@@ -20,48 +20,35 @@
 
 /* -- The form ---------------------------------------------------------------------------------- */
 
-static bool is_component(const char *s, size_t len)
-{
-    if (!len || len > COMPONENT_MAX || (s[0] == '.' && (len == 1 || (len == 2 && s[1] == '.'))))
-        return false;
-    for (size_t i = 0; i < len; i++)
-        if ((unsigned char)s[i] < 0x20 || s[i] == 0x7f || s[i] == '~')
-            return false;
-    return true;
-}
-
 bool record_key_is_valid(const char *key)
 {
-    unsigned depth = 0;
-
     if (strlen(key) > KEY_MAX)
         return false;
-    for (;;) {
+    for (unsigned depth = 1; depth <= DEPTH_MAX; depth++) {
         size_t len = strcspn(key, "/");
-        if (!is_component(key, len) || ++depth > DEPTH_MAX)
+        if (!len || len > COMPONENT_MAX || !strncmp(key, ".", len) || !strncmp(key, "..", len))
             return false;
+        for (size_t i = 0; i < len; i++)
+            if ((unsigned char)key[i] < 0x20 || key[i] == 0x7f || key[i] == '~')
+                return false;
         if (!key[len])
             return true;
         key += len + 1;
     }
+    return false;
 }
 
-static uint64_t checksum(const char *host, const char *key, const void *data, size_t len)
+void record_seal(const char *host, const char *key, const void *data, size_t len,
+                 unsigned char ret_trailer[RECORD_TRAILER])
 {
+    uint64_t le_len = htole64(len), le_sum;
     struct store_hasher h;
 
     store_hasher_init(&h);
     store_hasher_update(&h, host, strlen(host) + 1);
     store_hasher_update(&h, key, strlen(key) + 1);
     store_hasher_update(&h, data, len);
-    return store_hasher_digest(&h);
-}
-
-void record_seal(const char *host, const char *key, const void *data, size_t len,
-                 unsigned char ret_trailer[RECORD_TRAILER])
-{
-    uint64_t le_len = htole64(len), le_sum = htole64(checksum(host, key, data, len));
-
+    le_sum = htole64(store_hasher_digest(&h));
     memcpy(ret_trailer, MAGIC, 8);
     memcpy(ret_trailer + 8, &le_len, 8);
     memcpy(ret_trailer + 16, &le_sum, 8);
