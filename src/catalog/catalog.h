@@ -35,7 +35,7 @@ struct catalog_config {
     struct diag *diag;
     int64_t (*now_ms)(void);  /* monotonic */
     int64_t (*wall_ms)(void); /* UTC */
-    int64_t fresh_ms;         /* age at which an answer is asked again */
+    int64_t fresh_ms;         /* age at which an answer is requested again */
     int64_t patience_ms;      /* how long a caller that can do without it waits for an answer */
 };
 
@@ -46,7 +46,7 @@ struct catalog_question {
     unsigned attempt;
     char filter[SOURCE_FILTER_LEN]; /* as in source.h */
     unsigned limit;  /* entries wanted of a listing; 0: all, up to CATALOG_ENTRIES_MAX */
-    bool may_settle; /* the caller knows that what is asked about has ended (a completed attempt) */
+    bool may_settle; /* the caller knows that its subject has ended (a completed attempt) */
     /* The caller can do without the answer: few requests are sent for it, it is waited for
      * `patience_ms` (then -ETIMEDOUT), and a refusal is remembered for a minute. */
     bool is_extra;
@@ -72,11 +72,11 @@ void catalog_destroy(struct catalog *c);
  *
  * 0: ret_answer is counted for the caller. PENDING_PARKED: ask again when `w` is woken; never with
  * EFFORT_MEMORY, where `w` may be NULL. -EAGAIN: nothing is known (not with EFFORT_NETWORK).
- * -errno: there is no answer and none can be had, or GitHub says that it is not there (any more)
- * or not for us.
+ * -errno: there is no answer and none can be had, or GitHub answers that it does not exist (any
+ * more) or that this token may not see it.
  *
  * ret_answer NULL: only starts what is needed, for a caller that asks with `w` next, and never
- * parks. So several questions are asked at once.
+ * parks. So several questions are requested at once.
  */
 int catalog_ask(struct catalog *c, const struct catalog_question *q, enum effort effort,
                 struct waiter *w, const struct catalog_answer **ret_answer);
@@ -96,14 +96,14 @@ const struct catalog_answer *catalog_answer_select(const struct catalog_answer *
 
 /*
  * The JSON of one job or run (q->what SOURCE_JOB, SOURCE_RUN, SOURCE_RUN_ATTEMPT), indented: out of
- * the listing `from` it was last seen in where that is on disk (`from` may be NULL), else asked by
- * itself. malloc'd.
+ * the listing `from` it was last seen in where that is on disk (`from` may be NULL), else requested
+ * by itself. malloc'd.
  */
 int catalog_get_json(struct catalog *c, const struct catalog_question *q,
                      const struct catalog_question *from, struct waiter *w, char **ret_text,
                      size_t *ret_len);
 
-/* --- what is known of a job, whatever was asked ---------------------------------------------- */
+/* --- what is known of a job, from whatever answer --------------------------------------------- */
 
 /* The latest facts about a job under this name, held until catalog_seen_release. */
 struct catalog_seen {
@@ -111,7 +111,7 @@ struct catalog_seen {
     void *held;
 };
 
-/* What was seen is remembered in bounds: false does not say that there is no such job. */
+/* What was seen is remembered in bounds: false does not mean that there is no such job. */
 bool catalog_find_job(struct catalog *c, const struct repo_name *repo, uint64_t job,
                       struct catalog_seen *ret_seen);
 /* The same out of an answer with jobs. */
@@ -131,7 +131,7 @@ void catalog_job_learnt(void *catalog, const struct repo_name *repo, uint64_t jo
 /* Something of this job (0: of the repository) was shown under this name, so GitHub has it. */
 void catalog_note_used(struct catalog *c, const struct repo_name *repo, uint64_t job);
 
-/* Calls each for every used repository; with an owner (any case) for the owner's only. */
+/* Calls each for every used repository; with an owner (case-insensitive) for the owner's only. */
 void catalog_each_used_repo(struct catalog *c, const char *owner,
                             void (*each)(void *who, const struct repo_name *repo), void *who);
 

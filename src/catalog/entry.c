@@ -79,7 +79,7 @@ void entry_make_key(const struct catalog_question *q, char ret_key[ENTRY_KEY_LEN
              (unsigned long long)q->id, q->attempt, q->filter, q->limit);
 }
 
-/* Lock held. Takes the entry asked for longest ago that nobody uses; NULL: all are in use. */
+/* Lock held. Takes the least recently asked entry that nobody uses; NULL: all are in use. */
 static struct entry *take_oldest(struct catalog *c)
 {
     list_each(link, &c->order) {
@@ -258,7 +258,7 @@ void catalog_job_learnt(void *catalog, const struct repo_name *repo, uint64_t jo
     struct learnt *l = fits ? malloc(sizeof(*l) + len) : NULL;
     struct entry *e = l ? entry_get(c, &q, true) : NULL;
 
-    if (!e) { /* it is asked for when it is wanted */
+    if (!e) { /* it is requested when it is wanted */
         atomic_fetch_sub(&c->learnt, len);
         free(l);
         return;

@@ -53,7 +53,7 @@ struct page_query {
     size_t len;
     char etag[SOURCE_ETAG_LEN];
     unsigned next_page;
-    struct page *page; /* NULL: not here yet */
+    struct page *page; /* NULL: not received yet */
 };
 
 /* The requests for one answer: the first page, then the rest in parallel. The parser's while
@@ -67,7 +67,7 @@ struct round {
     bool changed;    /* a page is new */
     unsigned page_size;
     unsigned page_count; /* as far as is known: elements of `queries` */
-    unsigned asked, outstanding;
+    unsigned requested, outstanding;
     unsigned tries_spent, waits_spent; /* of pages that failed */
     size_t bytes;                      /* of all bodies so far */
     struct page_query *queries;        /* grows only while none is outstanding */
@@ -79,7 +79,7 @@ struct round {
 enum entry_phase { ENTRY_NEW, ENTRY_LOADING, ENTRY_IDLE, ENTRY_ASKING };
 
 /*
- * One question and what is known of its answer. Counted by each thread that looks at it without the
+ * One question and what is known of its answer. Counted by each thread that uses it without the
  * lock, by its round and by its timer; one that nobody uses may be forgotten.
  */
 struct entry {
@@ -93,14 +93,14 @@ struct entry {
     struct list in_order; /* by last use */
     unsigned users;
     enum entry_phase phase;
-    struct answer *answer; /* NULL: none yet. Replaced by the parser, or by who loads it */
+    struct answer *answer; /* NULL: none yet. Replaced by the parser, or while it is loaded */
     int64_t answered_ms;   /* 0: of unknown age */
     struct source_failure failure;
     int64_t failed_ms;  /* when it failed so */
     unsigned page_size; /* what is known to work; 0: as large as wanted */
     bool is_failing;    /* no page size worked */
     bool refused; /* GitHub's last answer was that there is nothing for us: the old one is hidden */
-    struct task slow; /* wakes those who have waited a second */
+    struct task slow; /* a timer: wakes those who have waited a second */
     bool slow_posted;
 
     struct round round;

@@ -20,7 +20,7 @@ struct page {
     struct facts_job_list jobs;
     struct facts_run_list runs;
     struct facts_repo_list repos;
-    int64_t total;      /* entries of the whole listing, -1: not said */
+    int64_t total;      /* entries of the whole listing, -1: not known */
     size_t sent;        /* entries of this page, also those that could not be read */
     size_t unread;      /* those that could not be read */
     unsigned next_page; /* 0: the last */
@@ -44,7 +44,7 @@ void page_charge(struct page *p, atomic_size_t *sum);
 struct answer {
     struct catalog_answer view;
     atomic_uint refs;
-    unsigned page_size; /* entries that each page was asked for: its ETags are of that question */
+    unsigned page_size; /* entries requested of each page: its ETags are of that request */
     bool adds_up;       /* the pages are all there is, by the server's own count */
     unsigned page_count;
     struct page **pages; /* the answer's references */

@@ -58,10 +58,9 @@ struct steps {
     int64_t slow_ms; /* post the timer, for so long; 0: not */
 };
 
-/* Lock held. One look. 0: the answer that there is is the one; PENDING_PARKED: take the steps, then
- * park. */
-static int look(struct entry *e, const struct catalog_question *q, enum effort effort,
-                struct waiter *w, struct steps *steps)
+/* Lock held. 0: the entry's answer is to be shown; PENDING_PARKED: take the steps, then park. */
+static int check(struct entry *e, const struct catalog_question *q, enum effort effort,
+                 struct waiter *w, struct steps *steps)
 {
     int64_t now = e->catalog->config.now_ms(), patience;
     bool has_old = e->answer && !e->refused;
@@ -122,7 +121,7 @@ int catalog_ask(struct catalog *c, const struct catalog_question *q, enum effort
         struct steps steps = {0};
 
         pthread_mutex_lock(&c->lock);
-        rc = look(e, q, effort, w, &steps);
+        rc = check(e, q, effort, w, &steps);
         if (!rc && ret_answer)
             *ret_answer = catalog_answer_hold(&e->answer->view);
         pthread_mutex_unlock(&c->lock);
@@ -185,7 +184,7 @@ static int print_from(struct catalog *c, const struct catalog_question *q,
     return rc;
 }
 
-/* As a listing of one, so that it looks the same whichever way it came. What cannot be printed
+/* As a listing of one, so that it is the same text whichever way it came. What cannot be printed
  * so is given as it came. */
 static int print_alone(const struct catalog_question *q, const struct page *p, char **ret_text,
                        size_t *ret_len)

@@ -28,7 +28,7 @@
 #define WAITS_MAX 4  /* for an answer that does not come in time; one of them in a large page */
 #define REST_MS 1000 /* before smaller pages: GitHub may be in trouble itself */
 #define FAILING_HOLD_MS 60000 /* what fails in all sizes is not requested again before */
-#define EXTRA_TRIES 4         /* of what can be done without: three faults are not noticed */
+#define EXTRA_TRIES 4         /* of an extra question: three faults are not noticed */
 
 _Static_assert(PAGES_MAX >= CATALOG_ENTRIES_MAX / PAGE_SMALL, "the smallest pages of a whole list");
 
@@ -167,11 +167,11 @@ static void request_pages(struct entry *e)
 {
     struct round *r = &e->round;
 
-    while (r->asked < r->page_count && r->failure.reason == SOURCE_FINE) {
-        unsigned come = r->asked - r->outstanding;
-        if (r->asked > 0 && r->page_size < entry_full_size(e) && r->outstanding >= come)
+    while (r->requested < r->page_count && r->failure.reason == SOURCE_FINE) {
+        unsigned come = r->requested - r->outstanding;
+        if (r->requested > 0 && r->page_size < entry_full_size(e) && r->outstanding >= come)
             return;
-        request_page(e, r->asked++);
+        request_page(e, r->requested++);
     }
 }
 
@@ -284,7 +284,7 @@ static void drop_pages(struct round *r)
     for (unsigned i = 0; i < r->page_count; i++)
         page_unref(r->queries[i].page);
     r->page_count = 0;
-    r->asked = 0;
+    r->requested = 0;
 }
 
 /* The round's pages as one snapshot; NULL: no memory. */
@@ -306,21 +306,21 @@ static struct answer *make_answer(struct entry *e)
 }
 
 /* Whether GitHub has answered that there is nothing for us, rather than could not be asked:
- * then what it answered before is hidden, also if it cannot be asked next time. */
+ * then what it answered before is hidden, also if the next request fails. */
 static bool is_refusal(enum source_reason reason)
 {
     return reason == SOURCE_NOT_FOUND || reason == SOURCE_FORBIDDEN || reason == SOURCE_EXPIRED;
 }
 
-/* Whether GitHub could be asked, and gave no answer that is of use. */
+/* Whether GitHub could be reached, and gave no usable answer. */
 static bool is_held(enum source_reason reason)
 {
     return is_refusal(reason) || reason == SOURCE_PROTOCOL || reason == SOURCE_BROKEN ||
            reason == SOURCE_OVERSIZE || reason == SOURCE_REFUSED;
 }
 
-/* Lock held. Those who wait see it when they ask: how one answer of several counts is theirs to
- * decide. */
+/* Lock held. Callers that wait find the failure when they ask again: what it means for a view of
+ * several answers is theirs to decide. */
 static void adopt_failure(struct entry *e)
 {
     const struct round *r = &e->round;
@@ -453,7 +453,7 @@ static void handle_page(struct task *task)
     if (r->failure.reason == SOURCE_FINE) {
         if (query == r->queries)
             set_page_count(r, count_pages(e, query->page));
-        if (r->outstanding == 0 && r->asked == r->page_count && goes_on(e))
+        if (r->outstanding == 0 && r->requested == r->page_count && goes_on(e))
             set_page_count(r, r->page_count + 1);
         request_pages(e);
     }

@@ -72,7 +72,7 @@ void seen_add_page(struct seen *s, const struct repo_name *repo, struct page *p)
         if (!job) {
             job = calloc(1, sizeof(*job));
             if (!job)
-                return; /* it is asked for again when it is wanted */
+                return; /* it is requested again when it is wanted */
             job->id = facts->id;
             job->repo = *repo;
             *link = job;

@@ -1,8 +1,8 @@
 /*
  * backing.c - the files that logs fill in, and the bytes they may take.
  *
- * Every byte is reserved before it is asked for from the network, once: `end` is the furthest byte
- * reserved, and a backing never counts for more than that, however often a range is asked again.
+ * Every byte is reserved before it is requested from the network, once: `end` is the furthest byte
+ * reserved, and a backing never counts for more than that, however often a range is requested.
  */
 #include "diag.h"
 #include "store/internal.h"

@@ -171,8 +171,9 @@ void store_dir_put(struct store_dir *dir)
     free(dir);
 }
 
-/* A flock, so that it goes with its owner; opened anew each time, so that threads exclude each
- * other too. One who is stopped while holding it must not stop everybody: the wait has an end. */
+/* A flock, so that it ends with its owner; opened anew each time, so that threads exclude each
+ * other too. A process that is stopped while it holds the lock must not stop all others: the wait
+ * has an end. */
 int store_dir_lock(int root, bool wait)
 {
     int fd = openat(root, "lock", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);

@@ -2,9 +2,9 @@
  * evict.c - what has to be deleted so that there is space.
  *
  * Least recent use is a log's mtime. Everything is done under v1/lock, after a fresh scan of the
- * directory: others publish and evict as well. It goes down to 15/16 of the bound at once, so that
- * not every log needs a scan. The log is deleted, its meta stays: it still tells size and time. A
- * log that somebody has open stays readable; its space is free when it is closed.
+ * directory: others publish and evict as well. It evicts down to 15/16 of the bound at once, so
+ * that not every log needs a scan. The log is deleted, its meta stays: it still tells size and
+ * time. A log that somebody has open stays readable; its space is free when it is closed.
  */
 #include "store/internal.h"
 
@@ -112,7 +112,7 @@ static int each_name(struct scan *s, int (*visit)(struct scan *s, const char *na
         if (!strcmp(name, ".") || !strcmp(name, ".."))
             continue;
         n = snprintf(s->path + len, sizeof(s->path) - len, "%s%s", len ? "/" : "", name);
-        if (n > 0 && (size_t)n < sizeof(s->path) - len) /* else longer than what is made here */
+        if (n > 0 && (size_t)n < sizeof(s->path) - len) /* else it is not ours */
             rc = visit(s, name);
         s->path[len] = '\0';
     }
@@ -347,8 +347,9 @@ static void evict(struct store *s, uint64_t more, uint64_t bytes)
     store_dir_put(root);
 }
 
-/* How many bytes the disk lacks for `more` to fit above its floor; and whether it is `tight`: with
- * less than that once more, a GiB and all that is in flight, others could take what we count on. */
+/* How many bytes the disk lacks for `more` to fit above its floor; and whether it is `tight`:
+ * with less than that once more, a GiB and all that is in flight, others could take what is
+ * counted on. */
 static uint64_t lacking(struct store *s, int root, uint64_t more, bool *ret_tight)
 {
     uint64_t avail, floor, plenty;
@@ -364,8 +365,8 @@ static uint64_t lacking(struct store *s, int root, uint64_t more, bool *ret_tigh
     return avail < floor + more ? floor + more - avail : 0;
 }
 
-/* The floor is not for those who could not reach it: if even all of the logs would not do, they
- * stay. */
+/* Evicts until the disk's floor is free as well. Where even all logs would not be enough, none is
+ * evicted. */
 static int keep_floor(struct store *s, int root, uint64_t more, bool *ret_tight)
 {
     uint64_t bytes = lacking(s, root, more, ret_tight), published;

@@ -3,7 +3,7 @@
  *
  * The directory is reached by one file descriptor, that of v1/. It can be replaced while others use
  * it (the directory was deleted and made anew), so it is counted by its users: store_dir_get and
- * store_dir_put. Paths are below v1/. No lock is held across a call that goes to the disk.
+ * store_dir_put. Paths are below v1/. No lock is held across a call that waits for the disk.
  *
  * Calls go down only: backing.c, log.c, record.c - store.c, evict.c - file.c - dir.c; and to
  * memory.c, meta.c, checksum.c, which call nobody.

@@ -7,7 +7,7 @@
 #include <sys/mman.h>
 
 #define BLOCK_SIZE (UINT64_C(4) << 10)  /* what is counted */
-#define CHUNK_SIZE (UINT64_C(64) << 10) /* what is asked of the system at once */
+#define CHUNK_SIZE (UINT64_C(64) << 10) /* what is requested from the system at once */
 #define CHUNK_BLOCKS (CHUNK_SIZE / BLOCK_SIZE)
 #define TABLE_CHUNKS 1024u
 #define TABLES 1024u
@@ -75,7 +75,7 @@ static struct chunk *find_chunk(const struct store_memory *m, uint64_t offset)
     return table && table[chunk % TABLE_CHUNKS].bytes ? &table[chunk % TABLE_CHUNKS] : NULL;
 }
 
-/* Lock held. Not malloc'd: what is free goes back to the system at once. NULL: no memory. */
+/* Lock held. Not malloc'd: what is freed returns to the system at once. NULL: no memory. */
 static struct chunk *add_chunk(struct store_memory *m, uint64_t offset)
 {
     uint64_t chunk = offset / CHUNK_SIZE;

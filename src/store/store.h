@@ -69,7 +69,7 @@ struct store_config {
 /* What is kept with a log. */
 struct store_meta {
     uint64_t size;    /* bytes */
-    int64_t mtime_ms; /* UTC, told once (S7) */
+    int64_t mtime_ms; /* UTC, set once (S7) */
     bool final;       /* the log will never change (S8) */
     char etag[STORE_ETAG_LEN];
     unsigned name_count;

@@ -263,24 +263,24 @@ size_t bench_count(const struct catalog_answer *a)
 
 /* --- its thread --- */
 
-struct errand {
+struct marker {
     struct task task;
     sem_t run;
 };
 
-static void run_errand(struct task *task)
+static void run_marker(struct task *task)
 {
-    sem_post(&list_entry(task, struct errand, task)->run);
+    sem_post(&list_entry(task, struct marker, task)->run);
 }
 
 void bench_pass_parser(struct catalog_bench *b)
 {
     /* Twice: what is due lines up behind the first. */
     for (unsigned i = 0; i < 2; i++) {
-        struct errand errand = {.task.run = run_errand};
-        sem_init(&errand.run, 0, 0);
-        tasks_post(b->catalog->parser, &errand.task);
-        sem_wait(&errand.run);
-        sem_destroy(&errand.run);
+        struct marker marker = {.task.run = run_marker};
+        sem_init(&marker.run, 0, 0);
+        tasks_post(b->catalog->parser, &marker.task);
+        sem_wait(&marker.run);
+        sem_destroy(&marker.run);
     }
 }
