@@ -94,28 +94,10 @@ static struct entry *take_oldest(struct catalog *c)
     return NULL;
 }
 
-/* Lock held. NULL: no memory. */
-static struct entry *add_entry(struct catalog *c, const struct catalog_question *q, const char *key,
-                               struct list *bucket)
-{
-    struct entry *e = calloc(1, sizeof(*e));
-
-    if (!e)
-        return NULL;
-    e->catalog = c;
-    e->q = *q;
-    e->q.may_settle = false;
-    snprintf(e->key, sizeof(e->key), "%s", key);
-    pending_init(&e->wait, c->config.waits);
-    list_push_back(bucket, &e->in_bucket);
-    c->entry_count++;
-    return e;
-}
-
 struct entry *entry_get(struct catalog *c, const struct catalog_question *q, bool make)
 {
     struct entry *e = NULL, *oldest = NULL;
-    char key[ENTRY_KEY_LEN];
+    char key[ENTRY_KEY_LEN] = {0};
     struct list *bucket;
 
     entry_make_key(q, key);
@@ -127,10 +109,16 @@ struct entry *entry_get(struct catalog *c, const struct catalog_question *q, boo
             break;
         e = NULL;
     }
-    if (!e && make) {
+    if (!e && make && (e = calloc(1, sizeof(*e)))) {
+        e->catalog = c;
+        e->q = *q;
+        e->q.may_settle = false;
+        memcpy(e->key, key, sizeof(key));
+        pending_init(&e->wait, c->config.waits);
         if (c->entry_count >= ENTRIES_MAX)
             oldest = take_oldest(c);
-        e = add_entry(c, q, key, bucket);
+        list_push_back(bucket, &e->in_bucket);
+        c->entry_count++;
     }
     if (e) {
         e->users++;

@@ -22,12 +22,6 @@ static bool is_fresh(const struct entry *e, int64_t now, int64_t began)
             (now - e->answered_ms < e->catalog->config.fresh_ms || e->answered_ms >= began));
 }
 
-/* Lock held. Whether it has just failed, also for those who waited for that and look later. */
-static bool has_failed(const struct entry *e, int64_t now, int64_t began)
-{
-    return e->failure.reason != SOURCE_FINE && (now < e->failure.until_ms || e->failed_ms >= began);
-}
-
 static void wake_slow(struct task *task)
 {
     struct entry *e = list_entry(task, struct entry, slow);
@@ -84,7 +78,9 @@ static int check(struct entry *e, const struct catalog_question *q, enum effort 
     }
     if (is_fresh(e, now, w->began_ms))
         return 0;
-    if (e->phase == ENTRY_IDLE && has_failed(e, now, w->began_ms))
+    /* It has just failed, also for those who waited for that and look later. */
+    if (e->phase == ENTRY_IDLE && e->failure.reason != SOURCE_FINE &&
+        (now < e->failure.until_ms || e->failed_ms >= w->began_ms))
         return has_old ? 0 : e->failure.err;
     if (e->phase == ENTRY_IDLE && has_old && e->failure.reason == SOURCE_OFFLINE)
         return 0;

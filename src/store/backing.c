@@ -6,7 +6,6 @@
  */
 #include "diag.h"
 #include "store/internal.h"
-#include "store/memory.h"
 #include "store/store.h"
 
 #include <errno.h>

@@ -365,28 +365,11 @@ static uint64_t lacking(struct store *s, int root, uint64_t more, bool *ret_tigh
     return avail < floor + more ? floor + more - avail : 0;
 }
 
-/* Evicts until the disk's floor is free as well. Where even all logs would not be enough, none is
- * evicted. */
-static int keep_floor(struct store *s, int root, uint64_t more, bool *ret_tight)
-{
-    uint64_t bytes = lacking(s, root, more, ret_tight), published;
-
-    if (!bytes)
-        return 0;
-    store_evict_learn(s);
-    published = atomic_load(&s->published);
-    if (bytes > published)
-        return -ENOSPC;
-    evict(s, more, bytes + published / SLACK_PART);
-    return lacking(s, root, more, ret_tight) ? -ENOSPC : 0;
-}
-
 int store_evict_for(struct store *s, uint64_t more, bool *ret_tight)
 {
     uint64_t unknown = s->cache_size / 8 < UNKNOWN_MAX ? s->cache_size / 8 : UNKNOWN_MAX;
-    uint64_t published = atomic_load(&s->published);
+    uint64_t published = atomic_load(&s->published), bytes;
     struct store_dir *root;
-    int rc;
 
     if (!atomic_load(&s->scanned) && atomic_load(&s->inflight) + more > unknown)
         evict(s, more, 0);
@@ -395,9 +378,18 @@ int store_evict_for(struct store *s, uint64_t more, bool *ret_tight)
     root = store_dir_get(s);
     if (!root)
         return -ENOSPC;
-    rc = keep_floor(s, root->fd, more, ret_tight);
+    bytes = lacking(s, root->fd, more, ret_tight);
+    if (bytes) {
+        store_evict_learn(s);
+        published = atomic_load(&s->published);
+        /* Where even all logs would not free the disk's floor, none is evicted. */
+        if (bytes <= published) {
+            evict(s, more, bytes + published / SLACK_PART);
+            bytes = lacking(s, root->fd, more, ret_tight);
+        }
+    }
     store_dir_put(root);
-    return rc;
+    return bytes ? -ENOSPC : 0;
 }
 
 void store_evict_bytes(struct store *s, uint64_t bytes)

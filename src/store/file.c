@@ -47,18 +47,6 @@ static int open_named(struct store *s, struct store_temp *t)
     return -EEXIST;
 }
 
-static int open_in_root(struct store *s, bool named, struct store_temp *t)
-{
-    t->name[0] = '\0';
-    t->fd = named ? -1 : openat(t->root->fd, "tmp", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-    if (t->fd >= 0)
-        return 0;
-    /* EISDIR and EINVAL: kernels and file systems that do not know O_TMPFILE. */
-    if (named || errno == EOPNOTSUPP || errno == EISDIR || errno == EINVAL)
-        return open_named(s, t);
-    return -errno;
-}
-
 int store_temp_open(struct store *s, bool named, struct store_temp *ret_t)
 {
     struct store_temp t = {.fd = -1};
@@ -71,7 +59,13 @@ int store_temp_open(struct store *s, bool named, struct store_temp *ret_t)
         t.root = store_dir_get(s);
         if (!t.root)
             return -ENOENT;
-        rc = open_in_root(s, named, &t);
+        t.name[0] = '\0';
+        if (!named)
+            t.fd = openat(t.root->fd, "tmp", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+        rc = t.fd < 0 ? -errno : 0;
+        /* EISDIR and EINVAL: kernels and file systems that do not know O_TMPFILE. */
+        if (named || rc == -EOPNOTSUPP || rc == -EISDIR || rc == -EINVAL)
+            rc = open_named(s, &t);
         if (rc)
             store_dir_put(t.root);
         if (rc == -ENOENT) {

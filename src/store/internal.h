@@ -157,6 +157,26 @@ int oldest_add(struct oldest *o, int64_t mtime_ns, uint64_t size, const char *pa
 void oldest_sort(struct oldest *o); /* oldest first */
 void oldest_finish(struct oldest *o);
 
+/* -- memory.c: a log that is filled in outside any file ---------------------------------------- */
+
+struct store_memory;
+
+/* NULL: no memory. */
+struct store_memory *memory_create(void);
+void memory_destroy(struct store_memory *m);
+
+/* How many bytes more the log takes once [from, to) is mapped; in units of 4 KiB. */
+uint64_t memory_missing(struct store_memory *m, uint64_t from, uint64_t to);
+
+/* Makes sure that [from, to) can be written. -EFBIG: beyond 64 GiB, or the system gives no more. */
+int memory_map(struct store_memory *m, uint64_t from, uint64_t to);
+
+/* -EFBIG: not mapped, and nothing was written. */
+int memory_write(struct store_memory *m, const void *data, size_t len, uint64_t offset);
+
+/* What was never written reads as zeros. */
+void memory_read(struct store_memory *m, void *data, size_t len, uint64_t offset);
+
 /* -- record.c: the form of a record's file ----------------------------------------------------- */
 
 /* The data, and behind it what proves it, so that the data is where it was read to:

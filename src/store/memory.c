@@ -1,4 +1,14 @@
-#include "store/memory.h"
+/*
+ * memory.c - a log that is filled in outside any file: for a cache that is off, full, read-only or
+ * gone.
+ *
+ * Not a memfd: that is a file to the kernel, so a limit on the size of files (RLIMIT_FSIZE) or on
+ * descriptors would hold for it as well, and reads could not go on in memory. Sparse: what lies
+ * between mapped ranges takes nothing. The bound on the sum of all is backing.c's.
+ *
+ * Any thread; one mutex inside, held while bytes are copied.
+ */
+#include "store/internal.h"
 
 #include <errno.h>
 #include <pthread.h>
