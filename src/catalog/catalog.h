@@ -1,16 +1,18 @@
 /*
- * catalog.h - what exists: repositories, workflows, runs, jobs, steps, with their age.
+ * catalog.h - what exists: repositories, runs, jobs, steps, with their age.
  *
  * One mechanism for all of it: a question (a run's jobs, a repository's runs, one job) has at most
- * one answer in the catalog, which is shown while it is fresh, asked again with its ETag when it is
- * not (S18), never asked again once it cannot change, and kept in the store over restarts. Questions are single-flight; several pages are asked in
- * parallel and become one snapshot, or an error. Pages that do not add up to what the server itself
- * counts are asked for once more, then shown, and never taken for what cannot change.
+ * one answer in the catalog. It is shown while it is fresh, requested again with its ETag when it
+ * is not (S18), never requested again once it cannot change, and kept in the store over restarts.
+ * Questions are single-flight; several pages are requested in parallel and become one snapshot, or
+ * an error. Pages that do not add up to what the server itself counts are requested once more,
+ * then shown, and never taken for what cannot change.
  *
  * It does not know paths or the bytes of logs, nor how GitHub is asked.
  *
- * Threads: any, but catalog_job_learnt (network thread). The catalog's own thread parses answers and
- * writes records; FUSE workers read records. One mutex, never held across I/O, parsing or a callback.
+ * Threads: any, but catalog_job_learnt (network thread). The parser thread (`ghlogfs-parse`)
+ * parses answers and writes records; FUSE workers read records. One mutex, never held across I/O,
+ * parsing or a callback. Whoever waits, waits by `pending` (EFFORT_NETWORK, EFFORT_DISK).
  */
 #ifndef GHLOGFS_CATALOG_CATALOG_H
 #define GHLOGFS_CATALOG_CATALOG_H
@@ -33,8 +35,8 @@ struct catalog_config {
     struct diag *diag;
     int64_t (*now_ms)(void);  /* monotonic */
     int64_t (*wall_ms)(void); /* UTC */
-    int64_t fresh_ms;         /* age at which an answer is asked again */
-    int64_t patience_ms;      /* how long a first answer is waited for by who can do without it */
+    int64_t fresh_ms;         /* age at which an answer is requested again */
+    int64_t patience_ms;      /* how long a caller that can do without it waits for an answer */
 };
 
 struct catalog_question {
@@ -44,8 +46,8 @@ struct catalog_question {
     unsigned attempt;
     char filter[SOURCE_FILTER_LEN]; /* as in source.h */
     unsigned limit;  /* entries wanted of a listing; 0: all, up to CATALOG_ENTRIES_MAX */
-    bool may_settle; /* the caller knows that what is asked about has ended (a completed attempt) */
-    /* The caller can do without the answer: few requests are made for it, it is waited for
+    bool may_settle; /* the caller knows that its subject has ended (a completed attempt) */
+    /* The caller can do without the answer: few requests are sent for it, it is waited for
      * `patience_ms` (then -ETIMEDOUT), and a refusal is remembered for a minute. */
     bool is_extra;
 };
@@ -56,7 +58,6 @@ struct catalog_answer {
     const struct facts_job **jobs;
     const struct facts_run **runs;
     const struct facts_repo **repos;
-    const struct facts_workflow **workflows;
     size_t count; /* of that array; each id once, in GitHub's order */
     bool settled; /* will never change */
 };
@@ -66,25 +67,22 @@ void catalog_stop(struct catalog *c); /* once the source is silent */
 void catalog_destroy(struct catalog *c);
 
 /*
- * 0: ret_answer is counted for the caller. PENDING_PARKED. -errno: never seen and not to be had, or
- * GitHub says that it is not there (any more) or not for us.
+ * The answer to a question. EFFORT_MEMORY and EFFORT_DISK give what is known, however old it is,
+ * and send no request; EFFORT_NETWORK asks GitHub where that is missing or not fresh.
+ *
+ * 0: ret_answer is counted for the caller. PENDING_PARKED: ask again when `w` is woken; never with
+ * EFFORT_MEMORY, where `w` may be NULL. -EAGAIN: nothing is known (not with EFFORT_NETWORK).
+ * -errno: there is no answer and none can be had, or GitHub answers that it does not exist (any
+ * more) or that this token may not see it.
+ *
+ * ret_answer NULL: only starts what is needed, for a caller that asks with `w` next, and never
+ * parks. So several questions are requested at once.
  */
-int catalog_ask(struct catalog *c, const struct catalog_question *q, struct waiter *w,
-                const struct catalog_answer **ret_answer);
+int catalog_ask(struct catalog *c, const struct catalog_question *q, enum effort effort,
+                struct waiter *w, const struct catalog_answer **ret_answer);
 
-/* Begins to ask, if need be, for whoever will ask with this waiter: so that several are asked at once. */
-void catalog_want(struct catalog *c, const struct catalog_question *q, struct waiter *w);
-
-/* The same as catalog_ask from memory only; -EAGAIN: nothing is known. However old. */
-int catalog_peek(struct catalog *c, const struct catalog_question *q,
-                 const struct catalog_answer **ret_answer);
-
-/* Why the last attempt to have the answer has failed; SOURCE_FINE: it has not, or nobody has asked. */
+/* Why the last attempt to get the answer failed; SOURCE_FINE: it did not, or there was none. */
 enum source_reason catalog_peek_failure(struct catalog *c, const struct catalog_question *q);
-
-/* The same as catalog_peek from memory and disk. May park while another reads the disk. */
-int catalog_recall(struct catalog *c, const struct catalog_question *q, struct waiter *w,
-                   const struct catalog_answer **ret_answer);
 
 const struct catalog_answer *catalog_answer_hold(const struct catalog_answer *a);
 void catalog_answer_release(const struct catalog_answer *a); /* NULL: nothing */
@@ -98,14 +96,14 @@ const struct catalog_answer *catalog_answer_select(const struct catalog_answer *
 
 /*
  * The JSON of one job or run (q->what SOURCE_JOB, SOURCE_RUN, SOURCE_RUN_ATTEMPT), indented: out of
- * the listing `from` it was last seen in where that is on disk (`from` may be NULL), else asked by
- * itself. malloc'd.
+ * the listing `from` it was last seen in where that is on disk (`from` may be NULL), else requested
+ * by itself. malloc'd.
  */
 int catalog_get_json(struct catalog *c, const struct catalog_question *q,
                      const struct catalog_question *from, struct waiter *w, char **ret_text,
                      size_t *ret_len);
 
-/* --- what is known of a job, whatever was asked ---------------------------------------------- */
+/* --- what is known of a job, from whatever answer --------------------------------------------- */
 
 /* The latest facts about a job under this name, held until catalog_seen_release. */
 struct catalog_seen {
@@ -113,7 +111,7 @@ struct catalog_seen {
     void *held;
 };
 
-/* What was seen is remembered in bounds: false does not say that there is no such job. */
+/* What was seen is remembered in bounds: false does not mean that there is no such job. */
 bool catalog_find_job(struct catalog *c, const struct repo_name *repo, uint64_t job,
                       struct catalog_seen *ret_seen);
 /* The same out of an answer with jobs. */
@@ -133,7 +131,7 @@ void catalog_job_learnt(void *catalog, const struct repo_name *repo, uint64_t jo
 /* Something of this job (0: of the repository) was shown under this name, so GitHub has it. */
 void catalog_note_used(struct catalog *c, const struct repo_name *repo, uint64_t job);
 
-/* Calls each for every used repository; with an owner (any case) for the owner's only. */
+/* Calls each for every used repository; with an owner (case-insensitive) for the owner's only. */
 void catalog_each_used_repo(struct catalog *c, const char *owner,
                             void (*each)(void *who, const struct repo_name *repo), void *who);
 

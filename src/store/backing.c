@@ -1,12 +1,11 @@
 /*
  * backing.c - the files that logs fill in, and the bytes they may take.
  *
- * Every byte is reserved before it is asked for from the network, once: `end` is the furthest byte
- * reserved, and a backing never counts for more than that, however often a range is asked again.
+ * Every byte is reserved before it is requested from the network, once: `end` is the furthest byte
+ * reserved, and a backing never counts for more than that, however often a range is requested.
  */
 #include "diag.h"
-#include "store/memory.h"
-#include "store/room.h"
+#include "store/internal.h"
 #include "store/store.h"
 
 #include <errno.h>
@@ -60,20 +59,15 @@ int store_backing_open(struct store *s, struct store_backing *ret_b)
     return 0;
 }
 
-static void drop_name(struct store *s, struct store_backing *b)
+void store_backing_close(struct store *s, struct store_backing *b)
 {
     struct store_dir *root = b->temp[0] ? store_dir_get(s) : NULL;
 
-    if (!root)
-        return;
-    unlinkat(root->fd, b->temp, 0);
-    store_dir_put(root);
-    b->temp[0] = '\0';
-}
-
-void store_backing_close(struct store *s, struct store_backing *b)
-{
-    drop_name(s, b);
+    if (root) {
+        unlinkat(root->fd, b->temp, 0);
+        store_dir_put(root);
+        b->temp[0] = '\0';
+    }
     if (b->fd >= 0) {
         close(b->fd);
         store_file_uncount(s);
@@ -86,18 +80,6 @@ void store_backing_close(struct store *s, struct store_backing *b)
 }
 
 /* -- Reserve ----------------------------------------------------------------------------------- */
-
-/* Adds to what is held in memory if that stays within the bound. */
-static int hold(struct store *s, uint64_t more)
-{
-    uint64_t held = atomic_load(&s->held);
-
-    do {
-        if (more > s->memory || held > s->memory - more)
-            return -EFBIG;
-    } while (!atomic_compare_exchange_weak(&s->held, &held, held + more));
-    return 0;
-}
 
 /* Takes the blocks now. KEEP_SIZE: the file is as long as what was written, so in the end it is
  * exactly the log. A file system that cannot do this is taken at its word. */
@@ -113,11 +95,13 @@ static int allocate(int fd, uint64_t from, uint64_t to)
 
 static int reserve_memory(struct store *s, struct store_backing *b, uint64_t from, uint64_t to)
 {
-    uint64_t more = memory_missing(b->memory, from, to);
-    int rc = hold(s, more);
+    uint64_t more = memory_missing(b->memory, from, to), held = atomic_load(&s->held);
+    int rc;
 
-    if (rc)
-        return rc;
+    do {
+        if (more > s->memory || held > s->memory - more)
+            return -EFBIG;
+    } while (!atomic_compare_exchange_weak(&s->held, &held, held + more));
     rc = memory_map(b->memory, from, to);
     if (rc)
         store_sum_take(&s->held, more);
@@ -134,8 +118,8 @@ static int reserve_disk(struct store *s, struct store_backing *b, uint64_t from,
 
     if (rc)
         return rc;
-    /* With plenty of room nobody is in danger of finding none, and blocks that turn out too many
-     * cost more to give back than a small log costs to write. */
+    /* With plenty of space nobody runs out of it, and freeing blocks that turn out too many costs
+     * more than writing a small log. */
     b->allocated |= tight;
     rc = tight ? allocate(b->fd, from, to) : 0;
     if (rc == -ENOSPC || rc == -EDQUOT) {
@@ -170,25 +154,10 @@ int store_backing_reserve(struct store *s, struct store_backing *b, uint64_t fro
 
 /* -- Bytes ------------------------------------------------------------------------------------- */
 
-static int write_file(int fd, const char *data, size_t len, uint64_t offset)
-{
-    while (len > 0) {
-        ssize_t n = pwrite(fd, data, len, (off_t)offset);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return n ? -errno : -EIO;
-        data += n;
-        len -= (size_t)n;
-        offset += (uint64_t)n;
-    }
-    return 0;
-}
-
 int store_backing_write(struct store_backing *b, const void *data, size_t len, uint64_t offset)
 {
     return b->in_memory ? memory_write(b->memory, data, len, offset)
-                        : write_file(b->fd, data, len, offset);
+                        : store_file_write(b->fd, data, len, offset);
 }
 
 void store_backing_read_memory(const struct store_backing *b, void *data, size_t len,
@@ -199,35 +168,23 @@ void store_backing_read_memory(const struct store_backing *b, void *data, size_t
 
 /* -- From disk to memory ----------------------------------------------------------------------- */
 
-/* Copies what the file has of a page: it may end there, or before the page's first byte. */
-static int copy_page(struct store *s, int from, struct store_backing *to, uint64_t page,
-                     char *buffer)
-{
-    off_t at = (off_t)(page * STORE_PAGE_SIZE);
-    size_t done = 0;
-    ssize_t n;
-    int rc;
-
-    do {
-        n = pread(from, buffer + done, STORE_PAGE_SIZE - done, at + (off_t)done);
-        if (n > 0)
-            done += (size_t)n;
-    } while ((n > 0 && done < STORE_PAGE_SIZE) || (n < 0 && errno == EINTR));
-    if (n < 0)
-        return -EIO;
-    rc = store_backing_reserve(s, to, (uint64_t)at, (uint64_t)at + done);
-    return rc ? rc : memory_write(to->memory, buffer, done, (uint64_t)at);
-}
-
+/* Copies those of the pages that are present. What the file has of a page: it may end there, or
+ * before the page's first byte. */
 static int copy_pages(struct store *s, int from, struct store_backing *to, uint64_t size,
                       bool (*page_is_here)(void *who, uint64_t page), void *who)
 {
     char *buffer = malloc(STORE_PAGE_SIZE);
     int rc = buffer ? 0 : -ENOMEM;
 
-    for (uint64_t page = 0; !rc && page * STORE_PAGE_SIZE < size; page++)
-        if (page_is_here(who, page))
-            rc = copy_page(s, from, to, page, buffer);
+    for (uint64_t at = 0; !rc && at < size; at += STORE_PAGE_SIZE) {
+        ssize_t n;
+        if (!page_is_here(who, at / STORE_PAGE_SIZE))
+            continue;
+        n = store_file_read(from, buffer, STORE_PAGE_SIZE, at);
+        rc = n < 0 ? -EIO : store_backing_reserve(s, to, at, at + (uint64_t)n);
+        if (!rc)
+            rc = memory_write(to->memory, buffer, (size_t)n, at);
+    }
     free(buffer);
     return rc;
 }

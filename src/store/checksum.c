@@ -20,7 +20,7 @@ _Static_assert(sizeof(struct store_hasher) >= sizeof(XXH3_state_t) + STATE_ALIGN
 /* The library wants its state aligned to 64 bytes, which malloc does not give. */
 static XXH3_state_t *state_of(struct store_hasher *h)
 {
-    uintptr_t at = (uintptr_t)h->room;
+    uintptr_t at = (uintptr_t)h->state;
 
     return (XXH3_state_t *)((at + STATE_ALIGN - 1) & ~(uintptr_t)(STATE_ALIGN - 1));
 }

@@ -3,7 +3,7 @@
  * what was checked is what is used, whatever happens to the path meanwhile.
  */
 #include "diag.h"
-#include "store/room.h"
+#include "store/internal.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -38,46 +38,31 @@ static int check_own(struct store *s, int fd, const char *path)
     return 0;
 }
 
-static int check_parent(struct store *s, int fd, const char *path)
+/* mkdir -p of the first `len` bytes of a path; returns the first reason why something of it
+ * could not be made. */
+static int make_dirs(int at, const char *path, size_t len)
 {
-    struct stat st;
-
-    if (fstat(fd, &st))
-        return -errno;
-    if ((st.st_mode & S_IWOTH) && !(st.st_mode & S_ISVTX))
-        return refuse(s, path, "can be written by anybody");
-    return 0;
-}
-
-/* A symlink in place of the directory is fine if we, or root, put it there. */
-static int check_link(struct store *s)
-{
-    struct stat st;
-
-    if (lstat(s->dir, &st) || !S_ISLNK(st.st_mode) || st.st_uid == geteuid() || !st.st_uid)
-        return 0;
-    return refuse(s, s->dir, "is a symlink of another user");
-}
-
-/* mkdir -p. What cannot be made shows when the path is resolved; the reason is returned. */
-static int make_path(const char *dir)
-{
-    char path[PATH_MAX];
-    size_t len = strlen(dir);
+    char part[PATH_MAX];
     int rc = 0;
 
-    if (len >= sizeof(path))
+    if (len >= sizeof(part))
         return -ENAMETOOLONG;
-    memcpy(path, dir, len + 1);
     for (size_t i = 1; i <= len; i++) {
-        if (path[i] != '/' && path[i])
+        if (i < len && path[i] != '/')
             continue;
-        path[i] = '\0';
-        if (mkdir(path, 0700) && errno != EEXIST)
+        memcpy(part, path, i);
+        part[i] = '\0';
+        if (mkdirat(at, part, 0700) && errno != EEXIST && !rc)
             rc = -errno;
-        path[i] = i < len ? '/' : '\0';
     }
     return rc;
+}
+
+int store_dir_make(int root, const char *path)
+{
+    const char *slash = strrchr(path, '/');
+
+    return slash ? make_dirs(root, path, (size_t)(slash - path)) : 0;
 }
 
 /* Opens a resolved path component by component; the last one for reading its names. */
@@ -86,6 +71,7 @@ static int walk(struct store *s, char *path)
     char *at = path + 1;
     int fd = open("/", (*at ? O_PATH : O_RDONLY) | O_DIRECTORY | O_CLOEXEC);
     int rc = fd < 0 ? -errno : 0;
+    struct stat st;
 
     while (!rc && *at) {
         char *end = strchrnul(at, '/');
@@ -94,9 +80,9 @@ static int walk(struct store *s, char *path)
 
         *end = '\0';
         next = openat(fd, at, (last ? O_RDONLY : O_PATH) | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-        rc = next < 0 ? -errno : 0;
-        if (!rc && !last)
-            rc = check_parent(s, next, path);
+        rc = next < 0 || fstat(next, &st) ? -errno : 0;
+        if (!rc && !last && (st.st_mode & S_IWOTH) && !(st.st_mode & S_ISVTX))
+            rc = refuse(s, path, "can be written by anybody");
         close(fd);
         fd = next;
         at = last ? end : end + 1;
@@ -110,25 +96,16 @@ static int walk(struct store *s, char *path)
     return rc;
 }
 
-/* A directory of ours below another: opened, made if it is missing. */
-static int open_below(int at, const char *name)
-{
-    int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
-    int fd = openat(at, name, flags);
-
-    if (fd < 0 && errno == ENOENT && (!mkdirat(at, name, 0700) || errno == EEXIST))
-        fd = openat(at, name, flags);
-    return fd < 0 ? -errno : fd;
-}
-
 static int open_cache_dir(struct store *s)
 {
-    int rc = check_link(s), made, fd;
+    struct stat st;
+    int rc, made, fd;
     char *real;
 
-    if (rc)
-        return rc;
-    made = make_path(s->dir);
+    /* A symlink in place of the directory is fine if we, or root, put it there. */
+    if (!lstat(s->dir, &st) && S_ISLNK(st.st_mode) && st.st_uid != geteuid() && st.st_uid)
+        return refuse(s, s->dir, "is a symlink of another user");
+    made = make_dirs(AT_FDCWD, s->dir, strlen(s->dir));
     real = realpath(s->dir, NULL);
     if (!real)
         return errno == ENOENT && made ? made : -errno;
@@ -146,19 +123,21 @@ static int open_cache_dir(struct store *s)
 
 int store_dir_enter(struct store *s)
 {
+    int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
     int dir = open_cache_dir(s), root, rc;
     struct store_dir *entered, *old;
 
     if (dir < 0)
         return dir;
-    root = open_below(dir, "v1");
+    root = openat(dir, "v1", flags);
+    if (root < 0 && errno == ENOENT && (!mkdirat(dir, "v1", 0700) || errno == EEXIST))
+        root = openat(dir, "v1", flags);
+    rc = root < 0 ? -errno : check_own(s, root, "v1");
     close(dir);
-    if (root < 0)
-        return root;
-    rc = check_own(s, root, "v1");
     entered = rc ? NULL : malloc(sizeof(*entered));
     if (!entered) {
-        close(root);
+        if (root >= 0)
+            close(root);
         return rc ? rc : -ENOMEM;
     }
     mkdirat(root, "tmp", 0700);
@@ -192,26 +171,9 @@ void store_dir_put(struct store_dir *dir)
     free(dir);
 }
 
-int store_dir_make(int root, const char *path)
-{
-    char part[STORE_PATH_LEN];
-    size_t len = strlen(path);
-
-    if (len >= sizeof(part))
-        return -ENAMETOOLONG;
-    for (size_t i = 1; i < len; i++) {
-        if (path[i] != '/')
-            continue;
-        memcpy(part, path, i);
-        part[i] = '\0';
-        if (mkdirat(root, part, 0700) && errno != EEXIST)
-            return -errno;
-    }
-    return 0;
-}
-
-/* A flock, so that it goes with its owner; opened anew each time, so that threads exclude each
- * other too. One who is stopped while holding it must not stop everybody: the wait has an end. */
+/* A flock, so that it ends with its owner; opened anew each time, so that threads exclude each
+ * other too. A process that is stopped while it holds the lock must not stop all others: the wait
+ * has an end. */
 int store_dir_lock(int root, bool wait)
 {
     int fd = openat(root, "lock", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);

@@ -1,7 +1,7 @@
 /*
  * file.c - files in v1/tmp on their way to a name, and small files whole.
  */
-#include "store/room.h"
+#include "store/internal.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -47,23 +47,6 @@ static int open_named(struct store *s, struct store_temp *t)
     return -EEXIST;
 }
 
-static int open_unnamed(struct store_temp *t)
-{
-    t->name[0] = '\0';
-    t->fd = openat(t->root->fd, "tmp", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-    return t->fd < 0 ? -errno : 0;
-}
-
-static int open_in_root(struct store *s, bool named, struct store_temp *t)
-{
-    int rc = named ? -EOPNOTSUPP : open_unnamed(t);
-
-    /* EISDIR and EINVAL: kernels and file systems that do not know O_TMPFILE. */
-    if (rc == -EOPNOTSUPP || rc == -EISDIR || rc == -EINVAL)
-        rc = open_named(s, t);
-    return rc;
-}
-
 int store_temp_open(struct store *s, bool named, struct store_temp *ret_t)
 {
     struct store_temp t = {.fd = -1};
@@ -76,7 +59,13 @@ int store_temp_open(struct store *s, bool named, struct store_temp *ret_t)
         t.root = store_dir_get(s);
         if (!t.root)
             return -ENOENT;
-        rc = open_in_root(s, named, &t);
+        t.name[0] = '\0';
+        if (!named)
+            t.fd = openat(t.root->fd, "tmp", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+        rc = t.fd < 0 ? -errno : 0;
+        /* EISDIR and EINVAL: kernels and file systems that do not know O_TMPFILE. */
+        if (named || rc == -EOPNOTSUPP || rc == -EISDIR || rc == -EINVAL)
+            rc = open_named(s, &t);
         if (rc)
             store_dir_put(t.root);
         if (rc == -ENOENT) {
@@ -141,18 +130,6 @@ int store_temp_link_temp(struct store *s, struct store_temp *t)
     return rc;
 }
 
-/* Deletes a file that nobody holds. */
-static void clear_one(int tmp, const char *name)
-{
-    int fd = openat(tmp, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-
-    if (fd < 0)
-        return;
-    if (!flock(fd, LOCK_EX | LOCK_NB))
-        unlinkat(tmp, name, 0);
-    close(fd);
-}
-
 void store_temp_clear(int root)
 {
     int fd = openat(root, "tmp", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -164,78 +141,80 @@ void store_temp_clear(int root)
             close(fd);
         return;
     }
-    while ((entry = readdir(dir)))
-        if (entry->d_name[0] != '.')
-            clear_one(dirfd(dir), entry->d_name);
+    while ((entry = readdir(dir))) {
+        int file = entry->d_name[0] == '.'
+                       ? -1
+                       : openat(fd, entry->d_name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+        if (file < 0)
+            continue;
+        if (!flock(file, LOCK_EX | LOCK_NB)) /* nobody holds it */
+            unlinkat(fd, entry->d_name, 0);
+        close(file);
+    }
     closedir(dir);
 }
 
 /* -- Small files ------------------------------------------------------------------------------- */
 
-static int write_all(int fd, const void *data, size_t len)
+int store_file_write(int fd, const void *data, size_t len, uint64_t offset)
 {
-    const char *at = data;
-
-    while (len) {
-        ssize_t n = write(fd, at, len);
+    for (const char *at = data; len > 0;) {
+        ssize_t n = pwrite(fd, at, len, (off_t)offset);
         if (n < 0 && errno == EINTR)
             continue;
         if (n <= 0)
             return n ? -errno : -EIO;
         at += n;
         len -= (size_t)n;
+        offset += (uint64_t)n;
     }
     return 0;
 }
 
-/* Closes what is open, deletes the name that is left. */
-static void temp_close(struct store_temp *t)
+ssize_t store_file_read(int fd, void *data, size_t len, uint64_t offset)
 {
-    if (t->name[0])
-        unlinkat(t->root->fd, t->name, 0);
-    t->name[0] = '\0';
-    if (t->fd >= 0)
-        close(t->fd);
-    store_dir_put(t->root);
-    t->root = NULL;
-    t->fd = -1;
+    size_t done = 0;
+
+    while (done < len) {
+        ssize_t n = pread(fd, (char *)data + done, len - done, (off_t)(offset + done));
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return -errno;
+        if (n == 0)
+            break;
+        done += (size_t)n;
+    }
+    return (ssize_t)done;
 }
 
-int store_file_replace(struct store *s, const char *path, const struct store_part *parts,
-                       unsigned count)
+int store_file_save(struct store *s, const char *path, const struct store_part *parts,
+                    unsigned count)
 {
     struct store_temp t;
+    uint64_t offset = 0;
     int rc = store_temp_open(s, true, &t);
 
     if (rc)
         return rc;
-    for (unsigned i = 0; i < count && !rc; i++)
-        rc = write_all(t.fd, parts[i].data, parts[i].len);
+    for (unsigned i = 0; i < count && !rc; i++) {
+        rc = store_file_write(t.fd, parts[i].data, parts[i].len, offset);
+        offset += parts[i].len;
+    }
     if (!rc)
         rc = store_temp_move(&t, path);
-    temp_close(&t);
+    if (t.name[0])
+        unlinkat(t.root->fd, t.name, 0);
+    close(t.fd);
+    store_dir_put(t.root);
     return rc;
 }
 
-static int read_all(int fd, size_t len, char *data)
-{
-    while (len) {
-        ssize_t n = read(fd, data, len);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return n ? -errno : -ENOENT;
-        data += n;
-        len -= (size_t)n;
-    }
-    return 0;
-}
-
-static int read_fd(int fd, size_t max, void **ret_data, size_t *ret_len)
+static int load_fd(int fd, size_t max, void **ret_data, size_t *ret_len)
 {
     struct stat st;
+    ssize_t n;
     char *data;
-    int rc;
 
     if (fstat(fd, &st))
         return -errno;
@@ -244,10 +223,10 @@ static int read_fd(int fd, size_t max, void **ret_data, size_t *ret_len)
     data = malloc((size_t)st.st_size + 1);
     if (!data)
         return -ENOMEM;
-    rc = read_all(fd, (size_t)st.st_size, data);
-    if (rc) {
+    n = store_file_read(fd, data, (size_t)st.st_size, 0);
+    if (n != st.st_size) {
         free(data);
-        return rc;
+        return n < 0 ? (int)n : -ENOENT;
     }
     data[st.st_size] = '\0';
     *ret_data = data;
@@ -255,7 +234,7 @@ static int read_fd(int fd, size_t max, void **ret_data, size_t *ret_len)
     return 0;
 }
 
-int store_file_read(struct store *s, const char *path, size_t max, void **ret_data, size_t *ret_len)
+int store_file_load(struct store *s, const char *path, size_t max, void **ret_data, size_t *ret_len)
 {
     struct store_dir *root = store_dir_get(s);
     int fd, rc;
@@ -263,7 +242,7 @@ int store_file_read(struct store *s, const char *path, size_t max, void **ret_da
     if (!root)
         return -ENOENT;
     fd = openat(root->fd, path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-    rc = fd < 0 ? -errno : read_fd(fd, max, ret_data, ret_len);
+    rc = fd < 0 ? -errno : load_fd(fd, max, ret_data, ret_len);
     if (fd >= 0)
         close(fd);
     store_dir_put(root);

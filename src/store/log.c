@@ -1,8 +1,8 @@
 /*
  * log.c - complete logs and their metas: load, save, publish.
  */
+#include "store/internal.h"
 #include "store/meta.h"
-#include "store/room.h"
 #include "store/store.h"
 
 #include <errno.h>
@@ -30,7 +30,7 @@ int store_load_meta(struct store *s, uint64_t job, struct store_meta *ret_meta)
     int rc;
 
     log_path(s->host, job, ".meta", path);
-    if (store_file_read(s, path, META_BYTES_MAX, &data, &len))
+    if (store_file_load(s, path, META_BYTES_MAX, &data, &len))
         return -ENOENT;
     rc = meta_decode(data, len, s->host, job, ret_meta);
     free(data);
@@ -38,32 +38,25 @@ int store_load_meta(struct store *s, uint64_t job, struct store_meta *ret_meta)
 }
 
 /* The file of a log if it has the right size. Writing is for mending pages, so it is not needed. */
-static int open_log(int root, const char *path, uint64_t size)
-{
-    int flags = O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;
-    int fd = openat(root, path, O_RDWR | flags);
-    struct stat st;
-
-    if (fd < 0 && (errno == EACCES || errno == EROFS || errno == EPERM))
-        fd = openat(root, path, O_RDONLY | flags);
-    if (fd < 0)
-        return -errno;
-    if (!fstat(fd, &st) && S_ISREG(st.st_mode) && (uint64_t)st.st_size == size)
-        return fd;
-    close(fd);
-    return -ENOENT;
-}
-
 static int find_log(struct store *s, uint64_t job, const struct store_meta *meta)
 {
     struct store_dir *root = meta->checksums ? store_dir_get(s) : NULL;
+    int flags = O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, fd;
     char path[STORE_PATH_LEN];
-    int fd;
+    struct stat st;
 
     if (!root)
         return -ENOENT;
     log_path(s->host, job, "", path);
-    fd = open_log(root->fd, path, meta->size);
+    fd = openat(root->fd, path, O_RDWR | flags);
+    if (fd < 0 && (errno == EACCES || errno == EROFS || errno == EPERM))
+        fd = openat(root->fd, path, O_RDONLY | flags);
+    if (fd < 0) {
+        fd = -errno;
+    } else if (fstat(fd, &st) || !S_ISREG(st.st_mode) || (uint64_t)st.st_size != meta->size) {
+        close(fd);
+        fd = -ENOENT;
+    }
     store_dir_put(root);
     return fd;
 }
@@ -83,19 +76,17 @@ int store_open_log(struct store *s, uint64_t job, const struct store_meta *meta,
     return 0;
 }
 
-/* Whether a log was marked less than a minute ago; if not, it is noted as marked now. Two logs may
- * share a slot: then they are marked more often than needed. */
-static bool is_marked(struct store *s, uint64_t job)
+/* Two logs may share a slot: then they are marked more often than needed. */
+void store_mark_used(struct store *s, uint64_t job, int fd)
 {
     unsigned slot = (unsigned)(job % STORE_USED_SLOTS);
-    int64_t now;
+    int64_t now = s->now_ms ? s->now_ms() : 0;
     bool marked;
 
-    if (!s->now_ms)
-        return false;
-    now = s->now_ms();
+    if (!s->dir)
+        return;
     pthread_mutex_lock(&s->lock);
-    marked = s->used[slot].known && s->used[slot].job == job &&
+    marked = s->now_ms && s->used[slot].known && s->used[slot].job == job &&
              now - s->used[slot].at_ms < STORE_USED_MS;
     if (!marked) {
         s->used[slot].job = job;
@@ -103,12 +94,7 @@ static bool is_marked(struct store *s, uint64_t job)
         s->used[slot].known = true;
     }
     pthread_mutex_unlock(&s->lock);
-    return marked;
-}
-
-void store_mark_used(struct store *s, uint64_t job, int fd)
-{
-    if (s->dir && !is_marked(s, job))
+    if (!marked)
         (void)futimens(fd, NULL); /* a cache that cannot be written stays as it is */
 }
 
@@ -143,7 +129,7 @@ static int write_meta(struct store *s, uint64_t job, const struct store_meta *me
         return rc;
     part.data = data;
     log_path(s->host, job, ".meta", path);
-    rc = store_file_replace(s, path, &part, 1);
+    rc = store_file_save(s, path, &part, 1);
     free(data);
     if (!rc)
         store_evict_count(s);
@@ -168,11 +154,6 @@ int store_save_meta(struct store *s, uint64_t job, const struct store_meta *meta
 
 /* -- Publishing -------------------------------------------------------------------------------- */
 
-static uint64_t pages_of(uint64_t size)
-{
-    return size / STORE_PAGE_SIZE + (size % STORE_PAGE_SIZE != 0);
-}
-
 /* The same bytes are there under the name. They learn the names under which we were answered. */
 static bool is_there(struct store *s, uint64_t job, const struct store_meta *meta)
 {
@@ -182,7 +163,7 @@ static bool is_there(struct store *s, uint64_t job, const struct store_meta *met
     if (load_whole(s, job, &its))
         return false;
     same = its.size == meta->size && its.final == meta->final &&
-           !memcmp(its.checksums, meta->checksums, 8 * (size_t)pages_of(its.size));
+           !memcmp(its.checksums, meta->checksums, 8 * (size_t)store_page_count(its.size));
     for (unsigned i = 0; same && i < meta->name_count; i++)
         learnt |= store_meta_add_name(&its, meta->names[i]);
     if (learnt)

@@ -1,4 +1,14 @@
-#include "store/memory.h"
+/*
+ * memory.c - a log that is filled in outside any file: for a cache that is off, full, read-only or
+ * gone.
+ *
+ * Not a memfd: that is a file to the kernel, so a limit on the size of files (RLIMIT_FSIZE) or on
+ * descriptors would hold for it as well, and reads could not go on in memory. Sparse: what lies
+ * between mapped ranges takes nothing. The bound on the sum of all is backing.c's.
+ *
+ * Any thread; one mutex inside, held while bytes are copied.
+ */
+#include "store/internal.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -7,7 +17,7 @@
 #include <sys/mman.h>
 
 #define BLOCK_SIZE (UINT64_C(4) << 10)  /* what is counted */
-#define CHUNK_SIZE (UINT64_C(64) << 10) /* what is asked of the system at once */
+#define CHUNK_SIZE (UINT64_C(64) << 10) /* what is requested from the system at once */
 #define CHUNK_BLOCKS (CHUNK_SIZE / BLOCK_SIZE)
 #define TABLE_CHUNKS 1024u
 #define TABLES 1024u
@@ -75,7 +85,7 @@ static struct chunk *find_chunk(const struct store_memory *m, uint64_t offset)
     return table && table[chunk % TABLE_CHUNKS].bytes ? &table[chunk % TABLE_CHUNKS] : NULL;
 }
 
-/* Lock held. Not malloc'd: what is free goes back to the system at once. NULL: no memory. */
+/* Lock held. Not malloc'd: what is freed returns to the system at once. NULL: no memory. */
 static struct chunk *add_chunk(struct store_memory *m, uint64_t offset)
 {
     uint64_t chunk = offset / CHUNK_SIZE;

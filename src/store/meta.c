@@ -16,11 +16,6 @@
 #define FLAG_CHECKSUMS 2u
 #define HOST_LEN 256
 
-static uint64_t pages_of(uint64_t size)
-{
-    return size / STORE_PAGE_SIZE + (size % STORE_PAGE_SIZE != 0);
-}
-
 /* -- Writing ----------------------------------------------------------------------------------- */
 
 static unsigned char *put_bytes(unsigned char *at, const void *data, size_t len)
@@ -59,7 +54,7 @@ static bool is_encodable(const struct store_meta *m, const char *host)
     for (unsigned i = 0; i < m->name_count; i++)
         if (!memchr(m->names[i], '\0', sizeof(m->names[i])))
             return false;
-    return !m->checksums || pages_of(m->size) <= (META_BYTES_MAX - 4096) / 8;
+    return !m->checksums || store_page_count(m->size) <= (META_BYTES_MAX - 4096) / 8;
 }
 
 static size_t encoded_len(const struct store_meta *m, const char *host)
@@ -69,7 +64,7 @@ static size_t encoded_len(const struct store_meta *m, const char *host)
     for (unsigned i = 0; i < m->name_count; i++)
         len += 2 + strlen(m->names[i]);
     if (m->checksums)
-        len += 8 * (size_t)pages_of(m->size);
+        len += 8 * (size_t)store_page_count(m->size);
     return len;
 }
 
@@ -96,7 +91,7 @@ int meta_encode(const struct store_meta *m, const char *host, uint64_t job, void
     at = put_string(at, m->etag);
     for (unsigned i = 0; i < m->name_count; i++)
         at = put_string(at, m->names[i]);
-    for (uint64_t i = 0; m->checksums && i < pages_of(m->size); i++)
+    for (uint64_t i = 0; m->checksums && i < store_page_count(m->size); i++)
         at = put_u64(at, m->checksums[i]);
     put_u64(at, store_page_checksum(data, len - SUM_LEN));
     *ret_data = data;
@@ -159,7 +154,7 @@ static void get_string(struct reader *r, char *to, size_t cap)
 /* The rest of the file must be the checksums and nothing else, so it bounds what is allocated. */
 static int get_checksums(struct reader *r, struct store_meta *m)
 {
-    uint64_t count = pages_of(m->size);
+    uint64_t count = store_page_count(m->size);
 
     if (r->left % 8 || r->left / 8 != count)
         return -ENOENT;

@@ -3,9 +3,7 @@
  *
  * A record's file ends in "~", which no key has, so that "runs" can be a record and a directory.
  */
-#include "store/record.h"
-
-#include "store/room.h"
+#include "store/internal.h"
 #include "store/store.h"
 
 #include <endian.h>
@@ -22,48 +20,35 @@
 
 /* -- The form ---------------------------------------------------------------------------------- */
 
-static bool is_component(const char *s, size_t len)
-{
-    if (!len || len > COMPONENT_MAX || (s[0] == '.' && (len == 1 || (len == 2 && s[1] == '.'))))
-        return false;
-    for (size_t i = 0; i < len; i++)
-        if ((unsigned char)s[i] < 0x20 || s[i] == 0x7f || s[i] == '~')
-            return false;
-    return true;
-}
-
 bool record_key_is_valid(const char *key)
 {
-    unsigned depth = 0;
-
     if (strlen(key) > KEY_MAX)
         return false;
-    for (;;) {
+    for (unsigned depth = 1; depth <= DEPTH_MAX; depth++) {
         size_t len = strcspn(key, "/");
-        if (!is_component(key, len) || ++depth > DEPTH_MAX)
+        if (!len || len > COMPONENT_MAX || !strncmp(key, ".", len) || !strncmp(key, "..", len))
             return false;
+        for (size_t i = 0; i < len; i++)
+            if ((unsigned char)key[i] < 0x20 || key[i] == 0x7f || key[i] == '~')
+                return false;
         if (!key[len])
             return true;
         key += len + 1;
     }
+    return false;
 }
 
-static uint64_t checksum(const char *host, const char *key, const void *data, size_t len)
+void record_seal(const char *host, const char *key, const void *data, size_t len,
+                 unsigned char ret_trailer[RECORD_TRAILER])
 {
+    uint64_t le_len = htole64(len), le_sum;
     struct store_hasher h;
 
     store_hasher_init(&h);
     store_hasher_update(&h, host, strlen(host) + 1);
     store_hasher_update(&h, key, strlen(key) + 1);
     store_hasher_update(&h, data, len);
-    return store_hasher_digest(&h);
-}
-
-void record_seal(const char *host, const char *key, const void *data, size_t len,
-                 unsigned char ret_trailer[RECORD_TRAILER])
-{
-    uint64_t le_len = htole64(len), le_sum = htole64(checksum(host, key, data, len));
-
+    le_sum = htole64(store_hasher_digest(&h));
     memcpy(ret_trailer, MAGIC, 8);
     memcpy(ret_trailer + 8, &le_len, 8);
     memcpy(ret_trailer + 16, &le_sum, 8);
@@ -107,7 +92,7 @@ int store_put_record(struct store *s, const char *key, const void *data, size_t 
         return 0;
     record_seal(s->host, key, data, len, trailer);
     fact_path(s, key, path);
-    rc = store_file_replace(s, path, parts, 2);
+    rc = store_file_save(s, path, parts, 2);
     if (!rc)
         store_evict_count(s);
     return rc;
@@ -123,7 +108,7 @@ int store_get_record(struct store *s, const char *key, void **ret_data, size_t *
     if (!record_key_is_valid(key))
         return -EINVAL;
     fact_path(s, key, path);
-    rc = store_file_read(s, path, (size_t)STORE_RECORD_MAX + RECORD_TRAILER, &file, &file_len);
+    rc = store_file_load(s, path, (size_t)STORE_RECORD_MAX + RECORD_TRAILER, &file, &file_len);
     if (rc)
         return rc == -ENOMEM ? rc : -ENOENT;
     rc = record_open(s->host, key, file, file_len, &len);

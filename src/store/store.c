@@ -1,10 +1,10 @@
 /*
- * store.c - the beginning and the end of a store, and what it says without looking at the disk.
+ * store.c - the beginning and the end of a store, and what it knows without reading the disk.
  */
 #include "store/store.h"
 
 #include "diag.h"
-#include "store/room.h"
+#include "store/internal.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -43,25 +43,25 @@ static void fold_host(const char *host, char folder[STORE_HOST_LEN])
 /* The path as it is now: the daemon's working directory will be another. */
 static char *absolute(const char *dir)
 {
-    char *here = NULL, *path = NULL;
+    char *cwd = NULL, *path = NULL;
     size_t len;
 
     if (dir[0] == '/') {
         path = strdup(dir);
     } else {
-        here = getcwd(NULL, 0);
-        if (!here || asprintf(&path, "%s/%s", here, dir) < 0)
+        cwd = getcwd(NULL, 0);
+        if (!cwd || asprintf(&path, "%s/%s", cwd, dir) < 0)
             path = NULL;
-        free(here);
+        free(cwd);
     }
-    /* With a slash at its end a symlink would be looked through. */
+    /* With a slash at its end a symlink would be followed. */
     for (len = path ? strlen(path) : 0; len > 1 && path[len - 1] == '/'; len--)
         path[len - 1] = '\0';
     return path;
 }
 
-/* Without a directory that works everything is in memory, for good: what is kept would otherwise
- * depend on the moment. */
+/* Where the directory cannot be used, everything is kept in memory for good: what is kept would
+ * otherwise depend on the moment. */
 static int enter(struct store *s)
 {
     int rc = store_dir_enter(s), lock;
@@ -76,7 +76,7 @@ static int enter(struct store *s)
         s->dir = NULL;
         return 0;
     }
-    /* Mounting waits for nobody: what is left over goes with the next mount. */
+    /* Mounting waits for nobody: the next mount deletes what is left over. */
     root = store_dir_get(s);
     lock = root ? store_dir_lock(root->fd, false) : -1;
     if (lock >= 0) {

@@ -6,9 +6,9 @@
  * and time. Several mounts and processes may share one directory: names change by link and rename
  * only, eviction happens under a file lock, and what another evicted is simply not there.
  *
- * The room does not know what a page's bytes mean, does not decide what is final, does not wait for
- * the network. Every call may wait for the disk: FUSE workers and the writer thread call it, the
- * network thread never. All calls are safe on any thread.
+ * The store does not know what a page's bytes mean, does not decide what is final, does not wait
+ * for the network. Every call may wait for the disk: FUSE workers and the writer thread call it,
+ * the network thread never. All calls are safe on any thread.
  *
  * Layout, under `cache_dir`:
  *
@@ -29,7 +29,7 @@
 #include <stdint.h>
 
 #define STORE_PAGE_SIZE 65536u /* the unit of checksums: one page of a log */
-#define STORE_NAMES_MAX 8      /* proven names kept with a log; the oldest goes */
+#define STORE_NAMES_MAX 8      /* proven names kept with a log; the oldest is dropped */
 #define STORE_NAME_LEN 216     /* "owner/repo" folded, with its NUL */
 #define STORE_ETAG_LEN 136
 #define STORE_RECORD_MAX (64u << 20)
@@ -37,19 +37,25 @@
 struct store;
 struct diag;
 
+/* Pages of a log of `size` bytes. */
+static inline uint64_t store_page_count(uint64_t size)
+{
+    return size / STORE_PAGE_SIZE + (size % STORE_PAGE_SIZE != 0);
+}
+
 /* The checksum of a page: quick, not cryptographic. */
 uint64_t store_page_checksum(const void *data, size_t len);
 
 /* The same of bytes that come in pieces. Embeddable anywhere; not to be moved or copied once
  * begun. */
 struct store_hasher {
-    unsigned char room[704];
+    unsigned char state[704];
 };
 void store_hasher_init(struct store_hasher *h);
 void store_hasher_update(struct store_hasher *h, const void *data, size_t len);
 uint64_t store_hasher_digest(struct store_hasher *h); /* of all so far; more may follow */
 
-/* The directory is the user's word, its parents are made where they are missing. */
+/* The directory is the user's choice; what is missing of its path is made. */
 struct store_config {
     const char *dir;  /* NULL: nothing on disk (no_cache); only memory files */
     const char *host; /* what the cache is keyed by, "host[:port]" */
@@ -63,29 +69,27 @@ struct store_config {
 /* What is kept with a log. */
 struct store_meta {
     uint64_t size;    /* bytes */
-    int64_t mtime_ms; /* UTC, told once (S7) */
+    int64_t mtime_ms; /* UTC, set once (S7) */
     bool final;       /* the log will never change (S8) */
     char etag[STORE_ETAG_LEN];
     unsigned name_count;
     char names[STORE_NAMES_MAX][STORE_NAME_LEN];
-    uint64_t
-        *checksums; /* XXH3 of each page, (size + 65535) / 65536 of them; NULL: bytes incomplete */
+    uint64_t *checksums; /* XXH3 of each of store_page_count(size) pages; NULL: bytes missing */
 };
 
 /*
- * Refuses (-EPERM, and says which directory and why) what another user could write: a cache
+ * Refuses (-EPERM, and prints which directory and why) what another user could write: a cache
  * directory that is not ours, is open to group or others, or is a symlink of another user's; a
- * parent that anybody could write and that has no sticky bit. With a directory that cannot be used
- * for another reason it says so and goes on in memory. Does not look at the logs, however many
- * there are.
+ * parent that anybody could write and that has no sticky bit. A directory that cannot be used for
+ * another reason is reported, and logs are kept in memory. The logs in it are not read yet.
  */
 int store_create(const struct store_config *config, struct store **ret_store);
 void store_destroy(struct store *s);
 
 void store_meta_finish(struct store_meta *m); /* frees checksums */
 bool store_meta_has_name(const struct store_meta *m, const char *name);
-/* False: it was there already (case folded), or is none. When there are too many the oldest
- * goes. */
+/* False: it was there already (compared case-insensitively), or is none. Of too many the oldest is
+ * dropped. */
 bool store_meta_add_name(struct store_meta *m, const char *name);
 
 /* The meta of a log. -ENOENT: none that holds (torn, other version, checksum of its own wrong). */
@@ -98,9 +102,9 @@ int store_load_meta(struct store *s, uint64_t job, struct store_meta *ret_meta);
 int store_open_log(struct store *s, uint64_t job, const struct store_meta *meta, int *ret_fd);
 
 /* Replaces the meta (rename). Errors are for information: the cache goes on without. In memory
- * there is nothing to keep, and that is no error. One without checksums does not take those of a
- * complete log of this size away. A meta whose log is evicted stays, up to 128 in a folder: that it
- * has checksums does not say that the log is there. */
+ * there is nothing to keep, and that is no error. One without checksums does not take those of
+ * a complete log of this size away. A meta whose log is evicted stays, up to 128 in a folder:
+ * one with checksums does not prove that the log is there. */
 int store_save_meta(struct store *s, uint64_t job, const struct store_meta *meta);
 
 /* The log was read now: least recent use is the file's time. At most one system call a minute
@@ -119,9 +123,9 @@ struct store_backing {
     struct store_memory *memory;
     bool published;    /* this very file has the log's name */
     uint64_t reserved; /* bytes */
-    uint64_t end;      /* the room's own: the furthest byte reserved */
-    bool allocated;    /* the room's own: blocks were taken, perhaps behind the log's end */
-    char temp[32];     /* the room's own: name in v1/tmp, where a file cannot be without */
+    uint64_t end;      /* internal: the furthest byte reserved */
+    bool allocated;    /* internal: blocks were taken, perhaps behind the log's end */
+    char temp[32];     /* internal: name in v1/tmp, where a file cannot be without */
 };
 
 /* A new unnamed file, on disk where that works, else in memory. -EMFILE, -ENFILE: too many files
@@ -137,7 +141,7 @@ void store_backing_close(struct store *s, struct store_backing *b);
 /*
  * Makes sure that [from, to) can be written: evicts the least recently used complete logs (of all
  * hosts, down to 15/16 of cache_size where that is exceeded), leaves 5 % of the disk free,
- * allocates where that is tight (the file's size stays). -ENOSPC: no room there (then try
+ * allocates where that is tight (the file's size stays). -ENOSPC: no space there (then try
  * store_backing_to_memory); -EFBIG: over `memory`, for a file in memory. cache_size decides what is
  * kept, not what can be read: in-flight logs may exceed it when there is nothing left to evict,
  * `memory` and the 5 % never are.
@@ -150,10 +154,10 @@ int store_backing_write(struct store_backing *b, const void *data, size_t len, u
 void store_backing_read_memory(const struct store_backing *b, void *data, size_t len,
                                uint64_t offset);
 
-/* Memory in place of a disk file: copies those pages of the first `size` bytes that the callback
- * says are here; room for others is to be reserved. The old fd stays open: it is the caller's, to
- * close when no reply uses it any more. -EFBIG: over `memory`. On failure the backing stays as it
- * was. */
+/* Memory in place of a disk file: copies those pages of the first `size` bytes that the
+ * callback reports as present; space for others is to be reserved. The old fd stays open: it is
+ * the caller's, to close when no reply uses it any more. -EFBIG: over `memory`. On failure the
+ * backing stays as it was. */
 int store_backing_to_memory(struct store *s, struct store_backing *b, uint64_t size,
                             bool (*page_is_here)(void *who, uint64_t page), void *who);
 
@@ -171,15 +175,15 @@ int store_publish(struct store *s, uint64_t job, struct store_backing *b,
 bool store_keeps(const struct store *s, uint64_t size);
 
 /* Whether the logs complete and in flight take more than cache_size, as far as is known: then those
- * in flight that nobody reads should go. */
+ * in flight that nobody reads should be dropped. */
 bool store_is_over(const struct store *s);
 
 /*
  * Small records. A key is made of 1 to 12 components ("repos/o/r/runs") of 1 to 250 bytes each,
  * 1000 in all; no control characters, no "~", not "." or "..": else -EINVAL. A key may be a record
  * and have others below it. Atomic replace; self-checked when read. In memory nothing is kept: put
- * says 0, get -ENOENT, so GitHub is asked again. Of more than cache_size / 16 (at least 16 MiB) the
- * oldest go.
+ * returns 0, get -ENOENT, so GitHub is asked again. Of more than cache_size / 16 (at least 16 MiB)
+ * the oldest are deleted.
  */
 int store_put_record(struct store *s, const char *key, const void *data, size_t len);
 /* The record, malloc'd with a NUL behind it. -ENOENT: none that holds. */
@@ -188,7 +192,7 @@ int store_drop_record(struct store *s, const char *key);
 
 /* For statfs and `.ghlogfs/stats`: bytes in use (logs in flight and complete; in memory: those
  * held) and the bound; from memory, never waits. The logs that were there before the mount count
- * from the first publish or eviction on, which look at the directory. */
+ * from the first publish or eviction on, which scan the directory. */
 void store_usage(struct store *s, uint64_t *ret_used, uint64_t *ret_limit);
 
 #endif

@@ -268,7 +268,7 @@ static int ask_list(struct views *v, const struct attempts_run *run, unsigned at
     struct catalog_question q;
 
     attempts_question(run, attempt, &q);
-    return catalog_ask(v->config.catalog, &q, w, ret_list);
+    return catalog_ask(v->config.catalog, &q, EFFORT_NETWORK, w, ret_list);
 }
 
 void attempts_want(struct views *v, const struct attempts_run *run, struct waiter *w)
@@ -276,10 +276,10 @@ void attempts_want(struct views *v, const struct attempts_run *run, struct waite
     struct catalog_question q;
 
     attempts_question(run, run->latest, &q);
-    catalog_want(v->config.catalog, &q, w);
+    (void)catalog_ask(v->config.catalog, &q, EFFORT_NETWORK, w, NULL);
     if (run->latest > 1) {
         attempts_question(run, 1, &q);
-        catalog_want(v->config.catalog, &q, w);
+        (void)catalog_ask(v->config.catalog, &q, EFFORT_NETWORK, w, NULL);
     }
 }
 

@@ -88,7 +88,7 @@ static int64_t run_time(struct views *v, const struct vnode *p)
         ms = time_of_run(run);
         catalog_answer_release(answer);
     }
-    if (!catalog_peek(v->config.catalog, &q, &answer)) {
+    if (!catalog_ask(v->config.catalog, &q, EFFORT_MEMORY, NULL, &answer)) {
         if (time_of_run(answer->runs[0]) > ms)
             ms = time_of_run(answer->runs[0]);
         catalog_answer_release(answer);
@@ -106,7 +106,7 @@ static int64_t repo_time(struct views *v, const struct vnode *p)
 
     memcpy(questions[0].repo.owner, p->repo.owner, sizeof(p->repo.owner));
     for (int i = 0; i < 2 && ms <= 0; i++) {
-        if (catalog_peek(v->config.catalog, &questions[i], &answer))
+        if (catalog_ask(v->config.catalog, &questions[i], EFFORT_MEMORY, NULL, &answer))
             continue;
         for (size_t k = 0; k < answer->count; k++)
             if (!strcasecmp(answer->repos[k]->owner, p->repo.owner) &&

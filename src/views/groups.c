@@ -102,9 +102,9 @@ static int list_group(struct views *v, const struct group *g, struct waiter *w,
     int rc = 0, err = 0;
 
     for (size_t i = 0; i < g->question_count; i++)
-        catalog_want(v->config.catalog, &g->questions[i], w);
+        (void)catalog_ask(v->config.catalog, &g->questions[i], EFFORT_NETWORK, w, NULL);
     for (size_t i = 0; i < g->question_count && rc != PENDING_PARKED; i++) {
-        rc = catalog_ask(v->config.catalog, &g->questions[i], w, &filtered[i]);
+        rc = catalog_ask(v->config.catalog, &g->questions[i], EFFORT_NETWORK, w, &filtered[i]);
         has_any |= rc == 0;
         err = err ? err : rc;
     }
@@ -134,7 +134,7 @@ int groups_list_failed(struct views *v, const struct vnode *dir, struct waiter *
     int rc;
 
     runs_question(v, &dir->repo, &q);
-    rc = catalog_ask(v->config.catalog, &q, w, &g.unfiltered);
+    rc = catalog_ask(v->config.catalog, &q, EFFORT_NETWORK, w, &g.unfiltered);
     if (is_end(rc))
         return rc;
     for (int i = 0; i < FILTERS_MAX; i++)
@@ -265,7 +265,7 @@ int groups_list_branches(struct views *v, const struct vnode *dir, struct waiter
     int rc;
 
     runs_question(v, &dir->repo, &q);
-    rc = catalog_ask(v->config.catalog, &q, w, &recent);
+    rc = catalog_ask(v->config.catalog, &q, EFFORT_NETWORK, w, &recent);
     if (rc && (is_end(rc) || !dir->text))
         return rc;
     rc = add_branch(v, dir, recent, w, l);
@@ -376,7 +376,7 @@ int groups_list_workflows(struct views *v, const struct vnode *dir, struct waite
     int rc;
 
     runs_question(v, &dir->repo, &q);
-    rc = catalog_ask(v->config.catalog, &q, w, &runs);
+    rc = catalog_ask(v->config.catalog, &q, EFFORT_NETWORK, w, &runs);
     if (rc)
         return rc;
     rc = name_workflows(runs, &names, &count);
@@ -441,7 +441,7 @@ int groups_list_workflow(struct views *v, const struct vnode *dir, struct waiter
     int rc;
 
     runs_question(v, &dir->repo, &q);
-    rc = catalog_ask(v->config.catalog, &q, w, &recent);
+    rc = catalog_ask(v->config.catalog, &q, EFFORT_NETWORK, w, &recent);
     if (is_end(rc))
         return rc;
     rc = recent ? find_workflow(recent, dir->text, &g.workflow) : 0;

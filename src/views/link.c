@@ -35,7 +35,7 @@ static int read_latest(struct views *v, const struct vnode *p, struct waiter *w,
     int rc;
 
     runs_question(v, &p->repo, &q);
-    rc = catalog_ask(v->config.catalog, &q, w, &runs);
+    rc = catalog_ask(v->config.catalog, &q, EFFORT_NETWORK, w, &runs);
     if (rc)
         return rc;
     rc = runs->count ? print_target(p, "runs", runs->runs[0]->id, "", buf, cap) : -ENOENT;

@@ -86,7 +86,8 @@ static int list_root(struct views *v, struct waiter *w, struct view_listing *l)
     const struct catalog_question mine = {.what = SOURCE_MY_REPOS};
     struct collecting to = {.listing = l};
     const struct catalog_answer *answer;
-    int rc = v->config.has_token ? catalog_ask(v->config.catalog, &mine, w, &answer) : -ENOENT;
+    int rc = v->config.has_token ? catalog_ask(v->config.catalog, &mine, EFFORT_NETWORK, w, &answer)
+                                 : -ENOENT;
 
     if (rc == PENDING_PARKED)
         return rc;
@@ -109,14 +110,14 @@ static int list_owner(struct views *v, const struct vnode *dir, struct waiter *w
     int rc;
 
     memcpy(theirs.repo.owner, dir->repo.owner, sizeof(dir->repo.owner));
-    rc = catalog_ask(v->config.catalog, &theirs, w, &answer);
+    rc = catalog_ask(v->config.catalog, &theirs, EFFORT_NETWORK, w, &answer);
     if (rc == PENDING_PARKED)
         return rc;
     if (!rc) {
         collect_answer(&to, answer);
         catalog_answer_release(answer);
     }
-    if (!catalog_peek(v->config.catalog, &mine, &answer)) {
+    if (!catalog_ask(v->config.catalog, &mine, EFFORT_MEMORY, NULL, &answer)) {
         collect_answer(&to, answer);
         catalog_answer_release(answer);
     }
@@ -134,7 +135,7 @@ static int list_repo(struct views *v, const struct vnode *dir, struct waiter *w,
     int rc;
 
     runs_question(v, &dir->repo, &q);
-    rc = catalog_ask(v->config.catalog, &q, w, &runs);
+    rc = catalog_ask(v->config.catalog, &q, EFFORT_NETWORK, w, &runs);
     if (rc)
         return rc;
     catalog_note_used(v->config.catalog, &dir->repo, 0);
@@ -219,7 +220,7 @@ static int gather(struct gathering *g)
     int rc;
 
     runs_question(g->views, &g->dir->repo, &q);
-    rc = catalog_ask(g->views->config.catalog, &q, g->waiter, &runs);
+    rc = catalog_ask(g->views->config.catalog, &q, EFFORT_NETWORK, g->waiter, &runs);
     if (rc)
         return rc;
     for (size_t i = 0; i < runs->count; i++) {
@@ -294,7 +295,7 @@ static int prove_job(struct views *v, const struct vnode *dir, struct log *log, 
         return rc;
     if (catalog_find_job(v->config.catalog, &dir->repo, dir->job, ret_seen))
         return 0;
-    rc = catalog_ask(v->config.catalog, &q, w, &answer);
+    rc = catalog_ask(v->config.catalog, &q, EFFORT_NETWORK, w, &answer);
     if (rc)
         return rc;
     rc = catalog_find_in(answer, dir->job, ret_seen) ? 0 : -EPROTO;
@@ -362,7 +363,7 @@ static int list_runs(struct views *v, const struct vnode *dir, struct waiter *w,
     int rc;
 
     runs_question(v, &dir->repo, &q);
-    rc = catalog_ask(v->config.catalog, &q, w, &runs);
+    rc = catalog_ask(v->config.catalog, &q, EFFORT_NETWORK, w, &runs);
     if (rc)
         return rc;
     for (size_t i = 0; i < runs->count && !rc; i++)

@@ -48,7 +48,7 @@ static int check_log(struct views *v, const struct vnode *p, struct waiter *w)
         return rc;
     if (view_has_no_log(v, p))
         return -ENOENT;
-    rc = catalog_recall(v->config.catalog, &q, w, &answer);
+    rc = catalog_ask(v->config.catalog, &q, EFFORT_DISK, w, &answer);
     if (rc)
         return rc == -EAGAIN ? 0 : rc;
     catalog_answer_release(answer);

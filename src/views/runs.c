@@ -26,7 +26,7 @@ const struct facts_run *runs_peek(struct views *v, const struct repo_name *repo,
     struct catalog_question q;
 
     runs_question(v, repo, &q);
-    if (catalog_peek(v->config.catalog, &q, &answer))
+    if (catalog_ask(v->config.catalog, &q, EFFORT_MEMORY, NULL, &answer))
         return NULL;
     found = find_run(answer, run);
     if (found)
@@ -44,14 +44,14 @@ int runs_ask_listed(struct views *v, const struct repo_name *repo, uint64_t run,
     int rc;
 
     runs_question(v, repo, &q);
-    rc = catalog_recall(v->config.catalog, &q, w, &answer);
+    rc = catalog_ask(v->config.catalog, &q, EFFORT_DISK, w, &answer);
     if (rc)
         return rc == -EAGAIN ? -ENOENT : rc;
     *ret_run = find_run(answer, run);
     catalog_answer_release(answer);
     if (!*ret_run)
         return -ENOENT;
-    rc = catalog_ask(v->config.catalog, &q, w, &answer);
+    rc = catalog_ask(v->config.catalog, &q, EFFORT_NETWORK, w, &answer);
     if (rc)
         return rc;
     *ret_run = find_run(answer, run);
@@ -72,7 +72,7 @@ int runs_get_brief(struct views *v, const struct repo_name *repo, uint64_t run, 
     int rc = runs_ask_listed(v, repo, run, w, &found, &answer);
 
     if (rc == -ENOENT) {
-        rc = catalog_ask(v->config.catalog, &q, w, &answer);
+        rc = catalog_ask(v->config.catalog, &q, EFFORT_NETWORK, w, &answer);
         found = rc ? NULL : answer->runs[0];
     }
     if (rc)

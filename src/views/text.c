@@ -52,11 +52,11 @@ static bool find_list(struct views *v, const struct vnode *p, struct catalog_que
 static int refresh_list(struct views *v, const struct catalog_question *q, struct waiter *w)
 {
     const struct catalog_answer *answer;
-    int rc = catalog_recall(v->config.catalog, q, w, &answer);
+    int rc = catalog_ask(v->config.catalog, q, EFFORT_DISK, w, &answer);
 
     if (!rc) {
         catalog_answer_release(answer);
-        rc = catalog_ask(v->config.catalog, q, w, &answer);
+        rc = catalog_ask(v->config.catalog, q, EFFORT_NETWORK, w, &answer);
     }
     if (!rc)
         catalog_answer_release(answer);

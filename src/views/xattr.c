@@ -67,7 +67,7 @@ static unsigned peek_attempt(struct views *v, const struct vnode *p)
     if (p->attempt)
         return p->attempt;
     run = runs_peek(v, &p->repo, p->run, &answer);
-    if (!run && !catalog_peek(v->config.catalog, &q, &answer))
+    if (!run && !catalog_ask(v->config.catalog, &q, EFFORT_MEMORY, NULL, &answer))
         run = answer->runs[0];
     if (run) {
         attempt = run->attempt;
@@ -91,7 +91,7 @@ static int get_state_of_run(struct views *v, const struct vnode *p, char **ret_v
         reason = catalog_peek_failure(v->config.catalog, &q);
         is_refused = reason == SOURCE_NOT_FOUND || reason == SOURCE_FORBIDDEN;
         word = reason_word(reason);
-        if (!catalog_peek(v->config.catalog, &q, &jobs)) {
+        if (!catalog_ask(v->config.catalog, &q, EFFORT_MEMORY, NULL, &jobs)) {
             word = is_refused ? word : "available";
             catalog_answer_release(jobs);
         }

@@ -2,7 +2,7 @@
  * Any key and any file as a record: a key that is accepted leads nowhere else, a file that is
  * accepted was sealed under this key. Input: the key, a NUL, the file.
  */
-#include "store/record.h"
+#include "store/internal.h"
 
 #include <stdint.h>
 #include <stdlib.h>

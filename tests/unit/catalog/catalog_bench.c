@@ -1,6 +1,6 @@
 #include "catalog/catalog_bench.h"
 
-#include "catalog/entry.h"
+#include "catalog/internal.h"
 
 #include <errno.h>
 #include <semaphore.h>
@@ -31,7 +31,7 @@ static void unmount(struct catalog_bench *b)
 {
     do {
         fake_close(&b->fake);
-        bench_pass_clerk(b);
+        bench_pass_parser(b);
     } while (fake_count_facts(&b->fake));
     catalog_stop(b->catalog);
     assert_true(list_is_empty(&b->waits.busy));
@@ -82,7 +82,8 @@ struct catalog_question bench_runs(unsigned limit)
 
 struct catalog_question bench_jobs(uint64_t run)
 {
-    return (struct catalog_question){.what = SOURCE_RUN_JOBS, .repo = bench_repo, .id = run};
+    return (struct catalog_question){
+        .what = SOURCE_ATTEMPT_JOBS, .repo = bench_repo, .id = run, .attempt = 1};
 }
 
 struct catalog_question bench_job(uint64_t job)
@@ -187,7 +188,7 @@ const char *bench_job_body(struct catalog_bench *b, uint64_t job, const char *st
 int bench_ask_again(struct catalog_bench *b, const struct catalog_question *q, struct guest *g,
                     const struct catalog_answer **ret_answer)
 {
-    return catalog_ask(b->catalog, q, &g->waiter, ret_answer);
+    return catalog_ask(b->catalog, q, EFFORT_NETWORK, &g->waiter, ret_answer);
 }
 
 int bench_ask(struct catalog_bench *b, const struct catalog_question *q, struct guest *g,
@@ -246,9 +247,9 @@ void bench_refuse_sizes(struct catalog_bench *b, int err, enum source_reason rea
         struct fake_facts *q = fake_take_facts(&b->fake);
         per_page = q->f->per_page;
         fake_refuse(&b->fake, q, err, reason, guest_now_ms() + 1000);
-        bench_pass_clerk(b);
+        bench_pass_parser(b);
         guest_pass(1000);
-        bench_pass_clerk(b);
+        bench_pass_parser(b);
     } while (per_page > 10);
 }
 
@@ -262,24 +263,24 @@ size_t bench_count(const struct catalog_answer *a)
 
 /* --- its thread --- */
 
-struct errand {
+struct marker {
     struct task task;
     sem_t run;
 };
 
-static void run_errand(struct task *task)
+static void run_marker(struct task *task)
 {
-    sem_post(&list_entry(task, struct errand, task)->run);
+    sem_post(&list_entry(task, struct marker, task)->run);
 }
 
-void bench_pass_clerk(struct catalog_bench *b)
+void bench_pass_parser(struct catalog_bench *b)
 {
     /* Twice: what is due lines up behind the first. */
     for (unsigned i = 0; i < 2; i++) {
-        struct errand errand = {.task.run = run_errand};
-        sem_init(&errand.run, 0, 0);
-        tasks_post(b->catalog->clerk, &errand.task);
-        sem_wait(&errand.run);
-        sem_destroy(&errand.run);
+        struct marker marker = {.task.run = run_marker};
+        sem_init(&marker.run, 0, 0);
+        tasks_post(b->catalog->parser, &marker.task);
+        sem_wait(&marker.run);
+        sem_destroy(&marker.run);
     }
 }

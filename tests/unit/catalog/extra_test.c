@@ -1,4 +1,5 @@
-/* What the asker can do without: few requests, little waiting, and a refusal that is remembered (S18). */
+/* What the asker can do without: few requests, little waiting, and a refusal that is remembered
+ * (S18). */
 #include "catalog/catalog_bench.h"
 
 #include <errno.h>
@@ -18,7 +19,7 @@ static struct catalog_question extra_runs(void)
     return q;
 }
 
-static void refused_extra_is_asked_for_once_a_minute_S18(void **state)
+static void refused_extra_is_requested_once_a_minute_S18(void **state)
 {
     static const struct {
         int err;
@@ -83,7 +84,7 @@ static void wait_out(struct catalog_bench *b, const struct catalog_question *q, 
 
     for (; ms > 0; ms -= 1000) {
         guest_pass(ms < 1000 ? ms : 1000);
-        bench_pass_clerk(b);
+        bench_pass_parser(b);
         if (guest_is_answered(g)) {
             assert_int_equal(guest_wait(g), 0);
             assert_int_equal(bench_ask_again(b, q, g, &a), PENDING_PARKED);
@@ -103,11 +104,11 @@ static void extra_is_not_waited_for_beyond_patience_S18(void **state)
     assert_int_equal(bench_ask(b, &q, &g, &a), PENDING_PARKED);
     wait_out(b, &q, &g, PATIENCE_MS - 1);
     guest_pass(1);
-    bench_pass_clerk(b);
+    bench_pass_parser(b);
     assert_int_equal(bench_wait(b, &q, &g, &a), -ETIMEDOUT);
     assert_int_equal(bench_ask(b, &q, &second, &a), -ETIMEDOUT); /* nor does the next wait */
     fake_answer(&b->fake, fake_take_facts(&b->fake), bench_runs_body(b, 100, 5, 5), "", 0);
-    bench_pass_clerk(b);
+    bench_pass_parser(b);
     assert_int_equal(bench_ask(b, &q, &g, &a), 0);
     assert_int_equal(bench_count(a), 5); /* the answer is used later */
     assert_int_equal(b->fake.facts_wanted, 1);
@@ -131,7 +132,7 @@ static void extra_that_failed_before_is_waited_for_a_second(void **state)
     assert_int_equal(bench_ask(b, &q, &g, &a), PENDING_PARKED);
     wait_out(b, &q, &g, 999);
     guest_pass(1);
-    bench_pass_clerk(b);
+    bench_pass_parser(b);
     assert_int_equal(bench_wait(b, &q, &g, &a), -ETIMEDOUT);
     guest_finish(&g);
 }
@@ -156,7 +157,7 @@ static void old_answer_of_an_extra_is_shown_after_a_second_S18(void **state)
     assert_int_equal(bench_ask(b, &q, &g, &a), PENDING_PARKED);
     wait_out(b, &q, &g, 999);
     guest_pass(1);
-    bench_pass_clerk(b);
+    bench_pass_parser(b);
     assert_int_equal(bench_wait(b, &q, &g, &a), 0);
     assert_int_equal(bench_count(a), 2);
     guest_finish(&g);
@@ -168,7 +169,7 @@ static void old_answer_of_an_extra_is_shown_after_a_second_S18(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        WITH_BENCH(refused_extra_is_asked_for_once_a_minute_S18),
+        WITH_BENCH(refused_extra_is_requested_once_a_minute_S18),
         WITH_BENCH(only_a_refusal_of_an_extra_is_remembered_longer),
         WITH_BENCH(extra_is_not_waited_for_beyond_patience_S18),
         WITH_BENCH(extra_that_failed_before_is_waited_for_a_second),

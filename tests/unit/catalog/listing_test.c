@@ -1,7 +1,8 @@
-/* Listings of several pages: one snapshot, or an error; what does not add up, or only in small pages. */
+/* Listings of several pages: one snapshot, or an error; what does not add up, or only in small
+ * pages. */
 #include "catalog/catalog_bench.h"
 
-#include "catalog/entry.h"
+#include "catalog/internal.h"
 
 #include <errno.h>
 #include <setjmp.h>
@@ -38,7 +39,7 @@ static void learn_250(struct catalog_bench *b, const struct catalog_question *q)
     assert_int_equal(third->f->page, 3);
     assert_false(guest_is_answered(&g));
     answer_jobs(b, third, 1200, 50, 250, 0); /* in whatever order */
-    bench_pass_clerk(b);
+    bench_pass_parser(b);
     assert_false(guest_is_answered(&g));
     answer_jobs(b, second, 1100, 100, 250, 3);
     assert_int_equal(bench_wait(b, q, &g, &a), 0);
@@ -53,7 +54,7 @@ static void assert_ids(const struct catalog_answer *a, uint64_t first, size_t co
         assert_true(a->jobs[i]->id == first + i);
 }
 
-static void pages_are_asked_at_once_and_become_one_snapshot(void **state)
+static void pages_are_requested_in_parallel_and_become_one_snapshot(void **state)
 {
     struct catalog_bench *b = *state;
     struct catalog_question q = bench_jobs(9);
@@ -119,11 +120,11 @@ static void failure_half_way_is_an_error_and_no_short_listing(void **state)
     answer_jobs(b, fake_take_facts(&b->fake), 1000, 100, 250, 2);
     fake_refuse(&b->fake, fake_take_facts(&b->fake), -EPROTO, SOURCE_PROTOCOL,
                 guest_now_ms() + 5000);
-    bench_pass_clerk(b);
+    bench_pass_parser(b);
     assert_false(guest_is_answered(&g)); /* the other page is still under way */
     answer_jobs(b, fake_take_facts(&b->fake), 1200, 50, 250, 0);
     assert_int_equal(bench_wait(b, &q, &g, &a), -EPROTO);
-    assert_int_equal(catalog_peek(b->catalog, &q, &a), -EAGAIN);
+    assert_int_equal(catalog_ask(b->catalog, &q, EFFORT_MEMORY, NULL, &a), -EAGAIN);
     guest_finish(&g);
 }
 
@@ -200,7 +201,7 @@ static void listing_without_a_count_is_followed_page_by_page(void **state)
     for (unsigned page = 1; page <= 3; page++) {
         struct fake_facts *f = fake_take_facts(&b->fake);
         assert_int_equal(f->f->page, page);
-        bench_pass_clerk(b);
+        bench_pass_parser(b);
         assert_int_equal(fake_count_facts(&b->fake), 1);
         fake_answer(&b->fake, f, bench_repos_body(b, page * 100, page < 3 ? 100 : 7), "\"e\"",
                     page < 3 ? page + 1 : 0);
@@ -218,7 +219,7 @@ static void listing_without_a_count_is_followed_page_by_page(void **state)
     guest_finish(&g);
 }
 
-static void listing_longer_than_its_first_page_says_is_followed(void **state)
+static void listing_longer_than_its_first_page_says_is_followed_to_its_end(void **state)
 {
     struct catalog_bench *b = *state;
     struct catalog_question q = bench_jobs(9);
@@ -238,7 +239,7 @@ static void listing_longer_than_its_first_page_says_is_followed(void **state)
     guest_finish(&g);
 }
 
-static void only_so_many_are_asked_for_as_are_wanted(void **state)
+static void only_as_many_entries_are_requested_as_are_wanted(void **state)
 {
     struct catalog_bench *b = *state;
     struct catalog_question few = bench_runs(30), many = bench_runs(130);
@@ -276,7 +277,7 @@ static void endless_listing_ends(void **state)
         struct fake_facts *f = fake_try_facts(&b->fake);
         if (f)
             fake_answer(&b->fake, f, bench_repos_body(b, page * 100, 100), "", f->f->page + 1);
-        bench_pass_clerk(b);
+        bench_pass_parser(b);
     }
     assert_int_equal(bench_wait(b, &q, &g, &a), 0);
     assert_int_equal(bench_count(a), CATALOG_ENTRIES_MAX);
@@ -318,8 +319,8 @@ static void r8_what_is_remembered_is_bounded_in_bytes_and_what_is_held_stays(voi
         catalog_answer_release(learn_large(b, run));
         assert_true(atomic_load(&b->catalog->bytes) <= CATALOG_BYTES_MAX + (16u << 20));
     }
-    assert_int_equal(catalog_peek(b->catalog, &first, &a), -EAGAIN);
-    assert_int_equal(catalog_peek(b->catalog, &last, &a), 0);
+    assert_int_equal(catalog_ask(b->catalog, &first, EFFORT_MEMORY, NULL, &a), -EAGAIN);
+    assert_int_equal(catalog_ask(b->catalog, &last, EFFORT_MEMORY, NULL, &a), 0);
     catalog_answer_release(a);
     assert_int_equal(held->jobs[0]->id, 10);
     catalog_answer_release(held);
@@ -338,17 +339,17 @@ static void r8_a_listing_of_absurd_size_is_refused(void **state)
     guest_init(&g);
     assert_int_equal(bench_ask(b, &q, &g, &a), PENDING_PARKED);
     fake_answer(&b->fake, fake_take_facts(&b->fake), body, "", 2);
-    bench_pass_clerk(b);
+    bench_pass_parser(b);
     while ((f = fake_try_facts(&b->fake))) {
         fake_answer(&b->fake, f, body, "", 0);
-        bench_pass_clerk(b);
+        bench_pass_parser(b);
     }
     assert_int_equal(bench_wait(b, &q, &g, &a), -EPROTO);
     guest_finish(&g);
     free(body);
 }
 
-static void listing_with_an_absurd_count_asks_so_many_pages_at_most(void **state)
+static void pages_of_a_listing_with_an_absurd_count_are_bounded(void **state)
 {
     struct catalog_bench *b = *state;
     struct catalog_question q = bench_jobs(9);
@@ -359,11 +360,11 @@ static void listing_with_an_absurd_count_asks_so_many_pages_at_most(void **state
     guest_init(&g);
     assert_int_equal(bench_ask(b, &q, &g, &a), PENDING_PARKED);
     answer_jobs(b, fake_take_facts(&b->fake), 1, 100, 2000000000, 2);
-    bench_pass_clerk(b);
+    bench_pass_parser(b);
     assert_int_equal(b->fake.facts_wanted, CATALOG_ENTRIES_MAX / CATALOG_PAGE);
     while ((f = fake_try_facts(&b->fake)))
         answer_jobs(b, f, 1, 0, 2000000000, 0);
-    bench_pass_clerk(b);
+    bench_pass_parser(b);
     assert_int_equal(b->fake.facts_wanted, CATALOG_ENTRIES_MAX / CATALOG_PAGE);
     assert_int_equal(bench_wait(b, &q, &g, &a), 0);
     assert_int_equal(bench_count(a), 100);
@@ -396,7 +397,8 @@ static void listing_that_shrinks_is_whole_after_a_restart(void **state)
 
 /* --- what does not add up (S18) --- */
 
-/* Two pages of completed jobs, of which the second has `second` entries, by totals that are said. */
+/* Two pages of completed jobs, of which the second has `second` entries, by totals that are
+ * said. */
 struct sum {
     unsigned first, second;
     int first_total, second_total;
@@ -460,7 +462,7 @@ static size_t count_of(const struct sum *s)
     return s->first + s->second - (s->second_id < 1100 && s->second > 0);
 }
 
-static void listing_that_does_not_add_up_is_asked_once_more_S18(void **state)
+static void listing_that_does_not_add_up_is_requested_once_more_S18(void **state)
 {
     struct catalog_bench *b = *state;
     const struct catalog_answer *a = NULL;
@@ -520,7 +522,7 @@ static void single_page_that_does_not_add_up_is_never_final_S18(void **state)
         q.may_settle = true;
         assert_int_equal(bench_ask(b, &q, &g, &a), PENDING_PARKED);
         while (!guest_is_answered(&g)) {
-            bench_pass_clerk(b);
+            bench_pass_parser(b);
             if (!(f = fake_try_facts(&b->fake)))
                 continue;
             asked++;
@@ -573,7 +575,7 @@ static void refuse_page(struct catalog_bench *b, unsigned per_page, unsigned tri
     assert_int_equal(q->f->waits, per_page > 10 || tries == 1 ? 1 : 4);
     assert_string_equal(q->f->etag, "");
     fake_refuse(&b->fake, q, err, reason, guest_now_ms() + 1000);
-    bench_pass_clerk(b);
+    bench_pass_parser(b);
 }
 
 static void answer_page(struct catalog_bench *b, unsigned per_page, unsigned total)
@@ -585,7 +587,7 @@ static void answer_page(struct catalog_bench *b, unsigned per_page, unsigned tot
     assert_int_equal(q->f->per_page, per_page);
     fake_answer(&b->fake, q, bench_jobs_body(b, 1000 + before, count, (int)total, "in_progress"),
                 "\"e\"", before + count < total ? q->f->page + 1 : 0);
-    bench_pass_clerk(b);
+    bench_pass_parser(b);
 }
 
 /* The rest before a smaller size. */
@@ -593,10 +595,10 @@ static void rest(struct catalog_bench *b)
 {
     assert_int_equal(fake_count_facts(&b->fake), 0);
     guest_pass(1000);
-    bench_pass_clerk(b);
+    bench_pass_parser(b);
 }
 
-static void large_pages_that_cannot_be_had_are_asked_for_in_small_ones_S4(void **state)
+static void large_pages_that_fail_are_requested_in_smaller_ones_S4(void **state)
 {
     static const struct {
         int err;
@@ -630,7 +632,7 @@ static void large_pages_that_cannot_be_had_are_asked_for_in_small_ones_S4(void *
 }
 
 /* Other failures say nothing of the size. */
-static void failure_that_is_not_of_size_is_told_at_once(void **state)
+static void failure_that_does_not_depend_on_the_size_is_returned_at_once(void **state)
 {
     static const struct {
         int err;
@@ -677,7 +679,7 @@ static void size_that_works_is_remembered_and_its_etags_are_its_own_S4(void **st
                         bench_jobs_body(b, 1000 + page * 30, page ? 5 : 30, 35, "in_progress"),
                         "\"e\"", page ? 0 : 2);
         }
-        bench_pass_clerk(b);
+        bench_pass_parser(b);
         assert_int_equal(i ? bench_get(b, &q, &a) : bench_wait(b, &q, &g, &a), 0);
         assert_int_equal(bench_count(a), 35);
         guest_pass(FRESH_MS);
@@ -697,7 +699,7 @@ static void size_that_works_is_remembered_and_its_etags_are_its_own_S4(void **st
 }
 
 /* A page is asked for in pages that do not come all at once: they may fail, too. */
-static void what_cannot_be_had_in_any_size_is_asked_once_a_minute_S4(void **state)
+static void list_that_fails_in_every_size_is_requested_once_a_minute_S4(void **state)
 {
     struct catalog_bench *b = *state;
     struct catalog_question q = bench_jobs(9);
@@ -737,7 +739,7 @@ static void what_cannot_be_had_in_any_size_is_asked_once_a_minute_S4(void **stat
     guest_finish(&g);
 }
 
-static void later_page_that_cannot_be_had_makes_all_of_them_smaller_S4(void **state)
+static void later_page_that_fails_makes_all_pages_smaller_S4(void **state)
 {
     struct catalog_bench *b = *state;
     struct catalog_question q = bench_jobs(9);
@@ -778,7 +780,7 @@ static void failure_is_seen_by_all_who_waited_for_it(void **state)
 }
 
 /* Law 7: what is learnt beside the way is bounded in bytes, too. */
-static void r8_what_is_learnt_beside_the_way_does_not_pile_up(void **state)
+static void r8_bytes_learnt_and_not_parsed_are_bounded(void **state)
 {
     struct catalog_bench *b = *state;
     const struct catalog_answer *a = NULL;
@@ -788,15 +790,15 @@ static void r8_what_is_learnt_beside_the_way_does_not_pile_up(void **state)
 
     for (uint64_t job = 1; job <= 40; job++) {
         catalog_job_learnt(b->catalog, &bench_repo, job, body, strlen(body));
-        assert_true(atomic_load(&b->catalog->adopted) <= ADOPTED_BYTES_MAX);
+        assert_true(atomic_load(&b->catalog->learnt) <= LEARNT_BYTES_MAX);
     }
-    bench_pass_clerk(b);
-    assert_int_equal(atomic_load(&b->catalog->adopted), 0);
+    bench_pass_parser(b);
+    assert_int_equal(atomic_load(&b->catalog->learnt), 0);
     small = bench_job_body(b, 77, "completed");
     catalog_job_learnt(b->catalog, &bench_repo, 77, small, strlen(small));
-    bench_pass_clerk(b);
+    bench_pass_parser(b);
     q = bench_job(77);
-    assert_int_equal(catalog_peek(b->catalog, &q, &a), 0);
+    assert_int_equal(catalog_ask(b->catalog, &q, EFFORT_MEMORY, NULL, &a), 0);
     catalog_answer_release(a);
     free(body);
 }
@@ -807,31 +809,31 @@ static void r8_what_is_learnt_beside_the_way_does_not_pile_up(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        WITH_BENCH(pages_are_asked_at_once_and_become_one_snapshot),
+        WITH_BENCH(pages_are_requested_in_parallel_and_become_one_snapshot),
         WITH_BENCH(listing_without_links_is_not_cut_short_S18),
         WITH_BENCH(each_page_has_its_own_etag),
         WITH_BENCH(failure_half_way_is_an_error_and_no_short_listing),
         WITH_BENCH(failure_half_way_leaves_the_old_listing),
         WITH_BENCH(entry_at_a_page_border_is_listed_once),
         WITH_BENCH(listing_without_a_count_is_followed_page_by_page),
-        WITH_BENCH(listing_longer_than_its_first_page_says_is_followed),
-        WITH_BENCH(only_so_many_are_asked_for_as_are_wanted),
+        WITH_BENCH(listing_longer_than_its_first_page_says_is_followed_to_its_end),
+        WITH_BENCH(only_as_many_entries_are_requested_as_are_wanted),
         WITH_BENCH(endless_listing_ends),
-        WITH_BENCH(listing_with_an_absurd_count_asks_so_many_pages_at_most),
+        WITH_BENCH(pages_of_a_listing_with_an_absurd_count_are_bounded),
         WITH_BENCH(r8_what_is_remembered_is_bounded_in_bytes_and_what_is_held_stays),
         WITH_BENCH(r8_a_listing_of_absurd_size_is_refused),
         WITH_BENCH(listing_that_shrinks_is_whole_after_a_restart),
-        WITH_BENCH(listing_that_does_not_add_up_is_asked_once_more_S18),
+        WITH_BENCH(listing_that_does_not_add_up_is_requested_once_more_S18),
         WITH_BENCH(listing_that_does_not_add_up_is_never_final_S18),
         WITH_BENCH(single_page_that_does_not_add_up_is_never_final_S18),
         WITH_BENCH(runs_that_move_add_up_as_long_as_there_are_enough),
-        WITH_BENCH(large_pages_that_cannot_be_had_are_asked_for_in_small_ones_S4),
-        WITH_BENCH(failure_that_is_not_of_size_is_told_at_once),
+        WITH_BENCH(large_pages_that_fail_are_requested_in_smaller_ones_S4),
+        WITH_BENCH(failure_that_does_not_depend_on_the_size_is_returned_at_once),
         WITH_BENCH(size_that_works_is_remembered_and_its_etags_are_its_own_S4),
-        WITH_BENCH(what_cannot_be_had_in_any_size_is_asked_once_a_minute_S4),
-        WITH_BENCH(later_page_that_cannot_be_had_makes_all_of_them_smaller_S4),
+        WITH_BENCH(list_that_fails_in_every_size_is_requested_once_a_minute_S4),
+        WITH_BENCH(later_page_that_fails_makes_all_pages_smaller_S4),
         WITH_BENCH(failure_is_seen_by_all_who_waited_for_it),
-        WITH_BENCH(r8_what_is_learnt_beside_the_way_does_not_pile_up),
+        WITH_BENCH(r8_bytes_learnt_and_not_parsed_are_bounded),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,6 +1,6 @@
 /* What is known of jobs whatever was asked, and what this mount has used. */
 #include "catalog/catalog_bench.h"
-#include "catalog/seen.h"
+#include "catalog/internal.h"
 
 #include <errno.h>
 #include <setjmp.h>
@@ -31,7 +31,7 @@ static enum facts_status status_of(struct catalog_bench *b, const struct repo_na
 static void learn(struct catalog_bench *b, const char *body, uint64_t job)
 {
     catalog_job_learnt(b->catalog, &bench_repo, job, body, strlen(body));
-    bench_pass_clerk(b);
+    bench_pass_parser(b);
 }
 
 static void jobs_of_any_listing_are_found(void **state)
@@ -47,7 +47,7 @@ static void jobs_of_any_listing_are_found(void **state)
     assert_int_equal(status_of(b, &bench_repo, 23), FACTS_STATUS_UNKNOWN);
 }
 
-static void job_learnt_beside_the_way_is_not_asked(void **state)
+static void job_learnt_from_another_request_is_not_requested(void **state)
 {
     struct catalog_bench *b = *state;
     struct catalog_question q = bench_job(7);
@@ -102,7 +102,7 @@ static void json_of_a_job_is_the_same_whichever_way_it_came(void **state)
     guest_finish(&g);
 }
 
-static void garbage_beside_the_way_is_ignored(void **state)
+static void malformed_job_learnt_is_ignored(void **state)
 {
     struct catalog_bench *b = *state;
 
@@ -111,7 +111,7 @@ static void garbage_beside_the_way_is_ignored(void **state)
     assert_int_equal(status_of(b, &bench_repo, 7), FACTS_STATUS_UNKNOWN);
 }
 
-static void running_job_learnt_is_asked_again_when_it_is_old(void **state)
+static void running_job_learnt_is_requested_again_when_it_is_old(void **state)
 {
     struct catalog_bench *b = *state;
     struct catalog_question q = bench_job(7);
@@ -133,7 +133,7 @@ static void running_job_learnt_is_asked_again_when_it_is_old(void **state)
 }
 
 /* A job is learnt while it is asked: neither of the two answers is lost or freed twice. */
-static void job_learnt_while_it_is_asked(void **state)
+static void job_learnt_while_it_is_requested(void **state)
 {
     struct catalog_bench *b = *state;
     struct catalog_question q = bench_job(7);
@@ -151,7 +151,7 @@ static void job_learnt_while_it_is_asked(void **state)
 }
 
 /* The old record of a listing does not make a job run again that is known to have ended. */
-static void what_comes_from_disk_is_no_news(void **state)
+static void record_from_disk_does_not_replace_newer_facts(void **state)
 {
     struct catalog_bench *b = *state;
     struct catalog_question jobs = bench_jobs(9);
@@ -213,7 +213,7 @@ static void add_page(struct seen *s, struct catalog_bench *b, uint64_t first)
     const char *body = bench_jobs_body(b, first, 100, 100, "completed");
     struct page *p;
 
-    assert_int_equal(page_parse(SOURCE_RUN_JOBS, body, strlen(body), "", 0, &p), 0);
+    assert_int_equal(page_parse(SOURCE_ATTEMPT_JOBS, body, strlen(body), "", 0, &p), 0);
     seen_add_page(s, &bench_repo, p);
     page_unref(p);
 }
@@ -342,7 +342,7 @@ static void add_repo(void *who, const struct repo_name *repo)
     l->count++;
 }
 
-static void used_jobs_are_told_latest_last(void **state)
+static void used_jobs_are_listed_latest_last(void **state)
 {
     struct catalog_bench *b = *state;
     struct list_of_ids list = {.count = 0};
@@ -358,7 +358,7 @@ static void used_jobs_are_told_latest_last(void **state)
     assert_true(list.ids[0] == 2 && list.ids[1] == 3 && list.ids[2] == 1);
 }
 
-static void used_repositories_are_told_by_owner(void **state)
+static void used_repositories_are_listed_by_owner(void **state)
 {
     const struct repo_name elsewhere = {"hub", "repo"};
     struct catalog_bench *b = *state;
@@ -403,20 +403,20 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         WITH_BENCH(jobs_of_any_listing_are_found),
-        WITH_BENCH(job_learnt_beside_the_way_is_not_asked),
+        WITH_BENCH(job_learnt_from_another_request_is_not_requested),
         WITH_BENCH(json_of_a_job_is_the_same_whichever_way_it_came),
-        WITH_BENCH(garbage_beside_the_way_is_ignored),
-        WITH_BENCH(running_job_learnt_is_asked_again_when_it_is_old),
-        WITH_BENCH(job_learnt_while_it_is_asked),
-        WITH_BENCH(what_comes_from_disk_is_no_news),
+        WITH_BENCH(malformed_job_learnt_is_ignored),
+        WITH_BENCH(running_job_learnt_is_requested_again_when_it_is_old),
+        WITH_BENCH(job_learnt_while_it_is_requested),
+        WITH_BENCH(record_from_disk_does_not_replace_newer_facts),
         WITH_BENCH(facts_that_are_held_stay),
         WITH_BENCH(no_job_is_lost_for_another),
         WITH_BENCH(jobs_seen_are_bounded),
         WITH_BENCH(a_job_is_found_in_its_answer),
         WITH_BENCH(steps_once_told_stay),
         WITH_BENCH(selected_jobs_stay_when_their_answers_go),
-        WITH_BENCH(used_jobs_are_told_latest_last),
-        WITH_BENCH(used_repositories_are_told_by_owner),
+        WITH_BENCH(used_jobs_are_listed_latest_last),
+        WITH_BENCH(used_repositories_are_listed_by_owner),
         WITH_BENCH(what_is_used_is_bounded),
     };
 

@@ -1,6 +1,6 @@
 /*
- * Askers and network at random, for the sanitizers: each waiter is answered once, no listing is short,
- * no answer is freed while it is held.
+ * Callers and network at random, for the sanitizers: each waiter is answered once, no listing is
+ * short, no answer is freed while it is held.
  */
 #include "catalog/catalog_bench.h"
 
@@ -16,13 +16,13 @@
 
 #include <cmocka.h>
 
-#define ASKERS 4
+#define CALLERS 4
 #define ROUNDS 600
 #define LISTED 150 /* jobs of a run: two pages */
 
 struct stress;
 
-struct asker {
+struct caller {
     struct stress *stress;
     pthread_t thread;
     struct waiter waiter;
@@ -36,7 +36,7 @@ struct asker {
 
 struct stress {
     struct catalog_bench *bench;
-    struct asker askers[ASKERS];
+    struct caller callers[CALLERS];
     atomic_uint running;
     atomic_bool broken;
     char what[128];
@@ -54,11 +54,11 @@ static void complain(struct stress *s, const char *what)
         snprintf(s->what, sizeof(s->what), "%s", what);
 }
 
-/* --- askers --- */
+/* --- callers --- */
 
 static void answer(struct waiter *w, int err)
 {
-    struct asker *a = list_entry(w, struct asker, waiter);
+    struct caller *a = list_entry(w, struct caller, waiter);
 
     pthread_mutex_lock(&a->lock);
     a->answers++;
@@ -67,7 +67,7 @@ static void answer(struct waiter *w, int err)
     pthread_mutex_unlock(&a->lock);
 }
 
-static int wait_for_answer(struct asker *a)
+static int wait_for_answer(struct caller *a)
 {
     int err;
 
@@ -82,10 +82,10 @@ static int wait_for_answer(struct asker *a)
     return err;
 }
 
-static void look_at(struct asker *a, const struct catalog_question *q,
+static void look_at(struct caller *a, const struct catalog_question *q,
                     const struct catalog_answer *answered)
 {
-    if (q->what == SOURCE_RUN_JOBS && answered->count != LISTED)
+    if (q->what == SOURCE_ATTEMPT_JOBS && answered->count != LISTED)
         complain(a->stress, "a short listing");
     if (q->what == SOURCE_JOB && (answered->count != 1 || answered->jobs[0]->id != q->id))
         complain(a->stress, "another job");
@@ -95,7 +95,7 @@ static void look_at(struct asker *a, const struct catalog_question *q,
     a->done++;
 }
 
-static void ask(struct asker *a)
+static void ask(struct caller *a)
 {
     struct catalog *c = a->stress->bench->catalog;
     uint64_t id = draw(&a->chance, 5) + 1;
@@ -105,10 +105,10 @@ static void ask(struct asker *a)
     int rc;
 
     a->waiter.began_ms = 0;
-    q.may_settle = q.what == SOURCE_RUN_JOBS && draw(&a->chance, 10) == 0;
+    q.may_settle = q.what == SOURCE_ATTEMPT_JOBS && draw(&a->chance, 10) == 0;
     if (draw(&a->chance, 4) == 0)
-        catalog_want(c, &q, &a->waiter);
-    while ((rc = catalog_ask(c, &q, &a->waiter, &answered)) == PENDING_PARKED) {
+        (void)catalog_ask(c, &q, EFFORT_NETWORK, &a->waiter, NULL);
+    while ((rc = catalog_ask(c, &q, EFFORT_NETWORK, &a->waiter, &answered)) == PENDING_PARKED) {
         rc = wait_for_answer(a);
         if (rc)
             break;
@@ -125,9 +125,9 @@ static void ask(struct asker *a)
     catalog_note_used(c, &bench_repo, id);
 }
 
-static void *run_asker(void *arg)
+static void *run_caller(void *arg)
 {
-    struct asker *a = arg;
+    struct caller *a = arg;
 
     /* What has failed is remembered: whoever is quick gets the same failure many times, until the
      * network's thread has let time pass. */
@@ -193,7 +193,7 @@ static void *run_network(void *arg)
     uint64_t chance = 99;
 
     while (atomic_load(&s->running)) {
-        struct asker *a = &s->askers[draw(&chance, ASKERS)];
+        struct caller *a = &s->callers[draw(&chance, CALLERS)];
         answer_one(b, &chance);
         guest_pass((int64_t)draw(&chance, 4000));
         if (draw(&chance, 20) == 0) {
@@ -209,15 +209,15 @@ static void *run_network(void *arg)
     return NULL;
 }
 
-static void askers_and_network_at_random(void **state)
+static void callers_and_network_at_random(void **state)
 {
     struct stress s = {.bench = *state};
     pthread_t network;
     unsigned done = 0;
 
-    atomic_init(&s.running, ASKERS);
-    for (unsigned i = 0; i < ASKERS; i++) {
-        struct asker *a = &s.askers[i];
+    atomic_init(&s.running, CALLERS);
+    for (unsigned i = 0; i < CALLERS; i++) {
+        struct caller *a = &s.callers[i];
         a->stress = &s;
         a->chance = i * 7919 + 1;
         a->waiter.wake = answer;
@@ -225,24 +225,24 @@ static void askers_and_network_at_random(void **state)
         pthread_cond_init(&a->answered, NULL);
     }
     assert_int_equal(pthread_create(&network, NULL, run_network, &s), 0);
-    for (unsigned i = 0; i < ASKERS; i++)
-        assert_int_equal(pthread_create(&s.askers[i].thread, NULL, run_asker, &s.askers[i]), 0);
-    for (unsigned i = 0; i < ASKERS; i++) {
-        pthread_join(s.askers[i].thread, NULL);
-        done += s.askers[i].done;
+    for (unsigned i = 0; i < CALLERS; i++)
+        assert_int_equal(pthread_create(&s.callers[i].thread, NULL, run_caller, &s.callers[i]), 0);
+    for (unsigned i = 0; i < CALLERS; i++) {
+        pthread_join(s.callers[i].thread, NULL);
+        done += s.callers[i].done;
     }
     pthread_join(network, NULL);
     if (atomic_load(&s.broken))
         fail_msg("%s", s.what);
-    assert_true(done > ASKERS * ROUNDS / 4);
+    assert_true(done > CALLERS * ROUNDS / 4);
 }
 
-static void askers_and_network_at_random_over_old_records(void **state)
+static void callers_and_network_at_random_over_old_records(void **state)
 {
-    askers_and_network_at_random(state);
+    callers_and_network_at_random(state);
     guest_pass(INT64_C(86400000));
     catalog_bench_remount(*state);
-    askers_and_network_at_random(state);
+    callers_and_network_at_random(state);
 }
 
 #define WITH_BENCH(test)                                                                           \
@@ -251,8 +251,8 @@ static void askers_and_network_at_random_over_old_records(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        WITH_BENCH(askers_and_network_at_random),
-        WITH_BENCH(askers_and_network_at_random_over_old_records),
+        WITH_BENCH(callers_and_network_at_random),
+        WITH_BENCH(callers_and_network_at_random_over_old_records),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

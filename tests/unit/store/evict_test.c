@@ -1,7 +1,7 @@
 /*
  * Eviction: the least recently used goes, others may do the same at the same time (R4).
  */
-#include "store/scan.h"
+#include "store/internal.h"
 
 #include "store/scratch.h"
 #include "store/store.h"
@@ -259,22 +259,23 @@ static void oldest_records_go_first(void **state)
 
 static void list_remembers_the_oldest_of_many(void **state)
 {
-    struct scan scan = {0};
+    struct oldest o = {0};
     uint64_t x = 1;
 
     (void)state;
     for (unsigned i = 0; i < 3 * SCAN_OLDEST_MAX; i++) {
         x = (x * 5 + 3) % 65536; /* each number below 65536 once */
-        assert_int_equal(scan_list_add(&scan.logs, (int64_t)x, 2, "x"), 0);
+        assert_int_equal(oldest_add(&o, (int64_t)x, 2, "x"), 0);
+        assert_in_range(o.count, 1, 2 * SCAN_OLDEST_MAX);
     }
-    assert_int_equal(scan.logs.count, SCAN_OLDEST_MAX);
-    assert_true(scan.logs.total == 6 * SCAN_OLDEST_MAX);
-    scan_sort(&scan.logs);
-    for (size_t i = 1; i < scan.logs.count; i++)
-        assert_true(scan.logs.files[i - 1].mtime_ns <= scan.logs.files[i].mtime_ns);
-    assert_in_range(scan.logs.files[SCAN_OLDEST_MAX - 1].mtime_ns, 20000, 24000);
-    scan_finish(&scan);
-    assert_int_equal(scan.logs.count, 0);
+    assert_true(o.total == 6 * SCAN_OLDEST_MAX);
+    oldest_sort(&o);
+    assert_int_equal(o.count, SCAN_OLDEST_MAX);
+    for (size_t i = 1; i < o.count; i++)
+        assert_true(o.files[i - 1].mtime_ns <= o.files[i].mtime_ns);
+    assert_in_range(o.files[SCAN_OLDEST_MAX - 1].mtime_ns, 20000, 24000);
+    oldest_finish(&o);
+    assert_int_equal(o.count, 0);
 }
 
 /* -- Many at once ------------------------------------------------------------------------------ */

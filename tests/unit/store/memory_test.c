@@ -1,5 +1,5 @@
 /* A log in memory: sparse, counted exactly, and no file to any limit. */
-#include "store/memory.h"
+#include "store/internal.h"
 
 #include <errno.h>
 #include <setjmp.h>

@@ -1,7 +1,7 @@
 /*
  * Records: put, got, dropped, listed; what does not hold is not there (R2, R8).
  */
-#include "store/record.h"
+#include "store/internal.h"
 
 #include "store/scratch.h"
 #include "store/store.h"

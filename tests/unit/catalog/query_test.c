@@ -1,7 +1,8 @@
-/* Questions and their answers: asked once, shown while fresh, asked again with their ETag, kept (S18). */
+/* Questions and their answers: asked once, shown while fresh, asked again with their ETag, kept
+ * (S18). */
 #include "catalog/catalog_bench.h"
 
-#include "catalog/entry.h"
+#include "catalog/internal.h"
 
 #include <errno.h>
 #include <setjmp.h>
@@ -13,7 +14,7 @@
 
 #include <cmocka.h>
 
-static void fifty_who_ask_share_one_question(void **state)
+static void fifty_callers_share_one_request(void **state)
 {
     struct catalog_bench *b = *state;
     struct catalog_question q = bench_runs(30);
@@ -33,7 +34,7 @@ static void fifty_who_ask_share_one_question(void **state)
     assert_int_equal(b->fake.facts_wanted, 1);
 }
 
-static void question_says_what_is_wanted(void **state)
+static void request_has_the_parameters_of_the_question(void **state)
 {
     struct catalog_bench *b = *state;
     struct catalog_question q = bench_runs(30);
@@ -71,14 +72,14 @@ static void answer_is_shown_while_it_is_fresh(void **state)
     assert_int_equal(b->fake.facts_wanted, 1);
     guest_pass(1);
     assert_int_equal(bench_ask(b, &q, &g, &a), PENDING_PARKED);
-    assert_int_equal(bench_count((catalog_peek(b->catalog, &q, &a), a)), 3);
+    assert_int_equal(bench_count((catalog_ask(b->catalog, &q, EFFORT_MEMORY, NULL, &a), a)), 3);
     fake_answer(&b->fake, fake_take_facts(&b->fake), bench_runs_body(b, 104, 5, 5), "\"e2\"", 0);
     assert_int_equal(bench_wait(b, &q, &g, &a), 0);
     assert_int_equal(bench_count(a), 5);
     guest_finish(&g);
 }
 
-static void old_answer_is_asked_with_its_etag_and_304_confirms_it(void **state)
+static void old_answer_is_requested_with_its_etag_and_304_confirms_it(void **state)
 {
     struct catalog_bench *b = *state;
     struct catalog_question q = bench_runs(30);
@@ -131,16 +132,16 @@ static void old_answer_is_shown_after_a_second_of_waiting_S18(void **state)
     guest_pass(FRESH_MS);
     assert_int_equal(bench_ask(b, &q, &first, &a), PENDING_PARKED);
     guest_pass(999);
-    bench_pass_clerk(b);
+    bench_pass_parser(b);
     assert_false(guest_is_answered(&first));
     guest_pass(1);
-    bench_pass_clerk(b);
+    bench_pass_parser(b);
     assert_int_equal(bench_wait(b, &q, &first, &a), 0);
     assert_int_equal(bench_count(a), 3);
     assert_int_equal(bench_ask(b, &q, &second, &a), 0); /* nor does the next wait */
     assert_int_equal(bench_count(a), 3);
     fake_answer(&b->fake, fake_take_facts(&b->fake), bench_runs_body(b, 100, 5, 5), "", 0);
-    bench_pass_clerk(b);
+    bench_pass_parser(b);
     assert_int_equal(bench_ask(b, &q, &first, &a), 0);
     assert_int_equal(bench_count(a), 5); /* the answer is used later */
     assert_int_equal(b->fake.facts_wanted, 2);
@@ -167,13 +168,13 @@ static void each_round_has_its_own_second_S18(void **state)
     q.may_settle = true; /* now it is known that the run has ended: asked once more */
     assert_int_equal(bench_ask(b, &q, &g, &a), PENDING_PARKED);
     guest_pass(400);
-    bench_pass_clerk(b);
+    bench_pass_parser(b);
     if (guest_is_answered(&g)) {
         assert_int_equal(guest_wait(&g), 0);
         assert_int_equal(bench_ask_again(b, &q, &g, &a), PENDING_PARKED);
     }
     guest_pass(600);
-    bench_pass_clerk(b);
+    bench_pass_parser(b);
     assert_int_equal(bench_wait(b, &q, &g, &a), 0);
     assert_int_equal(bench_count(a), 2);
     guest_finish(&g);
@@ -229,7 +230,7 @@ static void failure_shows_what_is_known_or_its_errno_S18(void **state)
     guest_finish(&g);
 }
 
-static void failure_without_a_time_is_asked_again_after_a_second(void **state)
+static void failure_without_a_time_is_retried_after_a_second(void **state)
 {
     struct catalog_bench *b = *state;
     struct catalog_question q = bench_runs(30);
@@ -248,7 +249,7 @@ static void failure_without_a_time_is_asked_again_after_a_second(void **state)
     guest_finish(&g);
 }
 
-static void failure_without_a_time_does_not_ask_in_a_circle(void **state)
+static void failure_without_a_time_is_not_retried_at_once(void **state)
 {
     struct catalog_bench *b = *state;
     struct catalog_question q = bench_runs(30);
@@ -267,7 +268,7 @@ static void failure_without_a_time_does_not_ask_in_a_circle(void **state)
     guest_finish(&g);
 }
 
-static void garbage_is_an_error_and_not_asked_for_at_once(void **state)
+static void malformed_answer_is_an_error_and_not_requested_again_at_once(void **state)
 {
     static const char *const bodies[] = {"",
                                          "null",
@@ -292,7 +293,7 @@ static void garbage_is_an_error_and_not_asked_for_at_once(void **state)
     guest_finish(&g);
 }
 
-static void confirmation_of_what_was_never_seen_is_garbage(void **state)
+static void unexpected_304_counts_as_malformed(void **state)
 {
     struct catalog_bench *b = *state;
     struct catalog_question q = bench_runs(30);
@@ -306,7 +307,7 @@ static void confirmation_of_what_was_never_seen_is_garbage(void **state)
     guest_finish(&g);
 }
 
-static void what_has_ended_is_never_asked_again_also_after_a_restart(void **state)
+static void what_has_ended_is_never_requested_again_also_after_a_restart(void **state)
 {
     struct catalog_bench *b = *state;
     struct catalog_question q = bench_job(7), jobs = bench_jobs(9);
@@ -367,8 +368,9 @@ static const char *job_of_an_hour(struct catalog_bench *b, const char *steps)
     return b->body;
 }
 
-/* Asked again with its ETag, which costs nothing, also after a restart; a day later it is settled. */
-static void s10_steps_that_may_come_later_are_asked_for_for_a_day(void **state)
+/* Asked again with its ETag, which costs nothing, also after a restart; a day later it is
+ * settled. */
+static void s10_steps_that_may_come_later_are_requested_for_a_day(void **state)
 {
     struct catalog_bench *b = *state;
     struct catalog_question q = bench_jobs(9);
@@ -429,19 +431,19 @@ static void s10_a_settled_record_without_steps_is_doubted_for_a_day(void **state
     struct catalog_question q = bench_jobs(9);
     const struct catalog_answer *a = NULL;
     const char *body = job_of_an_hour(b, "");
-    struct saved_list list = {.page_count = 1, .page_size = 100, .settled = true, .adds_up = true};
+    struct answer *old = answer_create(1, 100);
     char key[ENTRY_KEY_LEN];
-    struct page *p;
     struct guest g;
 
     guest_init(&g);
     q.may_settle = true;
-    assert_int_equal(page_parse(q.what, body, strlen(body), "\"e\"", 0, &p), 0);
-    snprintf(key, sizeof(key), "asked/octo/repo/%d/9-0/-0", (int)q.what);
-    list.pages = &p;
-    assert_int_equal(saved_put_page(b->store, key, p, body, strlen(body)), 0);
-    assert_int_equal(saved_put_list(b->store, key, &list), 0);
-    page_unref(p);
+    assert_int_equal(page_parse(q.what, body, strlen(body), "\"e\"", 0, &old->pages[0]), 0);
+    old->page_count = 1;
+    old->view.settled = old->adds_up = true;
+    snprintf(key, sizeof(key), "asked/octo/repo/%d/9-1/-0", (int)q.what);
+    assert_int_equal(page_save(old->pages[0], b->store, key, body, strlen(body)), 0);
+    assert_int_equal(answer_save(old, b->store, key), 0);
+    answer_unref(old);
     assert_int_equal(bench_ask(b, &q, &g, &a), PENDING_PARKED);
     fake_answer(&b->fake, fake_take_facts(&b->fake),
                 job_of_an_hour(b, "{\"status\":\"completed\"}"), "", 0);
@@ -451,7 +453,7 @@ static void s10_a_settled_record_without_steps_is_doubted_for_a_day(void **state
     guest_finish(&g);
 }
 
-static void record_survives_a_restart_and_is_asked_with_its_etag(void **state)
+static void record_survives_a_restart_and_is_requested_with_its_etag(void **state)
 {
     struct catalog_bench *b = *state;
     struct catalog_question q = bench_runs(30);
@@ -462,22 +464,22 @@ static void record_survives_a_restart_and_is_asked_with_its_etag(void **state)
     guest_init(&g);
     catalog_answer_release(bench_learn(b, &q, bench_runs_body(b, 100, 3, 3), "\"e1\""));
     catalog_bench_remount(b);
-    assert_int_equal(catalog_peek(b->catalog, &q, &a), -EAGAIN);
+    assert_int_equal(catalog_ask(b->catalog, &q, EFFORT_MEMORY, NULL, &a), -EAGAIN);
     assert_int_equal(bench_ask(b, &q, &g, &a), PENDING_PARKED);
     asked = fake_take_facts(&b->fake);
     assert_string_equal(asked->f->etag, "\"e1\"");
     guest_pass(1000); /* what is known is shown if that takes long */
-    bench_pass_clerk(b);
+    bench_pass_parser(b);
     assert_int_equal(bench_wait(b, &q, &g, &a), 0);
     assert_int_equal(bench_count(a), 3);
     fake_answer(&b->fake, asked, NULL, "\"e1\"", 0);
-    bench_pass_clerk(b);
+    bench_pass_parser(b);
     assert_int_equal(bench_ask(b, &q, &g, &a), 0);
     assert_int_equal(bench_count(a), 3);
     guest_finish(&g);
 }
 
-static void spelling_of_a_name_makes_no_other_question(void **state)
+static void names_are_compared_case_insensitively(void **state)
 {
     struct catalog_bench *b = *state;
     struct catalog_question q = bench_runs(30), spelled = bench_runs(30), longer = bench_runs(60);
@@ -499,7 +501,7 @@ static void spelling_of_a_name_makes_no_other_question(void **state)
     cmocka_unit_test_setup_teardown(test, catalog_bench_setup, catalog_bench_teardown)
 
 /* From memory or disk, of whatever age, and nobody is asked. */
-static void what_is_known_is_recalled(void **state)
+static void effort_disk_gives_what_is_known_and_sends_no_request(void **state)
 {
     struct catalog_bench *b = *state;
     struct catalog_question q = bench_runs(30);
@@ -507,11 +509,11 @@ static void what_is_known_is_recalled(void **state)
     struct guest g;
 
     guest_init(&g);
-    assert_int_equal(catalog_recall(b->catalog, &q, &g.waiter, &a), -EAGAIN);
+    assert_int_equal(catalog_ask(b->catalog, &q, EFFORT_DISK, &g.waiter, &a), -EAGAIN);
     catalog_answer_release(bench_learn(b, &q, bench_runs_body(b, 1, 3, 3), "\"e\""));
     for (unsigned i = 0; i < 2; i++) {
         guest_pass(2 * FRESH_MS);
-        assert_int_equal(catalog_recall(b->catalog, &q, &g.waiter, &a), 0);
+        assert_int_equal(catalog_ask(b->catalog, &q, EFFORT_DISK, &g.waiter, &a), 0);
         assert_int_equal(bench_count(a), 3);
         catalog_bench_remount(b);
     }
@@ -522,26 +524,26 @@ static void what_is_known_is_recalled(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        WITH_BENCH(fifty_who_ask_share_one_question),
-        WITH_BENCH(question_says_what_is_wanted),
+        WITH_BENCH(fifty_callers_share_one_request),
+        WITH_BENCH(request_has_the_parameters_of_the_question),
         WITH_BENCH(answer_is_shown_while_it_is_fresh),
-        WITH_BENCH(old_answer_is_asked_with_its_etag_and_304_confirms_it),
+        WITH_BENCH(old_answer_is_requested_with_its_etag_and_304_confirms_it),
         WITH_BENCH(snapshot_stays_as_it_is_while_it_is_held_S18),
         WITH_BENCH(old_answer_is_shown_after_a_second_of_waiting_S18),
         WITH_BENCH(each_round_has_its_own_second_S18),
         WITH_BENCH(failure_shows_what_is_known_or_its_errno_S18),
-        WITH_BENCH(failure_without_a_time_is_asked_again_after_a_second),
-        WITH_BENCH(failure_without_a_time_does_not_ask_in_a_circle),
-        WITH_BENCH(garbage_is_an_error_and_not_asked_for_at_once),
-        WITH_BENCH(confirmation_of_what_was_never_seen_is_garbage),
-        WITH_BENCH(what_has_ended_is_never_asked_again_also_after_a_restart),
+        WITH_BENCH(failure_without_a_time_is_retried_after_a_second),
+        WITH_BENCH(failure_without_a_time_is_not_retried_at_once),
+        WITH_BENCH(malformed_answer_is_an_error_and_not_requested_again_at_once),
+        WITH_BENCH(unexpected_304_counts_as_malformed),
+        WITH_BENCH(what_has_ended_is_never_requested_again_also_after_a_restart),
         WITH_BENCH(what_has_not_ended_does_not_settle),
-        WITH_BENCH(s10_steps_that_may_come_later_are_asked_for_for_a_day),
+        WITH_BENCH(s10_steps_that_may_come_later_are_requested_for_a_day),
         WITH_BENCH(s10_steps_that_came_settle_the_job),
         WITH_BENCH(s10_a_settled_record_without_steps_is_doubted_for_a_day),
-        WITH_BENCH(record_survives_a_restart_and_is_asked_with_its_etag),
-        WITH_BENCH(spelling_of_a_name_makes_no_other_question),
-        WITH_BENCH(what_is_known_is_recalled),
+        WITH_BENCH(record_survives_a_restart_and_is_requested_with_its_etag),
+        WITH_BENCH(names_are_compared_case_insensitively),
+        WITH_BENCH(effort_disk_gives_what_is_known_and_sends_no_request),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,25 +1,29 @@
 /*
- * room.h - inside the store: the struct and what its files know of each other.
+ * internal.h - inside the store: its struct, and what its files share.
  *
  * The directory is reached by one file descriptor, that of v1/. It can be replaced while others use
- * it (the directory was deleted and made anew), so it is counted by its users: store_dir_get, and
- * store_dir_put. No lock is held across a call that goes to the disk.
+ * it (the directory was deleted and made anew), so it is counted by its users: store_dir_get and
+ * store_dir_put. Paths are below v1/. No lock is held across a call that waits for the disk.
+ *
+ * Calls go down only: backing.c, log.c, record.c - store.c, evict.c - file.c - dir.c; and to
+ * memory.c, meta.c, checksum.c, which call nobody.
  */
-#ifndef GHLOGFS_STORE_ROOM_H
-#define GHLOGFS_STORE_ROOM_H
+#ifndef GHLOGFS_STORE_INTERNAL_H
+#define GHLOGFS_STORE_INTERNAL_H
 
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #define STORE_HOST_LEN 128  /* the host as a folder's name */
 #define STORE_PATH_LEN 1280 /* of anything below v1/ */
+#define STORE_TEMP_LEN 32   /* as in struct store_backing */
 #define STORE_BLOCK 4096u   /* bytes; a small file takes no less on most disks */
 #define STORE_USED_SLOTS 256
 #define STORE_USED_MS 60000
-#define STORE_ORPHANS_MAX 128 /* metas without a log, in one folder */
 
 struct diag;
 
@@ -42,7 +46,7 @@ struct store {
     atomic_uint open_files;
     atomic_uint changes;  /* small files written */
     atomic_uint patience; /* calls for which the lock is not tried again */
-    atomic_bool scanned;  /* `published` knows of what others published, too */
+    atomic_bool scanned;  /* `published` includes what others published */
     atomic_uint serial;   /* of names in v1/tmp */
 
     pthread_mutex_t lock;   /* protects what follows */
@@ -67,16 +71,14 @@ static inline uint64_t store_size_on_disk(uint64_t size)
 int store_dir_enter(struct store *s);
 /* v1/ for the caller to put back; NULL: there is none. */
 struct store_dir *store_dir_get(struct store *s);
-void store_dir_put(struct store_dir *dir);
+void store_dir_put(struct store_dir *dir); /* NULL: nothing */
 /* Makes the directories that lead to a path. */
 int store_dir_make(int root, const char *path);
-/* The lock of v1/ for the caller to close. -EBUSY: others hold it, for longer
- * than one waits (a second). */
+/* The lock of v1/ for the caller to close. -EBUSY: others hold it, for longer than one waits (a
+ * second). */
 int store_dir_lock(int root, bool wait);
 
 /* -- file.c: files without a name, or not yet with theirs -------------------------------------- */
-
-#define STORE_TEMP_LEN 32 /* as in struct store_backing */
 
 /* A file in v1/tmp and the root it is in. With a name it is held by flock: whoever can lock it
  * knows that its owner is gone. */
@@ -101,11 +103,15 @@ int store_temp_link_temp(struct store *s, struct store_temp *t);
 /* Deletes what dead processes left in v1/tmp. */
 void store_temp_clear(int root);
 
+/* All of it, or -errno. */
+int store_file_write(int fd, const void *data, size_t len, uint64_t offset);
+/* Bytes read, fewer than `len` only at the file's end; or -errno. */
+ssize_t store_file_read(int fd, void *data, size_t len, uint64_t offset);
 /* Writes a small file whole and puts it at the path. */
-int store_file_replace(struct store *s, const char *path, const struct store_part *parts,
-                       unsigned count);
+int store_file_save(struct store *s, const char *path, const struct store_part *parts,
+                    unsigned count);
 /* Reads a small file whole; malloc'd, with a NUL behind it. */
-int store_file_read(struct store *s, const char *path, size_t max, void **ret_data,
+int store_file_load(struct store *s, const char *path, size_t max, void **ret_data,
                     size_t *ret_len);
 
 /* -- store.c ----------------------------------------------------------------------------------- */
@@ -118,17 +124,72 @@ void store_file_uncount(struct store *s);
 
 /* -- evict.c ---------------------------------------------------------------------------------- */
 
-/* Makes room for `more` bytes: within cache_size as far as there is something to evict, and
- * above the 5 % of the disk, or -ENOSPC. tight: there is not so much room that they need not be
+/* Frees space for `more` bytes: within cache_size as far as there is something to evict, and
+ * above the 5 % of the disk, or -ENOSPC. tight: there is not so much space that they need not be
  * allocated. */
 int store_evict_for(struct store *s, uint64_t more, bool *ret_tight);
-/* The disk had no room although it should have: evicts that much. */
+/* The disk was full although it should not have been: evicts that much. */
 void store_evict_bytes(struct store *s, uint64_t bytes);
 /* Learns what is on disk, if that is not known yet. */
 void store_evict_learn(struct store *s);
-/* A small file was written: now and then their number is looked at. */
+/* A small file was written: now and then their number is checked. */
 void store_evict_count(struct store *s);
 /* Takes bytes off a sum, never below zero: what others did is only known roughly. */
 void store_sum_take(_Atomic uint64_t *sum, uint64_t bytes);
+
+/* The files used least recently, of any number: at most SCAN_OLDEST_MAX after oldest_sort, at most
+ * twice as many before. Whoever needs more scans again. */
+#define SCAN_OLDEST_MAX 8192
+
+struct oldest_file {
+    int64_t mtime_ns;
+    uint64_t size;
+    char *path;
+};
+
+struct oldest {
+    uint64_t total; /* bytes of all that were added */
+    size_t count;
+    struct oldest_file *files; /* 2 * SCAN_OLDEST_MAX, once there is one */
+};
+
+int oldest_add(struct oldest *o, int64_t mtime_ns, uint64_t size, const char *path); /* -ENOMEM */
+void oldest_sort(struct oldest *o); /* oldest first */
+void oldest_finish(struct oldest *o);
+
+/* -- memory.c: a log that is filled in outside any file ---------------------------------------- */
+
+struct store_memory;
+
+/* NULL: no memory. */
+struct store_memory *memory_create(void);
+void memory_destroy(struct store_memory *m);
+
+/* How many bytes more the log takes once [from, to) is mapped; in units of 4 KiB. */
+uint64_t memory_missing(struct store_memory *m, uint64_t from, uint64_t to);
+
+/* Makes sure that [from, to) can be written. -EFBIG: beyond 64 GiB, or the system gives no more. */
+int memory_map(struct store_memory *m, uint64_t from, uint64_t to);
+
+/* -EFBIG: not mapped, and nothing was written. */
+int memory_write(struct store_memory *m, const void *data, size_t len, uint64_t offset);
+
+/* What was never written reads as zeros. */
+void memory_read(struct store_memory *m, void *data, size_t len, uint64_t offset);
+
+/* -- record.c: the form of a record's file ----------------------------------------------------- */
+
+/* The data, and behind it what proves it, so that the data is where it was read to:
+ *
+ *     n  data     8  "ghlfact" and the version, 1     8  n     8  XXH3 of host, key and data */
+#define RECORD_TRAILER 24
+
+/* Whether a key is made of components that are safe as names of files (see store.h). */
+bool record_key_is_valid(const char *key);
+void record_seal(const char *host, const char *key, const void *data, size_t len,
+                 unsigned char ret_trailer[RECORD_TRAILER]);
+/* The length of the data in a file of this content. -ENOENT: it does not hold. */
+int record_open(const char *host, const char *key, const void *file, size_t file_len,
+                size_t *ret_len);
 
 #endif

@@ -1,7 +1,7 @@
 /* Records of answers: what is loaded is one round's, whoever wrote meanwhile (point of R4). */
 #include "catalog/catalog_bench.h"
 
-#include "catalog/saved.h"
+#include "catalog/page.h"
 #include "store/store.h"
 
 #include <setjmp.h>
@@ -18,55 +18,53 @@
 /* A round of one mount: its pages and what it has to do to save them, in order. */
 struct writer {
     char *bodies[PAGES];
-    struct page *pages[PAGES];
-    struct saved_list list;
+    struct answer *answer;
 };
 
 /* Rounds share a page where the listing has not changed there. */
 static void begin_writer(struct catalog_bench *b, struct writer *w, unsigned round, unsigned shared,
                          unsigned page_count)
 {
+    w->answer = answer_create(page_count, 10);
+    assert_non_null(w->answer);
     for (unsigned i = 0; i < page_count; i++) {
         uint64_t first = i == shared ? 1 + i * 100 : 10000 * (uint64_t)round + i * 100;
         char etag[16];
         snprintf(etag, sizeof(etag), "\"%llu\"", (unsigned long long)first);
         w->bodies[i] = strdup(bench_jobs_body(b, first, 10, 30, "completed"));
         assert_non_null(w->bodies[i]);
-        assert_int_equal(page_parse(SOURCE_RUN_JOBS, w->bodies[i], strlen(w->bodies[i]), etag,
-                                    i + 1 < page_count ? i + 2 : 0, &w->pages[i]),
+        assert_int_equal(page_parse(SOURCE_ATTEMPT_JOBS, w->bodies[i], strlen(w->bodies[i]), etag,
+                                    i + 1 < page_count ? i + 2 : 0, &w->answer->pages[i]),
                          0);
     }
-    w->list = (struct saved_list){.pages = w->pages,
-                                  .page_count = page_count,
-                                  .page_size = 10,
-                                  .settled = true,
-                                  .adds_up = true};
+    w->answer->page_count = page_count;
+    w->answer->view.settled = true;
+    w->answer->adds_up = true;
 }
 
 static void end_writer(struct writer *w)
 {
-    for (unsigned i = 0; i < w->list.page_count; i++) {
-        page_unref(w->pages[i]);
+    for (unsigned i = 0; i < w->answer->page_count; i++)
         free(w->bodies[i]);
-    }
+    answer_unref(w->answer);
 }
 
 /* Step 0.. of saving; the last is the list. */
 static void step(struct store *s, const struct writer *w, unsigned n)
 {
-    if (n < w->list.page_count)
-        assert_int_equal(saved_put_page(s, KEY, w->pages[n], w->bodies[n], strlen(w->bodies[n])),
+    if (n < w->answer->page_count)
+        assert_int_equal(page_save(w->answer->pages[n], s, KEY, w->bodies[n], strlen(w->bodies[n])),
                          0);
     else
-        assert_int_equal(saved_put_list(s, KEY, &w->list), 0);
+        assert_int_equal(answer_save(w->answer, s, KEY), 0);
 }
 
-static bool is_of(const struct writer *w, struct page *const *pages, unsigned count)
+static bool is_of(const struct writer *w, const struct answer *a)
 {
-    if (count != w->list.page_count)
+    if (a->page_count != w->answer->page_count)
         return false;
-    for (unsigned i = 0; i < count; i++)
-        if (pages[i]->jobs.items[0].id != w->pages[i]->jobs.items[0].id)
+    for (unsigned i = 0; i < a->page_count; i++)
+        if (a->pages[i]->jobs.items[0].id != w->answer->pages[i]->jobs.items[0].id)
             return false;
     return true;
 }
@@ -74,17 +72,15 @@ static bool is_of(const struct writer *w, struct page *const *pages, unsigned co
 /* Loads what is there: nothing, or one of the writers' listings, whole. */
 static bool check(struct store *s, struct writer *const *writers, unsigned count)
 {
-    struct page *pages[SAVED_PAGES_MAX];
-    struct saved_list list;
+    struct answer *a;
     bool found = false;
 
-    if (saved_load(s, KEY, SOURCE_RUN_JOBS, pages, &list))
+    if (answer_load(s, KEY, SOURCE_ATTEMPT_JOBS, &a))
         return false;
     for (unsigned i = 0; i < count; i++)
-        found |= is_of(writers[i], pages, list.page_count);
+        found |= is_of(writers[i], a);
     assert_true(found);
-    for (unsigned i = 0; i < list.page_count; i++)
-        page_unref(pages[i]);
+    answer_unref(a);
     return true;
 }
 
@@ -165,29 +161,27 @@ static void pages_without_their_list_change_nothing(void **state)
 
 static void what_does_not_add_up_is_not_loaded_as_settled(void **state)
 {
-    struct page *pages[SAVED_PAGES_MAX];
     struct catalog_bench *b = *state;
-    struct saved_list list;
+    struct answer *loaded;
     struct writer w;
 
     begin_writer(b, &w, 1, PAGES, 1);
-    w.list.adds_up = false;
+    w.answer->adds_up = false;
     step(b->store, &w, 0);
     step(b->store, &w, 1);
-    assert_int_equal(saved_load(b->store, KEY, SOURCE_RUN_JOBS, pages, &list), 0);
-    assert_false(list.settled);
-    assert_false(list.adds_up);
-    assert_int_equal(list.page_size, 10);
-    page_unref(pages[0]);
+    assert_int_equal(answer_load(b->store, KEY, SOURCE_ATTEMPT_JOBS, &loaded), 0);
+    assert_false(loaded->view.settled);
+    assert_false(loaded->adds_up);
+    assert_int_equal(loaded->page_size, 10);
+    answer_unref(loaded);
     end_writer(&w);
 }
 
 /* A list of another version, cut, or with a wrong count is as if there were none. */
-static void r8_list_that_is_none_is_not_loaded(void **state)
+static void r8_damaged_list_record_is_not_loaded(void **state)
 {
-    struct page *pages[SAVED_PAGES_MAX];
     struct catalog_bench *b = *state;
-    struct saved_list list;
+    struct answer *loaded;
     struct writer w;
     size_t len;
     void *data;
@@ -202,12 +196,12 @@ static void r8_list_that_is_none_is_not_loaded(void **state)
             continue;
         bytes[i] ^= 0x41;
         assert_int_equal(store_put_record(b->store, KEY, data, len), 0);
-        assert_int_not_equal(saved_load(b->store, KEY, SOURCE_RUN_JOBS, pages, &list), 0);
+        assert_int_not_equal(answer_load(b->store, KEY, SOURCE_ATTEMPT_JOBS, &loaded), 0);
         bytes[i] ^= 0x41;
     }
     for (size_t cut = 0; cut < len; cut++) {
         assert_int_equal(store_put_record(b->store, KEY, data, cut), 0);
-        assert_int_not_equal(saved_load(b->store, KEY, SOURCE_RUN_JOBS, pages, &list), 0);
+        assert_int_not_equal(answer_load(b->store, KEY, SOURCE_ATTEMPT_JOBS, &loaded), 0);
     }
     free(data);
     end_writer(&w);
@@ -223,7 +217,7 @@ int main(void)
         WITH_BENCH(r4_writers_in_turn_leave_the_last_ones_listing),
         WITH_BENCH(pages_without_their_list_change_nothing),
         WITH_BENCH(what_does_not_add_up_is_not_loaded_as_settled),
-        WITH_BENCH(r8_list_that_is_none_is_not_loaded),
+        WITH_BENCH(r8_damaged_list_record_is_not_loaded),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
