@@ -1,6 +1,6 @@
 #include "main_version.h"
 
-#include "fs/library.h"
+#include "fs/session.h"
 #include "net/library.h"
 
 #include <stdio.h>
@@ -26,7 +26,7 @@ char *version_make_text(void)
     uname(&kernel);
     net_describe_library(curl, sizeof(curl));
     if (asprintf(&text, "ghlogfs %s\nlibfuse %s\n%s\n%s %s, /dev/fuse %s\n", GHLOGFS_VERSION,
-                 fs_get_library(), curl, kernel.sysname, kernel.release, describe_device()) < 0)
+                 session_library_version(), curl, kernel.sysname, kernel.release, describe_device()) < 0)
         return NULL;
     return text;
 }

@@ -33,6 +33,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 struct handle;
 struct node;
@@ -116,5 +117,22 @@ fuse_req_t request_take(struct request *r);
 
 /* For a step: the views and the tree it works on, as given to fuse_session_new. */
 void *request_get_userdata(const struct request *r);
+
+/*
+ * Whether a thread that waits for an answer is about to die: a fatal signal is pending, that is, one
+ * that is not blocked, ignored or caught, and whose default action ends the process. A FUSE interrupt
+ * does not tell which signal came, and EINTR for a mere SIGALRM or SIGURG breaks programs that never
+ * expected one from a file.
+ *
+ * True also for a thread that no longer exists: it left a page that it had asked for ahead, and
+ * whoever waits for that page too asks for it itself. False for a thread that this process cannot see
+ * (0: another pid namespace; hidepid): it waits on, at the latest until the deadline.
+ *
+ * Reads /proc; no lock may be held.
+ */
+bool request_thread_is_dying(pid_t tid);
+
+/* The same from the text of /proc/<tid>/status. Pure; exported for tests. */
+bool request_status_is_dying(const char *status);
 
 #endif

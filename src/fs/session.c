@@ -1,6 +1,5 @@
 #include "fs/session.h"
 
-#include "fs/handles.h"
 #include "fs/mountpoint.h"
 #include "fs/ops.h"
 #include "fs/request.h"
@@ -252,6 +251,11 @@ int session_start(struct session *s)
     s->has_action = true;
     rc = requests_start(&s->requests);
     return rc ? rc : start_workers(s);
+}
+
+const char *session_library_version(void)
+{
+    return fuse_pkgversion();
 }
 
 int session_get_ready_fd(const struct session *s)

@@ -33,6 +33,9 @@ struct session_config {
 
 #define SESSION_MOST_WORKERS 16
 
+/* "libfuse 3.14.0", of the library in use. */
+const char *session_library_version(void);
+
 int session_create(const struct session_config *config, struct session **ret_session);
 int session_mount(struct session *s);
 int session_start(struct session *s);
