@@ -12,12 +12,23 @@
 _Static_assert(sizeof(fuse_ino_t) >= sizeof(void *), "a node's address is its nodeid");
 _Static_assert(TREE_ROOT_ID == FUSE_ROOT_ID, "the root's nodeid");
 
+/*
+ * What an OPEN or an OPENDIR has opened: a file or a listing, which the handle owns. Its address is
+ * the number that the kernel has for it.
+ */
+struct handle {
+    struct list in_open; /* lock of ops */
+    struct view_file *file;
+    struct node *dir;                     /* of a directory */
+    struct view_listing *_Atomic listing; /* of a directory; NULL: not listed yet */
+};
+
 static struct ops *ops_of(const struct request *r)
 {
     return request_get_userdata(r);
 }
 
-/* A request that may wait, about a node; NULL: answered, there is no memory. */
+/* A request about a node, which may wait. NULL: no memory, and it was answered so. */
 static struct request *ask(fuse_req_t req, fuse_ino_t id, request_step *step, const char *name)
 {
     struct ops *o = fuse_req_userdata(req);
@@ -28,7 +39,7 @@ static struct request *ask(fuse_req_t req, fuse_ino_t id, request_step *step, co
     return r;
 }
 
-/* One with no further argument. */
+/* The same for a step that needs no other argument. */
 static void ask_and_start(fuse_req_t req, fuse_ino_t id, request_step *step, const char *name)
 {
     struct request *r = ask(req, id, step, name);
@@ -81,6 +92,90 @@ static void fill_stat(struct ops *o, struct node *n, struct view_attr *attr, str
         attr->mtime_ms = shown_ms;
     }
     reply_fill_stat(o->owner, n->ino, attr, ret_stat);
+}
+
+/* --- handles -------------------------------------------------------------------------------- */
+
+static struct handle *handle_of(const struct fuse_file_info *fi)
+{
+    return (struct handle *)(uintptr_t)fi->fh;
+}
+
+static void release_views(struct view_file *file, struct view_listing *listing)
+{
+    if (file)
+        views_close(file);
+    if (listing)
+        views_listing_release(listing);
+}
+
+static void handle_destroy(struct ops *o, struct handle *h)
+{
+    release_views(h->file, atomic_load(&h->listing));
+    if (h->dir)
+        tree_released(o->tree, h->dir);
+    free(h);
+}
+
+static void handle_close(struct ops *o, struct handle *h)
+{
+    pthread_mutex_lock(&o->lock);
+    list_remove(&h->in_open);
+    pthread_mutex_unlock(&o->lock);
+    handle_destroy(o, h);
+}
+
+int ops_init(struct ops *o)
+{
+    list_init(&o->open);
+    return -pthread_mutex_init(&o->lock, NULL);
+}
+
+void ops_finish(struct ops *o)
+{
+    struct list *link;
+
+    while ((link = list_take_first(&o->open)))
+        handle_destroy(o, list_entry(link, struct handle, in_open));
+    pthread_mutex_destroy(&o->lock);
+}
+
+/*
+ * Answers OPEN (with a file) or OPENDIR (without; the listing may be NULL) with a new handle. Takes
+ * the file and the listing, also on failure. Where the answer does not reach the kernel (the caller
+ * was killed) the handle is closed, since no RELEASE follows.
+ */
+static int reply_opened(struct request *r, struct view_file *file, struct view_listing *listing,
+                        struct fuse_file_info *fi)
+{
+    struct ops *o = ops_of(r);
+    struct handle *h = calloc(1, sizeof(*h));
+
+    if (!h) {
+        release_views(file, listing);
+        return -ENOMEM;
+    }
+    h->file = file;
+    atomic_init(&h->listing, listing);
+    if (!file) {
+        h->dir = r->node;
+        tree_opened(o->tree, h->dir);
+    }
+    pthread_mutex_lock(&o->lock);
+    list_push_back(&o->open, &h->in_open);
+    pthread_mutex_unlock(&o->lock);
+    fi->fh = (uintptr_t)h;
+    if (fuse_reply_open(request_take(r), fi) < 0)
+        handle_close(o, h);
+    return 0;
+}
+
+/* RELEASE and RELEASEDIR. */
+static void op_release(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *fi)
+{
+    (void)id;
+    handle_close(fuse_req_userdata(req), handle_of(fi));
+    fuse_reply_err(req, 0);
 }
 
 /* --- names ---------------------------------------------------------------------------------- */
@@ -221,87 +316,53 @@ static void op_listxattr(fuse_req_t req, fuse_ino_t id, size_t cap)
 
 /* --- directories ---------------------------------------------------------------------------- */
 
-static void close_dir(struct ops *o, struct node *n, uint64_t number)
-{
-    handles_close(o->handles, number);
-    tree_released(o->tree, n);
-}
-
-/* Answers with a handle on the listing, which it takes. */
-static int reply_opened_dir(struct request *r, struct view_listing *listing)
-{
-    struct ops *o = ops_of(r);
-    struct node *n = r->node;
-    struct fuse_file_info fi = {0};
-    int rc = handles_open(o->handles, NULL, listing, &fi.fh);
-
-    if (rc)
-        return rc;
-    tree_opened(o->tree, n);
-    if (fuse_reply_open(request_take(r), &fi) < 0)
-        close_dir(o, n, fi.fh);
-    return 0;
-}
-
 static int step_open_dir(struct request *r)
 {
+    struct fuse_file_info fi = {0};
     struct view_listing *listing;
     int rc = views_list(ops_of(r)->views, &r->node->vnode, &r->waiter, &listing);
 
-    return rc ? rc : reply_opened_dir(r, listing);
+    return rc ? rc : reply_opened(r, NULL, listing, &fi);
 }
 
-/* Who opens without O_DIRECTORY (df, stat -f) asks about the file system and must not wait (S16); who
- * then reads after all is given the listing at the first READDIR. */
-static void open_dir_unread(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *fi)
+static int step_open_unlisted(struct request *r)
 {
-    struct ops *o = fuse_req_userdata(req);
-    struct node *n = tree_get_node(o->tree, id);
-    int rc = handles_open(o->handles, NULL, NULL, &fi->fh);
+    struct fuse_file_info fi = {0};
 
-    if (rc) {
-        fuse_reply_err(req, -rc);
-        return;
-    }
-    tree_opened(o->tree, n);
-    if (fuse_reply_open(req, fi) < 0)
-        close_dir(o, n, fi->fh);
+    return reply_opened(r, NULL, NULL, &fi);
 }
 
+/* A caller that opens a directory without O_DIRECTORY (df, stat -f) asks about the file system and
+ * must not wait (S16). If it reads after all, the first READDIR gets the listing. */
 static void op_opendir(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *fi)
 {
-    if (fi->flags & O_DIRECTORY)
-        ask_and_start(req, id, step_open_dir, NULL);
-    else
-        open_dir_unread(req, id, fi);
-}
-
-static void reply_entries(fuse_req_t req, const struct node *dir,
-                          const struct view_listing *listing, uint64_t offset, size_t size)
-{
-    char *buf = malloc(size);
-
-    if (!buf) {
-        fuse_reply_err(req, ENOMEM);
-        return;
-    }
-    fuse_reply_buf(req, buf, reply_fill_entries(req, dir, listing, offset, buf, size));
-    free(buf);
+    ask_and_start(req, id, fi->flags & O_DIRECTORY ? step_open_dir : step_open_unlisted, NULL);
 }
 
 static int step_read_dir(struct request *r)
 {
-    struct handles *all = ops_of(r)->handles;
-    const struct view_listing *listing = handles_get_listing(all, r->handle);
-    struct view_listing *fresh;
+    struct handle *h = r->handle;
+    struct view_listing *listing = atomic_load(&h->listing);
+    fuse_req_t req;
+    char *buf;
 
     if (!listing) {
+        struct view_listing *fresh;
         int rc = views_list(ops_of(r)->views, &r->node->vnode, &r->waiter, &fresh);
+
         if (rc)
             return rc;
-        listing = handles_set_listing(all, r->handle, fresh);
+        if (atomic_compare_exchange_strong(&h->listing, &listing, fresh))
+            listing = fresh;
+        else
+            views_listing_release(fresh); /* another READDIR was first: `listing` is its */
     }
-    reply_entries(request_take(r), r->node, listing, r->offset, r->size);
+    buf = malloc(r->size);
+    if (!buf)
+        return -ENOMEM;
+    req = request_take(r);
+    fuse_reply_buf(req, buf, reply_fill_entries(req, r->node, listing, r->offset, buf, r->size));
+    free(buf);
     return 0;
 }
 
@@ -312,43 +373,13 @@ static void op_readdir(fuse_req_t req, fuse_ino_t id, size_t size, off_t offset,
 
     if (!r)
         return;
-    r->handle = handles_get(fi->fh);
+    r->handle = handle_of(fi);
     r->offset = (uint64_t)offset;
     r->size = size;
     request_start(r);
 }
 
-static void op_releasedir(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *fi)
-{
-    struct ops *o = fuse_req_userdata(req);
-
-    close_dir(o, tree_get_node(o->tree, id), fi->fh);
-    fuse_reply_err(req, 0);
-}
-
 /* --- files ---------------------------------------------------------------------------------- */
-
-/* Answers with a handle on the file, which it takes. */
-static int reply_opened(struct request *r, struct view_file *file, struct fuse_file_info *fi)
-{
-    struct ops *o = ops_of(r);
-    int rc = handles_open(o->handles, file, NULL, &fi->fh);
-
-    if (rc)
-        return rc;
-    if (fuse_reply_open(request_take(r), fi) < 0)
-        handles_close(o->handles, fi->fh);
-    return 0;
-}
-
-static void op_release(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *fi)
-{
-    struct ops *o = fuse_req_userdata(req);
-
-    (void)id;
-    handles_close(o->handles, fi->fh);
-    fuse_reply_err(req, 0);
-}
 
 static int step_open(struct request *r)
 {
@@ -361,7 +392,7 @@ static int step_open(struct request *r)
     fi.direct_io = opened.direct;
     fi.keep_cache = opened.keep_cache && !opened.direct;
     fi.noflush = 1;
-    return reply_opened(r, opened.file, &fi);
+    return reply_opened(r, opened.file, NULL, &fi);
 }
 
 static void op_open(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *fi)
@@ -429,7 +460,7 @@ static void op_read(fuse_req_t req, fuse_ino_t id, size_t size, off_t offset,
 
     if (!r)
         return;
-    r->file = handles_get(fi->fh)->file;
+    r->file = handle_of(fi)->file;
     r->offset = (uint64_t)offset;
     r->size = size;
     request_start(r);
@@ -515,7 +546,7 @@ static const struct fuse_lowlevel_ops table = {
     .release = op_release,
     .opendir = op_opendir,
     .readdir = op_readdir,
-    .releasedir = op_releasedir,
+    .releasedir = op_release,
     .statfs = op_statfs,
     .getxattr = op_getxattr,
     .listxattr = op_listxattr,

@@ -39,7 +39,6 @@ struct worker {
 struct session {
     struct ops ops;
     struct requests requests;
-    struct handles handles;
     struct fuse_session *fuse;
     char *mountpoint;
     char device[MOUNTPOINT_DEVICE_LEN]; /* of our mount */
@@ -214,11 +213,10 @@ int session_create(const struct session_config *config, struct session **ret_ses
     s->n_workers = config->workers;
     s->ops.views = config->views;
     s->ops.requests = &s->requests;
-    s->ops.handles = &s->handles;
     s->ops.owner = (struct reply_owner){geteuid(), getegid()};
     rc = requests_init(&s->requests, config->waits);
     if (!rc)
-        rc = handles_init(&s->handles);
+        rc = ops_init(&s->ops);
     if (rc) {
         free(s);
         return rc;
@@ -335,7 +333,7 @@ void session_destroy(struct session *s)
     session_stop(s);
     if (s->fuse)
         fuse_session_destroy(s->fuse);
-    handles_finish(&s->handles);
+    ops_finish(&s->ops);
     tree_destroy(s->ops.tree);
     requests_finish(&s->requests);
     if (s->has_action)
