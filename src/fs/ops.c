@@ -395,6 +395,7 @@ static int step_open(struct request *r)
     return reply_opened(r, opened.file, NULL, &fi);
 }
 
+/* The kernel refuses these flags as well, unless root has remounted rw. */
 static void op_open(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *fi)
 {
     if ((fi->flags & O_ACCMODE) != O_RDONLY || fi->flags & O_TRUNC) {
@@ -466,74 +467,12 @@ static void op_read(fuse_req_t req, fuse_ino_t id, size_t size, off_t offset,
     request_start(r);
 }
 
-/* --- what would write: the mount is read-only, but it may be remounted ---------------------- */
-
-static void refuse(fuse_req_t req)
-{
-    fuse_reply_err(req, EROFS);
-}
-
-static void op_setattr(fuse_req_t req, fuse_ino_t id, struct stat *attr, int which,
-                       struct fuse_file_info *fi)
-{
-    (void)id, (void)attr, (void)which, (void)fi;
-    refuse(req);
-}
-
-static void op_mknod(fuse_req_t req, fuse_ino_t id, const char *name, mode_t mode, dev_t dev)
-{
-    (void)id, (void)name, (void)mode, (void)dev;
-    refuse(req);
-}
-
-static void op_mkdir(fuse_req_t req, fuse_ino_t id, const char *name, mode_t mode)
-{
-    (void)id, (void)name, (void)mode;
-    refuse(req);
-}
-
-/* unlink, rmdir, removexattr */
-static void op_remove(fuse_req_t req, fuse_ino_t id, const char *name)
-{
-    (void)id, (void)name;
-    refuse(req);
-}
-
-static void op_symlink(fuse_req_t req, const char *target, fuse_ino_t id, const char *name)
-{
-    (void)target, (void)id, (void)name;
-    refuse(req);
-}
-
-static void op_rename(fuse_req_t req, fuse_ino_t from, const char *name, fuse_ino_t to,
-                      const char *new_name, unsigned flags)
-{
-    (void)from, (void)name, (void)to, (void)new_name, (void)flags;
-    refuse(req);
-}
-
-static void op_link(fuse_req_t req, fuse_ino_t id, fuse_ino_t to, const char *name)
-{
-    (void)id, (void)to, (void)name;
-    refuse(req);
-}
-
-static void op_create(fuse_req_t req, fuse_ino_t id, const char *name, mode_t mode,
-                      struct fuse_file_info *fi)
-{
-    (void)id, (void)name, (void)mode, (void)fi;
-    refuse(req);
-}
-
-static void op_setxattr(fuse_req_t req, fuse_ino_t id, const char *name, const char *value,
-                        size_t len, int flags)
-{
-    (void)id, (void)name, (void)value, (void)len, (void)flags;
-    refuse(req);
-}
-
-/* Not here: ACCESS (default_permissions), LSEEK, FLUSH, FSYNC and the rest, which the kernel does
- * without once it has heard ENOSYS. */
+/*
+ * Missing on purpose: all that changes something, which the kernel refuses with EROFS before it asks
+ * (the mount is always ro; after a remount,rw by root libfuse answers ENOSYS); ACCESS
+ * (default_permissions); LSEEK, FLUSH, FSYNC and the rest, which the kernel does without after one
+ * ENOSYS.
+ */
 static const struct fuse_lowlevel_ops table = {
     .init = op_init,
     .lookup = op_lookup,
@@ -550,17 +489,6 @@ static const struct fuse_lowlevel_ops table = {
     .statfs = op_statfs,
     .getxattr = op_getxattr,
     .listxattr = op_listxattr,
-    .setattr = op_setattr,
-    .mknod = op_mknod,
-    .mkdir = op_mkdir,
-    .unlink = op_remove,
-    .rmdir = op_remove,
-    .symlink = op_symlink,
-    .rename = op_rename,
-    .link = op_link,
-    .create = op_create,
-    .setxattr = op_setxattr,
-    .removexattr = op_remove,
 };
 
 const struct fuse_lowlevel_ops *ops_get_table(void)
