@@ -54,16 +54,17 @@ static void op_init(void *userdata, struct fuse_conn_info *conn)
 {
     struct ops *o = userdata;
 
-    /* Sizes are exact, contents do not change, and listings are answered from a snapshot. Not
-     * EXPLICIT_INVAL_DATA: grown files would read as zeros. SPLICE_MOVE is slow with a large
-     * readahead. */
+    /* Sizes are exact, contents do not change, and a snapshot answers READDIR. With
+     * EXPLICIT_INVAL_DATA files that have grown would read as zeros. SPLICE_MOVE is slow with a
+     * large readahead. */
     conn->want &= ~(unsigned)(FUSE_CAP_AUTO_INVAL_DATA | FUSE_CAP_EXPLICIT_INVAL_DATA |
                               FUSE_CAP_READDIRPLUS | FUSE_CAP_READDIRPLUS_AUTO |
                               FUSE_CAP_SPLICE_READ | FUSE_CAP_SPLICE_MOVE |
                               FUSE_CAP_CACHE_SYMLINKS | FUSE_CAP_IOCTL_DIR);
     conn->want |= conn->capable &
                   (FUSE_CAP_ASYNC_READ | FUSE_CAP_SPLICE_WRITE | FUSE_CAP_PARALLEL_DIROPS);
-    /* Else the kernel lets 12 readaheads out at a time: those who wait hold up those who do not. */
+    /* By default the kernel sends 12 background requests at a time: reads that wait for the network
+     * would delay reads that need not. */
     conn->max_read = OPS_READ_MAX;
     conn->max_background = MOST_BACKGROUND;
     conn->congestion_threshold = MOST_BACKGROUND;
@@ -88,7 +89,7 @@ static void fill_stat(struct ops *o, struct node *n, struct view_attr *attr, str
         int64_t shown_ms = tree_show_time(o->tree, n, attr->mtime_ms);
 
         if (shown_ms != attr->mtime_ms)
-            attr->valid_ms = 0; /* the kernel shall ask again once it is released */
+            attr->valid_ms = 0; /* the kernel asks again, and gets the new time after RELEASEDIR */
         attr->mtime_ms = shown_ms;
     }
     reply_fill_stat(o->owner, n->ino, attr, ret_stat);
@@ -192,7 +193,7 @@ static int step_lookup(struct request *r)
         rc = views_lookup(o->views, &r->node->vnode, r->name, &r->waiter, &r->vnode);
     if (rc)
         return rc;
-    r->has_vnode = true; /* kept while waiting: nothing else may hold what is waited for */
+    r->has_vnode = true; /* kept while parked: it may be the only reference to what is awaited */
     rc = views_get_attr(o->views, &r->vnode, &r->waiter, &attr);
     if (rc)
         return rc;
@@ -291,7 +292,7 @@ static int step_get_xattr(struct request *r)
     return 0;
 }
 
-/* `ls -l` asks for ACLs and labels of each file: no for all that is not ours, at once (S17). */
+/* `ls -l` asks for the ACL and the label of each file: what is not ours is refused at once (S17). */
 static void op_getxattr(fuse_req_t req, fuse_ino_t id, const char *name, size_t cap)
 {
     struct request *r;
@@ -307,7 +308,7 @@ static void op_getxattr(fuse_req_t req, fuse_ino_t id, const char *name, size_t 
     request_start(r);
 }
 
-/* They are there for who knows their names; cp -a and rsync -X shall not carry them off. */
+/* Lists none: our attributes are for those who know their names, not to be copied by cp -a. */
 static void op_listxattr(fuse_req_t req, fuse_ino_t id, size_t cap)
 {
     (void)id;
@@ -405,24 +406,18 @@ static void op_open(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *fi)
     ask_and_start(req, id, step_open, NULL);
 }
 
-/* A file that somebody cut behind our back would be spliced short, which to the kernel is its end
- * for good (S6). */
-static bool is_all_there(const struct view_bytes *bytes)
-{
-    struct stat st;
-
-    return fstat(bytes->fd, &st) == 0 && (uint64_t)st.st_size >= bytes->offset + bytes->len;
-}
-
 static void reply_bytes(fuse_req_t req, const struct view_bytes *bytes)
 {
     struct fuse_bufvec spliced = FUSE_BUFVEC_INIT(bytes->len);
+    struct stat st;
 
     if (bytes->fd < 0 || bytes->len == 0) {
         fuse_reply_buf(req, bytes->data, bytes->len);
         return;
     }
-    if (!is_all_there(bytes)) {
+    /* A file that somebody has truncated would be spliced short, which the kernel takes for its end,
+     * for good (S6). */
+    if (fstat(bytes->fd, &st) < 0 || (uint64_t)st.st_size < bytes->offset + bytes->len) {
         fuse_reply_err(req, EIO);
         return;
     }
@@ -432,19 +427,15 @@ static void reply_bytes(fuse_req_t req, const struct view_bytes *bytes)
     fuse_reply_data(req, &spliced, 0);
 }
 
-/* The kernel asks for them anew, and ignores those that are on their way to it. */
-static void forget_attr(struct ops *o, struct node *n)
-{
-    fuse_lowlevel_notify_inval_inode(o->fuse, tree_get_id(o->tree, n), -1, 0);
-}
-
 static int step_read(struct request *r)
 {
+    struct ops *o = ops_of(r);
     struct view_bytes bytes;
     int rc = views_read(r->file, r->offset, r->size, &r->waiter, &bytes);
 
     if (rc == VIEWS_READ_AGAIN) {
-        forget_attr(ops_of(r), r->node);
+        /* The kernel asks for the attributes anew, and ignores those that are on their way. */
+        fuse_lowlevel_notify_inval_inode(o->fuse, tree_get_id(o->tree, r->node), -1, 0);
         rc = -EIO;
     }
     if (rc)

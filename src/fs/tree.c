@@ -10,10 +10,9 @@
 
 struct tree {
     pthread_mutex_t lock;  /* protects what follows and the private half of each node */
-    struct node **buckets; /* by ino, which is a good hash already */
+    struct node **buckets; /* by ino, which is a hash of the path */
     size_t n_buckets;      /* a power of two */
     size_t n_hashed;
-    size_t n_nodes;
     struct list nodes; /* all of them, the root first */
     struct node *root;
 };
@@ -64,7 +63,6 @@ int tree_create(struct views *views, struct tree **ret_tree)
     pthread_mutex_init(&t->lock, NULL);
     list_init(&t->nodes);
     list_push_back(&t->nodes, &t->root->in_tree);
-    t->n_nodes = 1;
     *ret_tree = t;
     return 0;
 }
@@ -190,7 +188,6 @@ static struct node *adopt(struct tree *t, struct node *fresh)
         table_remove(t, old);
     table_insert(t, fresh);
     list_push_back(&t->nodes, &fresh->in_tree);
-    t->n_nodes++;
     fresh->parent->children++;
     return fresh;
 }
@@ -225,7 +222,6 @@ static struct node *bury(struct tree *t, struct node *n)
         struct node *parent = n->parent;
         table_remove(t, n);
         list_remove(&n->in_tree);
-        t->n_nodes--;
         parent->children--;
         n->next = dead;
         dead = n;
@@ -277,14 +273,4 @@ int64_t tree_show_time(struct tree *t, struct node *n, int64_t mtime_ms)
     shown_ms = n->shown_ms;
     pthread_mutex_unlock(&t->lock);
     return shown_ms;
-}
-
-size_t tree_count(struct tree *t)
-{
-    size_t n;
-
-    pthread_mutex_lock(&t->lock);
-    n = t->n_nodes;
-    pthread_mutex_unlock(&t->lock);
-    return n;
 }
