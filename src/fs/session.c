@@ -18,14 +18,14 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-/* Wakes a worker out of its read. libfuse and curl do not use it, and one that a user sends does no
- * harm. Not a real-time signal: those are refused where too many are queued (RLIMIT_SIGPENDING). */
+/* Interrupts a worker's read. libfuse and curl do not use this signal, and one that a user sends does
+ * no harm. A real-time signal could be refused where too many are queued (RLIMIT_SIGPENDING). */
 #define WAKE_SIGNAL SIGUSR1
-/* A signal may come just before the read begins: it is sent again until the worker has left. */
+/* A signal may come just before the read begins, so it is sent again until the worker has ended. */
 #define WAKE_AGAIN_MS 5
-/* The kernel asks once more for a page whose READ failed, for one reader after the other; they are
- * to hear that the connection was aborted, not that there is none. So the workers go on until they
- * had nothing to do for this long, for so many times at the most. */
+/* The kernel asks once more for a page whose READ failed, for one reader after the other; they shall
+ * get ECONNABORTED, not ENOTCONN. So the workers go on until they had nothing to do for LINGER_MS,
+ * but no longer than LINGER_TIMES times that. */
 #define LINGER_MS 20
 #define LINGER_TIMES 15
 
@@ -55,24 +55,15 @@ struct session {
 
 /* --- workers -------------------------------------------------------------------------------- */
 
-static void post(int event_fd)
-{
-    eventfd_write(event_fd, 1);
-}
-
-/* The first worker that comes here after INIT: its answer is out, the kernel has its settings. */
+/* The first worker that calls this after INIT has sent the answer to it: the kernel has its settings,
+ * and the mount answers. */
 static void announce(struct session *s)
 {
     if (atomic_load_explicit(&s->announced, memory_order_relaxed) ||
         !atomic_load(&s->ops.greeted) || atomic_exchange(&s->announced, true))
         return;
     mountpoint_raise_readahead(s->mountpoint);
-    post(s->ready_fd);
-}
-
-static bool is_over(const struct session *s)
-{
-    return atomic_load(&s->stopping) || fuse_session_exited(s->fuse);
+    eventfd_write(s->ready_fd, 1);
 }
 
 static void *work(void *arg)
@@ -82,7 +73,7 @@ static void *work(void *arg)
     struct fuse_buf buf = {0};
     int n;
 
-    while (!is_over(s)) {
+    while (!atomic_load(&s->stopping) && !fuse_session_exited(s->fuse)) {
         n = fuse_session_receive_buf(s->fuse, &buf);
         if (n == -EINTR || n == -EAGAIN)
             continue;
@@ -94,15 +85,15 @@ static void *work(void *arg)
         requests_look_if_interrupted(&s->requests);
     }
     free(buf.mem);
-    post(s->ended_fd);
+    eventfd_write(s->ended_fd, 1);
     atomic_store(&w->has_left, true);
-    post(s->left_fd);
+    eventfd_write(s->left_fd, 1);
     return NULL;
 }
 
 static void on_wake_signal(int sig)
 {
-    (void)sig; /* comes so that read() is interrupted */
+    (void)sig; /* sent to interrupt read() */
 }
 
 static int start_workers(struct session *s)
@@ -123,30 +114,25 @@ static int start_workers(struct session *s)
     return -err;
 }
 
-/* Sends the signal to those who are still there; how many were. */
-static unsigned wake_workers(struct session *s)
-{
-    unsigned n = 0;
-
-    for (unsigned i = 0; i < s->n_workers; i++) {
-        struct worker *w = &s->workers[i];
-        if (!w->is_running || atomic_load(&w->has_left))
-            continue;
-        pthread_kill(w->thread, WAKE_SIGNAL);
-        n++;
-    }
-    return n;
-}
-
 static void join_workers(struct session *s)
 {
     struct pollfd left = {.fd = s->left_fd, .events = POLLIN};
+    unsigned running;
     eventfd_t count;
 
-    while (wake_workers(s) > 0) {
-        if (poll(&left, 1, WAKE_AGAIN_MS) > 0)
+    do {
+        running = 0;
+        for (unsigned i = 0; i < s->n_workers; i++) {
+            struct worker *w = &s->workers[i];
+
+            if (!w->is_running || atomic_load(&w->has_left))
+                continue;
+            pthread_kill(w->thread, WAKE_SIGNAL);
+            running++;
+        }
+        if (running > 0 && poll(&left, 1, WAKE_AGAIN_MS) > 0)
             eventfd_read(s->left_fd, &count);
-    }
+    } while (running > 0);
     for (unsigned i = 0; i < s->n_workers; i++) {
         if (s->workers[i].is_running)
             pthread_join(s->workers[i].thread, NULL);
@@ -178,27 +164,6 @@ static int create_fuse(struct session *s, const struct session_config *config)
     return s->fuse ? 0 : -EINVAL;
 }
 
-static int create_events(struct session *s)
-{
-    s->ready_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    s->ended_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    s->left_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    return s->ready_fd < 0 || s->ended_fd < 0 || s->left_fd < 0 ? -errno : 0;
-}
-
-static int fill(struct session *s, const struct session_config *config)
-{
-    int rc = create_events(s);
-
-    if (rc)
-        return rc;
-    s->mountpoint = strdup(config->mountpoint);
-    if (!s->mountpoint)
-        return -ENOMEM;
-    rc = tree_create(config->views, &s->ops.tree);
-    return rc ? rc : create_fuse(s, config);
-}
-
 int session_create(const struct session_config *config, struct session **ret_session)
 {
     struct session *s;
@@ -209,7 +174,6 @@ int session_create(const struct session_config *config, struct session **ret_ses
     s = calloc(1, sizeof(*s));
     if (!s)
         return -ENOMEM;
-    s->ready_fd = s->ended_fd = s->left_fd = -1;
     s->n_workers = config->workers;
     s->ops.views = config->views;
     s->ops.requests = &s->requests;
@@ -221,7 +185,16 @@ int session_create(const struct session_config *config, struct session **ret_ses
         free(s);
         return rc;
     }
-    rc = fill(s, config);
+    s->ready_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    s->ended_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    s->left_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    s->mountpoint = strdup(config->mountpoint);
+    if (s->ready_fd < 0 || s->ended_fd < 0 || s->left_fd < 0 || !s->mountpoint)
+        rc = -errno;
+    if (!rc)
+        rc = tree_create(config->views, &s->ops.tree);
+    if (!rc)
+        rc = create_fuse(s, config);
     if (rc)
         session_destroy(s);
     else
@@ -282,7 +255,7 @@ static void linger(struct session *s)
     } while (atomic_load(&s->served) != before && ++times < LINGER_TIMES);
 }
 
-/* After a lazy unmount there may be another mount in our place, which is to stay. */
+/* After a lazy unmount another mount may have taken our place, and must stay. */
 static bool is_another_mounted(const struct session *s)
 {
     char device[MOUNTPOINT_DEVICE_LEN];
@@ -293,7 +266,8 @@ static bool is_another_mounted(const struct session *s)
 
 /*
  * libfuse unmounts by name, unless an error on its descriptor tells that the connection has ended. So
- * the connection is ended, by putting the end of a broken pipe in its place. False: it goes on.
+ * this ends the connection, by putting the write end of a broken pipe in the descriptor's place.
+ * False: the connection goes on.
  */
 static bool end_connection(struct session *s)
 {
@@ -320,12 +294,6 @@ void session_stop(struct session *s)
     s->is_mounted = false;
 }
 
-static void close_event(int fd)
-{
-    if (fd >= 0)
-        close(fd);
-}
-
 void session_destroy(struct session *s)
 {
     if (!s)
@@ -338,9 +306,12 @@ void session_destroy(struct session *s)
     requests_finish(&s->requests);
     if (s->has_action)
         sigaction(WAKE_SIGNAL, &s->old_action, NULL);
-    close_event(s->ready_fd);
-    close_event(s->ended_fd);
-    close_event(s->left_fd);
+    if (s->ready_fd >= 0)
+        close(s->ready_fd);
+    if (s->ended_fd >= 0)
+        close(s->ended_fd);
+    if (s->left_fd >= 0)
+        close(s->left_fd);
     free(s->mountpoint);
     free(s);
 }
