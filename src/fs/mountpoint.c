@@ -4,7 +4,6 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <spawn.h>
-#include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,14 +16,14 @@
 
 #define OUR_TYPE "fuse.ghlogfs"
 #define READ_AHEAD_KB "2048"
-#define UNMOUNT_TRIES 16 /* dead mounts may lie on top of each other */
+#define UNMOUNT_TRIES 16 /* several dead mounts may be stacked */
 
 struct mount_entry {
     char device[MOUNTPOINT_DEVICE_LEN]; /* "major:minor" */
     char type[64];
 };
 
-/* A path as the mount table spells it; false: too long. */
+/* A path as /proc/self/mountinfo spells it; false: too long. */
 static bool escape_path(const char *path, char *buf, size_t cap)
 {
     size_t len = 0;
@@ -42,7 +41,8 @@ static bool escape_path(const char *path, char *buf, size_t cap)
     return true;
 }
 
-/* One line: id parent device root mountpoint options [more...] - type source options. */
+/* If the line is about `escaped`: its device and type. The line: id parent device root mountpoint
+ * options [more...] - type source options. */
 static bool parse_line(char *line, const char *escaped, struct mount_entry *ret_entry)
 {
     char device[MOUNTPOINT_DEVICE_LEN], type[64];
@@ -73,7 +73,7 @@ static bool find_mount(const char *path, struct mount_entry *ret_entry)
     size_t cap = 0;
     FILE *f;
 
-    /* Works on a dead mount as well: the last part is only asked whether it is a link. */
+    /* realpath works on a dead mount as well: of the last part it only reads whether it is a link. */
     if (!escape_path(realpath(path, real) ? real : path, escaped, sizeof(escaped)))
         return false;
     f = fopen("/proc/self/mountinfo", "re");
@@ -93,61 +93,56 @@ static bool is_ours(const char *path)
     return find_mount(path, &entry) && strcmp(entry.type, OUR_TYPE) == 0;
 }
 
-/* As a user only fusermount3 may. */
-static bool unmount_by_helper(const char *path)
+/* Lazily. An ordinary user needs fusermount3 for it. */
+static bool unmount(const char *path)
 {
     char name[] = "fusermount3", lazy[] = "-uqz", end[] = "--";
-    char *copy = strdup(path);
-    char *argv[] = {name, lazy, end, copy, NULL};
+    char *copy, *argv[] = {name, lazy, end, NULL, NULL};
     int status = -1;
     pid_t pid;
 
+    if (umount2(path, MNT_DETACH) == 0)
+        return true;
+    copy = argv[3] = strdup(path);
     if (copy && posix_spawnp(&pid, name, NULL, NULL, argv, environ) == 0)
         waitpid(pid, &status, 0);
     free(copy);
     return status == 0;
 }
 
-static bool unmount_dead(const char *path)
-{
-    return umount2(path, MNT_DETACH) == 0 || unmount_by_helper(path);
-}
-
-static int say(char *message, size_t cap, int err, const char *path, const char *what)
-{
-    snprintf(message, cap, "%s: %s", path, what);
-    return err;
-}
-
-/* Asks for the usage as well: attributes the kernel remembers, even those of a dead mount. */
-static int look_at(const char *path, struct stat *ret_stat)
+/* Calls statvfs as well: the kernel remembers attributes, even those of a dead mount. */
+static int examine(const char *path, struct stat *ret_stat)
 {
     struct statvfs usage;
 
-    return stat(path, ret_stat) < 0 || statvfs(path, &usage) < 0 ? errno : 0;
+    return stat(path, ret_stat) < 0 || statvfs(path, &usage) < 0 ? -errno : 0;
 }
 
 int mountpoint_check(const char *path, char *message, size_t message_cap)
 {
+    const char *what = NULL;
     struct stat st;
-    int err = look_at(path, &st);
+    int rc = examine(path, &st);
 
-    for (int i = 0; err == ENOTCONN && i < UNMOUNT_TRIES; i++) {
+    for (int i = 0; rc == -ENOTCONN && !what && i < UNMOUNT_TRIES; i++) {
         if (!is_ours(path))
-            return say(message, message_cap, -ENOTCONN, path,
-                       "a dead mount of another file system is there");
-        if (!unmount_dead(path))
-            return say(message, message_cap, -ENOTCONN, path,
-                       "a dead mount of ours is there and cannot be taken away");
-        err = look_at(path, &st);
+            what = "a dead mount of another file system is in the way (umount -l removes it)";
+        else if (!unmount(path))
+            what = "a mount of a ghlogfs that was killed is in the way and cannot be removed "
+                   "(umount -l as root does)";
+        else
+            rc = examine(path, &st);
     }
-    if (err)
-        return say(message, message_cap, -err, path, strerror(err));
-    if (!S_ISDIR(st.st_mode))
-        return say(message, message_cap, -ENOTDIR, path, "not a directory");
-    if (is_ours(path))
-        return say(message, message_cap, -EBUSY, path, "already mounted");
-    return 0;
+    if (!rc && !S_ISDIR(st.st_mode)) {
+        rc = -ENOTDIR;
+        what = "the mountpoint is not a directory";
+    } else if (!rc && is_ours(path)) {
+        rc = -EBUSY;
+        what = "ghlogfs is already mounted there";
+    }
+    if (rc)
+        snprintf(message, message_cap, "cannot mount on %s: %s", path, what ? what : strerror(-rc));
+    return rc;
 }
 
 void mountpoint_get_device(const char *path, char device[MOUNTPOINT_DEVICE_LEN])
@@ -163,7 +158,7 @@ void mountpoint_raise_readahead(const char *path)
 {
     struct mount_entry entry;
     char file[96];
-    ssize_t n = 0;
+    ssize_t n;
     int fd;
 
     if (geteuid() != 0 || !find_mount(path, &entry))
@@ -173,6 +168,6 @@ void mountpoint_raise_readahead(const char *path)
     if (fd < 0)
         return;
     n = write(fd, READ_AHEAD_KB, strlen(READ_AHEAD_KB));
-    (void)n; /* refused: the kernel's own stays */
+    (void)n; /* if it fails, the kernel's default stays */
     close(fd);
 }
