@@ -4,7 +4,7 @@
  * In the background the parent waits until the child says that the mount answers, or why not, and
  * exits accordingly. The child keeps the parent's stderr until then.
  */
-#include "main_house.h"
+#include "main_mount.h"
 #include "main_privileges.h"
 #include "main_process.h"
 #include "main_version.h"
@@ -56,11 +56,11 @@ static void leave_terminal(void)
 }
 
 /* The mount answers: whoever started us may go on. */
-static void announce(struct house *h, int parent_fd)
+static void announce(struct mount *m, int parent_fd)
 {
     if (parent_fd < 0)
         return;
-    house_use_journal(h);
+    mount_use_journal(m);
     leave_terminal();
     if (write(parent_fd, "", 1) < 0)
         return; /* the parent was killed; the mount stays */
@@ -77,41 +77,41 @@ static int end_early(struct pollfd *ready)
 }
 
 /* Reports an end that the user did not ask for by hand: a limit of CPU time, an alarm. */
-static void say_signal(struct house *h, int signal_fd)
+static void say_signal(struct mount *m, int signal_fd)
 {
     struct signalfd_siginfo info;
 
     if (read(signal_fd, &info, sizeof(info)) != (ssize_t)sizeof(info) ||
         info.ssi_signo == SIGTERM || info.ssi_signo == SIGINT)
         return;
-    house_say_ending(h, (int)info.ssi_signo);
+    mount_log_ending(m, (int)info.ssi_signo);
 }
 
 /* Waits for the end. 0, or 1 where the mount never answered; who asks us to end before that has no
  * complaint, and our parent sees it. */
-static int live(struct house *h, int signal_fd, int parent_fd)
+static int live(struct mount *m, int signal_fd, int parent_fd)
 {
-    struct pollfd ready = {.fd = house_get_ready_fd(h), .events = POLLIN};
+    struct pollfd ready = {.fd = mount_get_ready_fd(m), .events = POLLIN};
     struct pollfd fds[] = {{.fd = signal_fd, .events = POLLIN},
-                           {.fd = house_get_ended_fd(h), .events = POLLIN},
-                           {.fd = house_get_attend_fd(h), .events = POLLIN},
+                           {.fd = mount_get_ended_fd(m), .events = POLLIN},
+                           {.fd = mount_get_attend_fd(m), .events = POLLIN},
                            ready};
 
     for (unsigned turn = 1;; turn++) {
         if (poll(fds, sizeof(fds) / sizeof(fds[0]), ATTEND_MS) < 0 && errno != EINTR)
             return 1;
         if (fds[3].revents) {
-            announce(h, parent_fd);
+            announce(m, parent_fd);
             fds[3].fd = -1;
             fds[3].revents = 0;
         }
         if (fds[0].revents) {
-            say_signal(h, signal_fd);
+            say_signal(m, signal_fd);
             return 0;
         }
         if (fds[1].revents)
             return fds[3].fd < 0 ? 0 : end_early(&ready);
-        house_attend(h);
+        mount_attend(m);
         if (turn % TRIM_TURNS == 0)
             malloc_trim(0);
     }
@@ -120,13 +120,13 @@ static int live(struct house *h, int signal_fd, int parent_fd)
 static int run(struct options *options, int parent_fd)
 {
     int signal_fd = process_open_signals();
-    struct house *h;
+    struct mount *m;
     int status;
 
-    if (signal_fd < 0 || house_create(options, &h))
+    if (signal_fd < 0 || mount_create(options, &m))
         return 1;
-    status = live(h, signal_fd, parent_fd);
-    house_destroy(h);
+    status = live(m, signal_fd, parent_fd);
+    mount_destroy(m);
     close(signal_fd);
     return status;
 }

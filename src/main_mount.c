@@ -1,4 +1,4 @@
-#include "main_house.h"
+#include "main_mount.h"
 
 #include "cache/cache.h"
 #include "catalog/catalog.h"
@@ -33,7 +33,7 @@
 #define FILES_LEAST 16u
 #define LOG_FILES_MAX 32768
 
-struct house {
+struct mount {
     struct options *options;
     char *options_text, *version_text;
     unsigned log_files, connections; /* at once, as far as descriptors go */
@@ -61,32 +61,32 @@ static int64_t wall_ms(void)
 /* Network thread: the disk is main's to touch. */
 static void on_token_wanted(void *who)
 {
-    struct house *h = who;
+    struct mount *m = who;
 
-    atomic_store(&h->token_wanted, true);
-    eventfd_write(h->attend_fd, 1);
+    atomic_store(&m->token_wanted, true);
+    eventfd_write(m->attend_fd, 1);
 }
 
 static void on_job_learnt(void *who, const struct repo_name *repo, uint64_t job, const char *body,
                           size_t len)
 {
-    struct house *h = who;
+    struct mount *m = who;
 
-    if (h->catalog)
-        catalog_job_learnt(h->catalog, repo, job, body, len);
+    if (m->catalog)
+        catalog_job_learnt(m->catalog, repo, job, body, len);
 }
 
 static char *print_stats(void *who)
 {
-    struct house *h = who;
+    struct mount *m = who;
     struct cache_stats cache;
     struct api_stats api;
     uint64_t used, limit;
     char *text;
 
-    cache_get_stats(h->cache, &cache);
-    api_read_stats(h->api, &api);
-    store_usage(h->store, &used, &limit);
+    cache_get_stats(m->cache, &cache);
+    api_read_stats(m->api, &api);
+    store_usage(m->store, &used, &limit);
     if (asprintf(&text,
                  "api_requests %" PRIu64 "\napi_not_modified %" PRIu64 "\nstorage_requests %" PRIu64
                  "\nquota_limit %" PRId64 "\nquota_remaining %" PRId64 "\nquota_reset %" PRId64
@@ -105,53 +105,53 @@ static char *print_stats(void *who)
 /* Who may have how many descriptors, so that they are not short where nothing can be done without
  * one. libcurl keeps as many idle connections as are in use; the rest is for what is open for a
  * moment. */
-static int share_files(struct house *h)
+static int share_files(struct mount *m)
 {
     struct process_limits limits;
     uint64_t rest;
 
     process_get_limits(&limits);
     if (limits.files < FILES_FIXED + FILES_LEAST) {
-        diag_say(h->diag, DIAG_ERROR,
+        diag_say(m->diag, DIAG_ERROR,
                  "the limit of open files is %" PRIu64 ", at least %u are needed "
                  "(ulimit -n, LimitNOFILE=)",
                  limits.files, FILES_FIXED + FILES_LEAST);
         return -EMFILE;
     }
     rest = limits.files - FILES_FIXED;
-    h->log_files = rest / 2 < LOG_FILES_MAX ? (unsigned)(rest / 2) : LOG_FILES_MAX;
-    h->connections = h->options->connections;
-    if (h->connections > rest / 6)
-        h->connections = (unsigned)(rest / 6);
-    if (h->connections < h->options->connections)
-        diag_say(h->diag, DIAG_WARNING,
+    m->log_files = rest / 2 < LOG_FILES_MAX ? (unsigned)(rest / 2) : LOG_FILES_MAX;
+    m->connections = m->options->connections;
+    if (m->connections > rest / 6)
+        m->connections = (unsigned)(rest / 6);
+    if (m->connections < m->options->connections)
+        diag_say(m->diag, DIAG_WARNING,
                  "the limit of open files is %" PRIu64 ": %u connections are used, not %u "
                  "(ulimit -n, LimitNOFILE=)",
-                 limits.files, h->connections, h->options->connections);
-    if (limits.file_size < h->options->cache_size)
-        diag_say(h->diag, DIAG_WARNING,
+                 limits.files, m->connections, m->options->connections);
+    if (limits.file_size < m->options->cache_size)
+        diag_say(m->diag, DIAG_WARNING,
                  "the limit of a file's size is %" PRIu64 " bytes: larger logs are read in "
                  "memory and not kept (ulimit -f, LimitFSIZE=)",
                  limits.file_size);
     return 0;
 }
 
-static int build_ground(struct house *h)
+static int build_ground(struct mount *m)
 {
-    const struct options *o = h->options;
+    const struct options *o = m->options;
     const struct store_config store = {.dir = o->no_cache ? NULL : o->cache_dir,
                                        .host = o->api.key,
                                        .cache_size = o->cache_size,
                                        .memory = o->memory,
-                                       .files = h->log_files,
-                                       .diag = h->diag,
+                                       .files = m->log_files,
+                                       .diag = m->diag,
                                        .now_ms = net_now_ms};
-    int rc = waits_init(&h->waits);
+    int rc = waits_init(&m->waits);
 
     if (rc)
         return rc;
-    h->has_waits = true;
-    return store_create(&store, &h->store);
+    m->has_waits = true;
+    return store_create(&store, &m->store);
 }
 
 /* The source gives up a little before its readers' time is over, so that they hear what was wrong
@@ -163,35 +163,35 @@ static int64_t source_deadline_ms(const struct options *o)
     return deadline_ms - (deadline_ms / 4 < 2000 ? deadline_ms / 4 : 2000);
 }
 
-static int build_source(struct house *h)
+static int build_source(struct mount *m)
 {
-    const struct options *o = h->options;
-    const struct net_config net = {.connections = h->connections,
+    const struct options *o = m->options;
+    const struct net_config net = {.connections = m->connections,
                                    .timeout_s = o->timeout,
                                    .user_agent = version_get_user_agent(),
                                    .ca_file = o->ca_file,
                                    .proxy = o->proxy,
                                    .no_proxy = o->no_proxy,
                                    .allow_http = !strcmp(o->api.scheme, "http"),
-                                   .diag = h->diag};
+                                   .diag = m->diag};
     struct api_config api = {.base = o->api.url,
                              .token = o->token[0] ? o->token : NULL,
-                             .diag = h->diag,
-                             .listener = {.who = h, .job_learnt = on_job_learnt},
+                             .diag = m->diag,
+                             .listener = {.who = m, .job_learnt = on_job_learnt},
                              .reread_token = o->token_file ? on_token_wanted : NULL,
-                             .who = h,
+                             .who = m,
                              .deadline_ms = source_deadline_ms(o),
                              .wait_ms = o->wait * INT64_C(1000),
                              .reserve = o->reserve,
-                             .connections = h->connections,
+                             .connections = m->connections,
                              .offline = o->offline};
-    int rc = net_create(&net, &h->net);
+    int rc = net_create(&net, &m->net);
 
     if (rc)
         return rc;
-    api.net = h->net;
-    rc = api_create(&api, &h->api);
-    options_forget_token(h->options);
+    api.net = m->net;
+    rc = api_create(&api, &m->api);
+    options_forget_token(m->options);
     return rc;
 }
 
@@ -203,93 +203,93 @@ static int64_t patience_ms(const struct options *o)
     return deadline_ms < PATIENCE_MS ? deadline_ms : PATIENCE_MS;
 }
 
-static int build_upper(struct house *h)
+static int build_upper(struct mount *m)
 {
-    const struct options *o = h->options;
-    const struct cache_config cache = {.waits = &h->waits,
-                                       .store = h->store,
-                                       .source = api_source(h->api),
+    const struct options *o = m->options;
+    const struct cache_config cache = {.waits = &m->waits,
+                                       .store = m->store,
+                                       .source = api_source(m->api),
                                        .now_ms = net_now_ms,
-                                       .diag = h->diag,
-                                       .idle_max = h->log_files};
-    const struct catalog_config catalog = {.waits = &h->waits,
-                                           .store = h->store,
-                                           .source = api_source(h->api),
-                                           .diag = h->diag,
+                                       .diag = m->diag,
+                                       .idle_max = m->log_files};
+    const struct catalog_config catalog = {.waits = &m->waits,
+                                           .store = m->store,
+                                           .source = api_source(m->api),
+                                           .diag = m->diag,
                                            .now_ms = net_now_ms,
                                            .wall_ms = wall_ms,
                                            .fresh_ms = o->fresh * INT64_C(1000),
                                            .patience_ms = patience_ms(o)};
-    int rc = cache_create(&cache, &h->cache);
+    int rc = cache_create(&cache, &m->cache);
 
-    return rc ? rc : catalog_create(&catalog, &h->catalog);
+    return rc ? rc : catalog_create(&catalog, &m->catalog);
 }
 
-static int build_views(struct house *h)
+static int build_views(struct mount *m)
 {
-    struct view_config views = {.cache = h->cache,
-                                .catalog = h->catalog,
-                                .store = h->store,
-                                .waits = &h->waits,
+    struct view_config views = {.cache = m->cache,
+                                .catalog = m->catalog,
+                                .store = m->store,
+                                .waits = &m->waits,
                                 .now_ms = net_now_ms,
-                                .runs = h->options->runs,
-                                .prefetch = h->options->prefetch,
-                                .timestamps = h->options->timestamps,
-                                .has_token = h->options->token_source != OPTIONS_TOKEN_NONE,
+                                .runs = m->options->runs,
+                                .prefetch = m->options->prefetch,
+                                .timestamps = m->options->timestamps,
+                                .has_token = m->options->token_source != OPTIONS_TOKEN_NONE,
                                 .mounted_ms = wall_ms(),
-                                .options = h->options_text,
-                                .version = h->version_text,
+                                .options = m->options_text,
+                                .version = m->version_text,
                                 .stats = print_stats,
-                                .who = h};
+                                .who = m};
 
-    return views_create(&views, &h->views);
+    return views_create(&views, &m->views);
 }
 
-static int prepare(struct house *h)
+static int prepare(struct mount *m)
 {
     char message[OPTIONS_MESSAGE_CAP];
-    int rc = mountpoint_check(h->options->mountpoint, message, sizeof(message));
+    int rc = mountpoint_check(m->options->mountpoint, message, sizeof(message));
 
     if (rc) {
         fprintf(stderr, "ghlogfs: %s\n", message);
         return rc;
     }
-    h->options_text = options_describe(h->options);
-    h->version_text = version_make_text();
-    h->attend_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    h->diag = diag_create(net_now_ms, h->options->debug);
-    return h->options_text && h->version_text && h->diag && h->attend_fd >= 0 ? 0 : -ENOMEM;
+    m->options_text = options_describe(m->options);
+    m->version_text = version_make_text();
+    m->attend_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    m->diag = diag_create(net_now_ms, m->options->debug);
+    return m->options_text && m->version_text && m->diag && m->attend_fd >= 0 ? 0 : -ENOMEM;
 }
 
-static int build_session(struct house *h)
+static int build_session(struct mount *m)
 {
-    const struct options *o = h->options;
-    const struct session_config session = {.views = h->views,
-                                           .waits = &h->waits,
+    const struct options *o = m->options;
+    const struct session_config session = {.views = m->views,
+                                           .waits = &m->waits,
                                            .mountpoint = o->mountpoint,
                                            .argc = o->mount_argc,
                                            .argv = o->mount_argv,
                                            .workers = WORKERS,
                                            .debug = o->debug};
 
-    return session_create(&session, &h->session);
+    return session_create(&session, &m->session);
 }
 
-/* From the ground up; what stands when one fails is taken down by house_destroy. */
-static int build(struct house *h)
+/* From the ground up; what stands when one fails is taken down by mount_destroy. */
+static int build(struct mount *m)
 {
-    int rc = share_files(h);
+    int rc = share_files(m);
 
     if (!rc)
-        rc = build_ground(h);
+        rc = build_ground(m);
     if (!rc)
-        rc = build_source(h);
+        rc = build_source(m);
     if (!rc)
-        rc = build_upper(h);
+        rc = build_upper(m);
     if (!rc)
-        rc = build_views(h);
+        rc = build_views(m);
     if (!rc)
-        rc = build_session(h);
+        rc = build_session(m);
     return rc;
 }
 
@@ -303,120 +303,120 @@ static const char *hint_at(int rc)
     }
 }
 
-int house_create(struct options *options, struct house **ret_house)
+int mount_create(struct options *options, struct mount **ret_mount)
 {
-    struct house *h = calloc(1, sizeof(*h));
+    struct mount *m = calloc(1, sizeof(*m));
     const char *what = "cannot start";
     int rc;
 
-    if (!h)
+    if (!m)
         return -ENOMEM;
-    h->options = options;
-    h->attend_fd = -1;
-    rc = prepare(h);
+    m->options = options;
+    m->attend_fd = -1;
+    rc = prepare(m);
     if (rc)
         goto out;
-    privileges_drop(h->diag);
-    rc = build(h);
+    privileges_drop(m->diag);
+    rc = build(m);
     if (rc)
         goto out_say;
     what = "cannot mount";
-    rc = session_mount(h->session);
+    rc = session_mount(m->session);
     if (!rc)
-        rc = session_start(h->session);
+        rc = session_start(m->session);
     if (rc)
         goto out_say;
-    *ret_house = h;
+    *ret_mount = m;
     return 0;
 
 out_say:
-    diag_say(h->diag, DIAG_ERROR, "%s: %s%s", what, strerror(-rc), hint_at(rc));
+    diag_say(m->diag, DIAG_ERROR, "%s: %s%s", what, strerror(-rc), hint_at(rc));
 out:
-    house_destroy(h);
+    mount_destroy(m);
     return rc;
 }
 
-int house_get_ready_fd(const struct house *h)
+int mount_get_ready_fd(const struct mount *m)
 {
-    return session_get_ready_fd(h->session);
+    return session_get_ready_fd(m->session);
 }
 
-int house_get_ended_fd(const struct house *h)
+int mount_get_ended_fd(const struct mount *m)
 {
-    return session_get_ended_fd(h->session);
+    return session_get_ended_fd(m->session);
 }
 
-int house_get_attend_fd(const struct house *h)
+int mount_get_attend_fd(const struct mount *m)
 {
-    return h->attend_fd;
+    return m->attend_fd;
 }
 
-void house_use_journal(struct house *h)
+void mount_use_journal(struct mount *m)
 {
-    diag_use_journal(h->diag);
+    diag_use_journal(m->diag);
 }
 
 /* --- living in it --- */
 
-void house_say_ending(struct house *h, int sig)
+void mount_log_ending(struct mount *m, int sig)
 {
-    diag_say(h->diag, DIAG_NOTICE, "unmounting after signal %d%s", sig,
+    diag_say(m->diag, DIAG_NOTICE, "unmounting after signal %d%s", sig,
              sig == SIGXCPU ? ": the time of the processor is used up (ulimit -t, LimitCPU=)" : "");
 }
 
-static void read_token_again(struct house *h)
+static void read_token_again(struct mount *m)
 {
     char token[OPTIONS_TOKEN_CAP];
-    int rc = options_reread_token(h->options, token, sizeof(token));
+    int rc = options_reread_token(m->options, token, sizeof(token));
 
     if (rc)
-        diag_say(h->diag, DIAG_WARNING, "the token file cannot be read again: %s", strerror(-rc));
-    api_set_token(h->api, rc ? NULL : token);
+        diag_say(m->diag, DIAG_WARNING, "the token file cannot be read again: %s", strerror(-rc));
+    api_set_token(m->api, rc ? NULL : token);
     explicit_bzero(token, sizeof(token));
 }
 
-void house_attend(struct house *h)
+void mount_attend(struct mount *m)
 {
     eventfd_t ignored;
 
-    eventfd_read(h->attend_fd, &ignored);
-    if (atomic_exchange(&h->token_wanted, false))
-        read_token_again(h);
-    waits_expire(&h->waits, net_now_ms(), h->options->deadline * INT64_C(1000));
-    session_tick(h->session);
+    eventfd_read(m->attend_fd, &ignored);
+    if (atomic_exchange(&m->token_wanted, false))
+        read_token_again(m);
+    waits_expire(&m->waits, net_now_ms(), m->options->deadline * INT64_C(1000));
+    session_tick(m->session);
 }
 
 /* --- taking down --- */
 
-void house_destroy(struct house *h)
+void mount_destroy(struct mount *m)
 {
-    if (!h)
+    if (!m)
         return;
-    if (h->session)
-        session_stop(h->session);
-    if (h->has_waits)
-        waits_fail_all(&h->waits, -ECONNABORTED); /* the text thread waits there too */
-    views_stop(h->views);
-    session_destroy(h->session);
-    cache_close(h->cache);
-    if (h->api)
-        api_close(h->api);
-    if (h->net)
-        net_stop(h->net);
-    cache_stop(h->cache);
-    catalog_stop(h->catalog);
-    views_destroy(h->views);
-    catalog_destroy(h->catalog);
-    cache_destroy(h->cache);
-    api_destroy(h->api);
-    net_destroy(h->net);
-    store_destroy(h->store);
-    if (h->has_waits)
-        waits_finish(&h->waits);
-    diag_destroy(h->diag);
-    if (h->attend_fd >= 0)
-        close(h->attend_fd);
-    free(h->options_text);
-    free(h->version_text);
-    free(h);
+    if (m->session)
+        session_stop(m->session);
+    if (m->has_waits)
+        waits_fail_all(&m->waits, -ECONNABORTED); /* the text thread waits there too */
+    views_stop(m->views);
+    session_destroy(m->session);
+    cache_close(m->cache);
+    if (m->api)
+        api_close(m->api);
+    if (m->net)
+        net_stop(m->net);
+    cache_stop(m->cache);
+    catalog_stop(m->catalog);
+    views_destroy(m->views);
+    catalog_destroy(m->catalog);
+    cache_destroy(m->cache);
+    api_destroy(m->api);
+    net_destroy(m->net);
+    store_destroy(m->store);
+    if (m->has_waits)
+        waits_finish(&m->waits);
+    diag_destroy(m->diag);
+    if (m->attend_fd >= 0)
+        close(m->attend_fd);
+    free(m->options_text);
+    free(m->version_text);
+    free(m);
 }
