@@ -6,9 +6,8 @@
 #include "fs/mountpoint.h"
 #include "fs/session.h"
 #include "github/api.h"
-#include "main_privileges.h"
 #include "main_process.h"
-#include "main_version.h"
+#include "net/library.h"
 #include "options_token.h"
 #include "pending.h"
 #include "store/store.h"
@@ -16,19 +15,31 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <malloc.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/signalfd.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 #define WORKERS 2
-#define PATIENCE_MS 8000 /* for an answer that can be done without */
+#define PATIENCE_MS 8000 /* the longest wait for an answer that the caller can do without */
+#define TICK_MS 1000     /* deadlines and killed readers are looked at this often */
 
-/* Descriptors that are open however many logs are: standard ones, FUSE, signals, events, curl's
- * own, the cache directory, the pipes of three threads that splice. */
+/*
+ * The allocator returns only free memory at the heap's end to the system. One small block there
+ * holds all that was freed below it, such as the nodes of 200,000 names that the kernel has forgotten
+ * (70 MiB). So main's loop trims the heap after so many turns, which mostly take a second each.
+ */
+#define TRIM_TURNS 10
+
+/* Descriptors that are open whatever the number of logs: the standard ones, FUSE, signals, events,
+ * curl's own, the cache directory, the pipes of three threads that splice. */
 #define FILES_FIXED 24u
 #define FILES_LEAST 16u
 #define LOG_FILES_MAX 32768
@@ -36,8 +47,8 @@
 struct mount {
     struct options *options;
     char *options_text, *version_text;
-    unsigned log_files, connections; /* at once, as far as descriptors go */
-    int attend_fd;
+    unsigned log_files, connections; /* at most, as the limit of open files allows */
+    int tick_fd; /* eventfd; readable: the main thread has work before its second is over */
     atomic_bool token_wanted;
     struct diag *diag;
     struct waits waits;
@@ -51,20 +62,34 @@ struct mount {
     struct session *session;
 };
 
-/* --- introductions --- */
+char *mount_make_version(void)
+{
+    struct utsname kernel = {.sysname = "unknown"};
+    char curl[128], *text;
+
+    uname(&kernel);
+    net_describe_library(curl, sizeof(curl));
+    if (asprintf(&text, "ghlogfs %s\n%s\n%s\n%s %s, /dev/fuse %s\n", GHLOGFS_VERSION,
+                 session_library_version(), curl, kernel.sysname, kernel.release,
+                 access("/dev/fuse", F_OK) == 0 ? "present" : "missing") < 0)
+        return NULL;
+    return text;
+}
+
+/* --- what modules call through pointers --- */
 
 static int64_t wall_ms(void)
 {
     return net_wall_s() * 1000;
 }
 
-/* Network thread: the disk is main's to touch. */
+/* On the network thread, which must not touch the disk: main's thread reads the file. */
 static void on_token_wanted(void *who)
 {
     struct mount *m = who;
 
     atomic_store(&m->token_wanted, true);
-    eventfd_write(m->attend_fd, 1);
+    eventfd_write(m->tick_fd, 1);
 }
 
 static void on_job_learnt(void *who, const struct repo_name *repo, uint64_t job, const char *body,
@@ -100,12 +125,14 @@ static char *print_stats(void *who)
     return text;
 }
 
-/* --- building, from the ground up --- */
+/* --- creating, from the lowest layer up --- */
 
-/* Who may have how many descriptors, so that they are not short where nothing can be done without
- * one. libcurl keeps as many idle connections as are in use; the rest is for what is open for a
- * moment. */
-static int share_files(struct mount *m)
+/*
+ * Divides the limit of open files, so that no descriptor is missing where nothing works without it.
+ * libcurl keeps as many idle connections as are in use; the rest is for files that are open for a
+ * moment.
+ */
+static int divide_files(struct mount *m)
 {
     struct process_limits limits;
     uint64_t rest;
@@ -136,26 +163,8 @@ static int share_files(struct mount *m)
     return 0;
 }
 
-static int build_ground(struct mount *m)
-{
-    const struct options *o = m->options;
-    const struct store_config store = {.dir = o->no_cache ? NULL : o->cache_dir,
-                                       .host = o->api.key,
-                                       .cache_size = o->cache_size,
-                                       .memory = o->memory,
-                                       .files = m->log_files,
-                                       .diag = m->diag,
-                                       .now_ms = net_now_ms};
-    int rc = waits_init(&m->waits);
-
-    if (rc)
-        return rc;
-    m->has_waits = true;
-    return store_create(&store, &m->store);
-}
-
-/* The source gives up a little before its readers' time is over, so that they hear what was wrong
- * rather than that it took too long. */
+/* The source gives up a little before the deadline of its readers, so that they get the cause of a
+ * failure rather than a timeout. */
 static int64_t source_deadline_ms(const struct options *o)
 {
     int64_t deadline_ms = o->deadline * INT64_C(1000);
@@ -163,12 +172,19 @@ static int64_t source_deadline_ms(const struct options *o)
     return deadline_ms - (deadline_ms / 4 < 2000 ? deadline_ms / 4 : 2000);
 }
 
-static int build_source(struct mount *m)
+static int create_lower(struct mount *m)
 {
-    const struct options *o = m->options;
+    struct options *o = m->options;
+    const struct store_config store = {.dir = o->no_cache ? NULL : o->cache_dir,
+                                       .host = o->api.key,
+                                       .cache_size = o->cache_size,
+                                       .memory = o->memory,
+                                       .files = m->log_files,
+                                       .diag = m->diag,
+                                       .now_ms = net_now_ms};
     const struct net_config net = {.connections = m->connections,
                                    .timeout_s = o->timeout,
-                                   .user_agent = version_get_user_agent(),
+                                   .user_agent = "ghlogfs/" GHLOGFS_VERSION,
                                    .ca_file = o->ca_file,
                                    .proxy = o->proxy,
                                    .no_proxy = o->no_proxy,
@@ -185,116 +201,72 @@ static int build_source(struct mount *m)
                              .reserve = o->reserve,
                              .connections = m->connections,
                              .offline = o->offline};
-    int rc = net_create(&net, &m->net);
+    int rc = waits_init(&m->waits);
 
+    m->has_waits = rc == 0;
+    if (!rc)
+        rc = store_create(&store, &m->store);
+    if (!rc)
+        rc = net_create(&net, &m->net);
     if (rc)
         return rc;
     api.net = m->net;
     rc = api_create(&api, &m->api);
-    options_forget_token(m->options);
+    options_forget_token(o);
     return rc;
 }
 
-/* What can be done without is not waited for until nothing at all can be shown. */
-static int64_t patience_ms(const struct options *o)
-{
-    int64_t deadline_ms = source_deadline_ms(o);
-
-    return deadline_ms < PATIENCE_MS ? deadline_ms : PATIENCE_MS;
-}
-
-static int build_upper(struct mount *m)
+static int create_upper(struct mount *m)
 {
     const struct options *o = m->options;
-    const struct cache_config cache = {.waits = &m->waits,
-                                       .store = m->store,
-                                       .source = api_source(m->api),
-                                       .now_ms = net_now_ms,
-                                       .diag = m->diag,
-                                       .idle_max = m->log_files};
-    const struct catalog_config catalog = {.waits = &m->waits,
-                                           .store = m->store,
-                                           .source = api_source(m->api),
-                                           .diag = m->diag,
-                                           .now_ms = net_now_ms,
-                                           .wall_ms = wall_ms,
-                                           .fresh_ms = o->fresh * INT64_C(1000),
-                                           .patience_ms = patience_ms(o)};
-    int rc = cache_create(&cache, &m->cache);
-
-    return rc ? rc : catalog_create(&catalog, &m->catalog);
-}
-
-static int build_views(struct mount *m)
-{
-    struct view_config views = {.cache = m->cache,
-                                .catalog = m->catalog,
-                                .store = m->store,
+    int64_t patience_ms = source_deadline_ms(o);
+    struct cache_config cache = {.waits = &m->waits,
+                                 .store = m->store,
+                                 .source = api_source(m->api),
+                                 .now_ms = net_now_ms,
+                                 .diag = m->diag,
+                                 .idle_max = m->log_files};
+    struct catalog_config catalog = {.waits = &m->waits,
+                                     .store = m->store,
+                                     .source = api_source(m->api),
+                                     .diag = m->diag,
+                                     .now_ms = net_now_ms,
+                                     .wall_ms = wall_ms,
+                                     .fresh_ms = o->fresh * INT64_C(1000),
+                                     .patience_ms = patience_ms < PATIENCE_MS ? patience_ms
+                                                                              : PATIENCE_MS};
+    struct view_config views = {.store = m->store,
                                 .waits = &m->waits,
                                 .now_ms = net_now_ms,
-                                .runs = m->options->runs,
-                                .prefetch = m->options->prefetch,
-                                .timestamps = m->options->timestamps,
-                                .has_token = m->options->token_source != OPTIONS_TOKEN_NONE,
+                                .runs = o->runs,
+                                .prefetch = o->prefetch,
+                                .timestamps = o->timestamps,
+                                .has_token = o->token_source != OPTIONS_TOKEN_NONE,
                                 .mounted_ms = wall_ms(),
                                 .options = m->options_text,
                                 .version = m->version_text,
                                 .stats = print_stats,
                                 .who = m};
+    struct session_config session = {.waits = &m->waits,
+                                     .mountpoint = o->mountpoint,
+                                     .argc = o->mount_argc,
+                                     .argv = o->mount_argv,
+                                     .workers = WORKERS,
+                                     .debug = o->debug};
+    int rc = cache_create(&cache, &m->cache);
 
-    return views_create(&views, &m->views);
+    if (!rc)
+        rc = catalog_create(&catalog, &m->catalog);
+    views.cache = m->cache;
+    views.catalog = m->catalog;
+    if (!rc)
+        rc = views_create(&views, &m->views);
+    session.views = m->views;
+    return rc ? rc : session_create(&session, &m->session);
 }
 
-static int prepare(struct mount *m)
-{
-    char message[OPTIONS_MESSAGE_CAP];
-    int rc = mountpoint_check(m->options->mountpoint, message, sizeof(message));
-
-    if (rc) {
-        fprintf(stderr, "ghlogfs: %s\n", message);
-        return rc;
-    }
-    m->options_text = options_describe(m->options);
-    m->version_text = version_make_text();
-    m->attend_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    m->diag = diag_create(net_now_ms, m->options->debug);
-    return m->options_text && m->version_text && m->diag && m->attend_fd >= 0 ? 0 : -ENOMEM;
-}
-
-static int build_session(struct mount *m)
-{
-    const struct options *o = m->options;
-    const struct session_config session = {.views = m->views,
-                                           .waits = &m->waits,
-                                           .mountpoint = o->mountpoint,
-                                           .argc = o->mount_argc,
-                                           .argv = o->mount_argv,
-                                           .workers = WORKERS,
-                                           .debug = o->debug};
-
-    return session_create(&session, &m->session);
-}
-
-/* From the ground up; what stands when one fails is taken down by mount_destroy. */
-static int build(struct mount *m)
-{
-    int rc = share_files(m);
-
-    if (!rc)
-        rc = build_ground(m);
-    if (!rc)
-        rc = build_source(m);
-    if (!rc)
-        rc = build_upper(m);
-    if (!rc)
-        rc = build_views(m);
-    if (!rc)
-        rc = build_session(m);
-    return rc;
-}
-
-/* What to do about it, where that is not plain. */
-static const char *hint_at(int rc)
+/* What to do about a failure whose errno does not tell. */
+static const char *hint_of(int rc)
 {
     switch (rc) {
     case -EAGAIN: return " (no thread can be started: ulimit -u, ulimit -v, TasksMax=)";
@@ -303,90 +275,132 @@ static const char *hint_at(int rc)
     }
 }
 
-int mount_create(struct options *options, struct mount **ret_mount)
+/* What has been created when something fails is the caller's to destroy. */
+static int start(struct mount *m)
 {
-    struct mount *m = calloc(1, sizeof(*m));
-    const char *what = "cannot start";
+    const char *what = "start";
     int rc;
 
-    if (!m)
+    m->options_text = options_describe(m->options);
+    m->version_text = mount_make_version();
+    m->tick_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    m->diag = diag_create(net_now_ms, m->options->debug);
+    if (!m->options_text || !m->version_text || !m->diag || m->tick_fd < 0) {
+        fprintf(stderr, "ghlogfs: cannot start: %s%s\n", strerror(ENOMEM), hint_of(-ENOMEM));
         return -ENOMEM;
-    m->options = options;
-    m->attend_fd = -1;
-    rc = prepare(m);
-    if (rc)
-        goto out;
-    privileges_drop(m->diag);
-    rc = build(m);
-    if (rc)
-        goto out_say;
-    what = "cannot mount";
-    rc = session_mount(m->session);
+    }
+    process_drop_privileges(m->diag);
+    rc = divide_files(m);
+    if (!rc)
+        rc = create_lower(m);
+    if (!rc)
+        rc = create_upper(m);
+    if (!rc) {
+        what = "mount";
+        rc = session_mount(m->session);
+    }
     if (!rc)
         rc = session_start(m->session);
     if (rc)
-        goto out_say;
-    *ret_mount = m;
-    return 0;
-
-out_say:
-    diag_say(m->diag, DIAG_ERROR, "%s: %s%s", what, strerror(-rc), hint_at(rc));
-out:
-    mount_destroy(m);
+        diag_say(m->diag, DIAG_ERROR, "cannot %s: %s%s", what, strerror(-rc), hint_of(rc));
     return rc;
 }
 
-int mount_get_ready_fd(const struct mount *m)
+int mount_create(struct options *options, struct mount **ret_mount)
 {
-    return session_get_ready_fd(m->session);
-}
+    char message[OPTIONS_MESSAGE_CAP];
+    struct mount *m;
+    int rc = mountpoint_check(options->mountpoint, message, sizeof(message));
 
-int mount_get_ended_fd(const struct mount *m)
-{
-    return session_get_ended_fd(m->session);
-}
-
-int mount_get_attend_fd(const struct mount *m)
-{
-    return m->attend_fd;
-}
-
-void mount_use_journal(struct mount *m)
-{
-    diag_use_journal(m->diag);
-}
-
-/* --- living in it --- */
-
-void mount_log_ending(struct mount *m, int sig)
-{
-    diag_say(m->diag, DIAG_NOTICE, "unmounting after signal %d%s", sig,
-             sig == SIGXCPU ? ": the time of the processor is used up (ulimit -t, LimitCPU=)" : "");
-}
-
-static void read_token_again(struct mount *m)
-{
-    char token[OPTIONS_TOKEN_CAP];
-    int rc = options_reread_token(m->options, token, sizeof(token));
-
+    if (rc) {
+        fprintf(stderr, "ghlogfs: %s\n", message);
+        return rc;
+    }
+    m = calloc(1, sizeof(*m));
+    if (!m)
+        return -ENOMEM;
+    m->options = options;
+    m->tick_fd = -1;
+    rc = start(m);
     if (rc)
-        diag_say(m->diag, DIAG_WARNING, "the token file cannot be read again: %s", strerror(-rc));
-    api_set_token(m->api, rc ? NULL : token);
-    explicit_bzero(token, sizeof(token));
+        mount_destroy(m);
+    else
+        *ret_mount = m;
+    return rc;
 }
 
-void mount_attend(struct mount *m)
+/* --- serving --- */
+
+static void tick(struct mount *m)
 {
     eventfd_t ignored;
 
-    eventfd_read(m->attend_fd, &ignored);
-    if (atomic_exchange(&m->token_wanted, false))
-        read_token_again(m);
+    eventfd_read(m->tick_fd, &ignored);
+    if (atomic_exchange(&m->token_wanted, false)) {
+        char token[OPTIONS_TOKEN_CAP];
+        int rc = options_reread_token(m->options, token, sizeof(token));
+
+        if (rc)
+            diag_say(m->diag, DIAG_WARNING,
+                     "GitHub refuses the token, and token_file %s cannot be read again: %s",
+                     m->options->token_file, strerror(-rc));
+        api_set_token(m->api, rc ? NULL : token);
+        explicit_bzero(token, sizeof(token));
+    }
     waits_expire(&m->waits, net_now_ms(), m->options->deadline * INT64_C(1000));
     session_tick(m->session);
 }
 
-/* --- taking down --- */
+/* Reports an end that the user did not ask for by hand: a limit of CPU time, an alarm. */
+static void log_signal(struct mount *m, int signal_fd)
+{
+    struct signalfd_siginfo info;
+
+    if (read(signal_fd, &info, sizeof(info)) != (ssize_t)sizeof(info) ||
+        info.ssi_signo == SIGTERM || info.ssi_signo == SIGINT)
+        return;
+    diag_say(m->diag, DIAG_NOTICE, "unmounting after signal %d%s", (int)info.ssi_signo,
+             info.ssi_signo == SIGXCPU ? ": the limit of CPU time is reached (ulimit -t, LimitCPU=)"
+                                       : "");
+}
+
+int mount_serve(struct mount *m, int signal_fd, int parent_fd)
+{
+    struct pollfd fds[] = {{.fd = signal_fd, .events = POLLIN},
+                           {.fd = session_get_ended_fd(m->session), .events = POLLIN},
+                           {.fd = m->tick_fd, .events = POLLIN},
+                           {.fd = session_get_ready_fd(m->session), .events = POLLIN}};
+    struct pollfd ready = fds[3];
+
+    for (unsigned turn = 1;; turn++) {
+        if (poll(fds, sizeof(fds) / sizeof(fds[0]), TICK_MS) < 0 && errno != EINTR)
+            return 1;
+        if (fds[3].revents) {
+            if (parent_fd >= 0) {
+                diag_use_journal(m->diag);
+                process_detach(parent_fd);
+            }
+            fds[3].fd = -1;
+            fds[3].revents = 0;
+        }
+        if (fds[0].revents) {
+            log_signal(m, signal_fd);
+            return 0;
+        }
+        if (fds[1].revents) {
+            /* One worker may report the end before another has reported that the mount answers. */
+            if (fds[3].fd < 0 || poll(&ready, 1, TICK_MS) > 0)
+                return 0;
+            fprintf(stderr, "ghlogfs: the mount ended before it answered\n");
+            return 1;
+        }
+        tick(m);
+        if (turn % TRIM_TURNS == 0)
+            malloc_trim(0);
+    }
+}
+
+/* --- destroying --- */
 
 void mount_destroy(struct mount *m)
 {
@@ -414,8 +428,8 @@ void mount_destroy(struct mount *m)
     if (m->has_waits)
         waits_finish(&m->waits);
     diag_destroy(m->diag);
-    if (m->attend_fd >= 0)
-        close(m->attend_fd);
+    if (m->tick_fd >= 0)
+        close(m->tick_fd);
     free(m->options_text);
     free(m->version_text);
     free(m);

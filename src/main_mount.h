@@ -1,7 +1,9 @@
 /*
- * main_mount.h - all the rooms of one mount, built from the ground up and taken down in reverse order.
+ * main_mount.h - one mount: all modules, created from the lowest layer up and destroyed in reverse
+ * order.
  *
- * The only place where the rooms are introduced to each other. main's own: one thread.
+ * The only place where the modules are connected to each other. Main's thread only, after forking:
+ * threads do not survive it.
  */
 #ifndef GHLOGFS_MAIN_MOUNT_H
 #define GHLOGFS_MAIN_MOUNT_H
@@ -10,25 +12,21 @@
 
 struct mount;
 
-/* Builds the rooms, mounts, starts the threads; the mount answers once the ready fd is readable. What
- * goes wrong is said on stderr. After forking: threads do not survive it. */
+/* For -V and .ghlogfs/version: the versions of this program, the libraries in use and the kernel.
+ * malloc'd; NULL: no memory. */
+char *mount_make_version(void);
+
+/* Creates the modules, mounts, starts the threads. Prints on stderr what goes wrong; -errno. */
 int mount_create(struct options *options, struct mount **ret_mount);
 
-int mount_get_ready_fd(const struct mount *m);
-int mount_get_ended_fd(const struct mount *m);
-/* Readable when mount_attend has something to do before its second is over. */
-int mount_get_attend_fd(const struct mount *m);
+/*
+ * Serves until a signal that can be read from `signal_fd`, or until the mount ends by itself. Once
+ * the mount answers, process_detach(parent_fd), unless that is negative, and messages go to the
+ * journal. Returns the exit status: 0, or 1 where the mount never answered.
+ */
+int mount_serve(struct mount *m, int signal_fd, int parent_fd);
 
-/* From now on messages go to the journal. */
-void mount_use_journal(struct mount *m);
-
-/* Says which signal ends the mount. */
-void mount_log_ending(struct mount *m, int sig);
-
-/* Once a second, and when the attend fd is readable: deadlines, killed readers, a token to be read again. */
-void mount_attend(struct mount *m);
-
-/* Unmounts and ends everything, within a second whoever waits. Takes NULL. */
+/* Unmounts and ends everything, within a second, even if readers wait. Takes NULL. */
 void mount_destroy(struct mount *m);
 
 #endif
