@@ -7,7 +7,6 @@
 #include "main_mount.h"
 #include "main_process.h"
 #include "options.h"
-#include "options_help.h"
 #include "options_token.h"
 
 #include <errno.h>
@@ -114,10 +113,8 @@ int main(int argc, char **argv, char **env)
         fprintf(stderr, "ghlogfs: %s\nTry 'ghlogfs --help'.\n", message);
         return 2;
     }
-    if (options.help) {
-        status = fputs(options_help_text(), stdout) < 0;
-    } else if (options.version) {
-        char *text = mount_make_version();
+    if (options.help || options.version) {
+        char *text = options.help ? options_make_help() : mount_make_version();
 
         status = !text || fputs(text, stdout) < 0 || fflush(stdout) ? 1 : 0;
         free(text);

@@ -1,7 +1,5 @@
 #include "options_token.h"
 
-#include "options_text.h"
-
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -156,7 +154,7 @@ struct gh {
 /* Relative and empty entries of PATH are passed over: what lies in some directory is not gh. */
 static int gh_find(char *const *env, char *path, size_t cap)
 {
-    const char *entry = options_text_environment(env, "PATH");
+    const char *entry = options_environment(env, "PATH");
 
     while (entry != NULL && *entry != '\0') {
         size_t length = strcspn(entry, ":");
@@ -382,7 +380,7 @@ static int search_environment(struct search *s)
                                                                        : enterprise_variables;
 
     for (; *names != NULL; names++) {
-        const char *value = options_text_environment(s->env, *names);
+        const char *value = options_environment(s->env, *names);
         int rc;
 
         if (value == NULL)
@@ -397,7 +395,7 @@ static int search_environment(struct search *s)
 
 static int search_credential(struct search *s)
 {
-    const char *directory = options_text_environment(s->env, "CREDENTIALS_DIRECTORY");
+    const char *directory = options_environment(s->env, "CREDENTIALS_DIRECTORY");
     char path[4096];
     mode_t mode;
     int rc;
