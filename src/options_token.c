@@ -4,11 +4,11 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/pidfd.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/timerfd.h>
 #include <sys/wait.h>
@@ -142,17 +142,8 @@ static void environment_scrub(char **env)
 
 /* ---- gh ---- */
 
-struct gh {
-    pid_t pid;
-    int output;  /* our end of its stdout; -1 once it is closed */
-    int process; /* pidfd: readable when it has ended; -1 where the system has none */
-    int timer;
-    char text[OPTIONS_TOKEN_CAP];
-    size_t length;
-};
-
-/* Relative and empty entries of PATH are passed over: what lies in some directory is not gh. */
-static int gh_find(char *const *env, char *path, size_t cap)
+/* Relative and empty entries of PATH are ignored: a program in some directory need not be gh. */
+static int find_gh(char *const *env, char *path, size_t cap)
 {
     const char *entry = options_environment(env, "PATH");
 
@@ -167,167 +158,105 @@ static int gh_find(char *const *env, char *path, size_t cap)
     return -ENOENT;
 }
 
-/* In a group of its own, so that a helper it started can be killed with it. */
-static int gh_spawn(struct gh *gh, const char *path, const char *host, char **env, int output)
+/* In the child. A process group of its own, so that helpers which gh starts can be killed with it;
+ * killed with this process as well. */
+static void exec_gh(const char *path, const char *host, char **env, int output)
 {
     char *argv[] = {(char *)(uintptr_t) "gh",    (char *)(uintptr_t) "auth",
                     (char *)(uintptr_t) "token", (char *)(uintptr_t) "--hostname",
                     (char *)(uintptr_t)host,     NULL};
-    posix_spawn_file_actions_t actions;
-    posix_spawnattr_t attributes;
-    sigset_t signals;
-    int rc;
+    sigset_t none;
+    int null = open("/dev/null", O_RDWR);
 
-    posix_spawn_file_actions_init(&actions);
-    posix_spawnattr_init(&attributes);
-    posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
-    posix_spawn_file_actions_adddup2(&actions, output, 1);
-    posix_spawn_file_actions_addopen(&actions, 2, "/dev/null", O_WRONLY, 0);
-    posix_spawn_file_actions_addclosefrom_np(&actions, 3);
-    sigemptyset(&signals);
-    posix_spawnattr_setsigmask(&attributes, &signals);
-    sigfillset(&signals);
-    posix_spawnattr_setsigdefault(&attributes, &signals);
-    posix_spawnattr_setpgroup(&attributes, 0);
-    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK |
-                                              POSIX_SPAWN_SETSIGDEF);
-    rc = posix_spawn(&gh->pid, path, &actions, &attributes, argv, env);
-    posix_spawnattr_destroy(&attributes);
-    posix_spawn_file_actions_destroy(&actions);
-    return -rc;
+    setpgid(0, 0);
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    dup2(null, 0);
+    dup2(output, 1);
+    dup2(null, 2);
+    close_range(3, ~0U, 0);
+    for (int sig = 1; sig <= SIGRTMAX; sig++)
+        signal(sig, SIG_DFL);
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    execve(path, argv, env);
+    _exit(127);
 }
 
-/* Takes what is there without waiting; 0, or -ERANGE when it is more than a token. */
-static int gh_read(struct gh *gh)
+/*
+ * Reads until gh itself has ended: a child of it that lives on may hold the output open. Returns the
+ * number of bytes; -ETIMEDOUT; -ERANGE: `cap` bytes or more.
+ */
+static ssize_t read_gh(int output, int process, int timer, char *text, size_t cap)
 {
+    struct pollfd fds[] = {{.fd = output, .events = POLLIN},
+                           {.fd = process, .events = POLLIN},
+                           {.fd = timer, .events = POLLIN}};
+    size_t length = 0;
+    ssize_t n;
+
     for (;;) {
-        ssize_t n = read(gh->output, gh->text + gh->length, sizeof gh->text - gh->length);
-
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0 && errno == EAGAIN)
-            return 0;
-        if (n <= 0) {
-            close(gh->output);
-            gh->output = -1;
-            return 0;
-        }
-        gh->length += (size_t)n;
-        if (gh->length == sizeof gh->text)
-            return -ERANGE;
-    }
-}
-
-/* Leaves it to gh_reap. Nobody is told of a child where SIGCHLD is ignored: it counts as ended. */
-static bool gh_has_ended(const struct gh *gh)
-{
-    siginfo_t info = {.si_pid = 0};
-
-    return waitid(P_PID, (id_t)gh->pid, &info, WEXITED | WNOHANG | WNOWAIT) < 0 ||
-           info.si_pid == gh->pid;
-}
-
-/* Until gh itself has ended: its output may be held open by a child that lives on. Without a pidfd
- * that is looked at every 50 ms. */
-static int gh_wait(struct gh *gh)
-{
-    for (;;) {
-        struct pollfd ready[] = {{.fd = gh->output, .events = POLLIN},
-                                 {.fd = gh->process, .events = POLLIN},
-                                 {.fd = gh->timer, .events = POLLIN}};
-        bool ended;
-        int rc = 0;
-
-        if (poll(ready, 3, gh->process < 0 ? 50 : -1) < 0) {
-            if (errno == EINTR)
-                continue;
+        if (poll(fds, 3, -1) < 0 && errno != EINTR)
             return -errno;
-        }
-        /* Asked before reading: what was written before the end is then there to be read. */
-        ended = gh->process < 0 ? gh_has_ended(gh) : ready[1].revents != 0;
-        if (gh->output >= 0)
-            rc = gh_read(gh);
-        if (rc < 0 || ended)
-            return rc;
-        if (ready[2].revents != 0)
+        n = read(output, text + length, cap - length);
+        if (n > 0)
+            length += (size_t)n;
+        else if (n == 0)
+            fds[0].fd = -1;
+        if (length == cap)
+            return -ERANGE;
+        /* Output that came before the end was reported is read by now, unless there is more. */
+        if (fds[1].revents != 0 && n <= 0)
+            return (ssize_t)length;
+        if (fds[2].revents != 0)
             return -ETIMEDOUT;
     }
 }
 
-/* Takes leave of gh in every case; its status counts only where there is one to be had (nobody
- * gets it where SIGCHLD is ignored). */
-static int gh_reap(struct gh *gh, int rc)
-{
-    int status = 0;
-    pid_t pid;
-
-    if (rc < 0)
-        kill(-gh->pid, SIGKILL);
-    do {
-        pid = waitpid(gh->pid, &status, 0);
-    } while (pid < 0 && errno == EINTR);
-    if (rc == 0 && pid == gh->pid && status != 0)
-        return -ENOENT;
-    return rc;
-}
-
-static int gh_arm(struct gh *gh, unsigned limit_ms)
-{
-    struct itimerspec limit = {
-        .it_value = {.tv_sec = limit_ms / 1000, .tv_nsec = limit_ms % 1000 * 1000000L}};
-
-    gh->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC);
-    if (gh->timer < 0 || timerfd_settime(gh->timer, 0, &limit, NULL) < 0)
-        return -errno;
-    gh->process = pidfd_open(gh->pid, 0);
-    return 0;
-}
-
-static int gh_start(struct gh *gh, const char *path, const char *host, char **env)
-{
-    int ends[2];
-    int rc;
-
-    if (pipe2(ends, O_CLOEXEC) < 0)
-        return -errno;
-    gh->output = ends[0];
-    rc = fcntl(ends[0], F_SETFL, O_NONBLOCK) < 0 ? -errno : 0;
-    if (rc == 0)
-        rc = gh_spawn(gh, path, host, env, ends[1]);
-    close(ends[1]);
-    return rc;
-}
-
-static void gh_close(struct gh *gh)
-{
-    const int fds[] = {gh->output, gh->process, gh->timer};
-
-    for (size_t i = 0; i < sizeof fds / sizeof *fds; i++) {
-        if (fds[i] >= 0)
-            close(fds[i]);
-    }
-    explicit_bzero(gh->text, sizeof gh->text);
-}
-
 int options_ask_gh(const struct options_api *api, char **env, unsigned limit_ms, char *token)
 {
-    struct gh gh = {.output = -1, .process = -1, .timer = -1};
-    char path[4096];
-    int rc;
+    const struct itimerspec limit = {
+        .it_value = {.tv_sec = limit_ms / 1000, .tv_nsec = limit_ms % 1000 * 1000000L}};
+    char path[4096], text[OPTIONS_TOKEN_CAP];
+    int ends[2], process = -1, timer, status = 0;
+    ssize_t length = -1;
+    pid_t pid;
+    int rc = find_gh(env, path, sizeof path);
 
-    rc = gh_find(env, path, sizeof path);
     if (rc < 0)
         return rc;
-    rc = gh_start(&gh, path, api->web_host, env);
+    if (pipe2(ends, O_CLOEXEC) < 0)
+        return -errno;
+    fcntl(ends[0], F_SETFL, O_NONBLOCK); /* not the other end: gh would get EAGAIN */
+    timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC);
+    pid = fork();
+    if (pid == 0)
+        exec_gh(path, api->web_host, env, ends[1]);
+    close(ends[1]);
+    if (pid > 0) {
+        setpgid(pid, pid); /* whichever of the two comes first */
+        process = pidfd_open(pid, 0);
+    }
+    if (timer < 0 || process < 0 || timerfd_settime(timer, 0, &limit, NULL) < 0)
+        rc = -errno;
     if (rc == 0) {
-        rc = gh_arm(&gh, limit_ms);
-        if (rc == 0)
-            rc = gh_wait(&gh);
-        rc = gh_reap(&gh, rc);
+        length = read_gh(ends[0], process, timer, text, sizeof text);
+        rc = length < 0 ? (int)length : 0;
+    }
+    if (pid > 0) {
+        if (rc < 0)
+            kill(-pid, SIGKILL);
+        while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+            ;
     }
     if (rc == 0)
-        rc = token_from_line(gh.text, gh.length, token, OPTIONS_TOKEN_CAP);
-    gh_close(&gh);
+        rc = status != 0 ? -ENOENT
+                         : token_from_line(text, (size_t)length, token, OPTIONS_TOKEN_CAP);
+    explicit_bzero(text, sizeof text);
+    close(ends[0]);
+    if (process >= 0)
+        close(process);
+    if (timer >= 0)
+        close(timer);
     return rc;
 }
 

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -326,6 +327,25 @@ static void a_gh_that_hangs_is_killed(void **state)
     assert_string_equal(token, "old");
 }
 
+/* A helper that it has started keeps a pipe open until it is killed. */
+static void helpers_of_a_gh_that_is_killed_are_killed(void **state)
+{
+    char token[OPTIONS_TOKEN_CAP], script[512], path[128];
+    struct pollfd pipe = {.events = POLLIN};
+
+    (void)state;
+    snprintf(path, sizeof path, "%s/pipe", folder);
+    assert_int_equal(mkfifo(path, 0600), 0);
+    pipe.fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    assert_true(pipe.fd >= 0);
+    snprintf(script, sizeof script,
+             "#!/bin/sh\nexec 3>%s\n/bin/sleep 60 &\nexec /bin/cat /dev/zero\n", path);
+    assert_int_equal(ask_gh(script, 10000, token), -ERANGE);
+    assert_int_equal(poll(&pipe, 1, 10000), 1);
+    assert_int_equal(pipe.revents, POLLHUP);
+    close(pipe.fd);
+}
+
 /* Waiting for the end of the output instead of the end of gh would run into the limit. */
 static void a_child_of_gh_that_keeps_the_pipe_does_not_hold_the_mount(void **state)
 {
@@ -384,6 +404,7 @@ int main(void)
         IN_FOLDER(gh_is_asked_last_for_the_right_host_and_sees_no_token),
         IN_FOLDER(no_token_anywhere_is_no_error),
         IN_FOLDER(a_gh_that_hangs_is_killed),
+        IN_FOLDER(helpers_of_a_gh_that_is_killed_are_killed),
         IN_FOLDER(a_child_of_gh_that_keeps_the_pipe_does_not_hold_the_mount),
         IN_FOLDER(what_gh_says_is_checked),
         IN_FOLDER(offline_asks_no_source_but_scrubs),
