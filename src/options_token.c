@@ -16,13 +16,13 @@
 
 #define LIMIT_MS 5000
 
-static const char *const own_variables[] = {"GH_TOKEN", "GITHUB_TOKEN", NULL};
-static const char *const enterprise_variables[] = {"GH_ENTERPRISE_TOKEN", "GITHUB_ENTERPRISE_TOKEN",
-                                                   NULL};
+/* The first two are for github.com and ghe.com, the others for any other server. */
+static const char *const variables[] = {"GH_TOKEN", "GITHUB_TOKEN", "GH_ENTERPRISE_TOKEN",
+                                        "GITHUB_ENTERPRISE_TOKEN"};
 
 /* ---- what a token may look like ---- */
 
-/* Trims `text` and copies it. A space or a control character inside would end up in a header. */
+/* Trims `text` and copies it. A space or control character inside would get into a header. */
 static int token_accept(const char *text, size_t length, char *token, size_t cap)
 {
     static const char blank[] = " \t\r\n";
@@ -46,7 +46,7 @@ static int token_accept(const char *text, size_t length, char *token, size_t cap
     return 0;
 }
 
-/* The first line counts; one that does not fit is no token. */
+/* The first line counts; a line that does not fit is no token. */
 static int token_from_line(const char *text, size_t length, char *token, size_t cap)
 {
     const char *end = memchr(text, '\n', length);
@@ -58,7 +58,7 @@ static int token_from_line(const char *text, size_t length, char *token, size_t 
 
 /* ---- files ---- */
 
-/* Up to `cap` bytes of what is there. Only a pipe (token_file=<(command)) can make it wait. */
+/* Up to `cap` bytes. Waits only for a pipe that somebody writes to (token_file=<(command)). */
 static ssize_t file_read(int fd, char *buffer, size_t cap)
 {
     size_t length = 0;
@@ -82,8 +82,8 @@ static ssize_t file_read(int fd, char *buffer, size_t cap)
     return (ssize_t)length;
 }
 
-/* Nonblocking, so that opening a pipe nobody writes to does not hang the mount. `mode` gets the
- * file's type and permissions. */
+/* Opens without blocking: a pipe that nobody writes to would hang the mount. `mode` gets the file's
+ * type and permissions. */
 static int token_from_file(const char *path, bool regular_only, char *token, size_t cap,
                            mode_t *mode)
 {
@@ -114,25 +114,22 @@ out:
 
 /* ---- the environment ---- */
 
-/* The name of the variable that `entry` sets, if it is one of `names`. */
-static const char *variable_of(const char *entry, const char *const *names)
-{
-    for (; *names != NULL; names++) {
-        size_t length = strlen(*names);
-
-        if (strncmp(entry, *names, length) == 0 && entry[length] == '=')
-            return *names;
-    }
-    return NULL;
-}
-
-/* Removing the pointer alone would leave the bytes in /proc/self/environ. */
-static void environment_scrub(char **env)
+/* Erases the variables, names and bytes: the bytes of one that is only removed would still be in
+ * /proc/self/environ. */
+static void scrub_environment(char **env)
 {
     char **kept = env;
 
     for (; *env != NULL; env++) {
-        if (variable_of(*env, own_variables) || variable_of(*env, enterprise_variables))
+        bool is_token = false;
+
+        for (size_t i = 0; i < sizeof variables / sizeof *variables; i++) {
+            size_t length = strlen(variables[i]);
+
+            if (strncmp(*env, variables[i], length) == 0 && (*env)[length] == '=')
+                is_token = true;
+        }
+        if (is_token)
             explicit_bzero(*env, strlen(*env));
         else
             *kept++ = *env;
@@ -262,7 +259,7 @@ int options_ask_gh(const struct options_api *api, char **env, unsigned limit_ms,
 
 /* ---- one source after the other ---- */
 
-/* What a source says, and where a refusal or a warning goes. */
+/* One search, and where its refusal or warning goes. */
 struct search {
     struct options *options;
     char **env;
@@ -305,19 +302,18 @@ static int search_file(struct search *s)
 /* A token for github.com must not go to another server, nor the other way round. */
 static int search_environment(struct search *s)
 {
-    const char *const *names = options_api_is_github(&s->options->api) ? own_variables
-                                                                       : enterprise_variables;
+    size_t first = options_api_is_github(&s->options->api) ? 0 : 2;
 
-    for (; *names != NULL; names++) {
-        const char *value = options_environment(s->env, *names);
+    for (size_t i = first; i < first + 2; i++) {
+        const char *value = options_environment(s->env, variables[i]);
         int rc;
 
         if (value == NULL)
             continue;
         rc = token_accept(value, strlen(value), s->options->token, OPTIONS_TOKEN_CAP);
         if (rc < 0)
-            return refuse(s, *names, " in the environment", rc);
-        return found(s, OPTIONS_TOKEN_ENVIRONMENT, *names);
+            return refuse(s, variables[i], " in the environment", rc);
+        return found(s, OPTIONS_TOKEN_ENVIRONMENT, variables[i]);
     }
     return 0;
 }
@@ -340,21 +336,6 @@ static int search_credential(struct search *s)
     return found(s, OPTIONS_TOKEN_CREDENTIAL, "systemd credential token");
 }
 
-/* gh is asked as a favour: whatever goes wrong with it, the mount goes on without a token. */
-static int search_gh(struct search *s)
-{
-    int rc = options_ask_gh(&s->options->api, s->env, LIMIT_MS, s->options->token);
-
-    if (rc == 0)
-        return found(s, OPTIONS_TOKEN_GH, "gh auth token");
-    if (rc == -ETIMEDOUT)
-        snprintf(s->message, s->message_cap, "gh auth token did not answer within %d s",
-                 LIMIT_MS / 1000);
-    else if (rc != -ENOENT)
-        refuse(s, "gh auth token", "", rc);
-    return 0;
-}
-
 int options_find_token(struct options *options, char **env, char *message, size_t message_cap)
 {
     struct search s = {
@@ -365,14 +346,22 @@ int options_find_token(struct options *options, char **env, char *message, size_
     found(&s, OPTIONS_TOKEN_NONE, "none");
     if (!options->offline)
         rc = options->token_file != NULL ? search_file(&s) : search_environment(&s);
-    /* Before gh: it is not to see them either. */
-    environment_scrub(env);
+    scrub_environment(env); /* before gh, which must not see the tokens either */
     if (options->offline || rc < 0 || options->token_source != OPTIONS_TOKEN_NONE)
         return rc;
     rc = search_credential(&s);
     if (rc < 0 || options->token_source != OPTIONS_TOKEN_NONE)
         return rc;
-    return search_gh(&s);
+    /* Whatever goes wrong with gh, the mount goes on without a token. */
+    rc = options_ask_gh(&options->api, env, LIMIT_MS, options->token);
+    if (rc == 0)
+        return found(&s, OPTIONS_TOKEN_GH, "gh auth token");
+    if (rc == -ETIMEDOUT)
+        snprintf(message, message_cap, "`gh auth token` did not answer within %d s and was ended",
+                 LIMIT_MS / 1000);
+    else if (rc != -ENOENT)
+        refuse(&s, "gh auth token", "", rc);
+    return 0;
 }
 
 int options_reread_token(const struct options *options, char *token, size_t cap)
