@@ -1,8 +1,8 @@
 /*
  * main.c - reads the options, finds the token, goes to the background, runs one mount.
  *
- * In the background the parent waits until the child reports that the mount answers, or why not, and
- * exits accordingly. The child keeps the parent's stderr until then.
+ * In the background the parent waits until the child reports that the mount answers, or why not,
+ * and exits accordingly. The child keeps the parent's stderr until then.
  */
 #include "main_mount.h"
 #include "main_process.h"

@@ -33,8 +33,9 @@
 
 /*
  * The allocator returns only free memory at the heap's end to the system. One small block there
- * holds all that was freed below it, such as the nodes of 200,000 names that the kernel has forgotten
- * (70 MiB). So main's loop trims the heap after so many turns, which mostly take a second each.
+ * holds all that was freed below it, such as the nodes of 200,000 names that the kernel has
+ * forgotten (70 MiB). So main's loop trims the heap after so many turns, which mostly take a second
+ * each.
  */
 #define TRIM_TURNS 10
 

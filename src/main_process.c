@@ -94,8 +94,8 @@ static void raise_limit(int which)
     setrlimit(which, &limit);
 }
 
-/* At the soft limit of CPU time the kernel sends SIGXCPU, at the hard one SIGKILL: the soft limit is
- * set below the hard one, so that the mount can end in good order. */
+/* At the soft limit of CPU time the kernel sends SIGXCPU, at the hard one SIGKILL: the soft limit
+ * is set below the hard one, so that the mount can end in good order. */
 static void make_time_to_end(void)
 {
     struct rlimit limit;

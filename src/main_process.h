@@ -1,6 +1,6 @@
 /*
- * main_process.h - makes what the process inherits from its caller fit for a mount, and gives up what
- * it does not need (R7, R8).
+ * main_process.h - makes what the process inherits from its caller fit for a mount, and gives up
+ * what it does not need (R7, R8).
  *
  * A mount outlives its caller, and one that dies leaves a mountpoint at which every call fails. So
  * it must not matter that cron closed the standard descriptors, that a shell set limits, or that
@@ -14,9 +14,10 @@
 struct diag;
 
 /*
- * The first call in main: opens /dev/null in place of each standard descriptor that is closed, before
- * another file can get its number; sets signals, limits and the stacks of threads; forbids core dumps,
- * and others to read this process's memory and environment. -errno: there is no /dev/null.
+ * The first call in main: opens /dev/null in place of each standard descriptor that is closed,
+ * before another file can get its number; sets signals, limits and the stacks of threads; forbids
+ * core dumps, and others to read this process's memory and environment. -errno: there is no
+ * /dev/null.
  *
  * Signals whose default is to end a process, and which no fault of the program raises, either end
  * the mount in good order (process_open_signals) or are ignored. SIGXFSZ and SIGPIPE are ignored:
@@ -25,8 +26,8 @@ struct diag;
 int process_init(void);
 
 /* In the background: closes what the caller had open but the standard descriptors and `keep`, whose
- * new number is returned. Otherwise a pipe that somebody reads to its end, or a lock (flock 9), would
- * be held as long as the mount lives. */
+ * new number is returned. Otherwise a pipe that somebody reads to its end, or a lock (flock 9),
+ * would be held as long as the mount lives. */
 int process_close_inherited(int keep);
 
 /* In the background, when the mount answers: turns the standard descriptors to /dev/null and writes
@@ -39,8 +40,8 @@ void process_detach(int parent_fd);
 int process_open_signals(void);
 
 /*
- * Before threads are started. Root keeps the capabilities to mount, unmount and reach the mountpoint,
- * and can gain none by exec. A user keeps all: fusermount3 is needed to unmount.
+ * Before threads are started. Root keeps the capabilities to mount, unmount and reach the
+ * mountpoint, and can gain none by exec. A user keeps all: fusermount3 is needed to unmount.
  */
 void process_drop_privileges(struct diag *diag);
 

@@ -152,8 +152,8 @@ static bool is_plain(const char *text)
     return true;
 }
 
-/* Digits, and for a SIZE at most one of K, M, G in either case (powers of 1024). False: anything else,
- * or out of the rule's range. */
+/* Digits, and for a SIZE at most one of K, M, G in either case (powers of 1024). False: anything
+ * else, or out of the rule's range. */
 static bool parse_number(const struct rule *rule, const char *text, uint64_t *ret_number)
 {
     static const char units[] = "KkMmGg";
@@ -507,8 +507,8 @@ static const char *check_proxy(const char *proxy)
     return "must begin with http://, https:// or socks5://";
 }
 
-/* Where an option was not given, the first of these variables that has a value is its default, and is
- * checked like the option. */
+/* Where an option was not given, the first of these variables that has a value is its default, and
+ * is checked like the option. */
 static int set_default(struct reader *r, const char *name, const char *const *variables)
 {
     const struct rule *rule = rule_find(name);
@@ -573,8 +573,8 @@ static void write_word(FILE *out, const char *name, const char *value)
     }
 }
 
-/* What libfuse gets, as one list; NULL: no memory. nosuid and nodev are always added, since a mount of
- * root's need not have them. */
+/* What libfuse gets, as one list; NULL: no memory. nosuid and nodev are always added, since a mount
+ * of root's need not have them. */
 static char *make_mount_words(const struct reader *r)
 {
     const struct options *o = r->options;

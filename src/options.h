@@ -3,8 +3,8 @@
  * constant after start.
  *
  * Prints nothing, never exits, knows neither FUSE nor curl's transfers. Does not touch the disk or
- * the network (it only asks for the current directory, to make paths absolute): options_token.h finds
- * the token, and the modules that use directories and files check them.
+ * the network (it only asks for the current directory, to make paths absolute): options_token.h
+ * finds the token, and the modules that use directories and files check them.
  *
  * Owner: main. options_parse fills the struct, options_finish frees it. One thread until the struct
  * is complete; any thread may read it after that.

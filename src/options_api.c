@@ -20,8 +20,8 @@ static int refuse(const char **reason, const char *why)
     return -EINVAL;
 }
 
-/* Labels of 1 to 63 characters, none with '-' at an end. A host becomes the name of a directory of the
- * cache and an argument of gh, so neither ".." nor "-x" may pass. */
+/* Labels of 1 to 63 characters, none with '-' at an end. A host becomes the name of a directory of
+ * the cache and an argument of gh, so neither ".." nor "-x" may pass. */
 static bool has_valid_labels(const char *host)
 {
     for (;;) {

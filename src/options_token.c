@@ -180,8 +180,8 @@ static void exec_gh(const char *path, const char *host, char **env, int output)
 }
 
 /*
- * Reads until gh itself has ended: a child of it that lives on may hold the output open. Returns the
- * number of bytes; -ETIMEDOUT; -ERANGE: `cap` bytes or more.
+ * Reads until gh itself has ended: a child of it that lives on may hold the output open. Returns
+ * the number of bytes; -ETIMEDOUT; -ERANGE: `cap` bytes or more.
  */
 static ssize_t read_gh(int output, int process, int timer, char *text, size_t cap)
 {

@@ -23,13 +23,13 @@
 int options_find_token(struct options *options, char **env, char *message, size_t message_cap);
 
 /* Reads token_file once more, after a 401. -ENOENT: the token came from elsewhere, or the file is
- * gone or no regular file; -EBADMSG: no token in it; -ERANGE: longer than `cap` allows. Never blocks
- * on anything but the disk. */
+ * gone or no regular file; -EBADMSG: no token in it; -ERANGE: longer than `cap` allows. Never
+ * blocks on anything but the disk. */
 int options_reread_token(const struct options *options, char *token, size_t cap);
 
-/* Runs `gh auth token` for the API's host, for at most `limit_ms`, with `env` as its environment and
- * search path. `token` has OPTIONS_TOKEN_CAP bytes. -ENOENT: no gh, or it has no token; -ETIMEDOUT: it
- * was killed; -EBADMSG, -ERANGE: it printed something else. Exported for tests. */
+/* Runs `gh auth token` for the API's host, for at most `limit_ms`, with `env` as its environment
+ * and search path. `token` has OPTIONS_TOKEN_CAP bytes. -ENOENT: no gh, or it has no token;
+ * -ETIMEDOUT: it was killed; -EBADMSG, -ERANGE: it printed something else. Exported for tests. */
 int options_ask_gh(const struct options_api *api, char **env, unsigned limit_ms, char *token);
 
 #endif

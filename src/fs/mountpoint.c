@@ -73,7 +73,7 @@ static bool find_mount(const char *path, struct mount_entry *ret_entry)
     size_t cap = 0;
     FILE *f;
 
-    /* realpath works on a dead mount as well: of the last part it only reads whether it is a link. */
+    /* realpath works on a dead mount as well: it only reads whether the last part is a link. */
     if (!escape_path(realpath(path, real) ? real : path, escaped, sizeof(escaped)))
         return false;
     f = fopen("/proc/self/mountinfo", "re");

@@ -292,7 +292,7 @@ static int step_get_xattr(struct request *r)
     return 0;
 }
 
-/* `ls -l` asks for the ACL and the label of each file: what is not ours is refused at once (S17). */
+/* `ls -l` asks for ACL and label of each file: what is not ours is refused at once (S17). */
 static void op_getxattr(fuse_req_t req, fuse_ino_t id, const char *name, size_t cap)
 {
     struct request *r;
@@ -415,8 +415,8 @@ static void reply_bytes(fuse_req_t req, const struct view_bytes *bytes)
         fuse_reply_buf(req, bytes->data, bytes->len);
         return;
     }
-    /* A file that somebody has truncated would be spliced short, which the kernel takes for its end,
-     * for good (S6). */
+    /* A file that somebody has truncated would be spliced short, which the kernel takes for its
+     * end, for good (S6). */
     if (fstat(bytes->fd, &st) < 0 || (uint64_t)st.st_size < bytes->offset + bytes->len) {
         fuse_reply_err(req, EIO);
         return;
@@ -459,8 +459,8 @@ static void op_read(fuse_req_t req, fuse_ino_t id, size_t size, off_t offset,
 }
 
 /*
- * Missing on purpose: all that changes something, which the kernel refuses with EROFS before it asks
- * (the mount is always ro; after a remount,rw by root libfuse answers ENOSYS); ACCESS
+ * Missing on purpose: all that changes something, which the kernel refuses with EROFS before it
+ * asks (the mount is always ro; after a remount,rw by root libfuse answers ENOSYS); ACCESS
  * (default_permissions); LSEEK, FLUSH, FSYNC and the rest, which the kernel does without after one
  * ENOSYS.
  */

@@ -31,8 +31,8 @@ double reply_name_seconds(const struct view_attr *attr);
 void reply_fill_statfs(uint64_t used, uint64_t limit, struct statvfs *ret_statfs);
 
 /* Fills `buf` with entries of a listing from a kernel offset on; the bytes used, 0 at the end. An
- * entry's offset is its position in the snapshot (1 after `.`, 2 after `..`, then the listing in its
- * order), so that seekdir() works in any directory. */
+ * entry's offset is its position in the snapshot (1 after `.`, 2 after `..`, then the listing in
+ * its order), so that seekdir() works in any directory. */
 size_t reply_fill_entries(fuse_req_t req, const struct node *dir,
                           const struct view_listing *listing, uint64_t offset, char *buf,
                           size_t cap);

@@ -125,8 +125,8 @@ void *request_get_userdata(const struct request *r)
 }
 
 /* The caller owns the request. Answers it with `err` if the step has not answered, and gives up the
- * owner's count. What the request holds is released before it leaves `live`: views may be taken down
- * as soon as `live` is empty. */
+ * owner's count. What the request holds is released before it leaves `live`: views may be taken
+ * down as soon as `live` is empty. */
 static void finish(struct request *r, int err)
 {
     struct requests *all = r->all;
@@ -152,8 +152,8 @@ static void refuse_parked(struct request *r, int err)
 
 /*
  * The caller owns the request. Interrupt and stop may come before the step has parked: whoever sets
- * a mark looks for a parked request afterwards, and this function looks for a mark after parking, so
- * that one of them sees the other.
+ * a mark looks for a parked request afterwards, and this function looks for a mark after parking,
+ * so that one of them sees the other.
  */
 static void run(struct request *r)
 {
@@ -285,8 +285,8 @@ static struct request *next_unscanned(struct requests *all, uint64_t scan, enum 
     return found;
 }
 
-/* Answers the parked requests that have to end. One that was met before requests_refuse began may be
- * passed by there, so each scan checks `stopping`. */
+/* Answers the parked requests that have to end. One that was met before requests_refuse began may
+ * be passed by there, so each scan checks `stopping`. */
 static void scan(struct requests *all, enum whom whom)
 {
     struct request *r;

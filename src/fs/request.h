@@ -99,9 +99,10 @@ void requests_refuse(struct requests *all);
 void requests_stop(struct requests *all);
 void requests_finish(struct requests *all);
 
-/* Answers the requests whose thread is dying. Called once a second, since the kernel reports only the
- * first signal of a request, and none while a thread waits for a page in its cache: there some fatal
- * signals (after one that was caught, or those that dump core) would wait for the deadline. */
+/* Answers the requests whose thread is dying. To be called once a second: the kernel reports only
+ * the first signal of a request, and none while a thread waits for a page in its cache, so that
+ * some fatal signals (after one that was caught, or those that dump core) would wait for the
+ * deadline. */
 void requests_look(struct requests *all);
 
 /* The same for interrupted requests only, and only if an interrupt came since the last call. */
@@ -121,14 +122,14 @@ fuse_req_t request_take(struct request *r);
 void *request_get_userdata(const struct request *r);
 
 /*
- * Whether a thread that waits for an answer is about to die: a fatal signal is pending, that is, one
- * that is not blocked, ignored or caught, and whose default action ends the process. A FUSE interrupt
- * does not tell which signal came, and EINTR for a mere SIGALRM or SIGURG breaks programs that never
- * expected one from a file.
+ * Whether a thread that waits for an answer is about to die: a fatal signal is pending, that is,
+ * one that is not blocked, ignored or caught, and whose default action ends the process. A FUSE
+ * interrupt does not tell which signal came, and EINTR for a mere SIGALRM or SIGURG breaks programs
+ * that never expected one from a file.
  *
  * True also for a thread that no longer exists: it left a page that it had asked for ahead, and
- * whoever waits for that page too asks for it itself. False for a thread that this process cannot see
- * (0: another pid namespace; hidepid): it waits on, at the latest until the deadline.
+ * whoever waits for that page too asks for it itself. False for a thread that this process cannot
+ * see (0: another pid namespace; hidepid): it waits on, at the latest until the deadline.
  *
  * Reads /proc; no lock may be held.
  */

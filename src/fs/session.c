@@ -18,14 +18,15 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-/* Interrupts a worker's read. libfuse and curl do not use this signal, and one that a user sends does
- * no harm. A real-time signal could be refused where too many are queued (RLIMIT_SIGPENDING). */
+/* Interrupts a worker's read. libfuse and curl do not use this signal, and one that a user sends
+ * does no harm. A real-time signal could be refused where too many are queued (RLIMIT_SIGPENDING).
+ */
 #define WAKE_SIGNAL SIGUSR1
 /* A signal may come just before the read begins, so it is sent again until the worker has ended. */
 #define WAKE_AGAIN_MS 5
-/* The kernel asks once more for a page whose READ failed, for one reader after the other; they shall
- * get ECONNABORTED, not ENOTCONN. So the workers go on until they had nothing to do for LINGER_MS,
- * but no longer than LINGER_TIMES times that. */
+/* The kernel asks once more for a page whose READ failed, for one reader after the other; they
+ * shall get ECONNABORTED, not ENOTCONN. So the workers go on until they had nothing to do for
+ * LINGER_MS, but no longer than LINGER_TIMES times that. */
 #define LINGER_MS 20
 #define LINGER_TIMES 15
 
@@ -55,8 +56,8 @@ struct session {
 
 /* --- workers -------------------------------------------------------------------------------- */
 
-/* The first worker that calls this after INIT has sent the answer to it: the kernel has its settings,
- * and the mount answers. */
+/* The first worker that calls this after INIT has sent the answer to it: the kernel has its
+ * settings, and the mount answers. */
 static void announce(struct session *s)
 {
     if (atomic_load_explicit(&s->announced, memory_order_relaxed) ||
@@ -265,8 +266,8 @@ static bool is_another_mounted(const struct session *s)
 }
 
 /*
- * libfuse unmounts by name, unless an error on its descriptor tells that the connection has ended. So
- * this ends the connection, by putting the write end of a broken pipe in the descriptor's place.
+ * libfuse unmounts by name, unless an error on its descriptor tells that the connection has ended.
+ * So this ends the connection, by putting the write end of a broken pipe in the descriptor's place.
  * False: the connection goes on.
  */
 static bool end_connection(struct session *s)
