@@ -194,7 +194,7 @@ static void help_and_version_need_no_mountpoint(void **state)
     assert_true(o.version && !o.help);
 }
 
-/* With its value's name, its range and its default; what is not in the table is named as well. */
+/* With the name of its value, its range and its default; what is not in the table as well. */
 static void the_help_names_every_option(void **state)
 {
     static const char *const lines[] = {
@@ -408,7 +408,7 @@ static void outputs_are_untouched_on_failure(void **state)
 /* ---- mount(8), fstab, libfuse ---- */
 
 /* As mount(8) and mount.fuse3 call it for an fstab line with these words. */
-static void fstab_words_are_let_through(void **state)
+static void fstab_words_are_ignored(void **state)
 {
     struct options o;
 
@@ -574,7 +574,7 @@ static void proxy_and_authorities_come_from_the_environment(void **state)
     options_finish(&o);
 }
 
-static void proxies_that_cannot_be_are_refused(void **state)
+static void malformed_proxies_are_refused(void **state)
 {
     (void)state;
     bad_option("proxy=ftp://p", "proxy");
@@ -584,7 +584,7 @@ static void proxies_that_cannot_be_are_refused(void **state)
     bad_option("proxy=://p", "proxy");
 }
 
-/* ---- what is told about options ---- */
+/* ---- the description ---- */
 
 static void R7_the_description_holds_no_secret(void **state)
 {
@@ -632,7 +632,7 @@ int main(void)
         cmocka_unit_test(arguments_too_few_or_too_many_are_refused),
         cmocka_unit_test(control_characters_are_refused_and_not_echoed),
         cmocka_unit_test(outputs_are_untouched_on_failure),
-        cmocka_unit_test(fstab_words_are_let_through),
+        cmocka_unit_test(fstab_words_are_ignored),
         cmocka_unit_test(an_empty_source_is_no_host),
         cmocka_unit_test(S16_the_mount_is_always_read_only_and_checked_by_the_kernel),
         cmocka_unit_test(mount_options_of_ones_own_are_handed_on_escaped),
@@ -641,7 +641,7 @@ int main(void)
         cmocka_unit_test(the_api_base_comes_from_option_host_and_environment_in_this_order),
         cmocka_unit_test(the_cache_directory_follows_xdg_then_home),
         cmocka_unit_test(proxy_and_authorities_come_from_the_environment),
-        cmocka_unit_test(proxies_that_cannot_be_are_refused),
+        cmocka_unit_test(malformed_proxies_are_refused),
         cmocka_unit_test(R7_the_description_holds_no_secret),
     };
 
