@@ -70,7 +70,7 @@ char *mount_make_version(void)
 
     uname(&kernel);
     net_describe_library(curl, sizeof(curl));
-    if (asprintf(&text, "ghlogfs %s\n%s\n%s\n%s %s, /dev/fuse %s\n", GHLOGFS_VERSION,
+    if (asprintf(&text, "ghlogfs %s\nlibfuse %s\n%s\n%s %s, /dev/fuse %s\n", GHLOGFS_VERSION,
                  session_library_version(), curl, kernel.sysname, kernel.release,
                  access("/dev/fuse", F_OK) == 0 ? "present" : "missing") < 0)
         return NULL;

@@ -32,7 +32,7 @@ struct session_config {
 
 #define SESSION_MOST_WORKERS 16
 
-/* "libfuse 3.14.0", of the library in use. */
+/* "3.14.0": the libfuse in use. */
 const char *session_library_version(void);
 
 int session_create(const struct session_config *config, struct session **ret_session);
