@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <mntent.h>
 #include <spawn.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -18,79 +19,24 @@
 #define READ_AHEAD_KB "2048"
 #define UNMOUNT_TRIES 16 /* several dead mounts may be stacked */
 
-struct mount_entry {
-    char device[MOUNTPOINT_DEVICE_LEN]; /* "major:minor" */
-    char type[64];
-};
-
-/* A path as /proc/self/mountinfo spells it; false: too long. */
-static bool escape_path(const char *path, char *buf, size_t cap)
-{
-    size_t len = 0;
-
-    for (; *path; path++) {
-        bool special = strchr(" \t\n\\", *path) != NULL;
-        if (len + 5 > cap)
-            return false;
-        if (special)
-            len += (size_t)snprintf(buf + len, cap - len, "\\%03o", (unsigned char)*path);
-        else
-            buf[len++] = *path;
-    }
-    buf[len] = '\0';
-    return true;
-}
-
-/* If the line is about `escaped`: its device and type. The line: id parent device root mountpoint
- * options [more...] - type source options. */
-static bool parse_line(char *line, const char *escaped, struct mount_entry *ret_entry)
-{
-    char device[MOUNTPOINT_DEVICE_LEN], type[64];
-    char *point, *end;
-    const char *rest = strstr(line, " - ");
-    int at = 0;
-
-    if (sscanf(line, "%*s %*s %31s %*s %n", device, &at) != 1 || at == 0)
-        return false;
-    point = line + at;
-    end = strchr(point, ' ');
-    if (!end || !rest || sscanf(rest, " - %63s", type) != 1)
-        return false;
-    *end = '\0';
-    if (strcmp(point, escaped) != 0)
-        return false;
-    memcpy(ret_entry->device, device, sizeof(device));
-    memcpy(ret_entry->type, type, sizeof(type));
-    return true;
-}
-
-/* What is mounted on `path`, topmost; false: nothing. */
-static bool find_mount(const char *path, struct mount_entry *ret_entry)
-{
-    char real[PATH_MAX], escaped[4 * PATH_MAX];
-    bool found = false;
-    char *line = NULL;
-    size_t cap = 0;
-    FILE *f;
-
-    /* realpath works on a dead mount as well: it only reads whether the last part is a link. */
-    if (!escape_path(realpath(path, real) ? real : path, escaped, sizeof(escaped)))
-        return false;
-    f = fopen("/proc/self/mountinfo", "re");
-    if (!f)
-        return false;
-    while (getline(&line, &cap, f) >= 0)
-        found = parse_line(line, escaped, ret_entry) || found;
-    free(line);
-    fclose(f);
-    return found;
-}
-
+/* Whether the topmost mount on `path` is a ghlogfs. */
 static bool is_ours(const char *path)
 {
-    struct mount_entry entry;
+    char real[PATH_MAX], line[4 * PATH_MAX];
+    struct mntent entry;
+    bool ours = false;
+    FILE *mounts = setmntent("/proc/self/mounts", "re");
 
-    return find_mount(path, &entry) && strcmp(entry.type, OUR_TYPE) == 0;
+    if (!mounts)
+        return false;
+    /* realpath works on a dead mount as well: it only reads whether the last part is a link. */
+    if (realpath(path, real))
+        path = real;
+    while (getmntent_r(mounts, &entry, line, sizeof(line)))
+        if (strcmp(entry.mnt_dir, path) == 0)
+            ours = strcmp(entry.mnt_type, OUR_TYPE) == 0;
+    endmntent(mounts);
+    return ours;
 }
 
 /* Lazily. An ordinary user needs fusermount3 for it. */
@@ -147,23 +93,23 @@ int mountpoint_check(const char *path, char *message, size_t message_cap)
 
 void mountpoint_get_device(const char *path, char device[MOUNTPOINT_DEVICE_LEN])
 {
-    struct mount_entry entry;
+    struct statx status;
 
     device[0] = '\0';
-    if (find_mount(path, &entry))
-        memcpy(device, entry.device, MOUNTPOINT_DEVICE_LEN);
+    if (statx(AT_FDCWD, path, AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT, 0, &status) == 0)
+        snprintf(device, MOUNTPOINT_DEVICE_LEN, "%u:%u", status.stx_dev_major,
+                 status.stx_dev_minor);
 }
 
-void mountpoint_raise_readahead(const char *path)
+void mountpoint_raise_readahead(const char *device)
 {
-    struct mount_entry entry;
     char file[96];
     ssize_t n;
     int fd;
 
-    if (geteuid() != 0 || !find_mount(path, &entry))
+    if (geteuid() != 0 || !device[0])
         return;
-    snprintf(file, sizeof(file), "/sys/class/bdi/%s/read_ahead_kb", entry.device);
+    snprintf(file, sizeof(file), "/sys/class/bdi/%s/read_ahead_kb", device);
     fd = open(file, O_WRONLY | O_CLOEXEC);
     if (fd < 0)
         return;

@@ -16,15 +16,15 @@
  * unmounted; one that answers is -EBUSY. */
 int mountpoint_check(const char *path, char *message, size_t message_cap);
 
-/* The device of the topmost mount on `path`, as the mount table spells it; "": nothing is mounted,
- * or there is no mount table. */
+/* "major:minor" of the file system at `path`, "" if it cannot be found out. Sends no request to a
+ * FUSE file system. */
 void mountpoint_get_device(const char *path, char device[MOUNTPOINT_DEVICE_LEN]);
 
 /*
- * Lets the kernel read ahead 2 MiB instead of 128 KiB. Only root may; for others nothing happens.
- * 4 MiB would make P3 a tenth better, but then a reader's first READ is 512 KiB, and it waits for
- * all of it (S5).
+ * Lets the kernel read ahead 2 MiB of files of this device instead of 128 KiB. Only root may; for
+ * others nothing happens. 4 MiB would make P3 a tenth better, but then a reader's first READ is 512
+ * KiB, and it waits for all of it (S5).
  */
-void mountpoint_raise_readahead(const char *path);
+void mountpoint_raise_readahead(const char *device);
 
 #endif

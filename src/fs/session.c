@@ -63,7 +63,7 @@ static void announce(struct session *s)
     if (atomic_load_explicit(&s->announced, memory_order_relaxed) ||
         !atomic_load(&s->ops.greeted) || atomic_exchange(&s->announced, true))
         return;
-    mountpoint_raise_readahead(s->mountpoint);
+    mountpoint_raise_readahead(s->device);
     eventfd_write(s->ready_fd, 1);
 }
 
@@ -256,7 +256,8 @@ static void linger(struct session *s)
     } while (atomic_load(&s->served) != before && ++times < LINGER_TIMES);
 }
 
-/* After a lazy unmount another mount may have taken our place, and must stay. */
+/* After a lazy unmount another mount may have taken our place, and must stay. Also true where
+ * nothing is mounted any more. */
 static bool is_another_mounted(const struct session *s)
 {
     char device[MOUNTPOINT_DEVICE_LEN];
