@@ -38,48 +38,28 @@ static int fill_standard_descriptors(void)
     return 0;
 }
 
-static bool is_ending(int sig)
-{
-    for (size_t i = 0; i < sizeof(ending) / sizeof(ending[0]); i++)
-        if (ending[i] == sig)
-            return true;
-    return false;
-}
-
-/* Faults of the program itself, and what does not end a process or cannot be changed. */
-static bool is_left_alone(int sig)
-{
-    switch (sig) {
-    case SIGILL:
-    case SIGTRAP:
-    case SIGABRT:
-    case SIGBUS:
-    case SIGFPE:
-    case SIGSEGV:
-    case SIGSYS:
-    case SIGKILL:
-    case SIGSTOP:
-    case SIGTSTP:
-    case SIGCONT:
-    case SIGURG:
-    case SIGWINCH: return true;
-    default: return false;
-    }
-}
-
 /* Signals that a preloaded library handles itself are left alone. SIGTTOU is ignored so that a
- * message to a terminal does not stop a mount in the background of a shell. SIGCHLD must not be
- * ignored: waitpid would fail. */
+ * message to a terminal does not stop a mount in the background of a shell. While SIGCHLD is
+ * ignored, waitpid fails. */
 static void set_signals(void)
 {
-    struct sigaction old;
+    /* Faults of the program itself, and what does not end a process or cannot be changed. */
+    static const int untouched[] = {SIGILL,  SIGTRAP, SIGABRT, SIGBUS,  SIGFPE, SIGSEGV, SIGSYS,
+                                    SIGKILL, SIGSTOP, SIGTSTP, SIGCONT, SIGURG, SIGWINCH};
+    sigset_t kept;
 
+    sigemptyset(&kept);
+    for (size_t i = 0; i < sizeof(ending) / sizeof(ending[0]); i++)
+        sigaddset(&kept, ending[i]);
+    for (size_t i = 0; i < sizeof(untouched) / sizeof(untouched[0]); i++)
+        sigaddset(&kept, untouched[i]);
     for (int sig = 1; sig <= SIGRTMAX; sig++) {
-        if (is_left_alone(sig) || sigaction(sig, NULL, &old))
-            continue;
+        struct sigaction old;
+
         if (sig == SIGCHLD || sig == SIGTERM)
             signal(sig, SIG_DFL);
-        else if (old.sa_handler == SIG_DFL && !is_ending(sig))
+        else if (!sigismember(&kept, sig) && !sigaction(sig, NULL, &old) &&
+                 old.sa_handler == SIG_DFL)
             signal(sig, SIG_IGN);
     }
 }

@@ -300,23 +300,7 @@ static bool is_fstab_word(const char *word)
     return false;
 }
 
-/* One word of an -o list; modifies it. */
-static int read_word(struct reader *r, char *word)
-{
-    const struct rule *rule;
-    char *value;
-
-    if (word[0] == '\0' || is_fstab_word(word))
-        return 0;
-    value = strchr(word, '=');
-    if (value != NULL)
-        *value++ = '\0';
-    rule = rule_find(word);
-    return rule != NULL ? set_option(r, rule, value) : refuse_unknown(r, "-o ", word);
-}
-
-/* A list of words with commas between. A backslash makes the character after it ordinary, as in
- * libfuse. */
+/* Words with commas between. A backslash makes the character after it ordinary, as in libfuse. */
 static int read_list(struct reader *r, const char *list)
 {
     char *copy = strdup(list), *in = copy;
@@ -325,7 +309,8 @@ static int read_list(struct reader *r, const char *list)
     if (copy == NULL)
         return refuse_errno(r, "-o", -ENOMEM);
     while (rc == 0 && *in != '\0') {
-        char *word = in, *out = in;
+        char *word = in, *out = in, *value;
+        const struct rule *rule;
 
         for (; *in != '\0' && *in != ','; in++) {
             if (*in == '\\' && in[1] != '\0')
@@ -335,7 +320,13 @@ static int read_list(struct reader *r, const char *list)
         if (*in == ',')
             in++;
         *out = '\0';
-        rc = read_word(r, word);
+        if (word[0] == '\0' || is_fstab_word(word))
+            continue;
+        value = strchr(word, '=');
+        if (value != NULL)
+            *value++ = '\0';
+        rule = rule_find(word);
+        rc = rule != NULL ? set_option(r, rule, value) : refuse_unknown(r, "-o ", word);
     }
     free(copy);
     return rc;
@@ -467,20 +458,20 @@ static int resolve_cache_dir(struct reader *r)
 {
     const char *cache_home = options_environment(r->env, "XDG_CACHE_HOME");
     const char *home = options_environment(r->env, "HOME");
-    char *made;
+    char *path;
     int length;
 
     if (r->options->cache_dir != NULL)
         return 0;
     if (cache_home != NULL && cache_home[0] == '/')
-        length = asprintf(&made, "%s/ghlogfs", cache_home);
+        length = asprintf(&path, "%s/ghlogfs", cache_home);
     else if (home != NULL && home[0] == '/')
-        length = asprintf(&made, "%s/.cache/ghlogfs", home);
+        length = asprintf(&path, "%s/.cache/ghlogfs", home);
     else
-        length = asprintf(&made, "/var/cache/ghlogfs");
+        length = asprintf(&path, "/var/cache/ghlogfs");
     if (length < 0)
         return refuse_errno(r, "cache_dir", -ENOMEM);
-    r->options->cache_dir = made;
+    r->options->cache_dir = path;
     return 0;
 }
 
