@@ -111,7 +111,7 @@ __attribute__((format(printf, 2, 3))) static int refuse(struct reader *r, const 
 
 static int refuse_errno(struct reader *r, const char *what, int error)
 {
-    refuse(r, "%s: %s", what, strerror(-error));
+    refuse(r, "cannot use %s: %s", what, strerror(-error));
     return error;
 }
 
@@ -207,7 +207,7 @@ static int set_text(struct reader *r, const struct rule *rule, const char *value
     if (!is_plain(value))
         return refuse(r, "%s: must not hold control characters", rule->name);
     if (value[0] == '\0' && rule->at != AT(proxy))
-        return refuse(r, "%s: needs a value", rule->name);
+        return refuse(r, "%s: needs a value (%s=%s)", rule->name, rule->name, rule->value);
     if (rule->kind == PATH)
         rc = make_absolute(value, &copy);
     else if ((copy = strdup(value)) == NULL)
@@ -225,7 +225,7 @@ static int set_option(struct reader *r, const struct rule *rule, const char *val
     uint64_t number;
 
     if (takes_value && value == NULL)
-        return refuse(r, "%s: needs a value", rule->name);
+        return refuse(r, "%s: needs a value (%s=%s)", rule->name, rule->name, rule->value);
     if (!takes_value && value != NULL)
         return refuse(r, "%s: takes no value", rule->name);
     switch (rule->kind) {
@@ -376,7 +376,7 @@ static int read_short(struct reader *r, const char *text, const char *next)
         case 'V': r->options->version = true; break;
         case 'o':
             if (text[1] == '\0' && next == NULL)
-                return refuse(r, "-o: needs a value");
+                return refuse(r, "-o: needs a value (-o NAME=VALUE,...)");
             rc = read_list(r, text[1] != '\0' ? text + 1 : next);
             return rc < 0 ? rc : (text[1] != '\0' ? 1 : 2);
         default: return refuse(r, "unknown option -%c", *text);
@@ -395,7 +395,7 @@ static int read_arguments(struct reader *r, int argc, char *const *argv)
 
         if (only_positionals || text[0] != '-' || text[1] == '\0') {
             if (r->positionals == 2)
-                return refuse(r, "one argument too many: %.64s", text);
+                return refuse(r, "one argument too many: %.64s (only HOST and MOUNTPOINT)", text);
             r->positional[r->positionals++] = text;
             used = 1;
         } else if (strcmp(text, "--") == 0) {
@@ -418,7 +418,7 @@ static int resolve_positionals(struct reader *r)
     int rc;
 
     if (r->positionals == 0)
-        return refuse(r, "MOUNTPOINT is missing (-h shows the usage)");
+        return refuse(r, "MOUNTPOINT is missing");
     mountpoint = r->positional[r->positionals - 1];
     if (mountpoint[0] == '\0' || !is_plain(mountpoint))
         return refuse(r, "MOUNTPOINT must not be empty or hold control characters");
@@ -601,7 +601,7 @@ static int resolve(struct reader *r)
     if (rc < 0)
         return rc;
     if (o->allow_other && o->allow_root)
-        return refuse(r, "allow_other and allow_root exclude each other");
+        return refuse(r, "allow_other and allow_root exclude each other: give one of them");
     o->mount_argc = OPTIONS_MOUNT_ARGS;
     o->mount_argv[0] = strdup("ghlogfs");
     o->mount_argv[1] = strdup("-o");

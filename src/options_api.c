@@ -46,7 +46,7 @@ static int parse_base(struct options_api *api, const char *url, const char **rea
     if (memchr(authority, '@', length) != NULL)
         return refuse(reason, "must not hold a user name or password");
     if (net_url_parse(url, &parsed) < 0 || authority[length - 1] == ':')
-        return refuse(reason, "has no valid host and port: HOST or HOST:PORT, 1 to 65535");
+        return refuse(reason, "has no valid host or port (HOST or HOST:PORT, port 1 to 65535)");
     is_v6 = strchr(parsed.host, ':') != NULL;
     if (strlen(parsed.host) > OPTIONS_HOST_MAX)
         return refuse(reason, "has too long a host name");

@@ -276,11 +276,15 @@ static int found(struct search *s, enum options_token_source source, const char 
 
 static int refuse(struct search *s, const char *what, const char *where, int error)
 {
-    const char *why = error == -EBADMSG  ? "holds no token, or one with spaces in it"
-                      : error == -ERANGE ? "holds something too long for a token"
-                                         : strerror(-error);
-
-    snprintf(s->message, s->message_cap, "%s%s: %s", what, where, why);
+    if (error == -EBADMSG)
+        snprintf(s->message, s->message_cap, "%s%s holds no token, or one with spaces in it", what,
+                 where);
+    else if (error == -ERANGE)
+        snprintf(s->message, s->message_cap, "%s%s holds something too long for a token", what,
+                 where);
+    else
+        snprintf(s->message, s->message_cap, "%s%s cannot be read: %s", what, where,
+                 strerror(-error));
     return error;
 }
 
@@ -357,10 +361,13 @@ int options_find_token(struct options *options, char **env, char *message, size_
     if (rc == 0)
         return found(&s, OPTIONS_TOKEN_GH, "gh auth token");
     if (rc == -ETIMEDOUT)
-        snprintf(message, message_cap, "`gh auth token` did not answer within %d s and was ended",
-                 LIMIT_MS / 1000);
+        snprintf(
+            message, message_cap,
+            "`gh auth token` did not answer within %d s and was killed; the mount has no token "
+            "(-o token_file= or GH_TOKEN)",
+            LIMIT_MS / 1000);
     else if (rc != -ENOENT)
-        refuse(&s, "gh auth token", "", rc);
+        refuse(&s, "the output of `gh auth token`", "", rc);
     return 0;
 }
 
