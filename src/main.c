@@ -1,5 +1,5 @@
 /*
- * main.c - reads the options, finds the token, goes to the background, runs one mount.
+ * main.c - reads the options, finds the token, daemonises, runs one mount.
  *
  * In the background the parent waits until the child reports that the mount answers, or why not,
  * and exits accordingly. The child keeps the parent's stderr until then.
@@ -44,7 +44,7 @@ static int wait_for_child(pid_t child, int fd)
     if (waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status))
         return WEXITSTATUS(status);
     fprintf(stderr, "ghlogfs: the daemon ended before its mount answered; "
-                    "with -f it stays in the foreground and tells more\n");
+                    "with -f it stays in the foreground and prints more\n");
     return 1;
 }
 
@@ -103,8 +103,8 @@ int main(int argc, char **argv, char **env)
         fprintf(stderr, "ghlogfs: cannot open /dev/null: %s\n", strerror(-status));
         return 1;
     }
-    /* One arena, and free memory goes back to the system (P9); but not the buffers of transfers,
-     * each of which would be mapped and faulted in anew (P1). */
+    /* One arena; free memory is returned to the system (P9), except the buffers of transfers, each
+     * of which would be mapped and faulted in again (P1). */
     mallopt(M_ARENA_MAX, 1);
     mallopt(M_MMAP_THRESHOLD, 512 * 1024);
     mallopt(M_TRIM_THRESHOLD, 8 * 1024 * 1024);

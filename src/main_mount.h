@@ -16,7 +16,7 @@ struct mount;
  * malloc'd; NULL: no memory. */
 char *mount_make_version(void);
 
-/* Creates the modules, mounts, starts the threads. Prints on stderr what goes wrong; -errno. */
+/* Creates the modules, mounts, starts the threads. Prints on stderr what failed; -errno. */
 int mount_create(struct options *options, struct mount **ret_mount);
 
 /*

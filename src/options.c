@@ -262,9 +262,9 @@ static int refuse_unknown(struct reader *r, const char *dashes, const char *name
     return refuse(r, "unknown option %s%.64s", dashes, name);
 }
 
-/* What mount(8) and fstab say to each other or to any file system, and what has no meaning on one
- * that is read-only and holds files and links only: ignored. `rw` is among them since mount(8) adds
- * it whenever nobody said `ro`. */
+/* Words that mount(8) and fstab use themselves or pass to any file system, and words without a
+ * meaning on one that is read-only and has files and links only: they are ignored. `rw` is among
+ * them since mount(8) adds it wherever `ro` is not given. */
 static bool is_fstab_word(const char *word)
 {
     static const char *const words[] = {"ro",          "rw",
@@ -513,9 +513,9 @@ static int set_default(struct reader *r, const char *name, const char *const *va
 }
 
 /*
- * Read once, here: libcurl must not look at an environment that another thread could change. The
- * variables are those that curl would read, in its order: an http API does not use the proxy meant
- * for https, and HTTP_PROXY in capitals may come from a request to a CGI program.
+ * The environment is read here, once: libcurl must not read it while another thread may change it.
+ * The variables are those that curl would read, in its order: an http API does not use the proxy
+ * meant for https, and HTTP_PROXY in capitals may come from a request to a CGI program.
  */
 static int resolve_network(struct reader *r)
 {

@@ -40,7 +40,7 @@ struct options {
     char *cache_dir;
     char *token_file; /* NULL: not given */
     char *ca_file;    /* NULL: the TLS library's own */
-    char *proxy;      /* NULL: none at all (curl must not look itself); may hold a password */
+    char *proxy;      /* NULL: none, whatever the environment says; may hold a password */
     char *no_proxy;   /* NULL: none */
 
     uint64_t cache_size;
@@ -92,7 +92,7 @@ int options_parse(struct options *options, int argc, char *const *argv, char *co
 /* Frees what options_parse allocated and erases the token. A zeroed struct is fine. */
 void options_finish(struct options *options);
 
-/* Overwrites the token, once those who need it have their own copy. Where it came from stays. */
+/* Overwrites the token, once the modules that need it have a copy. token_source stays. */
 void options_forget_token(struct options *options);
 
 /* The effective options, one name=value a line, without secrets. malloc'd; NULL: no memory. */

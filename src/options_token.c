@@ -259,7 +259,7 @@ int options_ask_gh(const struct options_api *api, char **env, unsigned limit_ms,
 
 /* ---- one source after the other ---- */
 
-/* One search, and where its refusal or warning goes. */
+/* One search, and the buffer for its refusal or warning. */
 struct search {
     struct options *options;
     char **env;
@@ -303,7 +303,7 @@ static int search_file(struct search *s)
     return found(s, OPTIONS_TOKEN_FILE, "token_file");
 }
 
-/* A token for github.com must not go to another server, nor the other way round. */
+/* A token for github.com must not be sent to another server, nor the other way round. */
 static int search_environment(struct search *s)
 {
     size_t first = options_api_is_github(&s->options->api) ? 0 : 2;
@@ -356,7 +356,7 @@ int options_find_token(struct options *options, char **env, char *message, size_
     rc = search_credential(&s);
     if (rc < 0 || options->token_source != OPTIONS_TOKEN_NONE)
         return rc;
-    /* Whatever goes wrong with gh, the mount goes on without a token. */
+    /* Whatever fails with gh, the mount is made without a token. */
     rc = options_ask_gh(&options->api, env, LIMIT_MS, options->token);
     if (rc == 0)
         return found(&s, OPTIONS_TOKEN_GH, "gh auth token");

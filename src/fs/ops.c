@@ -415,8 +415,8 @@ static void reply_bytes(fuse_req_t req, const struct view_bytes *bytes)
         fuse_reply_buf(req, bytes->data, bytes->len);
         return;
     }
-    /* A file that somebody has truncated would be spliced short, which the kernel takes for its
-     * end, for good (S6). */
+    /* A backing file that was truncated from outside would be spliced short, which the kernel takes
+     * for the end of the log (S6). */
     if (fstat(bytes->fd, &st) < 0 || (uint64_t)st.st_size < bytes->offset + bytes->len) {
         fuse_reply_err(req, EIO);
         return;
@@ -434,7 +434,7 @@ static int step_read(struct request *r)
     int rc = views_read(r->file, r->offset, r->size, &r->waiter, &bytes);
 
     if (rc == VIEWS_READ_AGAIN) {
-        /* The kernel asks for the attributes anew, and ignores those that are on their way. */
+        /* The kernel asks for the attributes again, and ignores those that are on their way. */
         fuse_lowlevel_notify_inval_inode(o->fuse, tree_get_id(o->tree, r->node), -1, 0);
         rc = -EIO;
     }

@@ -2,13 +2,13 @@
  * ops.h - the operations: what the kernel asks, in its words, answered in its words.
  *
  * Each is one straight function: check, ask views, answer once or park (request.h). Those that
- * never wait answer in the callback. Nothing is decided here: what a path means is for views.
+ * never wait answer in the callback. They decide nothing: views knows what a path means.
  *
  * RELEASE ends a handle. The kernel sends it after the last READ of the handle was answered, so a
  * parked READ never loses its file. An unmount of what is in use sends none; ops_finish ends the
  * handles that are left, before views is taken down.
  * Where an answer that carries a handle or a lookup does not reach the kernel (the caller was
- * killed), the operation takes it back, since nobody else would.
+ * killed), the operation takes it back, since nothing else would.
  *
  * Any thread. One mutex, not held while calling out.
  */
@@ -38,7 +38,7 @@ struct ops {
     struct requests *requests;
     struct reply_owner owner;
     struct fuse_session *fuse;
-    atomic_bool greeted; /* INIT came; its answer is out when the worker that read it goes on */
+    atomic_bool greeted; /* INIT came; its answer is sent when the worker that read it continues */
     pthread_mutex_t lock;
     struct list open; /* lock; handles */
 };

@@ -151,9 +151,9 @@ static void refuse_parked(struct request *r, int err)
 }
 
 /*
- * The caller owns the request. Interrupt and stop may come before the step has parked: whoever sets
- * a mark looks for a parked request afterwards, and this function looks for a mark after parking,
- * so that one of them sees the other.
+ * The caller owns the request. Interrupt and stop may come before the step has parked: the thread
+ * that sets a mark looks for a parked request afterwards, and this function looks for a mark after
+ * parking, so that one of them sees the other.
  */
 static void run(struct request *r)
 {

@@ -127,8 +127,8 @@ void *request_get_userdata(const struct request *r);
  * interrupt does not tell which signal came, and EINTR for a mere SIGALRM or SIGURG breaks programs
  * that never expected one from a file.
  *
- * True also for a thread that no longer exists: it left a page that it had asked for ahead, and
- * whoever waits for that page too asks for it itself. False for a thread that this process cannot
+ * True also for a thread that no longer exists: it left a page that it had asked for ahead, and any
+ * other reader of that page sends a request of its own. False for a thread that this process cannot
  * see (0: another pid namespace; hidepid): it waits on, at the latest until the deadline.
  *
  * Reads /proc; no lock may be held.

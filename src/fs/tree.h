@@ -6,9 +6,9 @@
  * it): a node of a request that waits is safe, because the kernel holds what it asks about.
  *
  * Does no I/O; calls views only for inode numbers and to end or renew vnodes, with no lock held.
- * When a name comes to mean something else (a job of a newer attempt, a log begun anew, another
- * text), it gets a new node, so that a vnode never changes under a reader; the old node lives until
- * the kernel has forgotten it.
+ * When a name comes to mean something else (a job of a newer attempt, a log that was replaced,
+ * another text), it gets a new node, so that a vnode never changes under a reader; the old node
+ * lives until the kernel has forgotten it.
  *
  * Any thread; one mutex inside. Errors: -ENOMEM.
  */
