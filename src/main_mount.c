@@ -23,6 +23,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/utsname.h>
 #include <unistd.h>
@@ -135,18 +136,18 @@ static char *print_stats(void *who)
  */
 static int divide_files(struct mount *m)
 {
-    struct process_limits limits;
+    uint64_t files = process_get_limit(RLIMIT_NOFILE);
+    uint64_t file_size = process_get_limit(RLIMIT_FSIZE);
     uint64_t rest;
 
-    process_get_limits(&limits);
-    if (limits.files < FILES_FIXED + FILES_LEAST) {
+    if (files < FILES_FIXED + FILES_LEAST) {
         diag_say(m->diag, DIAG_ERROR,
                  "the limit of open files is %" PRIu64 ", at least %u are needed "
                  "(ulimit -n, LimitNOFILE=)",
-                 limits.files, FILES_FIXED + FILES_LEAST);
+                 files, FILES_FIXED + FILES_LEAST);
         return -EMFILE;
     }
-    rest = limits.files - FILES_FIXED;
+    rest = files - FILES_FIXED;
     m->log_files = rest / 2 < LOG_FILES_MAX ? (unsigned)(rest / 2) : LOG_FILES_MAX;
     m->connections = m->options->connections;
     if (m->connections > rest / 6)
@@ -155,12 +156,12 @@ static int divide_files(struct mount *m)
         diag_say(m->diag, DIAG_WARNING,
                  "the limit of open files is %" PRIu64 ": %u connections are used, not %u "
                  "(ulimit -n, LimitNOFILE=)",
-                 limits.files, m->connections, m->options->connections);
-    if (limits.file_size < m->options->cache_size)
+                 files, m->connections, m->options->connections);
+    if (file_size < m->options->cache_size)
         diag_say(m->diag, DIAG_WARNING,
                  "the limit of a file's size is %" PRIu64 " bytes: larger logs are read in "
                  "memory and not kept (ulimit -f, LimitFSIZE=)",
-                 limits.file_size);
+                 file_size);
     return 0;
 }
 

@@ -147,19 +147,13 @@ int process_open_signals(void)
     return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
-static uint64_t soft_limit(int which)
+uint64_t process_get_limit(int which)
 {
     struct rlimit limit;
 
     if (getrlimit(which, &limit) || limit.rlim_cur == RLIM_INFINITY)
         return UINT64_MAX;
     return limit.rlim_cur;
-}
-
-void process_get_limits(struct process_limits *ret_limits)
-{
-    ret_limits->files = soft_limit(RLIMIT_NOFILE);
-    ret_limits->file_size = soft_limit(RLIMIT_FSIZE);
 }
 
 void process_drop_privileges(struct diag *diag)

@@ -45,11 +45,7 @@ int process_open_signals(void);
  */
 void process_drop_privileges(struct diag *diag);
 
-struct process_limits {
-    uint64_t files;     /* descriptors open at once (RLIMIT_NOFILE) */
-    uint64_t file_size; /* bytes of a file (RLIMIT_FSIZE); UINT64_MAX: no limit */
-};
-
-void process_get_limits(struct process_limits *ret_limits);
+/* The soft limit (RLIMIT_*); UINT64_MAX: there is none. */
+uint64_t process_get_limit(int which);
 
 #endif
