@@ -194,7 +194,10 @@ static int make_absolute(const char *path, char **ret_absolute)
         return -errno;
     length = asprintf(ret_absolute, "%s/%s", strcmp(directory, "/") == 0 ? "" : directory, path);
     free(directory);
-    return length < 0 ? -ENOMEM : 0;
+    if (length >= 0)
+        return 0;
+    *ret_absolute = NULL; /* asprintf may have left anything there */
+    return -ENOMEM;
 }
 
 /* An empty value means something to proxy only. */
