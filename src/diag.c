@@ -12,10 +12,10 @@
 
 #define LINE_MAX_BYTES 512
 #define REMEMBERED 64
-#define PROBES 4 /* slots in which a line may be remembered */
+#define PROBES 4 /* slots that a line may be remembered in */
 #define REPEAT_MS 60000
 
-struct said {
+struct printed {
     uint64_t hash;
     int64_t at_ms;
 };
@@ -25,7 +25,7 @@ struct diag {
     bool debug;
     atomic_bool journal;  /* set once the mount answers, when threads run */
     pthread_mutex_t lock; /* protects what follows */
-    struct said said[REMEMBERED];
+    struct printed printed[REMEMBERED];
 };
 
 struct diag *diag_create(int64_t (*now_ms)(void), bool debug)
@@ -58,17 +58,17 @@ void diag_use_journal(struct diag *d)
     d->journal = true;
 }
 
-/* Whether this line was said less than a minute ago; if not, it is noted as said now. */
+/* Whether this line was printed less than a minute ago; if not, it is remembered as printed now. */
 static bool is_repeated(struct diag *d, const char *line)
 {
     uint64_t hash = hash_string(HASH_START, line);
-    struct said *oldest = NULL;
+    struct printed *oldest = NULL;
     int64_t now = d->now_ms();
     bool repeated = false;
 
     pthread_mutex_lock(&d->lock);
     for (unsigned i = 0; i < PROBES; i++) {
-        struct said *slot = &d->said[(hash + i) % REMEMBERED];
+        struct printed *slot = &d->printed[(hash + i) % REMEMBERED];
         repeated |= slot->hash == hash && now - slot->at_ms < REPEAT_MS;
         if (!oldest || slot->hash == hash || slot->at_ms < oldest->at_ms)
             oldest = slot;
@@ -76,7 +76,7 @@ static bool is_repeated(struct diag *d, const char *line)
             break;
     }
     if (!repeated)
-        *oldest = (struct said){.hash = hash, .at_ms = now};
+        *oldest = (struct printed){.hash = hash, .at_ms = now};
     pthread_mutex_unlock(&d->lock);
     return repeated;
 }

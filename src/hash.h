@@ -1,6 +1,6 @@
 /*
- * hash.h - FNV-1a, the one hash for tables in memory and for telling texts apart. It is fast on short
- * keys and withstands no attack: a key that a stranger chose is compared in full as well.
+ * hash.h - FNV-1a, the one hash for tables in memory and for telling texts apart. It is fast on
+ * short keys and withstands no attack: a key that a stranger chose is compared in full as well.
  * Values are kept on disk (text/mark), so they must stay as they are. Pure; any thread.
  */
 #ifndef GHLOGFS_HASH_H

@@ -1,9 +1,9 @@
 /*
- * list.h - the intrusive doubly linked list, the only list in the house.
+ * list.h - the intrusive doubly linked list, the only list of the program.
  *
  * A `struct list` is both head and link. A head is initialised with list_init and is empty when it
  * points at itself; a link that is in no list is zeroed or initialised. No allocation, no locking:
- * whoever owns the head says which lock protects it.
+ * the owner of the head documents which lock protects the list.
  */
 #ifndef GHLOGFS_LIST_H
 #define GHLOGFS_LIST_H
@@ -18,10 +18,10 @@ struct list {
 /* The object of type `type` whose member `member` is the link `ptr`. */
 #define list_entry(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
 
-/* Walks a list; the current link must not be removed (use list_take_first in a loop for that). */
+/* Iterates over a list; the current link must not be removed. */
 #define list_each(pos, head) for (struct list *pos = (head)->next; pos != (head); pos = pos->next)
 
-/* Walks a list of which the current link may be removed. */
+/* The same; the current link may be removed. */
 #define list_each_safe(pos, head)                                                                  \
     for (struct list *pos = (head)->next, *pos##_next = pos->next; pos != (head);                  \
          pos = pos##_next, pos##_next = pos->next)

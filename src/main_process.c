@@ -1,13 +1,19 @@
 #include "main_process.h"
 
+#include "diag.h"
+
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 /* The default is the soft limit of main's own stack, which may be too small, or larger than the
@@ -17,8 +23,8 @@
 
 static const int ending[] = {SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGALRM, SIGXCPU};
 
-/* A descriptor 0, 1 or 2 that is closed would be given to the first file that is opened: messages
- * would go into it, and going to the background would close it. */
+/* The first file that is opened would get a descriptor 0, 1 or 2 that is closed: messages would be
+ * written into it, and process_detach would close it. */
 static int fill_standard_descriptors(void)
 {
     int fd;
@@ -32,48 +38,28 @@ static int fill_standard_descriptors(void)
     return 0;
 }
 
-static bool is_ending(int sig)
-{
-    for (size_t i = 0; i < sizeof(ending) / sizeof(ending[0]); i++)
-        if (ending[i] == sig)
-            return true;
-    return false;
-}
-
-/* Faults of the program itself, and what does not end a process or cannot be changed. */
-static bool is_left_alone(int sig)
-{
-    switch (sig) {
-    case SIGILL:
-    case SIGTRAP:
-    case SIGABRT:
-    case SIGBUS:
-    case SIGFPE:
-    case SIGSEGV:
-    case SIGSYS:
-    case SIGKILL:
-    case SIGSTOP:
-    case SIGTSTP:
-    case SIGCONT:
-    case SIGURG:
-    case SIGWINCH: return true;
-    default: return false;
-    }
-}
-
-/* What a preloaded library handles itself is let be. SIGTTOU is ignored so that a message to a
- * terminal does not stop a mount in the background of a shell. Where SIGCHLD is ignored, no child
- * can be waited for. */
+/* Signals that a preloaded library handles itself are left alone. SIGTTOU is ignored so that a
+ * message to a terminal does not stop a mount in the background of a shell. While SIGCHLD is
+ * ignored, waitpid fails. */
 static void set_signals(void)
 {
-    struct sigaction old;
+    /* Faults of the program itself, and what does not end a process or cannot be changed. */
+    static const int untouched[] = {SIGILL,  SIGTRAP, SIGABRT, SIGBUS,  SIGFPE, SIGSEGV, SIGSYS,
+                                    SIGKILL, SIGSTOP, SIGTSTP, SIGCONT, SIGURG, SIGWINCH};
+    sigset_t kept;
 
+    sigemptyset(&kept);
+    for (size_t i = 0; i < sizeof(ending) / sizeof(ending[0]); i++)
+        sigaddset(&kept, ending[i]);
+    for (size_t i = 0; i < sizeof(untouched) / sizeof(untouched[0]); i++)
+        sigaddset(&kept, untouched[i]);
     for (int sig = 1; sig <= SIGRTMAX; sig++) {
-        if (is_left_alone(sig) || sigaction(sig, NULL, &old))
-            continue;
+        struct sigaction old;
+
         if (sig == SIGCHLD || sig == SIGTERM)
             signal(sig, SIG_DFL);
-        else if (old.sa_handler == SIG_DFL && !is_ending(sig))
+        else if (!sigismember(&kept, sig) && !sigaction(sig, NULL, &old) &&
+                 old.sa_handler == SIG_DFL)
             signal(sig, SIG_IGN);
     }
 }
@@ -88,7 +74,8 @@ static void raise_limit(int which)
     setrlimit(which, &limit);
 }
 
-/* At the hard limit of CPU time comes SIGKILL, at the soft one SIGXCPU: that has to come first. */
+/* At the soft limit of CPU time the kernel sends SIGXCPU, at the hard one SIGKILL: the soft limit
+ * is set below the hard one, so that the mount can end in good order. */
 static void make_time_to_end(void)
 {
     struct rlimit limit;
@@ -100,28 +87,25 @@ static void make_time_to_end(void)
     setrlimit(RLIMIT_CPU, &limit);
 }
 
-static void set_stacks(void)
-{
-    pthread_attr_t attributes;
-
-    if (pthread_attr_init(&attributes))
-        return;
-    if (!pthread_attr_setstacksize(&attributes, THREAD_STACK))
-        pthread_setattr_default_np(&attributes);
-    pthread_attr_destroy(&attributes);
-}
-
 int process_init(void)
 {
+    const struct rlimit none = {0, 0};
+    pthread_attr_t attributes;
     int rc = fill_standard_descriptors();
 
     if (rc)
         return rc;
+    setrlimit(RLIMIT_CORE, &none);
+    prctl(PR_SET_DUMPABLE, 0);
     set_signals();
     raise_limit(RLIMIT_NOFILE);
     raise_limit(RLIMIT_FSIZE);
     make_time_to_end();
-    set_stacks();
+    if (!pthread_attr_init(&attributes)) {
+        if (!pthread_attr_setstacksize(&attributes, THREAD_STACK))
+            pthread_setattr_default_np(&attributes);
+        pthread_attr_destroy(&attributes);
+    }
     return 0;
 }
 
@@ -133,6 +117,21 @@ int process_close_inherited(int keep)
         return keep;
     close_range(kept + 1, ~0U, 0);
     return kept;
+}
+
+void process_detach(int parent_fd)
+{
+    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+    if (null >= 0) {
+        dup2(null, STDIN_FILENO);
+        dup2(null, STDOUT_FILENO);
+        dup2(null, STDERR_FILENO);
+        if (null > STDERR_FILENO)
+            close(null);
+    }
+    if (write(parent_fd, "", 1) < 0)
+        return; /* the parent was killed; the mount stays */
 }
 
 int process_open_signals(void)
@@ -148,7 +147,7 @@ int process_open_signals(void)
     return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
-static uint64_t soft_limit(int which)
+uint64_t process_get_limit(int which)
 {
     struct rlimit limit;
 
@@ -157,8 +156,25 @@ static uint64_t soft_limit(int which)
     return limit.rlim_cur;
 }
 
-void process_get_limits(struct process_limits *ret_limits)
+void process_drop_privileges(struct diag *diag)
 {
-    ret_limits->files = soft_limit(RLIMIT_NOFILE);
-    ret_limits->file_size = soft_limit(RLIMIT_FSIZE);
+    const __u32 kept = 1u << CAP_SYS_ADMIN | 1u << CAP_DAC_READ_SEARCH;
+    struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct have[_LINUX_CAPABILITY_U32S_3] = {0};
+
+    if (geteuid() != 0)
+        return;
+    if (syscall(SYS_capget, &head, have))
+        goto out;
+    for (int i = 0; i < _LINUX_CAPABILITY_U32S_3; i++) {
+        __u32 keep = i == 0 ? kept : 0;
+        have[i].effective &= keep;
+        have[i].permitted &= keep;
+        have[i].inheritable = 0;
+    }
+    if (!syscall(SYS_capset, &head, have) && !prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+        return;
+out:
+    diag_say(diag, DIAG_WARNING, "cannot drop capabilities, root keeps all of them: %s",
+             strerror(errno));
 }

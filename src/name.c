@@ -3,35 +3,27 @@
 #include <string.h>
 #include <strings.h>
 
-static bool is_alnum(char c)
+#define LETTERS_AND_DIGITS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+
+/* Whether `s` has 1 to NAME_PART_MAX bytes, and all of them are in `allowed`. */
+static bool is_part(const char *s, const char *allowed)
 {
-    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+    size_t len = strlen(s);
+
+    return len >= 1 && len <= NAME_PART_MAX && strspn(s, allowed) == len;
 }
 
 bool name_is_owner(const char *s)
 {
-    size_t len = strlen(s);
-
-    if (len < 1 || len > NAME_PART_MAX || !is_alnum(s[0]))
-        return false;
-    for (const char *p = s; *p; p++)
-        if (!is_alnum(*p) && *p != '-' && *p != '_')
-            return false;
-    return true;
+    return is_part(s, LETTERS_AND_DIGITS "-_") && s[0] != '-' && s[0] != '_';
 }
 
 bool name_is_repo(const char *s)
 {
     size_t len = strlen(s);
 
-    if (len < 1 || len > NAME_PART_MAX || !strcmp(s, ".") || !strcmp(s, ".."))
-        return false;
-    if (len >= 4 && !strcasecmp(s + len - 4, ".git"))
-        return false;
-    for (const char *p = s; *p; p++)
-        if (!is_alnum(*p) && *p != '-' && *p != '_' && *p != '.')
-            return false;
-    return true;
+    return is_part(s, LETTERS_AND_DIGITS "-_.") && strcmp(s, ".") && strcmp(s, "..") &&
+           (len < 4 || strcasecmp(s + len - 4, ".git") != 0);
 }
 
 bool name_parse_id(const char *s, uint64_t *ret_id)

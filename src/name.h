@@ -14,7 +14,7 @@
 #define NAME_ID_MAX ((UINT64_C(1) << 53) - 1) /* what JSON carries exactly */
 
 struct repo_name {
-    char owner[NAME_PART_MAX + 1]; /* as spelled by whoever asked */
+    char owner[NAME_PART_MAX + 1]; /* spelled as in the path */
     char repo[NAME_PART_MAX + 1];
 };
 
@@ -29,7 +29,7 @@ bool name_is_repo(const char *s);
 /* A decimal id without sign or leading zeros, 1..2^53-1. False: ret_id untouched. */
 bool name_parse_id(const char *s, uint64_t *ret_id);
 
-/* "owner/repo" in lower case: two names are the same repository's exactly if this is equal. */
+/* "owner/repo" in lower case: equal if and only if the names mean the same repository. */
 void name_fold(const struct repo_name *name, char ret_folded[NAME_FULL_LEN]);
 
 bool name_is_same(const struct repo_name *a, const struct repo_name *b);

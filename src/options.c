@@ -1,68 +1,84 @@
 #include "options.h"
 
-#include "options_proxy.h"
-#include "options_text.h"
-
 #include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
+#include <unistd.h>
 
 #define DAY 86400
+#define HELP_COLUMN 24
 
 enum kind {
     FLAG,   /* bool, takes no value */
     CLEAR,  /* the opposite of a FLAG, on the same bool */
     NUMBER, /* unsigned */
-    SIZE,   /* uint64_t */
+    SIZE,   /* uint64_t, in bytes */
     TEXT,   /* char * */
     PATH,   /* char *, made absolute */
 };
 
+/* Where the help shows an option. Those of MOUNT are not ours: libfuse gets them. */
+enum section { GITHUB, CACHE, SHOWN, MOUNT, SECTIONS, NOWHERE };
+
 struct rule {
     const char *name;
     enum kind kind;
-    bool mount; /* not ours: handed on to libfuse */
-    size_t at;  /* offset in struct options */
-    uint64_t least, most;
+    enum section section;
+    size_t at;                    /* offset in struct options */
+    uint64_t least, most, preset; /* of a NUMBER or SIZE; preset 0: depends on other options */
+    const char *value;            /* what the help calls the value; NULL: takes none */
+    const char *help; /* one line; the range and the preset of a number are added to it */
 };
 
 #define AT(member) offsetof(struct options, member)
 
-/* The one list of options: reading, checking and describing follow it. */
+/* The one list of options: reading, checking, help and description follow it, in its order. */
 static const struct rule rules[] = {
-    {"api_url", TEXT, false, AT(api_url), 0, 0},
-    {"token_file", PATH, false, AT(token_file), 0, 0},
-    {"ca_file", PATH, false, AT(ca_file), 0, 0},
-    {"proxy", TEXT, false, AT(proxy), 0, 0},
-    {"no_proxy", TEXT, false, AT(no_proxy), 0, 0},
-    {"cache_dir", PATH, false, AT(cache_dir), 0, 0},
-    {"cache_size", SIZE, false, AT(cache_size), 64 << 10, INT64_MAX},
-    {"no_cache", FLAG, false, AT(no_cache), 0, 0},
-    {"memory", SIZE, false, AT(memory), 64 << 10, INT64_MAX},
-    {"runs", NUMBER, false, AT(runs), 1, 1000},
-    {"fresh", NUMBER, false, AT(fresh), 0, DAY},
-    {"connections", NUMBER, false, AT(connections), 1, 100},
-    {"prefetch", NUMBER, false, AT(prefetch), 0, 100},
-    {"reserve", NUMBER, false, AT(reserve), 0, 1000000},
-    {"wait", NUMBER, false, AT(wait), 0, DAY},
-    {"timeout", NUMBER, false, AT(timeout), 1, 3600},
-    {"deadline", NUMBER, false, AT(deadline), 1, 7 * DAY},
-    {"offline", FLAG, false, AT(offline), 0, 0},
-    {"timestamps", FLAG, false, AT(timestamps), 0, 0},
-    {"foreground", FLAG, false, AT(foreground), 0, 0},
-    {"debug", FLAG, false, AT(debug), 0, 0},
-    {"allow_other", FLAG, true, AT(allow_other), 0, 0},
-    {"allow_root", FLAG, true, AT(allow_root), 0, 0},
-    {"auto_unmount", FLAG, true, AT(auto_unmount), 0, 0},
-    {"noexec", FLAG, true, AT(noexec), 0, 0},
-    {"exec", CLEAR, true, AT(noexec), 0, 0},
-    {"noatime", FLAG, true, AT(noatime), 0, 0},
-    {"atime", CLEAR, true, AT(noatime), 0, 0},
-    {"fsname", TEXT, true, AT(fsname), 0, 0},
-    {"subtype", TEXT, true, AT(subtype), 0, 0},
+    {"api_url", TEXT, GITHUB, AT(api_url), .value = "URL",
+     .help = "base of the API (else HOST, GITHUB_API_URL, GH_HOST)"},
+    {"token_file", PATH, GITHUB, AT(token_file), .value = "FILE",
+     .help = "file with the token, see below"},
+    {"ca_file", PATH, GITHUB, AT(ca_file), .value = "FILE",
+     .help = "certificate authorities (else SSL_CERT_FILE)"},
+    {"proxy", TEXT, GITHUB, AT(proxy), .value = "URL",
+     .help = "proxy, empty for none (else HTTPS_PROXY)"},
+    {"no_proxy", TEXT, GITHUB, AT(no_proxy), .value = "HOSTS",
+     .help = "hosts reached without it (else NO_PROXY)"},
+    {"connections", NUMBER, GITHUB, AT(connections), 1, 100, 32, "N", "transfers at once"},
+    {"reserve", NUMBER, GITHUB, AT(reserve), 0, 1000000, 500, "N", "API requests left to readers"},
+    {"wait", NUMBER, GITHUB, AT(wait), 0, DAY, 60, "SEC", "longest wait for quota"},
+    {"timeout", NUMBER, GITHUB, AT(timeout), 1, 3600, 30, "SEC",
+     "limit to connect, or below 1 KiB/s"},
+    {"deadline", NUMBER, GITHUB, AT(deadline), 1, 7 * DAY, 0, "SEC",
+     "longest wait without progress (wait + 2 x timeout)"},
+    {"cache_dir", PATH, CACHE, AT(cache_dir), .value = "DIR",
+     .help = "where logs are kept ($XDG_CACHE_HOME/ghlogfs)"},
+    {"cache_size", SIZE, CACHE, AT(cache_size), 64 << 10, INT64_MAX, UINT64_C(4) << 30, "SIZE",
+     "how much is kept there"},
+    {"no_cache", FLAG, CACHE, AT(no_cache), .help = "keep nothing on disk"},
+    {"memory", SIZE, CACHE, AT(memory), 64 << 10, INT64_MAX, 256 << 20, "SIZE",
+     "logs in memory, with no_cache or a full disk"},
+    {"offline", FLAG, CACHE, AT(offline), .help = "only what is cached, no request at all"},
+    {"runs", NUMBER, SHOWN, AT(runs), 1, 1000, 30, "N", "runs in a listing"},
+    {"fresh", NUMBER, SHOWN, AT(fresh), 0, DAY, 30, "SEC", "age at which a listing is refreshed"},
+    {"prefetch", NUMBER, SHOWN, AT(prefetch), 0, 100, 32, "N",
+     "logs prefetched for a recursive reader"},
+    {"timestamps", FLAG, SHOWN, AT(timestamps), .help = "keep timestamps in cleaned text"},
+    {"foreground", FLAG, NOWHERE, AT(foreground), .help = NULL},
+    {"debug", FLAG, NOWHERE, AT(debug), .help = NULL},
+    {"allow_other", FLAG, MOUNT, AT(allow_other), .help = "let other users in"},
+    {"allow_root", FLAG, MOUNT, AT(allow_root), .help = "let root in, and no other user"},
+    {"auto_unmount", FLAG, MOUNT, AT(auto_unmount), .help = "unmount when the process ends"},
+    {"noexec", FLAG, MOUNT, AT(noexec), .help = "programs cannot be run from it"},
+    {"exec", CLEAR, MOUNT, AT(noexec), .help = "the opposite of noexec"},
+    {"noatime", FLAG, MOUNT, AT(noatime), .help = "access times do not change"},
+    {"atime", CLEAR, MOUNT, AT(noatime), .help = "the opposite of noatime"},
+    {"fsname", TEXT, MOUNT, AT(fsname), .value = "NAME", .help = "the source that mount(8) shows"},
+    {"subtype", TEXT, MOUNT, AT(subtype), .value = "NAME", .help = "the type that mount(8) shows"},
 };
 
 #define RULES (sizeof rules / sizeof *rules)
@@ -85,7 +101,7 @@ __attribute__((format(printf, 2, 3))) static int refuse(struct reader *r, const 
     va_start(args, format);
     vsnprintf(r->message, r->message_cap, format, args);
     va_end(args);
-    /* What was typed may be part of it, and it is to be one line. */
+    /* It may repeat what was typed, and must be one line. */
     for (size_t i = 0; i < r->message_cap && r->message[i] != '\0'; i++) {
         if ((unsigned char)r->message[i] < 0x20 || r->message[i] == 0x7f)
             r->message[i] = '?';
@@ -95,7 +111,7 @@ __attribute__((format(printf, 2, 3))) static int refuse(struct reader *r, const 
 
 static int refuse_errno(struct reader *r, const char *what, int error)
 {
-    refuse(r, "%s: %s", what, strerror(-error));
+    refuse(r, "cannot use %s: %s", what, strerror(-error));
     return error;
 }
 
@@ -113,73 +129,132 @@ static const struct rule *rule_find(const char *name)
     return NULL;
 }
 
-static bool rule_takes_value(const struct rule *rule)
+/* ---- values ---- */
+
+const char *options_environment(char *const *env, const char *name)
 {
-    return rule->kind != FLAG && rule->kind != CLEAR;
+    size_t length = strlen(name);
+
+    for (; *env != NULL; env++) {
+        if (strncmp(*env, name, length) == 0 && (*env)[length] == '=')
+            return (*env)[length + 1] != '\0' ? *env + length + 1 : NULL;
+    }
+    return NULL;
 }
 
-static int set_number(struct reader *r, const struct rule *rule, const char *value)
+/* No control characters: the text can be shown in one line. */
+static bool is_plain(const char *text)
 {
-    uint64_t number;
-
-    if (!options_text_number(value, &number) || number < rule->least || number > rule->most)
-        return refuse(r, "%s=%.32s: must be a whole number from %" PRIu64 " to %" PRIu64,
-                      rule->name, value, rule->least, rule->most);
-    *(unsigned *)member(r->options, rule) = (unsigned)number;
-    return 0;
+    for (; *text != '\0'; text++) {
+        if ((unsigned char)*text < 0x20 || *text == 0x7f)
+            return false;
+    }
+    return true;
 }
 
-static int set_size(struct reader *r, const struct rule *rule, const char *value)
+/* Digits, and for a SIZE at most one of K, M, G in either case (powers of 1024). False: anything
+ * else, or out of the rule's range. */
+static bool parse_number(const struct rule *rule, const char *text, uint64_t *ret_number)
 {
-    uint64_t size;
+    static const char units[] = "KkMmGg";
+    uint64_t value;
+    char *end;
 
-    if (!options_text_size(value, &size) || size < rule->least || size > rule->most)
-        return refuse(r, "%s=%.32s: must be a size such as 512M or 4G, at least %" PRIu64 "K",
-                      rule->name, value, rule->least / 1024);
-    *(uint64_t *)member(r->options, rule) = size;
-    return 0;
+    if (*text < '0' || *text > '9')
+        return false;
+    errno = 0;
+    value = strtoull(text, &end, 10);
+    if (errno != 0)
+        return false;
+    if (*end != '\0') {
+        const char *unit = strchr(units, *end);
+
+        if (rule->kind != SIZE || unit == NULL || end[1] != '\0' ||
+            __builtin_mul_overflow(value, UINT64_C(1024) << (unit - units) / 2 * 10, &value))
+            return false;
+    }
+    if (value < rule->least || value > rule->most)
+        return false;
+    *ret_number = value;
+    return true;
+}
+
+/* 0 or negative errno. */
+static int make_absolute(const char *path, char **ret_absolute)
+{
+    char *directory;
+    int length;
+
+    if (path[0] == '/') {
+        *ret_absolute = strdup(path);
+        return *ret_absolute != NULL ? 0 : -ENOMEM;
+    }
+    directory = getcwd(NULL, 0);
+    if (directory == NULL)
+        return -errno;
+    length = asprintf(ret_absolute, "%s/%s", strcmp(directory, "/") == 0 ? "" : directory, path);
+    free(directory);
+    if (length >= 0)
+        return 0;
+    *ret_absolute = NULL; /* asprintf may have left anything there */
+    return -ENOMEM;
 }
 
 /* An empty value means something to proxy only. */
 static int set_text(struct reader *r, const struct rule *rule, const char *value)
 {
-    char **place = member(r->options, rule);
+    char **text = member(r->options, rule);
     char *copy = NULL;
     int rc = 0;
 
-    if (!options_text_is_plain(value))
+    if (!is_plain(value))
         return refuse(r, "%s: must not hold control characters", rule->name);
     if (value[0] == '\0' && rule->at != AT(proxy))
-        return refuse(r, "%s: needs a value", rule->name);
+        return refuse(r, "%s: needs a value (%s=%s)", rule->name, rule->name, rule->value);
     if (rule->kind == PATH)
-        rc = options_text_absolute(value, &copy);
+        rc = make_absolute(value, &copy);
     else if ((copy = strdup(value)) == NULL)
         rc = -ENOMEM;
     if (rc < 0)
         return refuse_errno(r, rule->name, rc);
-    free(*place);
-    *place = copy;
+    free(*text);
+    *text = copy;
     return 0;
 }
 
 static int set_option(struct reader *r, const struct rule *rule, const char *value)
 {
-    if (rule_takes_value(rule) && value == NULL)
-        return refuse(r, "%s: needs a value", rule->name);
-    if (!rule_takes_value(rule) && value != NULL)
+    bool takes_value = rule->kind != FLAG && rule->kind != CLEAR;
+    uint64_t number;
+
+    if (takes_value && value == NULL)
+        return refuse(r, "%s: needs a value (%s=%s)", rule->name, rule->name, rule->value);
+    if (!takes_value && value != NULL)
         return refuse(r, "%s: takes no value", rule->name);
     switch (rule->kind) {
     case FLAG:
     case CLEAR: *(bool *)member(r->options, rule) = rule->kind == FLAG; return 0;
-    case NUMBER: return set_number(r, rule, value);
-    case SIZE: return set_size(r, rule, value);
+    case NUMBER:
+        if (!parse_number(rule, value, &number))
+            return refuse(r, "%s=%.32s: must be a whole number from %" PRIu64 " to %" PRIu64,
+                          rule->name, value, rule->least, rule->most);
+        *(unsigned *)member(r->options, rule) = (unsigned)number;
+        return 0;
+    case SIZE:
+        if (!parse_number(rule, value, &number))
+            return refuse(r, "%s=%.32s: must be a size such as 512M or 4G, at least %" PRIu64 "K",
+                          rule->name, value, rule->least / 1024);
+        *(uint64_t *)member(r->options, rule) = number;
+        return 0;
     case TEXT:
     case PATH: break;
     }
     return set_text(r, rule, value);
 }
 
-/* The name only: what follows it may be a secret. */
+/* ---- the command line ---- */
+
+/* Repeats the name only: what follows it may be a secret. */
 static int refuse_unknown(struct reader *r, const char *dashes, const char *name)
 {
     if (strcmp(name, "token") == 0)
@@ -190,33 +265,74 @@ static int refuse_unknown(struct reader *r, const char *dashes, const char *name
     return refuse(r, "unknown option %s%.64s", dashes, name);
 }
 
-/* One word of an -o list; it is ours to write into. */
-static int read_word(struct reader *r, char *word)
+/* Words that mount(8) and fstab use themselves or pass to any file system, and words without a
+ * meaning on one that is read-only and has files and links only: they are ignored. `rw` is among
+ * them since mount(8) adds it wherever `ro` is not given. */
+static bool is_fstab_word(const char *word)
 {
-    const struct rule *rule;
-    char *value;
+    static const char *const words[] = {"ro",          "rw",
+                                        "defaults",    "auto",
+                                        "noauto",      "user",
+                                        "nouser",      "users",
+                                        "nousers",     "owner",
+                                        "noowner",     "group",
+                                        "nogroup",     "nofail",
+                                        "fail",        "_netdev",
+                                        "_rnetdev",    "dev",
+                                        "suid",        "nodev",
+                                        "nosuid",      "sync",
+                                        "async",       "dirsync",
+                                        "relatime",    "norelatime",
+                                        "strictatime", "nostrictatime",
+                                        "lazytime",    "nolazytime",
+                                        "mand",        "nomand",
+                                        "iversion",    "noiversion",
+                                        "silent",      "loud",
+                                        "symfollow",   "default_permissions",
+                                        "diratime",    "nodiratime"};
+    static const char *const prefixes[] = {"x-", "X-", "comment=", "user=", "uhelper=", "helper="};
 
-    if (word[0] == '\0' || options_text_is_fstab_word(word))
-        return 0;
-    value = strchr(word, '=');
-    if (value != NULL)
-        *value++ = '\0';
-    rule = rule_find(word);
-    return rule != NULL ? set_option(r, rule, value) : refuse_unknown(r, "-o ", word);
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+        if (strcmp(word, words[i]) == 0)
+            return true;
+    }
+    for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes; i++) {
+        if (strncmp(word, prefixes[i], strlen(prefixes[i])) == 0)
+            return true;
+    }
+    return false;
 }
 
-static int read_word_list(struct reader *r, const char *list)
+/* Words with commas between. A backslash makes the character after it ordinary, as in libfuse. */
+static int read_list(struct reader *r, const char *list)
 {
-    char *word;
-    int rc;
+    char *copy = strdup(list), *in = copy;
+    int rc = 0;
 
-    while ((rc = options_text_next_word(&list, &word)) > 0) {
-        rc = read_word(r, word);
-        free(word);
-        if (rc < 0)
-            return rc;
+    if (copy == NULL)
+        return refuse_errno(r, "-o", -ENOMEM);
+    while (rc == 0 && *in != '\0') {
+        char *word = in, *out = in, *value;
+        const struct rule *rule;
+
+        for (; *in != '\0' && *in != ','; in++) {
+            if (*in == '\\' && in[1] != '\0')
+                in++;
+            *out++ = *in;
+        }
+        if (*in == ',')
+            in++;
+        *out = '\0';
+        if (word[0] == '\0' || is_fstab_word(word))
+            continue;
+        value = strchr(word, '=');
+        if (value != NULL)
+            *value++ = '\0';
+        rule = rule_find(word);
+        rc = rule != NULL ? set_option(r, rule, value) : refuse_unknown(r, "-o ", word);
     }
-    return rc < 0 ? refuse_errno(r, "-o", rc) : 0;
+    free(copy);
+    return rc;
 }
 
 /* --name, --name=value or --name value, dashes as good as underscores in the name. `next` is the
@@ -239,7 +355,7 @@ static int read_long(struct reader *r, const char *text, const char *next)
     else if ((rule = rule_find(name)) == NULL)
         return refuse_unknown(r, "--", name);
     else {
-        if (value == NULL && rule_takes_value(rule) && next != NULL) {
+        if (value == NULL && rule->value != NULL && next != NULL) {
             value = next;
             used = 2;
         }
@@ -263,20 +379,12 @@ static int read_short(struct reader *r, const char *text, const char *next)
         case 'V': r->options->version = true; break;
         case 'o':
             if (text[1] == '\0' && next == NULL)
-                return refuse(r, "-o: needs a value");
-            rc = read_word_list(r, text[1] != '\0' ? text + 1 : next);
+                return refuse(r, "-o: needs a value (-o NAME=VALUE,...)");
+            rc = read_list(r, text[1] != '\0' ? text + 1 : next);
             return rc < 0 ? rc : (text[1] != '\0' ? 1 : 2);
         default: return refuse(r, "unknown option -%c", *text);
         }
     }
-    return 1;
-}
-
-static int read_positional(struct reader *r, const char *text)
-{
-    if (r->positionals == 2)
-        return refuse(r, "one argument too many: %.64s", text);
-    r->positional[r->positionals++] = text;
     return 1;
 }
 
@@ -289,7 +397,10 @@ static int read_arguments(struct reader *r, int argc, char *const *argv)
         const char *next = i + 1 < argc ? argv[i + 1] : NULL;
 
         if (only_positionals || text[0] != '-' || text[1] == '\0') {
-            used = read_positional(r, text);
+            if (r->positionals == 2)
+                return refuse(r, "one argument too many: %.64s (only HOST and MOUNTPOINT)", text);
+            r->positional[r->positionals++] = text;
+            used = 1;
         } else if (strcmp(text, "--") == 0) {
             only_positionals = true;
             used = 1;
@@ -310,22 +421,22 @@ static int resolve_positionals(struct reader *r)
     int rc;
 
     if (r->positionals == 0)
-        return refuse(r, "MOUNTPOINT is missing (-h shows the usage)");
+        return refuse(r, "MOUNTPOINT is missing");
     mountpoint = r->positional[r->positionals - 1];
-    if (mountpoint[0] == '\0' || !options_text_is_plain(mountpoint))
+    if (mountpoint[0] == '\0' || !is_plain(mountpoint))
         return refuse(r, "MOUNTPOINT must not be empty or hold control characters");
     /* fstab may leave the source empty. */
     if (r->positionals == 2 && r->positional[0][0] != '\0')
         r->host = r->positional[0];
-    rc = options_text_absolute(mountpoint, &r->options->mountpoint);
+    rc = make_absolute(mountpoint, &r->options->mountpoint);
     return rc < 0 ? refuse_errno(r, "MOUNTPOINT", rc) : 0;
 }
 
 /* api_url, else HOST, else the environment, else github.com. */
 static int resolve_api(struct reader *r)
 {
-    const char *url_variable = options_text_environment(r->env, "GITHUB_API_URL");
-    const char *host_variable = options_text_environment(r->env, "GH_HOST");
+    const char *url_variable = options_environment(r->env, "GITHUB_API_URL");
+    const char *host_variable = options_environment(r->env, "GH_HOST");
     struct options_api *api = &r->options->api;
     const char *reason = NULL, *source;
     int rc;
@@ -348,48 +459,82 @@ static int resolve_api(struct reader *r)
 
 static int resolve_cache_dir(struct reader *r)
 {
-    const char *cache_home = options_text_environment(r->env, "XDG_CACHE_HOME");
-    const char *home = options_text_environment(r->env, "HOME");
-    char *made;
+    const char *cache_home = options_environment(r->env, "XDG_CACHE_HOME");
+    const char *home = options_environment(r->env, "HOME");
+    char *path;
     int length;
 
     if (r->options->cache_dir != NULL)
         return 0;
     if (cache_home != NULL && cache_home[0] == '/')
-        length = asprintf(&made, "%s/ghlogfs", cache_home);
+        length = asprintf(&path, "%s/ghlogfs", cache_home);
     else if (home != NULL && home[0] == '/')
-        length = asprintf(&made, "%s/.cache/ghlogfs", home);
+        length = asprintf(&path, "%s/.cache/ghlogfs", home);
     else
-        length = asprintf(&made, "/var/cache/ghlogfs");
+        length = asprintf(&path, "/var/cache/ghlogfs");
     if (length < 0)
         return refuse_errno(r, "cache_dir", -ENOMEM);
-    r->options->cache_dir = made;
+    r->options->cache_dir = path;
     return 0;
 }
 
-/* A default from the environment goes through the same checks as the option. */
-static int set_default(struct reader *r, const char *name, const char *value)
+/* Why it can be no proxy, to read after its name; NULL: it can be one. */
+static const char *check_proxy(const char *proxy)
 {
-    const struct rule *rule = rule_find(name);
+    static const char *const schemes[] = {"http",    "https",  "socks4",
+                                          "socks4a", "socks5", "socks5h"};
+    const char *rest = strstr(proxy, "://");
+    const char *host = rest != NULL ? rest + 3 : proxy;
+    const char *at = strrchr(host, '@');
 
-    if (value == NULL || *(char **)member(r->options, rule) != NULL)
-        return 0;
-    return set_text(r, rule, value);
+    if (at != NULL)
+        host = at + 1;
+    if (strchr(proxy, ' ') != NULL || strcspn(host, "/:?#") == 0)
+        return "must be a URL such as http://HOST:PORT";
+    if (rest == NULL)
+        return NULL;
+    for (size_t i = 0; i < sizeof schemes / sizeof *schemes; i++) {
+        if (strlen(schemes[i]) == (size_t)(rest - proxy) &&
+            strncasecmp(proxy, schemes[i], strlen(schemes[i])) == 0)
+            return NULL;
+    }
+    return "must begin with http://, https:// or socks5://";
 }
 
-/* Read once, here: libcurl must not look at an environment that another thread could change. */
+/* Where an option was not given, the first of these variables that has a value is its default, and
+ * is checked like the option. */
+static int set_default(struct reader *r, const char *name, const char *const *variables)
+{
+    const struct rule *rule = rule_find(name);
+    const char *value = NULL;
+
+    if (*(char **)member(r->options, rule) != NULL)
+        return 0;
+    for (; value == NULL && *variables != NULL; variables++)
+        value = options_environment(r->env, *variables);
+    return value != NULL ? set_text(r, rule, value) : 0;
+}
+
+/*
+ * The environment is read here, once: libcurl must not read it while another thread may change it.
+ * The variables are those that curl would read, in its order: an http API does not use the proxy
+ * meant for https, and HTTP_PROXY in capitals may come from a request to a CGI program.
+ */
 static int resolve_network(struct reader *r)
 {
+    static const char *const ca_file[] = {"SSL_CERT_FILE", NULL};
+    static const char *const https[] = {"https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY",
+                                        NULL};
+    static const char *const http[] = {"http_proxy", "all_proxy", "ALL_PROXY", NULL};
+    static const char *const no_proxy[] = {"no_proxy", "NO_PROXY", NULL};
     struct options *o = r->options;
-    bool https = strcmp(o->api.scheme, "https") == 0;
-    const char *why;
-    int rc;
+    const char *reason;
+    int rc = set_default(r, "ca_file", ca_file);
 
-    rc = set_default(r, "ca_file", options_text_environment(r->env, "SSL_CERT_FILE"));
     if (rc == 0)
-        rc = set_default(r, "proxy", options_proxy_from_environment(r->env, https));
+        rc = set_default(r, "proxy", strcmp(o->api.scheme, "https") == 0 ? https : http);
     if (rc == 0)
-        rc = set_default(r, "no_proxy", options_proxy_exceptions(r->env));
+        rc = set_default(r, "no_proxy", no_proxy);
     if (rc < 0 || o->proxy == NULL)
         return rc;
     if (o->proxy[0] == '\0') {
@@ -397,49 +542,51 @@ static int resolve_network(struct reader *r)
         o->proxy = NULL;
         return 0;
     }
-    why = options_proxy_refuse(o->proxy);
-    return why != NULL ? refuse(r, "proxy %s", why) : 0;
+    reason = check_proxy(o->proxy);
+    return reason != NULL ? refuse(r, "proxy %s", reason) : 0;
 }
 
-/* What libfuse is told, as one list. nosuid and nodev are said aloud since root's mounts could
- * have neither. */
-static int mount_words(struct reader *r, char **words)
+/* Ends a stream on memory; NULL: no memory. */
+static char *close_text(FILE *out, char **text)
 {
-    static const char *const always[] = {"ro", "default_permissions", "nosuid", "nodev"};
-    const struct options *o = r->options;
-    int rc = 0;
+    bool failed = ferror(out) != 0;
 
-    for (size_t i = 0; rc == 0 && i < sizeof always / sizeof *always; i++)
-        rc = options_text_add_word(words, always[i], NULL);
-    for (size_t i = 0; rc == 0 && i < RULES; i++) {
-        if (rules[i].mount && rules[i].kind == FLAG && *(bool *)member(o, &rules[i]))
-            rc = options_text_add_word(words, rules[i].name, NULL);
+    if (fclose(out) == 0 && !failed)
+        return *text;
+    free(*text);
+    return NULL;
+}
+
+static void write_word(FILE *out, const char *name, const char *value)
+{
+    fprintf(out, ",%s=", name);
+    for (; *value != '\0'; value++) {
+        if (*value == ',' || *value == '\\')
+            fputc('\\', out);
+        fputc(*value, out);
+    }
+}
+
+/* What libfuse gets, as one list; NULL: no memory. nosuid and nodev are always added, since a mount
+ * of root's need not have them. */
+static char *make_mount_words(const struct reader *r)
+{
+    const struct options *o = r->options;
+    char *text = NULL;
+    size_t length;
+    FILE *out = open_memstream(&text, &length);
+
+    if (out == NULL)
+        return NULL;
+    fputs("ro,default_permissions,nosuid,nodev", out);
+    for (size_t i = 0; i < RULES; i++) {
+        if (rules[i].section == MOUNT && rules[i].kind == FLAG && *(bool *)member(o, &rules[i]))
+            fprintf(out, ",%s", rules[i].name);
     }
     /* The source as fstab has it, so that umount and findmnt find the line again. */
-    if (rc == 0)
-        rc = options_text_add_word(words, "fsname",
-                                   o->fsname ? o->fsname
-                                   : r->host ? r->host
-                                             : o->api.web_host);
-    if (rc == 0)
-        rc = options_text_add_word(words, "subtype", o->subtype ? o->subtype : "ghlogfs");
-    return rc;
-}
-
-static int resolve_mount(struct reader *r)
-{
-    struct options *o = r->options;
-    int rc;
-
-    if (o->allow_other && o->allow_root)
-        return refuse(r, "allow_other and allow_root exclude each other");
-    rc = mount_words(r, &o->mount_argv[2]);
-    o->mount_argv[0] = strdup("ghlogfs");
-    o->mount_argv[1] = strdup("-o");
-    if (rc < 0 || o->mount_argv[0] == NULL || o->mount_argv[1] == NULL)
-        return refuse_errno(r, "mount options", -ENOMEM);
-    o->mount_argc = OPTIONS_MOUNT_ARGS;
-    return 0;
+    write_word(out, "fsname", o->fsname ? o->fsname : r->host ? r->host : o->api.web_host);
+    write_word(out, "subtype", o->subtype ? o->subtype : "ghlogfs");
+    return close_text(out, &text);
 }
 
 static int resolve(struct reader *r)
@@ -454,33 +601,37 @@ static int resolve(struct reader *r)
         rc = resolve_cache_dir(r);
     if (rc == 0)
         rc = resolve_network(r);
-    if (rc == 0)
-        rc = resolve_mount(r);
+    if (rc < 0)
+        return rc;
+    if (o->allow_other && o->allow_root)
+        return refuse(r, "allow_other and allow_root exclude each other: give one of them");
+    o->mount_argc = OPTIONS_MOUNT_ARGS;
+    o->mount_argv[0] = strdup("ghlogfs");
+    o->mount_argv[1] = strdup("-o");
+    o->mount_argv[2] = make_mount_words(r);
+    if (o->mount_argv[0] == NULL || o->mount_argv[1] == NULL || o->mount_argv[2] == NULL)
+        return refuse_errno(r, "mount options", -ENOMEM);
     if (o->deadline == 0)
         o->deadline = o->wait + 2 * o->timeout;
     o->foreground = o->foreground || o->debug;
-    return rc;
+    return 0;
 }
 
 int options_parse(struct options *options, int argc, char *const *argv, char *const *env,
                   char *message, size_t message_cap)
 {
-    struct options parsed = {
-        .cache_size = (uint64_t)4 << 30,
-        .memory = 256 << 20,
-        .runs = 30,
-        .fresh = 30,
-        .connections = 32,
-        .prefetch = 32,
-        .reserve = 500,
-        .wait = 60,
-        .timeout = 30,
-        .token_origin = "none",
-    };
+    struct options parsed = {.token_origin = "none"};
     struct reader r = {
         .options = &parsed, .env = env, .message = message, .message_cap = message_cap};
-    int rc = read_arguments(&r, argc, argv);
+    int rc;
 
+    for (size_t i = 0; i < RULES; i++) {
+        if (rules[i].kind == NUMBER)
+            *(unsigned *)member(&parsed, &rules[i]) = (unsigned)rules[i].preset;
+        else if (rules[i].kind == SIZE)
+            *(uint64_t *)member(&parsed, &rules[i]) = rules[i].preset;
+    }
+    rc = read_arguments(&r, argc, argv);
     if (rc == 0 && !parsed.help && !parsed.version)
         rc = resolve(&r);
     if (rc < 0) {
@@ -509,30 +660,72 @@ void options_finish(struct options *options)
     memset(options, 0, sizeof *options);
 }
 
-static void describe_text(FILE *out, const struct rule *rule, const char *value)
+/* ---- help and description ---- */
+
+static void write_help(FILE *out, const struct rule *rule)
 {
-    fprintf(out, "%s=", rule->name);
-    if (rule->at == AT(proxy))
-        options_proxy_show(out, value);
-    else
-        fputs(value, out);
+    int width = fprintf(out, "  %s%s%s", rule->name, rule->value ? "=" : "",
+                        rule->value ? rule->value : "");
+
+    fprintf(out, "%*s%s", HELP_COLUMN - width, "", rule->help);
+    if (rule->kind == NUMBER && rule->preset != 0)
+        fprintf(out, ", %" PRIu64 " to %" PRIu64 " (%" PRIu64 ")", rule->least, rule->most,
+                rule->preset);
+    else if (rule->kind == SIZE && rule->preset >= 1 << 30)
+        fprintf(out, " (%" PRIu64 "G)", rule->preset >> 30);
+    else if (rule->kind == SIZE)
+        fprintf(out, " (%" PRIu64 "M)", rule->preset >> 20);
     fputc('\n', out);
 }
 
-static void describe_rule(FILE *out, const struct options *o, const struct rule *rule)
+char *options_make_help(void)
 {
-    const void *value = member(o, rule);
+    static const char *const titles[SECTIONS] = {"GitHub", "Cache", "What is shown", "Mount"};
+    char *text = NULL;
+    size_t length;
+    FILE *out = open_memstream(&text, &length);
 
-    if (rule->at == AT(api_url))
-        fprintf(out, "api_url=%s\n", o->api.url);
-    else if (rule->kind == FLAG)
-        fprintf(out, "%s=%s\n", rule->name, *(const bool *)value ? "yes" : "no");
-    else if (rule->kind == NUMBER)
-        fprintf(out, "%s=%u\n", rule->name, *(const unsigned *)value);
-    else if (rule->kind == SIZE)
-        fprintf(out, "%s=%" PRIu64 "\n", rule->name, *(const uint64_t *)value);
-    else if (rule->kind != CLEAR && *(char *const *)value != NULL)
-        describe_text(out, rule, *(char *const *)value);
+    if (out == NULL)
+        return NULL;
+    fputs("Usage: ghlogfs [options] [HOST] MOUNTPOINT\n"
+          "\n"
+          "Shows GitHub Actions job logs as files: MOUNTPOINT/OWNER/REPO/jobs/JOB_ID/log\n"
+          "HOST is github.com (default), SUB.ghe.com or a GitHub Enterprise Server.\n"
+          "\n"
+          "  -o NAME[=VALUE],...   options as below; also as --NAME VALUE and --NAME=VALUE\n"
+          "  -f                    stay in the foreground\n"
+          "  -d                    debug output, in the foreground\n"
+          "  -h, --help            this text\n"
+          "  -V, --version         version, with those of the libraries\n",
+          out);
+    for (unsigned section = 0; section < SECTIONS; section++) {
+        fprintf(out, "\n%s\n", titles[section]);
+        for (size_t i = 0; i < RULES; i++) {
+            if (rules[i].section == section)
+                write_help(out, &rules[i]);
+        }
+    }
+    fputs("\n"
+          "SIZE takes K, M or G. A comma in a value of -o is written \\,\n"
+          "\n"
+          "The token comes from token_file; else from GH_TOKEN or GITHUB_TOKEN, on a\n"
+          "server of your own from GH_ENTERPRISE_TOKEN or GITHUB_ENTERPRISE_TOKEN; else\n"
+          "from systemd's credential \"token\"; else from `gh auth token`. Without\n"
+          "XDG_CACHE_HOME the cache is ~/.cache/ghlogfs, without HOME /var/cache/ghlogfs.\n",
+          out);
+    return close_text(out, &text);
+}
+
+/* A proxy without its user name and password. Its last '@' counts: a password may hold one that was
+ * not escaped. */
+static void write_proxy(FILE *out, const char *proxy)
+{
+    const char *scheme_end = strstr(proxy, "://");
+    const char *start = scheme_end != NULL ? scheme_end + 3 : proxy;
+    const char *at = strrchr(start, '@');
+
+    fprintf(out, "proxy=%.*s%s%s\n", (int)(start - proxy), proxy, at != NULL ? "***" : "",
+            at != NULL ? at : start);
 }
 
 char *options_describe(const struct options *options)
@@ -540,21 +733,29 @@ char *options_describe(const struct options *options)
     char *text = NULL;
     size_t length;
     FILE *out = open_memstream(&text, &length);
-    bool failed;
 
     if (out == NULL)
         return NULL;
     fprintf(out, "mountpoint=%s\n", options->mountpoint);
-    for (size_t i = 0; i < RULES; i++) {
-        if (!rules[i].mount)
-            describe_rule(out, options, &rules[i]);
+    for (const struct rule *rule = rules; rule < rules + RULES; rule++) {
+        const void *value = member(options, rule);
+
+        if (rule->section == MOUNT)
+            continue;
+        if (rule->at == AT(api_url))
+            fprintf(out, "api_url=%s\n", options->api.url);
+        else if (rule->at == AT(proxy) && options->proxy != NULL)
+            write_proxy(out, options->proxy);
+        else if (rule->kind == FLAG)
+            fprintf(out, "%s=%s\n", rule->name, *(const bool *)value ? "yes" : "no");
+        else if (rule->kind == NUMBER)
+            fprintf(out, "%s=%u\n", rule->name, *(const unsigned *)value);
+        else if (rule->kind == SIZE)
+            fprintf(out, "%s=%" PRIu64 "\n", rule->name, *(const uint64_t *)value);
+        else if (*(char *const *)value != NULL)
+            fprintf(out, "%s=%s\n", rule->name, *(char *const *)value);
     }
     fprintf(out, "token_from=%s\nmount_options=%s\n", options->token_origin,
             options->mount_argv[2]);
-    failed = ferror(out) != 0;
-    if (fclose(out) != 0 || failed) {
-        free(text);
-        return NULL;
-    }
-    return text;
+    return close_text(out, &text);
 }

@@ -1,12 +1,13 @@
 /*
- * What the user asked for: command line and environment become one struct, constant after start.
+ * options.h - what the user asked for: command line and environment become one struct, which is
+ * constant after start.
  *
- * Prints nothing, exits never, knows no FUSE and no curl. Nothing here touches the disk or the
- * network (only the current directory is asked for, to make paths absolute): the token is found by
- * options_token.h, and whether directories and files are usable is for the rooms that use them.
+ * Prints nothing, never exits, knows neither FUSE nor curl's transfers. Does not touch the disk or
+ * the network (it only asks for the current directory, to make paths absolute): options_token.h
+ * finds the token, and the modules that use directories and files check them.
  *
  * Owner: main. options_parse fills the struct, options_finish frees it. One thread until the struct
- * is complete; read by any thread after that.
+ * is complete; any thread may read it after that.
  * Units: sizes in bytes, times in seconds.
  * Errors: negative errno and one line without a newline in `message`; outputs untouched on failure.
  */
@@ -19,7 +20,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define OPTIONS_TOKEN_CAP 4096  /* room for a token and its NUL */
+#define OPTIONS_TOKEN_CAP 4096  /* space for a token and its NUL */
 #define OPTIONS_MESSAGE_CAP 512 /* enough for any message; longer ones are cut */
 #define OPTIONS_MOUNT_ARGS 3
 
@@ -39,7 +40,7 @@ struct options {
     char *cache_dir;
     char *token_file; /* NULL: not given */
     char *ca_file;    /* NULL: the TLS library's own */
-    char *proxy;      /* NULL: none at all (curl must not look itself); may hold a password */
+    char *proxy;      /* NULL: none, whatever the environment says; may hold a password */
     char *no_proxy;   /* NULL: none */
 
     uint64_t cache_size;
@@ -62,7 +63,7 @@ struct options {
     bool help;
     bool version;
 
-    /* What libfuse is to be given, ready for FUSE_ARGS_INIT: name, "-o", words; NULL at the end.
+    /* What libfuse gets, ready for FUSE_ARGS_INIT: name, "-o", words; NULL at the end.
      * Always holds ro, default_permissions, nosuid, nodev, fsname and subtype. */
     int mount_argc;
     char *mount_argv[OPTIONS_MOUNT_ARGS + 1];
@@ -91,10 +92,16 @@ int options_parse(struct options *options, int argc, char *const *argv, char *co
 /* Frees what options_parse allocated and erases the token. A zeroed struct is fine. */
 void options_finish(struct options *options);
 
-/* Overwrites the token, once those who need it have their own copy. Where it came from stays. */
+/* Overwrites the token, once the modules that need it have a copy. token_source stays. */
 void options_forget_token(struct options *options);
 
-/* The effective options, one name=value a line, without secrets. Caller frees; NULL: no memory. */
+/* The effective options, one name=value a line, without secrets. malloc'd; NULL: no memory. */
 char *options_describe(const struct options *options);
+
+/* The text for -h. malloc'd; NULL: no memory. */
+char *options_make_help(void);
+
+/* The value of a variable in `env` (NULL at the end); NULL where it is absent or empty. */
+const char *options_environment(char *const *env, const char *name);
 
 #endif

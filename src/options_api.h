@@ -1,8 +1,8 @@
 /*
- * Where the API is: from a URL, or from the host name a user knows.
+ * options_api.h - where the API is: from a URL, or from the host name that a user knows.
  *
- * Pure: no environment, no network, no allocation. It does not decide which URL or host counts
- * (options.c does), and it does not resolve names.
+ * Pure: no environment, no network. Does not decide which URL or host counts (options.c does), and
+ * does not resolve names.
  *
  * Errors: -EINVAL with a reason that reads well after the name of what was refused, and never
  * repeats the refused text, which may hold a password. Outputs are untouched on failure.
@@ -17,9 +17,8 @@
 
 struct options_api {
     char scheme[8];                      /* "https" or "http" */
-    char host[OPTIONS_HOST_MAX + 1];     /* lower case; an IPv6 address keeps its brackets */
+    char host[OPTIONS_HOST_MAX + 1];     /* lower case; an IPv6 address in brackets */
     unsigned port;                       /* 1-65535, the scheme's own where none was given */
-    char path[OPTIONS_PATH_MAX + 1];     /* "" or like "/api/v3"; no slash at the end */
     char key[OPTIONS_HOST_MAX + 8];      /* names this server in the cache: the host, and ":port"
                                          unless it is https on 443 */
     char web_host[OPTIONS_HOST_MAX + 8]; /* the name users and gh know it by: github.com */

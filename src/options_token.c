@@ -1,16 +1,14 @@
 #include "options_token.h"
 
-#include "options_text.h"
-
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/pidfd.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/timerfd.h>
 #include <sys/wait.h>
@@ -18,13 +16,13 @@
 
 #define LIMIT_MS 5000
 
-static const char *const own_variables[] = {"GH_TOKEN", "GITHUB_TOKEN", NULL};
-static const char *const enterprise_variables[] = {"GH_ENTERPRISE_TOKEN", "GITHUB_ENTERPRISE_TOKEN",
-                                                   NULL};
+/* The first two are for github.com and ghe.com, the others for any other server. */
+static const char *const variables[] = {"GH_TOKEN", "GITHUB_TOKEN", "GH_ENTERPRISE_TOKEN",
+                                        "GITHUB_ENTERPRISE_TOKEN"};
 
 /* ---- what a token may look like ---- */
 
-/* Trims `text` and copies it. A space or a control character inside would end up in a header. */
+/* Trims `text` and copies it. A space or control character inside would get into a header. */
 static int token_accept(const char *text, size_t length, char *token, size_t cap)
 {
     static const char blank[] = " \t\r\n";
@@ -48,7 +46,7 @@ static int token_accept(const char *text, size_t length, char *token, size_t cap
     return 0;
 }
 
-/* The first line counts; one that does not fit is no token. */
+/* The first line counts; a line that does not fit is no token. */
 static int token_from_line(const char *text, size_t length, char *token, size_t cap)
 {
     const char *end = memchr(text, '\n', length);
@@ -60,7 +58,7 @@ static int token_from_line(const char *text, size_t length, char *token, size_t 
 
 /* ---- files ---- */
 
-/* Up to `cap` bytes of what is there. Only a pipe (token_file=<(command)) can make it wait. */
+/* Up to `cap` bytes. Waits only for a pipe that somebody writes to (token_file=<(command)). */
 static ssize_t file_read(int fd, char *buffer, size_t cap)
 {
     size_t length = 0;
@@ -84,8 +82,8 @@ static ssize_t file_read(int fd, char *buffer, size_t cap)
     return (ssize_t)length;
 }
 
-/* Nonblocking, so that opening a pipe nobody writes to does not hang the mount. `mode` gets the
- * file's type and permissions. */
+/* Opens without blocking: a pipe that nobody writes to would hang the mount. `mode` gets the file's
+ * type and permissions. */
 static int token_from_file(const char *path, bool regular_only, char *token, size_t cap,
                            mode_t *mode)
 {
@@ -116,25 +114,22 @@ out:
 
 /* ---- the environment ---- */
 
-/* The name of the variable that `entry` sets, if it is one of `names`. */
-static const char *variable_of(const char *entry, const char *const *names)
-{
-    for (; *names != NULL; names++) {
-        size_t length = strlen(*names);
-
-        if (strncmp(entry, *names, length) == 0 && entry[length] == '=')
-            return *names;
-    }
-    return NULL;
-}
-
-/* Removing the pointer alone would leave the bytes in /proc/self/environ. */
-static void environment_scrub(char **env)
+/* Erases the variables, names and bytes: the bytes of one that is only removed would still be in
+ * /proc/self/environ. */
+static void scrub_environment(char **env)
 {
     char **kept = env;
 
     for (; *env != NULL; env++) {
-        if (variable_of(*env, own_variables) || variable_of(*env, enterprise_variables))
+        bool is_token = false;
+
+        for (size_t i = 0; i < sizeof variables / sizeof *variables; i++) {
+            size_t length = strlen(variables[i]);
+
+            if (strncmp(*env, variables[i], length) == 0 && (*env)[length] == '=')
+                is_token = true;
+        }
+        if (is_token)
             explicit_bzero(*env, strlen(*env));
         else
             *kept++ = *env;
@@ -144,19 +139,10 @@ static void environment_scrub(char **env)
 
 /* ---- gh ---- */
 
-struct gh {
-    pid_t pid;
-    int output;  /* our end of its stdout; -1 once it is closed */
-    int process; /* pidfd: readable when it has ended; -1 where the system has none */
-    int timer;
-    char text[OPTIONS_TOKEN_CAP];
-    size_t length;
-};
-
-/* Relative and empty entries of PATH are passed over: what lies in some directory is not gh. */
-static int gh_find(char *const *env, char *path, size_t cap)
+/* Relative and empty entries of PATH are ignored: a program in some directory need not be gh. */
+static int find_gh(char *const *env, char *path, size_t cap)
 {
-    const char *entry = options_text_environment(env, "PATH");
+    const char *entry = options_environment(env, "PATH");
 
     while (entry != NULL && *entry != '\0') {
         size_t length = strcspn(entry, ":");
@@ -169,173 +155,111 @@ static int gh_find(char *const *env, char *path, size_t cap)
     return -ENOENT;
 }
 
-/* In a group of its own, so that a helper it started can be killed with it. */
-static int gh_spawn(struct gh *gh, const char *path, const char *host, char **env, int output)
+/* In the child. A process group of its own, so that helpers which gh starts can be killed with it;
+ * killed with this process as well. */
+static void exec_gh(const char *path, const char *host, char **env, int output)
 {
     char *argv[] = {(char *)(uintptr_t) "gh",    (char *)(uintptr_t) "auth",
                     (char *)(uintptr_t) "token", (char *)(uintptr_t) "--hostname",
                     (char *)(uintptr_t)host,     NULL};
-    posix_spawn_file_actions_t actions;
-    posix_spawnattr_t attributes;
-    sigset_t signals;
-    int rc;
+    sigset_t none;
+    int null = open("/dev/null", O_RDWR);
 
-    posix_spawn_file_actions_init(&actions);
-    posix_spawnattr_init(&attributes);
-    posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
-    posix_spawn_file_actions_adddup2(&actions, output, 1);
-    posix_spawn_file_actions_addopen(&actions, 2, "/dev/null", O_WRONLY, 0);
-    posix_spawn_file_actions_addclosefrom_np(&actions, 3);
-    sigemptyset(&signals);
-    posix_spawnattr_setsigmask(&attributes, &signals);
-    sigfillset(&signals);
-    posix_spawnattr_setsigdefault(&attributes, &signals);
-    posix_spawnattr_setpgroup(&attributes, 0);
-    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK |
-                                              POSIX_SPAWN_SETSIGDEF);
-    rc = posix_spawn(&gh->pid, path, &actions, &attributes, argv, env);
-    posix_spawnattr_destroy(&attributes);
-    posix_spawn_file_actions_destroy(&actions);
-    return -rc;
+    setpgid(0, 0);
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    dup2(null, 0);
+    dup2(output, 1);
+    dup2(null, 2);
+    close_range(3, ~0U, 0);
+    for (int sig = 1; sig <= SIGRTMAX; sig++)
+        signal(sig, SIG_DFL);
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    execve(path, argv, env);
+    _exit(127);
 }
 
-/* Takes what is there without waiting; 0, or -ERANGE when it is more than a token. */
-static int gh_read(struct gh *gh)
+/*
+ * Reads until gh itself has ended: a child of it that lives on may hold the output open. Returns
+ * the number of bytes; -ETIMEDOUT; -ERANGE: `cap` bytes or more.
+ */
+static ssize_t read_gh(int output, int process, int timer, char *text, size_t cap)
 {
+    struct pollfd fds[] = {{.fd = output, .events = POLLIN},
+                           {.fd = process, .events = POLLIN},
+                           {.fd = timer, .events = POLLIN}};
+    size_t length = 0;
+    ssize_t n;
+
     for (;;) {
-        ssize_t n = read(gh->output, gh->text + gh->length, sizeof gh->text - gh->length);
-
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0 && errno == EAGAIN)
-            return 0;
-        if (n <= 0) {
-            close(gh->output);
-            gh->output = -1;
-            return 0;
-        }
-        gh->length += (size_t)n;
-        if (gh->length == sizeof gh->text)
-            return -ERANGE;
-    }
-}
-
-/* Leaves it to gh_reap. Nobody is told of a child where SIGCHLD is ignored: it counts as ended. */
-static bool gh_has_ended(const struct gh *gh)
-{
-    siginfo_t info = {.si_pid = 0};
-
-    return waitid(P_PID, (id_t)gh->pid, &info, WEXITED | WNOHANG | WNOWAIT) < 0 ||
-           info.si_pid == gh->pid;
-}
-
-/* Until gh itself has ended: its output may be held open by a child that lives on. Without a pidfd
- * that is looked at every 50 ms. */
-static int gh_wait(struct gh *gh)
-{
-    for (;;) {
-        struct pollfd ready[] = {{.fd = gh->output, .events = POLLIN},
-                                 {.fd = gh->process, .events = POLLIN},
-                                 {.fd = gh->timer, .events = POLLIN}};
-        bool ended;
-        int rc = 0;
-
-        if (poll(ready, 3, gh->process < 0 ? 50 : -1) < 0) {
-            if (errno == EINTR)
-                continue;
+        if (poll(fds, 3, -1) < 0 && errno != EINTR)
             return -errno;
-        }
-        /* Asked before reading: what was written before the end is then there to be read. */
-        ended = gh->process < 0 ? gh_has_ended(gh) : ready[1].revents != 0;
-        if (gh->output >= 0)
-            rc = gh_read(gh);
-        if (rc < 0 || ended)
-            return rc;
-        if (ready[2].revents != 0)
+        n = read(output, text + length, cap - length);
+        if (n > 0)
+            length += (size_t)n;
+        else if (n == 0)
+            fds[0].fd = -1;
+        if (length == cap)
+            return -ERANGE;
+        /* Output that came before the end was reported is read by now, unless there is more. */
+        if (fds[1].revents != 0 && n <= 0)
+            return (ssize_t)length;
+        if (fds[2].revents != 0)
             return -ETIMEDOUT;
     }
 }
 
-/* Takes leave of gh in every case; its status counts only where there is one to be had (nobody
- * gets it where SIGCHLD is ignored). */
-static int gh_reap(struct gh *gh, int rc)
-{
-    int status = 0;
-    pid_t pid;
-
-    if (rc < 0)
-        kill(-gh->pid, SIGKILL);
-    do {
-        pid = waitpid(gh->pid, &status, 0);
-    } while (pid < 0 && errno == EINTR);
-    if (rc == 0 && pid == gh->pid && status != 0)
-        return -ENOENT;
-    return rc;
-}
-
-static int gh_arm(struct gh *gh, unsigned limit_ms)
-{
-    struct itimerspec limit = {
-        .it_value = {.tv_sec = limit_ms / 1000, .tv_nsec = limit_ms % 1000 * 1000000L}};
-
-    gh->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC);
-    if (gh->timer < 0 || timerfd_settime(gh->timer, 0, &limit, NULL) < 0)
-        return -errno;
-    gh->process = pidfd_open(gh->pid, 0);
-    return 0;
-}
-
-static int gh_start(struct gh *gh, const char *path, const char *host, char **env)
-{
-    int ends[2];
-    int rc;
-
-    if (pipe2(ends, O_CLOEXEC) < 0)
-        return -errno;
-    gh->output = ends[0];
-    rc = fcntl(ends[0], F_SETFL, O_NONBLOCK) < 0 ? -errno : 0;
-    if (rc == 0)
-        rc = gh_spawn(gh, path, host, env, ends[1]);
-    close(ends[1]);
-    return rc;
-}
-
-static void gh_close(struct gh *gh)
-{
-    const int fds[] = {gh->output, gh->process, gh->timer};
-
-    for (size_t i = 0; i < sizeof fds / sizeof *fds; i++) {
-        if (fds[i] >= 0)
-            close(fds[i]);
-    }
-    explicit_bzero(gh->text, sizeof gh->text);
-}
-
 int options_ask_gh(const struct options_api *api, char **env, unsigned limit_ms, char *token)
 {
-    struct gh gh = {.output = -1, .process = -1, .timer = -1};
-    char path[4096];
-    int rc;
+    const struct itimerspec limit = {
+        .it_value = {.tv_sec = limit_ms / 1000, .tv_nsec = limit_ms % 1000 * 1000000L}};
+    char path[4096], text[OPTIONS_TOKEN_CAP];
+    int ends[2], process = -1, timer, status = 0;
+    ssize_t length = -1;
+    pid_t pid;
+    int rc = find_gh(env, path, sizeof path);
 
-    rc = gh_find(env, path, sizeof path);
     if (rc < 0)
         return rc;
-    rc = gh_start(&gh, path, api->web_host, env);
+    if (pipe2(ends, O_CLOEXEC) < 0)
+        return -errno;
+    fcntl(ends[0], F_SETFL, O_NONBLOCK); /* not the other end: gh would get EAGAIN */
+    timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC);
+    pid = fork();
+    if (pid == 0)
+        exec_gh(path, api->web_host, env, ends[1]);
+    close(ends[1]);
+    if (pid > 0) {
+        setpgid(pid, pid); /* whichever of the two comes first */
+        process = pidfd_open(pid, 0);
+    }
+    if (timer < 0 || process < 0 || timerfd_settime(timer, 0, &limit, NULL) < 0)
+        rc = -errno;
     if (rc == 0) {
-        rc = gh_arm(&gh, limit_ms);
-        if (rc == 0)
-            rc = gh_wait(&gh);
-        rc = gh_reap(&gh, rc);
+        length = read_gh(ends[0], process, timer, text, sizeof text);
+        rc = length < 0 ? (int)length : 0;
+    }
+    if (pid > 0) {
+        if (rc < 0)
+            kill(-pid, SIGKILL);
+        while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+            ;
     }
     if (rc == 0)
-        rc = token_from_line(gh.text, gh.length, token, OPTIONS_TOKEN_CAP);
-    gh_close(&gh);
+        rc = status != 0 ? -ENOENT
+                         : token_from_line(text, (size_t)length, token, OPTIONS_TOKEN_CAP);
+    explicit_bzero(text, sizeof text);
+    close(ends[0]);
+    if (process >= 0)
+        close(process);
+    if (timer >= 0)
+        close(timer);
     return rc;
 }
 
 /* ---- one source after the other ---- */
 
-/* What a source says, and where a refusal or a warning goes. */
+/* One search, and the buffer for its refusal or warning. */
 struct search {
     struct options *options;
     char **env;
@@ -352,11 +276,15 @@ static int found(struct search *s, enum options_token_source source, const char 
 
 static int refuse(struct search *s, const char *what, const char *where, int error)
 {
-    const char *why = error == -EBADMSG  ? "holds no token, or one with spaces in it"
-                      : error == -ERANGE ? "holds something too long for a token"
-                                         : strerror(-error);
-
-    snprintf(s->message, s->message_cap, "%s%s: %s", what, where, why);
+    if (error == -EBADMSG)
+        snprintf(s->message, s->message_cap, "%s%s holds no token, or one with spaces in it", what,
+                 where);
+    else if (error == -ERANGE)
+        snprintf(s->message, s->message_cap, "%s%s holds something too long for a token", what,
+                 where);
+    else
+        snprintf(s->message, s->message_cap, "%s%s cannot be read: %s", what, where,
+                 strerror(-error));
     return error;
 }
 
@@ -375,29 +303,28 @@ static int search_file(struct search *s)
     return found(s, OPTIONS_TOKEN_FILE, "token_file");
 }
 
-/* A token for github.com must not go to another server, nor the other way round. */
+/* A token for github.com must not be sent to another server, nor the other way round. */
 static int search_environment(struct search *s)
 {
-    const char *const *names = options_api_is_github(&s->options->api) ? own_variables
-                                                                       : enterprise_variables;
+    size_t first = options_api_is_github(&s->options->api) ? 0 : 2;
 
-    for (; *names != NULL; names++) {
-        const char *value = options_text_environment(s->env, *names);
+    for (size_t i = first; i < first + 2; i++) {
+        const char *value = options_environment(s->env, variables[i]);
         int rc;
 
         if (value == NULL)
             continue;
         rc = token_accept(value, strlen(value), s->options->token, OPTIONS_TOKEN_CAP);
         if (rc < 0)
-            return refuse(s, *names, " in the environment", rc);
-        return found(s, OPTIONS_TOKEN_ENVIRONMENT, *names);
+            return refuse(s, variables[i], " in the environment", rc);
+        return found(s, OPTIONS_TOKEN_ENVIRONMENT, variables[i]);
     }
     return 0;
 }
 
 static int search_credential(struct search *s)
 {
-    const char *directory = options_text_environment(s->env, "CREDENTIALS_DIRECTORY");
+    const char *directory = options_environment(s->env, "CREDENTIALS_DIRECTORY");
     char path[4096];
     mode_t mode;
     int rc;
@@ -413,21 +340,6 @@ static int search_credential(struct search *s)
     return found(s, OPTIONS_TOKEN_CREDENTIAL, "systemd credential token");
 }
 
-/* gh is asked as a favour: whatever goes wrong with it, the mount goes on without a token. */
-static int search_gh(struct search *s)
-{
-    int rc = options_ask_gh(&s->options->api, s->env, LIMIT_MS, s->options->token);
-
-    if (rc == 0)
-        return found(s, OPTIONS_TOKEN_GH, "gh auth token");
-    if (rc == -ETIMEDOUT)
-        snprintf(s->message, s->message_cap, "gh auth token did not answer within %d s",
-                 LIMIT_MS / 1000);
-    else if (rc != -ENOENT)
-        refuse(s, "gh auth token", "", rc);
-    return 0;
-}
-
 int options_find_token(struct options *options, char **env, char *message, size_t message_cap)
 {
     struct search s = {
@@ -438,14 +350,25 @@ int options_find_token(struct options *options, char **env, char *message, size_
     found(&s, OPTIONS_TOKEN_NONE, "none");
     if (!options->offline)
         rc = options->token_file != NULL ? search_file(&s) : search_environment(&s);
-    /* Before gh: it is not to see them either. */
-    environment_scrub(env);
+    scrub_environment(env); /* before gh, which must not see the tokens either */
     if (options->offline || rc < 0 || options->token_source != OPTIONS_TOKEN_NONE)
         return rc;
     rc = search_credential(&s);
     if (rc < 0 || options->token_source != OPTIONS_TOKEN_NONE)
         return rc;
-    return search_gh(&s);
+    /* Whatever fails with gh, the mount is made without a token. */
+    rc = options_ask_gh(&options->api, env, LIMIT_MS, options->token);
+    if (rc == 0)
+        return found(&s, OPTIONS_TOKEN_GH, "gh auth token");
+    if (rc == -ETIMEDOUT)
+        snprintf(
+            message, message_cap,
+            "`gh auth token` did not answer within %d s and was killed; the mount has no token "
+            "(-o token_file= or GH_TOKEN)",
+            LIMIT_MS / 1000);
+    else if (rc != -ENOENT)
+        refuse(&s, "the output of `gh auth token`", "", rc);
+    return 0;
 }
 
 int options_reread_token(const struct options *options, char *token, size_t cap)

@@ -28,7 +28,7 @@ void pending_finish(struct pending *p)
     list_remove(&p->in_registry);
 }
 
-/* Hall lock held. */
+/* Registry lock held. */
 static void unlink_waiter(struct waiter *w)
 {
     struct pending *p = w->on;
@@ -39,7 +39,7 @@ static void unlink_waiter(struct waiter *w)
         list_remove(&p->in_registry);
 }
 
-/* No lock held: the callbacks may take any. */
+/* Called with no lock held: the callbacks may take any. */
 static void wake_all(struct list *woken, int err)
 {
     struct list *link;
@@ -113,25 +113,19 @@ bool pending_cancel(struct waits *waits, struct waiter *w)
     return was_parked;
 }
 
-/* Hall lock held. A waiter's clock starts when it is first looked at, so that parking needs none. */
-static bool is_overdue(struct waiter *w, int64_t now_ms, int64_t deadline_ms)
-{
-    int64_t from;
-
-    if (!w->since_ms)
-        w->since_ms = now_ms;
-    from = w->since_ms > w->on->progress_ms ? w->since_ms : w->on->progress_ms;
-    return now_ms - from >= deadline_ms;
-}
-
-/* Hall lock held. Unlinks one waiter that has waited too long; NULL: there is none. */
+/* Registry lock held. Unlinks one waiter that has waited too long; NULL: there is none. The time of
+ * a waiter starts when this function first sees it, so that pending_park needs no clock. */
 static struct waiter *take_overdue(struct waits *waits, int64_t now_ms, int64_t deadline_ms)
 {
     list_each(busy, &waits->busy) {
         struct pending *p = list_entry(busy, struct pending, in_registry);
+
         list_each(link, &p->waiters) {
             struct waiter *w = list_entry(link, struct waiter, link);
-            if (!is_overdue(w, now_ms, deadline_ms))
+
+            if (!w->since_ms)
+                w->since_ms = now_ms;
+            if (now_ms - w->since_ms < deadline_ms || now_ms - p->progress_ms < deadline_ms)
                 continue;
             unlink_waiter(w);
             return w;

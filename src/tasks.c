@@ -10,20 +10,22 @@ struct tasks {
     int64_t (*now_ms)(void);
     pthread_t thread;
     pthread_mutex_t lock;
-    pthread_cond_t work;
-    /* lock */
-    struct list ready;
-    struct list delayed; /* by at_ms */
-    bool stopping, joined;
+    pthread_cond_t work; /* something was posted, or stopping */
+    struct list ready;   /* lock */
+    struct list delayed; /* lock; by at_ms */
+    bool stopping;       /* lock */
+    bool joined;
 };
 
-/* Lock held. Moves what is due; the time of the next that is not, 0: there is none. */
-static int64_t ripen(struct tasks *t)
+/* Lock held. Moves the tasks that are due to `ready`. Returns when the next one is due; 0: none is
+ * delayed. */
+static int64_t move_due(struct tasks *t)
 {
     int64_t now = t->now_ms();
 
     while (!list_is_empty(&t->delayed)) {
         struct task *first = list_entry(t->delayed.next, struct task, link);
+
         if (first->at_ms > now && !t->stopping)
             return first->at_ms;
         list_remove(&first->link);
@@ -32,29 +34,23 @@ static int64_t ripen(struct tasks *t)
     return 0;
 }
 
-/* Lock held. */
-static void wait_until(struct tasks *t, int64_t at_ms)
-{
-    struct timespec at = {.tv_sec = at_ms / 1000, .tv_nsec = at_ms % 1000 * 1000000};
-
-    if (at_ms)
-        pthread_cond_timedwait(&t->work, &t->lock, &at);
-    else
-        pthread_cond_wait(&t->work, &t->lock);
-}
-
-/* The next task to be run; NULL: the end. */
+/* Waits for the next task; NULL: stopping, and there is none. */
 static struct task *take_next(struct tasks *t)
 {
     struct list *link;
 
     pthread_mutex_lock(&t->lock);
     for (;;) {
-        int64_t next_ms = ripen(t);
+        int64_t due_ms = move_due(t);
+        struct timespec due = {.tv_sec = due_ms / 1000, .tv_nsec = due_ms % 1000 * 1000000};
+
         link = list_take_first(&t->ready);
         if (link || t->stopping)
             break;
-        wait_until(t, next_ms);
+        if (due_ms)
+            pthread_cond_timedwait(&t->work, &t->lock, &due);
+        else
+            pthread_cond_wait(&t->work, &t->lock);
     }
     pthread_mutex_unlock(&t->lock);
     return link ? list_entry(link, struct task, link) : NULL;

@@ -12,12 +12,23 @@
 _Static_assert(sizeof(fuse_ino_t) >= sizeof(void *), "a node's address is its nodeid");
 _Static_assert(TREE_ROOT_ID == FUSE_ROOT_ID, "the root's nodeid");
 
+/*
+ * What an OPEN or an OPENDIR has opened: a file or a listing, which the handle owns. Its address is
+ * the number that the kernel has for it.
+ */
+struct handle {
+    struct list in_open; /* lock of ops */
+    struct view_file *file;
+    struct node *dir;                     /* of a directory */
+    struct view_listing *_Atomic listing; /* of a directory; NULL: not listed yet */
+};
+
 static struct ops *ops_of(const struct request *r)
 {
     return request_get_userdata(r);
 }
 
-/* A request that may wait, about a node; NULL: answered, there is no memory. */
+/* A request about a node, which may wait. NULL: no memory, and it was answered so. */
 static struct request *ask(fuse_req_t req, fuse_ino_t id, request_step *step, const char *name)
 {
     struct ops *o = fuse_req_userdata(req);
@@ -28,7 +39,7 @@ static struct request *ask(fuse_req_t req, fuse_ino_t id, request_step *step, co
     return r;
 }
 
-/* One with no further argument. */
+/* The same for a step that needs no other argument. */
 static void ask_and_start(fuse_req_t req, fuse_ino_t id, request_step *step, const char *name)
 {
     struct request *r = ask(req, id, step, name);
@@ -43,16 +54,17 @@ static void op_init(void *userdata, struct fuse_conn_info *conn)
 {
     struct ops *o = userdata;
 
-    /* Sizes are exact, contents do not change, and listings are answered from a snapshot. Not
-     * EXPLICIT_INVAL_DATA: grown files would read as zeros. SPLICE_MOVE is slow with a large
-     * readahead. */
+    /* Sizes are exact, contents do not change, and a snapshot answers READDIR. With
+     * EXPLICIT_INVAL_DATA files that have grown would read as zeros. SPLICE_MOVE is slow with a
+     * large readahead. */
     conn->want &= ~(unsigned)(FUSE_CAP_AUTO_INVAL_DATA | FUSE_CAP_EXPLICIT_INVAL_DATA |
                               FUSE_CAP_READDIRPLUS | FUSE_CAP_READDIRPLUS_AUTO |
                               FUSE_CAP_SPLICE_READ | FUSE_CAP_SPLICE_MOVE |
                               FUSE_CAP_CACHE_SYMLINKS | FUSE_CAP_IOCTL_DIR);
     conn->want |= conn->capable &
                   (FUSE_CAP_ASYNC_READ | FUSE_CAP_SPLICE_WRITE | FUSE_CAP_PARALLEL_DIROPS);
-    /* Else the kernel lets 12 readaheads out at a time: those who wait hold up those who do not. */
+    /* By default the kernel sends 12 background requests at a time: reads that wait for the network
+     * would delay reads that need not. */
     conn->max_read = OPS_READ_MAX;
     conn->max_background = MOST_BACKGROUND;
     conn->congestion_threshold = MOST_BACKGROUND;
@@ -77,10 +89,94 @@ static void fill_stat(struct ops *o, struct node *n, struct view_attr *attr, str
         int64_t shown_ms = tree_show_time(o->tree, n, attr->mtime_ms);
 
         if (shown_ms != attr->mtime_ms)
-            attr->valid_ms = 0; /* the kernel shall ask again once it is released */
+            attr->valid_ms = 0; /* the kernel asks again, and gets the new time after RELEASEDIR */
         attr->mtime_ms = shown_ms;
     }
     reply_fill_stat(o->owner, n->ino, attr, ret_stat);
+}
+
+/* --- handles -------------------------------------------------------------------------------- */
+
+static struct handle *handle_of(const struct fuse_file_info *fi)
+{
+    return (struct handle *)(uintptr_t)fi->fh;
+}
+
+static void release_views(struct view_file *file, struct view_listing *listing)
+{
+    if (file)
+        views_close(file);
+    if (listing)
+        views_listing_release(listing);
+}
+
+static void handle_destroy(struct ops *o, struct handle *h)
+{
+    release_views(h->file, atomic_load(&h->listing));
+    if (h->dir)
+        tree_released(o->tree, h->dir);
+    free(h);
+}
+
+static void handle_close(struct ops *o, struct handle *h)
+{
+    pthread_mutex_lock(&o->lock);
+    list_remove(&h->in_open);
+    pthread_mutex_unlock(&o->lock);
+    handle_destroy(o, h);
+}
+
+int ops_init(struct ops *o)
+{
+    list_init(&o->open);
+    return -pthread_mutex_init(&o->lock, NULL);
+}
+
+void ops_finish(struct ops *o)
+{
+    struct list *link;
+
+    while ((link = list_take_first(&o->open)))
+        handle_destroy(o, list_entry(link, struct handle, in_open));
+    pthread_mutex_destroy(&o->lock);
+}
+
+/*
+ * Answers OPEN (with a file) or OPENDIR (without; the listing may be NULL) with a new handle. Takes
+ * the file and the listing, also on failure. Where the answer does not reach the kernel (the caller
+ * was killed) the handle is closed, since no RELEASE follows.
+ */
+static int reply_opened(struct request *r, struct view_file *file, struct view_listing *listing,
+                        struct fuse_file_info *fi)
+{
+    struct ops *o = ops_of(r);
+    struct handle *h = calloc(1, sizeof(*h));
+
+    if (!h) {
+        release_views(file, listing);
+        return -ENOMEM;
+    }
+    h->file = file;
+    atomic_init(&h->listing, listing);
+    if (!file) {
+        h->dir = r->node;
+        tree_opened(o->tree, h->dir);
+    }
+    pthread_mutex_lock(&o->lock);
+    list_push_back(&o->open, &h->in_open);
+    pthread_mutex_unlock(&o->lock);
+    fi->fh = (uintptr_t)h;
+    if (fuse_reply_open(request_take(r), fi) < 0)
+        handle_close(o, h);
+    return 0;
+}
+
+/* RELEASE and RELEASEDIR. */
+static void op_release(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *fi)
+{
+    (void)id;
+    handle_close(fuse_req_userdata(req), handle_of(fi));
+    fuse_reply_err(req, 0);
 }
 
 /* --- names ---------------------------------------------------------------------------------- */
@@ -97,7 +193,7 @@ static int step_lookup(struct request *r)
         rc = views_lookup(o->views, &r->node->vnode, r->name, &r->waiter, &r->vnode);
     if (rc)
         return rc;
-    r->has_vnode = true; /* kept while waiting: nothing else may hold what is waited for */
+    r->has_vnode = true; /* kept while parked: it may be the only reference to what is awaited */
     rc = views_get_attr(o->views, &r->vnode, &r->waiter, &attr);
     if (rc)
         return rc;
@@ -196,7 +292,7 @@ static int step_get_xattr(struct request *r)
     return 0;
 }
 
-/* `ls -l` asks for ACLs and labels of each file: no for all that is not ours, at once (S17). */
+/* `ls -l` asks for ACL and label of each file: what is not ours is refused at once (S17). */
 static void op_getxattr(fuse_req_t req, fuse_ino_t id, const char *name, size_t cap)
 {
     struct request *r;
@@ -212,7 +308,7 @@ static void op_getxattr(fuse_req_t req, fuse_ino_t id, const char *name, size_t 
     request_start(r);
 }
 
-/* They are there for who knows their names; cp -a and rsync -X shall not carry them off. */
+/* Lists none: our attributes are for those who know their names, not to be copied by cp -a. */
 static void op_listxattr(fuse_req_t req, fuse_ino_t id, size_t cap)
 {
     (void)id;
@@ -221,87 +317,53 @@ static void op_listxattr(fuse_req_t req, fuse_ino_t id, size_t cap)
 
 /* --- directories ---------------------------------------------------------------------------- */
 
-static void close_dir(struct ops *o, struct node *n, uint64_t number)
-{
-    handles_close(o->handles, number);
-    tree_released(o->tree, n);
-}
-
-/* Answers with a handle on the listing, which it takes. */
-static int reply_opened_dir(struct request *r, struct view_listing *listing)
-{
-    struct ops *o = ops_of(r);
-    struct node *n = r->node;
-    struct fuse_file_info fi = {0};
-    int rc = handles_open(o->handles, NULL, listing, &fi.fh);
-
-    if (rc)
-        return rc;
-    tree_opened(o->tree, n);
-    if (fuse_reply_open(request_take(r), &fi) < 0)
-        close_dir(o, n, fi.fh);
-    return 0;
-}
-
 static int step_open_dir(struct request *r)
 {
+    struct fuse_file_info fi = {0};
     struct view_listing *listing;
     int rc = views_list(ops_of(r)->views, &r->node->vnode, &r->waiter, &listing);
 
-    return rc ? rc : reply_opened_dir(r, listing);
+    return rc ? rc : reply_opened(r, NULL, listing, &fi);
 }
 
-/* Who opens without O_DIRECTORY (df, stat -f) asks about the file system and must not wait (S16); who
- * then reads after all is given the listing at the first READDIR. */
-static void open_dir_unread(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *fi)
+static int step_open_unlisted(struct request *r)
 {
-    struct ops *o = fuse_req_userdata(req);
-    struct node *n = tree_get_node(o->tree, id);
-    int rc = handles_open(o->handles, NULL, NULL, &fi->fh);
+    struct fuse_file_info fi = {0};
 
-    if (rc) {
-        fuse_reply_err(req, -rc);
-        return;
-    }
-    tree_opened(o->tree, n);
-    if (fuse_reply_open(req, fi) < 0)
-        close_dir(o, n, fi->fh);
+    return reply_opened(r, NULL, NULL, &fi);
 }
 
+/* A caller that opens a directory without O_DIRECTORY (df, stat -f) asks about the file system and
+ * must not wait (S16). If it reads after all, the first READDIR gets the listing. */
 static void op_opendir(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *fi)
 {
-    if (fi->flags & O_DIRECTORY)
-        ask_and_start(req, id, step_open_dir, NULL);
-    else
-        open_dir_unread(req, id, fi);
-}
-
-static void reply_entries(fuse_req_t req, const struct node *dir,
-                          const struct view_listing *listing, uint64_t offset, size_t size)
-{
-    char *buf = malloc(size);
-
-    if (!buf) {
-        fuse_reply_err(req, ENOMEM);
-        return;
-    }
-    fuse_reply_buf(req, buf, reply_fill_entries(req, dir, listing, offset, buf, size));
-    free(buf);
+    ask_and_start(req, id, fi->flags & O_DIRECTORY ? step_open_dir : step_open_unlisted, NULL);
 }
 
 static int step_read_dir(struct request *r)
 {
-    struct handles *all = ops_of(r)->handles;
-    const struct view_listing *listing = handles_get_listing(all, r->handle);
-    struct view_listing *fresh;
+    struct handle *h = r->handle;
+    struct view_listing *listing = atomic_load(&h->listing);
+    fuse_req_t req;
+    char *buf;
 
     if (!listing) {
+        struct view_listing *fresh;
         int rc = views_list(ops_of(r)->views, &r->node->vnode, &r->waiter, &fresh);
+
         if (rc)
             return rc;
-        listing = handles_set_listing(all, r->handle, fresh);
+        if (atomic_compare_exchange_strong(&h->listing, &listing, fresh))
+            listing = fresh;
+        else
+            views_listing_release(fresh); /* another READDIR was first: `listing` is its */
     }
-    reply_entries(request_take(r), r->node, listing, r->offset, r->size);
+    buf = malloc(r->size);
+    if (!buf)
+        return -ENOMEM;
+    req = request_take(r);
+    fuse_reply_buf(req, buf, reply_fill_entries(req, r->node, listing, r->offset, buf, r->size));
+    free(buf);
     return 0;
 }
 
@@ -312,43 +374,13 @@ static void op_readdir(fuse_req_t req, fuse_ino_t id, size_t size, off_t offset,
 
     if (!r)
         return;
-    r->handle = handles_get(fi->fh);
+    r->handle = handle_of(fi);
     r->offset = (uint64_t)offset;
     r->size = size;
     request_start(r);
 }
 
-static void op_releasedir(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *fi)
-{
-    struct ops *o = fuse_req_userdata(req);
-
-    close_dir(o, tree_get_node(o->tree, id), fi->fh);
-    fuse_reply_err(req, 0);
-}
-
 /* --- files ---------------------------------------------------------------------------------- */
-
-/* Answers with a handle on the file, which it takes. */
-static int reply_opened(struct request *r, struct view_file *file, struct fuse_file_info *fi)
-{
-    struct ops *o = ops_of(r);
-    int rc = handles_open(o->handles, file, NULL, &fi->fh);
-
-    if (rc)
-        return rc;
-    if (fuse_reply_open(request_take(r), fi) < 0)
-        handles_close(o->handles, fi->fh);
-    return 0;
-}
-
-static void op_release(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *fi)
-{
-    struct ops *o = fuse_req_userdata(req);
-
-    (void)id;
-    handles_close(o->handles, fi->fh);
-    fuse_reply_err(req, 0);
-}
 
 static int step_open(struct request *r)
 {
@@ -361,9 +393,10 @@ static int step_open(struct request *r)
     fi.direct_io = opened.direct;
     fi.keep_cache = opened.keep_cache && !opened.direct;
     fi.noflush = 1;
-    return reply_opened(r, opened.file, &fi);
+    return reply_opened(r, opened.file, NULL, &fi);
 }
 
+/* The kernel refuses these flags as well, unless root has remounted rw. */
 static void op_open(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *fi)
 {
     if ((fi->flags & O_ACCMODE) != O_RDONLY || fi->flags & O_TRUNC) {
@@ -373,24 +406,18 @@ static void op_open(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *fi)
     ask_and_start(req, id, step_open, NULL);
 }
 
-/* A file that somebody cut behind our back would be spliced short, which to the kernel is its end
- * for good (S6). */
-static bool is_all_there(const struct view_bytes *bytes)
-{
-    struct stat st;
-
-    return fstat(bytes->fd, &st) == 0 && (uint64_t)st.st_size >= bytes->offset + bytes->len;
-}
-
 static void reply_bytes(fuse_req_t req, const struct view_bytes *bytes)
 {
     struct fuse_bufvec spliced = FUSE_BUFVEC_INIT(bytes->len);
+    struct stat st;
 
     if (bytes->fd < 0 || bytes->len == 0) {
         fuse_reply_buf(req, bytes->data, bytes->len);
         return;
     }
-    if (!is_all_there(bytes)) {
+    /* A backing file that was truncated from outside would be spliced short, which the kernel takes
+     * for the end of the log (S6). */
+    if (fstat(bytes->fd, &st) < 0 || (uint64_t)st.st_size < bytes->offset + bytes->len) {
         fuse_reply_err(req, EIO);
         return;
     }
@@ -400,19 +427,15 @@ static void reply_bytes(fuse_req_t req, const struct view_bytes *bytes)
     fuse_reply_data(req, &spliced, 0);
 }
 
-/* The kernel asks for them anew, and ignores those that are on their way to it. */
-static void forget_attr(struct ops *o, struct node *n)
-{
-    fuse_lowlevel_notify_inval_inode(o->fuse, tree_get_id(o->tree, n), -1, 0);
-}
-
 static int step_read(struct request *r)
 {
+    struct ops *o = ops_of(r);
     struct view_bytes bytes;
     int rc = views_read(r->file, r->offset, r->size, &r->waiter, &bytes);
 
     if (rc == VIEWS_READ_AGAIN) {
-        forget_attr(ops_of(r), r->node);
+        /* The kernel asks for the attributes again, and ignores those that are on their way. */
+        fuse_lowlevel_notify_inval_inode(o->fuse, tree_get_id(o->tree, r->node), -1, 0);
         rc = -EIO;
     }
     if (rc)
@@ -429,80 +452,18 @@ static void op_read(fuse_req_t req, fuse_ino_t id, size_t size, off_t offset,
 
     if (!r)
         return;
-    r->file = handles_get(fi->fh)->file;
+    r->file = handle_of(fi)->file;
     r->offset = (uint64_t)offset;
     r->size = size;
     request_start(r);
 }
 
-/* --- what would write: the mount is read-only, but it may be remounted ---------------------- */
-
-static void refuse(fuse_req_t req)
-{
-    fuse_reply_err(req, EROFS);
-}
-
-static void op_setattr(fuse_req_t req, fuse_ino_t id, struct stat *attr, int which,
-                       struct fuse_file_info *fi)
-{
-    (void)id, (void)attr, (void)which, (void)fi;
-    refuse(req);
-}
-
-static void op_mknod(fuse_req_t req, fuse_ino_t id, const char *name, mode_t mode, dev_t dev)
-{
-    (void)id, (void)name, (void)mode, (void)dev;
-    refuse(req);
-}
-
-static void op_mkdir(fuse_req_t req, fuse_ino_t id, const char *name, mode_t mode)
-{
-    (void)id, (void)name, (void)mode;
-    refuse(req);
-}
-
-/* unlink, rmdir, removexattr */
-static void op_remove(fuse_req_t req, fuse_ino_t id, const char *name)
-{
-    (void)id, (void)name;
-    refuse(req);
-}
-
-static void op_symlink(fuse_req_t req, const char *target, fuse_ino_t id, const char *name)
-{
-    (void)target, (void)id, (void)name;
-    refuse(req);
-}
-
-static void op_rename(fuse_req_t req, fuse_ino_t from, const char *name, fuse_ino_t to,
-                      const char *new_name, unsigned flags)
-{
-    (void)from, (void)name, (void)to, (void)new_name, (void)flags;
-    refuse(req);
-}
-
-static void op_link(fuse_req_t req, fuse_ino_t id, fuse_ino_t to, const char *name)
-{
-    (void)id, (void)to, (void)name;
-    refuse(req);
-}
-
-static void op_create(fuse_req_t req, fuse_ino_t id, const char *name, mode_t mode,
-                      struct fuse_file_info *fi)
-{
-    (void)id, (void)name, (void)mode, (void)fi;
-    refuse(req);
-}
-
-static void op_setxattr(fuse_req_t req, fuse_ino_t id, const char *name, const char *value,
-                        size_t len, int flags)
-{
-    (void)id, (void)name, (void)value, (void)len, (void)flags;
-    refuse(req);
-}
-
-/* Not here: ACCESS (default_permissions), LSEEK, FLUSH, FSYNC and the rest, which the kernel does
- * without once it has heard ENOSYS. */
+/*
+ * Missing on purpose: all that changes something, which the kernel refuses with EROFS before it
+ * asks (the mount is always ro; after a remount,rw by root libfuse answers ENOSYS); ACCESS
+ * (default_permissions); LSEEK, FLUSH, FSYNC and the rest, which the kernel does without after one
+ * ENOSYS.
+ */
 static const struct fuse_lowlevel_ops table = {
     .init = op_init,
     .lookup = op_lookup,
@@ -515,21 +476,10 @@ static const struct fuse_lowlevel_ops table = {
     .release = op_release,
     .opendir = op_opendir,
     .readdir = op_readdir,
-    .releasedir = op_releasedir,
+    .releasedir = op_release,
     .statfs = op_statfs,
     .getxattr = op_getxattr,
     .listxattr = op_listxattr,
-    .setattr = op_setattr,
-    .mknod = op_mknod,
-    .mkdir = op_mkdir,
-    .unlink = op_remove,
-    .rmdir = op_remove,
-    .symlink = op_symlink,
-    .rename = op_rename,
-    .link = op_link,
-    .create = op_create,
-    .setxattr = op_setxattr,
-    .removexattr = op_remove,
 };
 
 const struct fuse_lowlevel_ops *ops_get_table(void)

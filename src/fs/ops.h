@@ -2,25 +2,27 @@
  * ops.h - the operations: what the kernel asks, in its words, answered in its words.
  *
  * Each is one straight function: check, ask views, answer once or park (request.h). Those that
- * never wait answer in the callback. Nothing is decided here: what a path means is for views.
+ * never wait answer in the callback. They decide nothing: views knows what a path means.
  *
- * RELEASE ends a handle (handles.h). The kernel sends it after the last READ of the handle was
- * answered, so a parked READ never loses its file.
+ * RELEASE ends a handle. The kernel sends it after the last READ of the handle was answered, so a
+ * parked READ never loses its file. An unmount of what is in use sends none; ops_finish ends the
+ * handles that are left, before views is taken down.
  * Where an answer that carries a handle or a lookup does not reach the kernel (the caller was
- * killed), it is taken back here, since nobody else would.
+ * killed), the operation takes it back, since nothing else would.
  *
- * Any thread; no lock.
+ * Any thread. One mutex, not held while calling out.
  */
 #ifndef GHLOGFS_FS_OPS_H
 #define GHLOGFS_FS_OPS_H
 
-#include "fs/handles.h"
 #include "fs/reply.h"
 #include "fs/request.h"
 #include "fs/tree.h"
+#include "list.h"
 #include "views/views.h"
 
 #include <fuse_lowlevel.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 
@@ -29,16 +31,23 @@
  * option as well. */
 #define OPS_READ_MAX (512 * 1024)
 
-/* The userdata of the FUSE session. Constant but for `greeted`. */
+/* The userdata of the FUSE session. The members without a comment are constant. */
 struct ops {
     struct views *views;
     struct tree *tree;
     struct requests *requests;
-    struct handles *handles;
     struct reply_owner owner;
     struct fuse_session *fuse;
-    atomic_bool greeted; /* INIT came; its answer is out when the worker that read it goes on */
+    atomic_bool greeted; /* INIT came; its answer is sent when the worker that read it continues */
+    pthread_mutex_t lock;
+    struct list open; /* lock; handles */
 };
+
+/* ops_init prepares the lock and the list only; the other members are the caller's to fill in. */
+int ops_init(struct ops *o);
+
+/* Closes the handles that are still open. */
+void ops_finish(struct ops *o);
 
 const struct fuse_lowlevel_ops *ops_get_table(void);
 

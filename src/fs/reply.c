@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-/* cat and cp read in units of this; 128 KiB keeps what tail(1) asks of a large cold log small. */
+/* The unit in which cat and cp read. With 128 KiB tail(1) asks for little of a large cold log. */
 #define BLOCK_SIZE (128 * 1024)
 #define STATFS_BLOCK (64 * 1024)
 #define NAME_BYTES 255
@@ -31,7 +31,7 @@ void reply_fill_stat(struct reply_owner owner, uint64_t ino, const struct view_a
     memset(ret_stat, 0, sizeof(*ret_stat));
     ret_stat->st_ino = ino;
     ret_stat->st_mode = mode_of(attr->type);
-    /* Of directories too: with 2 + subdirectories find(1) would count on it and skip some. */
+    /* Of directories too: given 2 + subdirectories, find(1) would rely on it and skip some. */
     ret_stat->st_nlink = 1;
     ret_stat->st_uid = owner.uid;
     ret_stat->st_gid = owner.gid;
@@ -62,38 +62,30 @@ void reply_fill_statfs(uint64_t used, uint64_t limit, struct statvfs *ret_statfs
     ret_statfs->f_namemax = NAME_BYTES;
 }
 
-/* The entry at a position of the snapshot; false: there are no more. */
-static bool get_entry(const struct node *dir, const struct view_listing *listing, uint64_t at,
-                      struct view_entry *ret_entry, uint64_t *ret_ino)
-{
-    const struct node *up = dir->parent ? dir->parent : dir;
-
-    if (at < 2) {
-        *ret_entry = (struct view_entry){at ? ".." : ".", VIEW_DIRECTORY};
-        *ret_ino = at ? up->ino : dir->ino;
-        return true;
-    }
-    if (!views_listing_get(listing, at - 2, ret_entry))
-        return false;
-    *ret_ino = views_ino(dir->ino, ret_entry->name);
-    return true;
-}
-
 size_t reply_fill_entries(fuse_req_t req, const struct node *dir,
                           const struct view_listing *listing, uint64_t offset, char *buf,
                           size_t cap)
 {
-    struct view_entry entry;
-    struct stat st = {0};
-    size_t len = 0, used;
+    const struct node *parent = dir->parent ? dir->parent : dir;
+    size_t len = 0;
 
-    while (get_entry(dir, listing, offset, &entry, &st.st_ino)) {
+    for (;; offset++) {
+        struct view_entry entry;
+        struct stat st = {0};
+        size_t used;
+
+        if (offset < 2) {
+            entry = (struct view_entry){offset ? ".." : ".", VIEW_DIRECTORY};
+            st.st_ino = offset ? parent->ino : dir->ino;
+        } else if (views_listing_get(listing, offset - 2, &entry)) {
+            st.st_ino = views_ino(dir->ino, entry.name);
+        } else {
+            return len;
+        }
         st.st_mode = mode_of(entry.type);
-        offset++;
-        used = fuse_add_direntry(req, buf + len, cap - len, entry.name, &st, (off_t)offset);
+        used = fuse_add_direntry(req, buf + len, cap - len, entry.name, &st, (off_t)offset + 1);
         if (used > cap - len)
-            break;
+            return len;
         len += used;
     }
-    return len;
 }

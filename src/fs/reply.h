@@ -1,7 +1,7 @@
 /*
- * reply.h - what the kernel is told of an attribute, a usage, a directory: our structs to FUSE's.
+ * reply.h - attributes, usage and directories of views, converted to the structs of FUSE.
  *
- * Pure but for the owner's ids, which are read once. Any thread.
+ * Pure. Any thread.
  */
 #ifndef GHLOGFS_FS_REPLY_H
 #define GHLOGFS_FS_REPLY_H
@@ -15,7 +15,7 @@
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 
-/* Read-only, owned by who mounted (S16). */
+/* The user who mounted (S16). */
 struct reply_owner {
     uid_t uid;
     gid_t gid;
@@ -24,15 +24,15 @@ struct reply_owner {
 void reply_fill_stat(struct reply_owner owner, uint64_t ino, const struct view_attr *attr,
                      struct stat *ret_stat);
 
-/* How long the kernel may remember, in seconds: the file, and its name. */
+/* How long the kernel may cache attributes, and the name, in seconds. */
 double reply_seconds(const struct view_attr *attr);
 double reply_name_seconds(const struct view_attr *attr);
 
 void reply_fill_statfs(uint64_t used, uint64_t limit, struct statvfs *ret_statfs);
 
 /* Fills `buf` with entries of a listing from a kernel offset on; the bytes used, 0 at the end. An
- * entry's offset is its position in the snapshot (1 after `.`, 2 after `..`, then the listing in its
- * order), so that seekdir() works in any directory. */
+ * entry's offset is its position in the snapshot (1 after `.`, 2 after `..`, then the listing in
+ * its order), so that seekdir() works in any directory. */
 size_t reply_fill_entries(fuse_req_t req, const struct node *dir,
                           const struct view_listing *listing, uint64_t offset, char *buf,
                           size_t cap);

@@ -1,15 +1,68 @@
 #include "fs/request.h"
 
-#include "fs/signals.h"
-
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
+
+#define STATUS_CAP 8192 /* the text is about 1.5 KiB, plus one word for each group */
 
 static void wake(struct waiter *w, int err);
+
+/* --- whether a thread that waits is about to die --- */
+
+/* The bit of a signal in the masks of /proc. */
+static uint64_t bit(int sig)
+{
+    return UINT64_C(1) << (sig - 1);
+}
+
+/* The mask in the line that starts with "\nKEY:"; 0 where there is none. */
+static uint64_t mask(const char *status, const char *key)
+{
+    const char *line = strstr(status, key);
+
+    return line ? strtoull(line + strlen(key), NULL, 16) : 0;
+}
+
+bool request_status_is_dying(const char *status)
+{
+    uint64_t pending = mask(status, "\nSigPnd:") | mask(status, "\nShdPnd:");
+    uint64_t handled = mask(status, "\nSigBlk:") | mask(status, "\nSigIgn:") |
+                       mask(status, "\nSigCgt:");
+    /* Signals whose default is to do nothing, to stop or to continue. */
+    uint64_t harmless = bit(SIGCHLD) | bit(SIGCONT) | bit(SIGURG) | bit(SIGWINCH) | bit(SIGSTOP) |
+                        bit(SIGTSTP) | bit(SIGTTIN) | bit(SIGTTOU);
+
+    return (pending & bit(SIGKILL)) || (pending & ~handled & ~harmless) ||
+           strstr(status, "\nState:\tZ") != NULL;
+}
+
+bool request_thread_is_dying(pid_t tid)
+{
+    char path[64], status[STATUS_CAP];
+    size_t len = 0;
+    ssize_t n = 0;
+    int fd;
+
+    if (tid <= 0)
+        return false;
+    snprintf(path, sizeof(path), "/proc/%d/status", (int)tid);
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) /* it has ended, or /proc hides it */
+        return kill(tid, 0) < 0 && errno == ESRCH;
+    while (len < sizeof(status) - 1 && (n = read(fd, status + len, sizeof(status) - 1 - len)) > 0)
+        len += (size_t)n;
+    close(fd);
+    status[len] = '\0';
+    return request_status_is_dying(status);
+}
 
 /* --- one request ---------------------------------------------------------------------------- */
 
@@ -71,8 +124,9 @@ void *request_get_userdata(const struct request *r)
     return fuse_req_userdata(r->req);
 }
 
-/* The caller has the request. Answers it where the step did not, and gives up the owner's count;
- * what it holds ends here, because the house may be taken down once nothing is live. */
+/* The caller owns the request. Answers it with `err` if the step has not answered, and gives up the
+ * owner's count. What the request holds is released before it leaves `live`: views may be taken
+ * down as soon as `live` is empty. */
 static void finish(struct request *r, int err)
 {
     struct requests *all = r->all;
@@ -89,34 +143,30 @@ static void finish(struct request *r, int err)
     release(r);
 }
 
-/* The caller holds a count, not the request: takes it if it is parked, and refuses it. */
+/* The caller holds a count, but does not own the request: takes it if it is parked, and answers. */
 static void refuse_parked(struct request *r, int err)
 {
     if (pending_cancel(r->all->waits, &r->waiter))
         finish(r, err);
 }
 
-/* Interrupt and stop may come while the step has not parked yet. Whoever sets a mark looks for a
- * parked request afterwards, and this looks for a mark after parking: one of them sees. */
-static void look_after_parking(struct request *r)
-{
-    if (atomic_load(&r->all->stopping))
-        refuse_parked(r, -ECONNABORTED);
-    else if (atomic_load(&r->interrupted) && signals_is_dying(r->tid))
-        refuse_parked(r, -EINTR);
-}
-
-/* The caller has the request. */
+/*
+ * The caller owns the request. Interrupt and stop may come before the step has parked: the thread
+ * that sets a mark looks for a parked request afterwards, and this function looks for a mark after
+ * parking, so that one of them sees the other.
+ */
 static void run(struct request *r)
 {
     int rc;
 
     hold(r);
     rc = atomic_load(&r->all->stopping) ? -ECONNABORTED : r->step(r);
-    if (rc == PENDING_PARKED)
-        look_after_parking(r);
-    else
+    if (rc != PENDING_PARKED)
         finish(r, rc);
+    else if (atomic_load(&r->all->stopping))
+        refuse_parked(r, -ECONNABORTED);
+    else if (atomic_load(&r->interrupted) && request_thread_is_dying(r->tid))
+        refuse_parked(r, -EINTR);
     release(r);
 }
 
@@ -125,7 +175,7 @@ void request_start(struct request *r)
     struct requests *all = r->all;
 
     pthread_mutex_lock(&all->lock);
-    r->looked = all->looks; /* a look that goes on meets only what was there: it ends */
+    r->scanned = all->scans; /* a scan under way passes it by, so that each scan ends */
     list_push_back(&all->live, &r->in_live);
     pthread_mutex_unlock(&all->lock);
     fuse_req_interrupt_func(r->req, on_interrupt, r);
@@ -134,7 +184,7 @@ void request_start(struct request *r)
 
 /* --- resuming ------------------------------------------------------------------------------- */
 
-/* Called by whoever unlinked the waiter: the request is this thread's, and then the resumer's. */
+/* Runs on the thread that unlinked the waiter, which owns the request until the resumer gets it. */
 static void wake(struct waiter *w, int err)
 {
     struct request *r = list_entry(w, struct request, waiter);
@@ -151,7 +201,7 @@ static void wake(struct waiter *w, int err)
             atomic_fetch_add(&all->calling, 1);
         pthread_mutex_unlock(&all->lock);
     }
-    /* Without the lock, which the resumer wants first. By now it may have answered `r`. */
+    /* After unlocking, since the resumer takes the lock first. It may have answered `r` by now. */
     if (first) {
         pthread_cond_broadcast(&all->changed);
         atomic_fetch_sub(&all->calling, 1);
@@ -160,26 +210,21 @@ static void wake(struct waiter *w, int err)
         finish(r, err ? err : -ECONNABORTED);
 }
 
-/* The next woken request; NULL: stopping, and there is none. */
-static struct request *next_woken(struct requests *all)
-{
-    struct list *link;
-
-    pthread_mutex_lock(&all->lock);
-    while (!(link = list_take_first(&all->woken)) && !atomic_load(&all->stopping))
-        pthread_cond_wait(&all->changed, &all->lock);
-    pthread_mutex_unlock(&all->lock);
-    return link ? list_entry(link, struct request, in_woken) : NULL;
-}
-
 static void *resume_all(void *arg)
 {
     struct requests *all = arg;
-    struct request *r;
 
-    while ((r = next_woken(all)))
-        run(r);
-    return NULL;
+    for (;;) {
+        struct list *link;
+
+        pthread_mutex_lock(&all->lock);
+        while (!(link = list_take_first(&all->woken)) && !atomic_load(&all->stopping))
+            pthread_cond_wait(&all->changed, &all->lock);
+        pthread_mutex_unlock(&all->lock);
+        if (!link)
+            return NULL;
+        run(list_entry(link, struct request, in_woken));
+    }
 }
 
 /* --- all requests --------------------------------------------------------------------------- */
@@ -193,7 +238,7 @@ int requests_init(struct requests *all, struct waits *waits)
     atomic_init(&all->calling, 0);
     list_init(&all->live);
     list_init(&all->woken);
-    all->looks = 0;
+    all->scans = 0;
     pthread_cond_init(&all->changed, NULL);
     return -pthread_mutex_init(&all->lock, NULL);
 }
@@ -211,59 +256,49 @@ int requests_start(struct requests *all)
     return -err;
 }
 
-/* Which requests a look is for. */
+/* Which requests a scan is for. */
 enum whom { EVERY_REQUEST, INTERRUPTED, INTERRUPTED_OR_READ };
 
-static bool is_for(const struct request *r, enum whom whom)
-{
-    return whom == EVERY_REQUEST || atomic_load(&r->interrupted) ||
-           (whom == INTERRUPTED_OR_READ && r->file);
-}
-
-/* The next request that this look has not met, with a count; NULL: there is none. */
-static struct request *next_unlooked(struct requests *all, uint64_t look, enum whom whom)
+/* The next request that this scan has not met, with a count; NULL: there is none. */
+static struct request *next_unscanned(struct requests *all, uint64_t scan, enum whom whom)
 {
     struct request *found = NULL;
 
     pthread_mutex_lock(&all->lock);
     list_each(link, &all->live) {
         struct request *r = list_entry(link, struct request, in_live);
-        if (r->looked < look && is_for(r, whom)) {
+
+        if (r->scanned < scan && (whom == EVERY_REQUEST || atomic_load(&r->interrupted) ||
+                                  (whom == INTERRUPTED_OR_READ && r->file))) {
             found = r;
             break;
         }
     }
     if (found) {
-        /* At the end it is out of the way of this look. */
+        /* Moved to the end, so that the next call does not pass it. */
         list_remove(&found->in_live);
         list_push_back(&all->live, &found->in_live);
-        found->looked = look;
+        found->scanned = scan;
         hold(found);
     }
     pthread_mutex_unlock(&all->lock);
     return found;
 }
 
-static uint64_t begin_look(struct requests *all)
+/* Answers the parked requests that have to end. One that was met before requests_refuse began may
+ * be passed by there, so each scan checks `stopping`. */
+static void scan(struct requests *all, enum whom whom)
 {
-    uint64_t look;
+    struct request *r;
+    uint64_t number;
 
     pthread_mutex_lock(&all->lock);
-    look = ++all->looks;
+    number = ++all->scans;
     pthread_mutex_unlock(&all->lock);
-    return look;
-}
-
-static void look_at(struct requests *all, enum whom whom)
-{
-    uint64_t look = begin_look(all);
-    struct request *r;
-
-    while ((r = next_unlooked(all, look, whom))) {
-        /* It may have been met before requests_refuse met it, which then passes it by. */
+    while ((r = next_unscanned(all, number, whom))) {
         if (atomic_load(&all->stopping))
             refuse_parked(r, -ECONNABORTED);
-        else if (signals_is_dying(r->tid))
+        else if (request_thread_is_dying(r->tid))
             refuse_parked(r, -EINTR);
         release(r);
     }
@@ -271,30 +306,23 @@ static void look_at(struct requests *all, enum whom whom)
 
 void requests_look(struct requests *all)
 {
-    look_at(all, INTERRUPTED_OR_READ);
+    scan(all, INTERRUPTED_OR_READ);
 }
 
 void requests_look_if_interrupted(struct requests *all)
 {
     if (atomic_load_explicit(&all->interrupted, memory_order_relaxed) &&
         atomic_exchange(&all->interrupted, false))
-        look_at(all, INTERRUPTED);
+        scan(all, INTERRUPTED);
 }
 
 void requests_refuse(struct requests *all)
 {
-    uint64_t look;
-    struct request *r;
-
     pthread_mutex_lock(&all->lock);
     atomic_store(&all->stopping, true);
     pthread_cond_broadcast(&all->changed);
     pthread_mutex_unlock(&all->lock);
-    look = begin_look(all);
-    while ((r = next_unlooked(all, look, EVERY_REQUEST))) {
-        refuse_parked(r, -ECONNABORTED);
-        release(r);
-    }
+    scan(all, EVERY_REQUEST);
 }
 
 void requests_stop(struct requests *all)
@@ -303,7 +331,7 @@ void requests_stop(struct requests *all)
     while (!list_is_empty(&all->live))
         pthread_cond_wait(&all->changed, &all->lock);
     pthread_mutex_unlock(&all->lock);
-    while (atomic_load(&all->calling)) /* as long as a call of the system's takes */
+    while (atomic_load(&all->calling)) /* for as long as one pthread_cond_broadcast takes */
         sched_yield();
     if (all->has_resumer)
         pthread_join(all->resumer, NULL);

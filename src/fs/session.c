@@ -1,6 +1,5 @@
 #include "fs/session.h"
 
-#include "fs/handles.h"
 #include "fs/mountpoint.h"
 #include "fs/ops.h"
 #include "fs/request.h"
@@ -19,14 +18,15 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-/* Wakes a worker out of its read. libfuse and curl do not use it, and one that a user sends does no
- * harm. Not a real-time signal: those are refused where too many are queued (RLIMIT_SIGPENDING). */
+/* Interrupts a worker's read. libfuse and curl do not use this signal, and one that a user sends
+ * does no harm. A real-time signal could be refused where too many are queued (RLIMIT_SIGPENDING).
+ */
 #define WAKE_SIGNAL SIGUSR1
-/* A signal may come just before the read begins: it is sent again until the worker has left. */
+/* A signal may come just before the read begins, so it is sent again until the worker has ended. */
 #define WAKE_AGAIN_MS 5
-/* The kernel asks once more for a page whose READ failed, for one reader after the other; they are
- * to hear that the connection was aborted, not that there is none. So the workers go on until they
- * had nothing to do for this long, for so many times at the most. */
+/* The kernel asks once more for a page whose READ failed, for one reader after the other; they
+ * shall get ECONNABORTED, not ENOTCONN. So the workers go on until they had nothing to do for
+ * LINGER_MS, but no longer than LINGER_TIMES times that. */
 #define LINGER_MS 20
 #define LINGER_TIMES 15
 
@@ -40,7 +40,6 @@ struct worker {
 struct session {
     struct ops ops;
     struct requests requests;
-    struct handles handles;
     struct fuse_session *fuse;
     char *mountpoint;
     char device[MOUNTPOINT_DEVICE_LEN]; /* of our mount */
@@ -57,24 +56,15 @@ struct session {
 
 /* --- workers -------------------------------------------------------------------------------- */
 
-static void post(int event_fd)
-{
-    eventfd_write(event_fd, 1);
-}
-
-/* The first worker that comes here after INIT: its answer is out, the kernel has its settings. */
+/* The first worker that calls this after INIT has sent the answer to it: the kernel has its
+ * settings, and the mount answers. */
 static void announce(struct session *s)
 {
     if (atomic_load_explicit(&s->announced, memory_order_relaxed) ||
         !atomic_load(&s->ops.greeted) || atomic_exchange(&s->announced, true))
         return;
-    mountpoint_raise_readahead(s->mountpoint);
-    post(s->ready_fd);
-}
-
-static bool is_over(const struct session *s)
-{
-    return atomic_load(&s->stopping) || fuse_session_exited(s->fuse);
+    mountpoint_raise_readahead(s->device);
+    eventfd_write(s->ready_fd, 1);
 }
 
 static void *work(void *arg)
@@ -84,7 +74,7 @@ static void *work(void *arg)
     struct fuse_buf buf = {0};
     int n;
 
-    while (!is_over(s)) {
+    while (!atomic_load(&s->stopping) && !fuse_session_exited(s->fuse)) {
         n = fuse_session_receive_buf(s->fuse, &buf);
         if (n == -EINTR || n == -EAGAIN)
             continue;
@@ -96,15 +86,15 @@ static void *work(void *arg)
         requests_look_if_interrupted(&s->requests);
     }
     free(buf.mem);
-    post(s->ended_fd);
+    eventfd_write(s->ended_fd, 1);
     atomic_store(&w->has_left, true);
-    post(s->left_fd);
+    eventfd_write(s->left_fd, 1);
     return NULL;
 }
 
 static void on_wake_signal(int sig)
 {
-    (void)sig; /* comes so that read() is interrupted */
+    (void)sig; /* sent to interrupt read() */
 }
 
 static int start_workers(struct session *s)
@@ -125,30 +115,25 @@ static int start_workers(struct session *s)
     return -err;
 }
 
-/* Sends the signal to those who are still there; how many were. */
-static unsigned wake_workers(struct session *s)
-{
-    unsigned n = 0;
-
-    for (unsigned i = 0; i < s->n_workers; i++) {
-        struct worker *w = &s->workers[i];
-        if (!w->is_running || atomic_load(&w->has_left))
-            continue;
-        pthread_kill(w->thread, WAKE_SIGNAL);
-        n++;
-    }
-    return n;
-}
-
 static void join_workers(struct session *s)
 {
     struct pollfd left = {.fd = s->left_fd, .events = POLLIN};
+    unsigned running;
     eventfd_t count;
 
-    while (wake_workers(s) > 0) {
-        if (poll(&left, 1, WAKE_AGAIN_MS) > 0)
+    do {
+        running = 0;
+        for (unsigned i = 0; i < s->n_workers; i++) {
+            struct worker *w = &s->workers[i];
+
+            if (!w->is_running || atomic_load(&w->has_left))
+                continue;
+            pthread_kill(w->thread, WAKE_SIGNAL);
+            running++;
+        }
+        if (running > 0 && poll(&left, 1, WAKE_AGAIN_MS) > 0)
             eventfd_read(s->left_fd, &count);
-    }
+    } while (running > 0);
     for (unsigned i = 0; i < s->n_workers; i++) {
         if (s->workers[i].is_running)
             pthread_join(s->workers[i].thread, NULL);
@@ -180,27 +165,6 @@ static int create_fuse(struct session *s, const struct session_config *config)
     return s->fuse ? 0 : -EINVAL;
 }
 
-static int create_events(struct session *s)
-{
-    s->ready_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    s->ended_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    s->left_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    return s->ready_fd < 0 || s->ended_fd < 0 || s->left_fd < 0 ? -errno : 0;
-}
-
-static int fill(struct session *s, const struct session_config *config)
-{
-    int rc = create_events(s);
-
-    if (rc)
-        return rc;
-    s->mountpoint = strdup(config->mountpoint);
-    if (!s->mountpoint)
-        return -ENOMEM;
-    rc = tree_create(config->views, &s->ops.tree);
-    return rc ? rc : create_fuse(s, config);
-}
-
 int session_create(const struct session_config *config, struct session **ret_session)
 {
     struct session *s;
@@ -211,20 +175,27 @@ int session_create(const struct session_config *config, struct session **ret_ses
     s = calloc(1, sizeof(*s));
     if (!s)
         return -ENOMEM;
-    s->ready_fd = s->ended_fd = s->left_fd = -1;
     s->n_workers = config->workers;
     s->ops.views = config->views;
     s->ops.requests = &s->requests;
-    s->ops.handles = &s->handles;
     s->ops.owner = (struct reply_owner){geteuid(), getegid()};
     rc = requests_init(&s->requests, config->waits);
     if (!rc)
-        rc = handles_init(&s->handles);
+        rc = ops_init(&s->ops);
     if (rc) {
         free(s);
         return rc;
     }
-    rc = fill(s, config);
+    s->ready_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    s->ended_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    s->left_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    s->mountpoint = strdup(config->mountpoint);
+    if (s->ready_fd < 0 || s->ended_fd < 0 || s->left_fd < 0 || !s->mountpoint)
+        rc = -errno;
+    if (!rc)
+        rc = tree_create(config->views, &s->ops.tree);
+    if (!rc)
+        rc = create_fuse(s, config);
     if (rc)
         session_destroy(s);
     else
@@ -254,6 +225,11 @@ int session_start(struct session *s)
     return rc ? rc : start_workers(s);
 }
 
+const char *session_library_version(void)
+{
+    return fuse_pkgversion();
+}
+
 int session_get_ready_fd(const struct session *s)
 {
     return s->ready_fd;
@@ -280,7 +256,8 @@ static void linger(struct session *s)
     } while (atomic_load(&s->served) != before && ++times < LINGER_TIMES);
 }
 
-/* After a lazy unmount there may be another mount in our place, which is to stay. */
+/* After a lazy unmount another mount may have taken our place, and must stay. Also true where
+ * nothing is mounted any more. */
 static bool is_another_mounted(const struct session *s)
 {
     char device[MOUNTPOINT_DEVICE_LEN];
@@ -290,8 +267,9 @@ static bool is_another_mounted(const struct session *s)
 }
 
 /*
- * libfuse unmounts by name, unless an error on its descriptor tells that the connection has ended. So
- * the connection is ended, by putting the end of a broken pipe in its place. False: it goes on.
+ * libfuse unmounts by name, unless an error on its descriptor tells that the connection has ended.
+ * So this ends the connection, by putting the write end of a broken pipe in the descriptor's place.
+ * False: the connection goes on.
  */
 static bool end_connection(struct session *s)
 {
@@ -318,12 +296,6 @@ void session_stop(struct session *s)
     s->is_mounted = false;
 }
 
-static void close_event(int fd)
-{
-    if (fd >= 0)
-        close(fd);
-}
-
 void session_destroy(struct session *s)
 {
     if (!s)
@@ -331,14 +303,17 @@ void session_destroy(struct session *s)
     session_stop(s);
     if (s->fuse)
         fuse_session_destroy(s->fuse);
-    handles_finish(&s->handles);
+    ops_finish(&s->ops);
     tree_destroy(s->ops.tree);
     requests_finish(&s->requests);
     if (s->has_action)
         sigaction(WAKE_SIGNAL, &s->old_action, NULL);
-    close_event(s->ready_fd);
-    close_event(s->ended_fd);
-    close_event(s->left_fd);
+    if (s->ready_fd >= 0)
+        close(s->ready_fd);
+    if (s->ended_fd >= 0)
+        close(s->ended_fd);
+    if (s->left_fd >= 0)
+        close(s->left_fd);
     free(s->mountpoint);
     free(s);
 }

@@ -2,14 +2,13 @@
  * session.h - the mount: its threads, its beginning and its end.
  *
  * Order: session_create, session_mount, (daemonise), session_start, wait until session_get_ready_fd
- * is readable; once a second session_tick; at the end session_stop, session_destroy, and only then
- * the rooms below. Threads are created by session_start only: the workers, which read requests, and
- * one that goes on with requests that waited (request.h). They block every signal but the one that
- * stops them.
+ * is readable; session_tick once a second; at the end session_stop, session_destroy, and only then
+ * the modules below. session_start creates all threads: the workers, which read requests, and the
+ * resumer, which goes on with requests that waited (request.h). They block every signal but the one
+ * that stops them.
  *
- * Does not fork, reads no clock, says nothing itself (libfuse and fusermount3 write to stderr why a
- * mount failed). One thread of main's calls; only session_tick may come from another.
- * Errors: negative errno.
+ * Does not fork, reads no clock, logs nothing itself (libfuse and fusermount3 write to stderr why a
+ * mount failed). Called by main's thread only. Errors: negative errno.
  */
 #ifndef GHLOGFS_FS_SESSION_H
 #define GHLOGFS_FS_SESSION_H
@@ -33,6 +32,9 @@ struct session_config {
 
 #define SESSION_MOST_WORKERS 16
 
+/* "3.14.0": the libfuse in use. */
+const char *session_library_version(void);
+
 int session_create(const struct session_config *config, struct session **ret_session);
 int session_mount(struct session *s);
 int session_start(struct session *s);
@@ -43,12 +45,12 @@ int session_get_ready_fd(const struct session *s);
 /* The same for the end: unmounted by somebody, aborted, or INIT refused. */
 int session_get_ended_fd(const struct session *s);
 
-/* Once a second: lets go of requests whose process is being killed (R6). */
+/* Once a second: answers requests whose process is being killed (R6). */
 void session_tick(struct session *s);
 
-/* Answers all that waits -ECONNABORTED, ends the threads, unmounts (lazily: nobody's working
- * directory holds it up). Waits for no network; for the disk only as long as a read that runs now.
- * Twice is fine. */
+/* Answers all that waits -ECONNABORTED, ends the threads, unmounts (lazily, so that no working
+ * directory prevents it). Does not wait for the network; for the disk only as long as a read that
+ * runs now takes. May be called twice. */
 void session_stop(struct session *s);
 
 /* Stops first if need be. Takes NULL. */

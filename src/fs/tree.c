@@ -10,10 +10,9 @@
 
 struct tree {
     pthread_mutex_t lock;  /* protects what follows and the private half of each node */
-    struct node **buckets; /* by ino, which is a good hash already */
+    struct node **buckets; /* by ino, which is a hash of the path */
     size_t n_buckets;      /* a power of two */
     size_t n_hashed;
-    size_t n_nodes;
     struct list nodes; /* all of them, the root first */
     struct node *root;
 };
@@ -35,8 +34,6 @@ static struct node *node_create(struct node *parent, const char *name, const str
 
 static void node_destroy(struct node *n)
 {
-    if (!n)
-        return;
     views_vnode_finish(&n->vnode);
     free(n);
 }
@@ -64,7 +61,6 @@ int tree_create(struct views *views, struct tree **ret_tree)
     pthread_mutex_init(&t->lock, NULL);
     list_init(&t->nodes);
     list_push_back(&t->nodes, &t->root->in_tree);
-    t->n_nodes = 1;
     *ret_tree = t;
     return 0;
 }
@@ -92,17 +88,13 @@ uint64_t tree_get_id(const struct tree *t, const struct node *n)
     return n == t->root ? TREE_ROOT_ID : (uint64_t)(uintptr_t)n;
 }
 
-static bool is_same_text(const char *a, const char *b)
-{
-    return a == b || (a && b && strcmp(a, b) == 0);
-}
-
 /* Whether a name still means what it meant. The repository follows from the path. */
 static bool is_same_vnode(const struct vnode *a, const struct vnode *b)
 {
     return a->kind == b->kind && a->attempt == b->attempt && a->step == b->step &&
            a->cut == b->cut && a->run == b->run && a->job == b->job && a->log == b->log &&
-           a->size == b->size && a->sum == b->sum && is_same_text(a->text, b->text);
+           a->size == b->size && a->sum == b->sum &&
+           (a->text == b->text || (a->text && b->text && strcmp(a->text, b->text) == 0));
 }
 
 /* --- the table; tree lock held -------------------------------------------------------------- */
@@ -114,11 +106,11 @@ static struct node **bucket_of(struct tree *t, uint64_t ino)
 
 static struct node *table_find(struct tree *t, const struct node *like)
 {
-    struct node *n = *bucket_of(t, like->ino);
+    struct node *n;
 
-    while (n &&
-           !(n->ino == like->ino && n->parent == like->parent && strcmp(n->name, like->name) == 0))
-        n = n->next;
+    for (n = *bucket_of(t, like->ino); n; n = n->next)
+        if (n->ino == like->ino && n->parent == like->parent && strcmp(n->name, like->name) == 0)
+            break;
     return n;
 }
 
@@ -130,7 +122,7 @@ static void table_link(struct tree *t, struct node *n)
     *at = n;
 }
 
-/* Without memory for another table the old one goes on, only slower. */
+/* Without memory for another table the old one stays in use, only slower. */
 static void table_resize(struct tree *t, size_t n_buckets)
 {
     size_t n_old = t->n_buckets;
@@ -177,46 +169,39 @@ static void table_remove(struct tree *t, struct node *n)
 
 /* --- interning ------------------------------------------------------------------------------ */
 
-/* Tree lock held. The node that now stands for the name: an old one, or `fresh`. */
-static struct node *adopt(struct tree *t, struct node *fresh)
-{
-    struct node *old = table_find(t, fresh);
-
-    if (old && is_same_vnode(&old->vnode, &fresh->vnode)) {
-        old->lookups++;
-        return old;
-    }
-    if (old)
-        table_remove(t, old);
-    table_insert(t, fresh);
-    list_push_back(&t->nodes, &fresh->in_tree);
-    t->n_nodes++;
-    fresh->parent->children++;
-    return fresh;
-}
-
 int tree_intern(struct tree *t, struct node *parent, const char *name, struct vnode *vnode,
                 struct node **ret_node)
 {
     struct node *fresh = node_create(parent, name, vnode);
-    struct node *n;
+    struct node *old;
+    bool same;
 
     if (!fresh) {
         views_vnode_finish(vnode);
         return -ENOMEM;
     }
     pthread_mutex_lock(&t->lock);
-    n = adopt(t, fresh);
+    old = table_find(t, fresh);
+    same = old && is_same_vnode(&old->vnode, &fresh->vnode);
+    if (same) {
+        old->lookups++;
+    } else {
+        if (old)
+            table_remove(t, old);
+        table_insert(t, fresh);
+        list_push_back(&t->nodes, &fresh->in_tree);
+        parent->children++;
+    }
     pthread_mutex_unlock(&t->lock);
-    if (n != fresh) {
-        views_vnode_renew(&n->vnode, &fresh->vnode);
+    if (same) {
+        views_vnode_renew(&old->vnode, &fresh->vnode);
         node_destroy(fresh);
     }
-    *ret_node = n;
+    *ret_node = same ? old : fresh;
     return 0;
 }
 
-/* Tree lock held. Takes out `n` and each ancestor that only it kept; returns them, chained. */
+/* Tree lock held. Unlinks `n` and each ancestor that only it kept alive; returns them, chained. */
 static struct node *bury(struct tree *t, struct node *n)
 {
     struct node *dead = NULL;
@@ -225,7 +210,6 @@ static struct node *bury(struct tree *t, struct node *n)
         struct node *parent = n->parent;
         table_remove(t, n);
         list_remove(&n->in_tree);
-        t->n_nodes--;
         parent->children--;
         n->next = dead;
         dead = n;
@@ -239,7 +223,7 @@ void tree_forget(struct tree *t, struct node *n, uint64_t count)
     struct node *dead = NULL;
 
     if (!n->parent)
-        return; /* the root is there without being looked up */
+        return; /* the root exists without being looked up */
     pthread_mutex_lock(&t->lock);
     assert(count <= n->lookups);
     n->lookups -= count;
@@ -277,14 +261,4 @@ int64_t tree_show_time(struct tree *t, struct node *n, int64_t mtime_ms)
     shown_ms = n->shown_ms;
     pthread_mutex_unlock(&t->lock);
     return shown_ms;
-}
-
-size_t tree_count(struct tree *t)
-{
-    size_t n;
-
-    pthread_mutex_lock(&t->lock);
-    n = t->n_nodes;
-    pthread_mutex_unlock(&t->lock);
-    return n;
 }

@@ -1,14 +1,14 @@
 /*
- * tree.h - the names the kernel knows: nodes, interned by parent and spelled name.
+ * tree.h - the names that the kernel knows: nodes, interned by parent and name as it was spelled.
  *
  * A node owns its vnode and keeps its parent alive; its address is the nodeid the kernel uses, the
  * root's is TREE_ROOT_ID. It lives as long as the kernel counts lookups of it (or of what is below
  * it): a node of a request that waits is safe, because the kernel holds what it asks about.
  *
- * Does no I/O and asks views nothing but a number and the end of a vnode, with no lock held. When
- * a name comes to mean something else (a job of a newer attempt, a log begun anew, another text),
- * it gets a new node, so that a vnode never changes under a reader; the old one goes when it is
- * forgotten.
+ * Does no I/O; calls views only for inode numbers and to end or renew vnodes, with no lock held.
+ * When a name comes to mean something else (a job of a newer attempt, a log that was replaced,
+ * another text), it gets a new node, so that a vnode never changes under a reader; the old node
+ * lives until the kernel has forgotten it.
  *
  * Any thread; one mutex inside. Errors: -ENOMEM.
  */
@@ -62,12 +62,9 @@ void tree_forget(struct tree *t, struct node *n, uint64_t count);
 void tree_opened(struct tree *t, struct node *n);
 void tree_released(struct tree *t, struct node *n);
 
-/* Which mtime of a directory to show: `mtime_ms` (UTC), but while it is open the one shown last. Its
- * time may become known while somebody reads it, which is no change of it: GNU tar 1.35 compares
- * the times before and after, and fails. */
+/* Which mtime of a directory to show: `mtime_ms` (UTC), but while it is open the one shown last.
+ * Its time may become known while somebody reads it, which is no change of it: GNU tar 1.35
+ * compares the times before and after, and fails. */
 int64_t tree_show_time(struct tree *t, struct node *n, int64_t mtime_ms);
-
-/* How many nodes there are, the root included. */
-size_t tree_count(struct tree *t);
 
 #endif

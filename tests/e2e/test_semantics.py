@@ -521,7 +521,10 @@ def test_s16_nothing_can_be_changed(github, mount):
         lambda: os.chmod(log, 0o777), lambda: os.utime(log), lambda: os.link(log, folder / "new"),
         lambda: os.symlink("x", folder / "new"), lambda: os.mkfifo(folder / "new"),
         lambda: os.setxattr(log, "user.x", b"1"), lambda: os.mkdir(m.path / "a new one"),
-        lambda: os.chown(log, 1, 1))
+        lambda: os.chown(log, 1, 1), lambda: os.removexattr(log, "user.ghlogfs.state"),
+        lambda: os.mknod(folder / "new"), lambda: os.utime(folder, (1, 1)),
+        lambda: os.rename(log, log), lambda: os.open(log, os.O_RDONLY | os.O_TRUNC),
+        lambda: os.open(folder / "new", os.O_RDONLY | os.O_CREAT))
     for attempt in attempts:
         with fails("EROFS"):
             attempt()

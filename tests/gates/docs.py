@@ -77,7 +77,6 @@ def check_tests(gate):
 def places_of(name, takes_value):
     """Triples of file, pattern and what it is: where an option has to be told, and as what."""
     value = "=" if takes_value else r"(?![\w=])"
-    yield "src/options_help.c", rf"\b{name}{value}", "--help"
     yield ("docs/ghlogfs.1", rf"^\.(?:It|Pq).*(?<!\w){name}(?!\w){' Ns =' if takes_value else ''}",
            "the manual page")
     yield "contrib/completions/ghlogfs.bash", rf"(?<=[\s\"]){name}{value}", "bash's completion"

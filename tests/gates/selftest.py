@@ -27,8 +27,6 @@ GOOD = {
         "enum kind { FLAG, TEXT };\n\nstruct rule {\n    const char *name;\n    enum kind kind;\n"
         "    int at;\n};\n\nstatic const struct rule rules[] = {\n    {\"proxy\", TEXT, 0},\n"
         "    {\"offline\", FLAG, 0},\n};\n"),
-    "src/options_help.c": "static const char text[] = \"  proxy=URL\\n\"\n"
-                          "                           \"  offline\\n\";\n",
     "contrib/completions/ghlogfs.bash": 'list="proxy= offline"\n',
     "contrib/completions/_ghlogfs": "(\n    'proxy[a proxy]:URL:'\n    'offline[no request]'\n)\n",
     "contrib/completions/ghlogfs.fish": "    proxy=\\t'a proxy'\n    offline\\t'no request'\n",
@@ -214,7 +212,7 @@ class Gates(unittest.TestCase):
             self.refuses("docs", {"docs/SEMANTICS.md": f"A\n- {cited}\n"}, "no test is called")
 
     def test_docs_options(self):
-        for path, what in (("src/options_help.c", "--help"), ("docs/ghlogfs.1", "the manual page"),
+        for path, what in (("docs/ghlogfs.1", "the manual page"),
                            ("contrib/completions/ghlogfs.bash", "bash's completion"),
                            ("contrib/completions/_ghlogfs", "zsh's completion"),
                            ("contrib/completions/ghlogfs.fish", "fish's completion")):

@@ -104,6 +104,11 @@ static void bad_urls_are_refused(void **state)
         "https://h\xc3\xa9",
         "https://h\n",
         "https://a.-b",
+        "https://..",
+        "https://%68",
+        "https://h:x",
+        "https://h:1:2",
+        "https://[fe80::1%25eth0]",
     };
 
     (void)state;
@@ -112,6 +117,22 @@ static void bad_urls_are_refused(void **state)
         const char *reason = NULL;
 
         assert_int_equal(options_api_from_url(&api, bad[i], &reason), -EINVAL);
+        assert_non_null(reason);
+    }
+}
+
+/* The host names a directory of the cache and is an argument of gh. */
+static void bad_hosts_are_refused(void **state)
+{
+    static const char *const bad[] = {"",    "-h",  "--help", "..",  ".",     "a..b", "h:",  "h:0",
+                                      "a b", "u@h", "h/x",    "h?q", "h%2fx", "[::1", "::1", "h\n"};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        struct options_api api;
+        const char *reason = NULL;
+
+        assert_int_equal(options_api_from_host(&api, bad[i], &reason), -EINVAL);
         assert_non_null(reason);
     }
 }
@@ -139,9 +160,8 @@ static void overlong_urls_are_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(host_to_api_base),
-        cmocka_unit_test(urls_are_normalised),
-        cmocka_unit_test(bad_urls_are_refused),
+        cmocka_unit_test(host_to_api_base),          cmocka_unit_test(urls_are_normalised),
+        cmocka_unit_test(bad_urls_are_refused),      cmocka_unit_test(bad_hosts_are_refused),
         cmocka_unit_test(overlong_urls_are_refused),
     };
 

@@ -1,7 +1,5 @@
 /* Command line and environment to one struct: R7, S16. */
 #include "options.h"
-#include "options_help.h"
-#include "options_text.h"
 
 #include <errno.h>
 #include <setjmp.h>
@@ -196,19 +194,68 @@ static void help_and_version_need_no_mountpoint(void **state)
     assert_true(o.version && !o.help);
 }
 
+/* With the name of its value, its range and its default; what is not in the table as well. */
 static void the_help_names_every_option(void **state)
 {
-    static const char *const names[] = {
-        "api_url",     "token_file", "ca_file",      "proxy",    "cache_dir",   "cache_size",
-        "no_cache",    "memory",     "runs",         "fresh",    "connections", "prefetch",
-        "reserve",     "wait",       "timeout",      "deadline", "offline",     "timestamps",
-        "allow_other", "allow_root", "auto_unmount", "no_proxy", "subtype",     "noatime",
-        "-f",          "-d",
+    static const char *const lines[] = {
+        "\n  api_url=URL ",
+        "\n  token_file=FILE ",
+        "\n  ca_file=FILE ",
+        "\n  proxy=URL ",
+        "\n  no_proxy=HOSTS ",
+        "\n  connections=N         transfers at once, 1 to 100 (32)\n",
+        "\n  reserve=N ",
+        "\n  wait=SEC ",
+        "\n  timeout=SEC ",
+        "\n  deadline=SEC ",
+        "\n  cache_dir=DIR ",
+        "\n  cache_size=SIZE       how much is kept there (4G)\n",
+        "\n  no_cache ",
+        "\n  memory=SIZE ",
+        "(256M)\n",
+        "\n  offline ",
+        "\n  runs=N                runs in a listing, 1 to 1000 (30)\n",
+        "\n  fresh=SEC ",
+        "\n  prefetch=N ",
+        "\n  timestamps ",
+        "\n  allow_other ",
+        "\n  allow_root ",
+        "\n  auto_unmount ",
+        "\n  fsname=NAME ",
+        "\n  subtype=NAME ",
+        "\n  noexec ",
+        "\n  exec ",
+        "\n  noatime ",
+        "\n  atime ",
+        "\n  -f ",
+        "\n  -d ",
+        "\n  -h, --help ",
+        "\n  -V, --version ",
+        "GH_ENTERPRISE_TOKEN",
+        "/var/cache/ghlogfs",
     };
+    char *help = options_make_help();
 
     (void)state;
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        assert_non_null(strstr(options_help_text(), names[i]));
+    assert_non_null(help);
+    for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
+        if (strstr(help, lines[i]) == NULL)
+            fail_msg("\"%s\" is not in the help", lines[i]);
+    }
+    free(help);
+}
+
+static void every_line_of_the_help_fits_a_terminal(void **state)
+{
+    char *help = options_make_help(), *rest = help, *line;
+
+    (void)state;
+    assert_non_null(help);
+    while ((line = strsep(&rest, "\n")) != NULL) {
+        if (strlen(line) > 80)
+            fail_msg("\"%s\" is too long", line);
+    }
+    free(help);
 }
 
 /* ---- what is refused ---- */
@@ -292,16 +339,26 @@ static void malformed_sizes_are_refused(void **state)
 
 static void sizes_count_in_powers_of_1024(void **state)
 {
-    uint64_t size = 1;
+    static const struct {
+        const char *word;
+        uint64_t size;
+    } rows[] = {
+        {"cache_size=70000", 70000},
+        {"cache_size=70000k", 70000 << 10},
+        {"cache_size=7M", 7 << 20},
+        {"cache_size=7g", (uint64_t)7 << 30},
+        {"cache_size=9223372036854775807", INT64_MAX},
+    };
 
     (void)state;
-    assert_true(options_text_size("7", &size) && size == 7);
-    assert_true(options_text_size("7k", &size) && size == 7 << 10);
-    assert_true(options_text_size("7M", &size) && size == 7 << 20);
-    assert_true(options_text_size("7g", &size) && size == (uint64_t)7 << 30);
-    assert_true(options_text_size("9223372036854775807", &size) && size == INT64_MAX);
-    assert_false(options_text_size("9223372036854775808", &size));
-    assert_int_equal(size, INT64_MAX);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct options o;
+
+        parse_good(&o, ARGS("/m", "-o", rows[i].word));
+        assert_int_equal(o.cache_size, rows[i].size);
+        options_finish(&o);
+    }
+    bad_option("cache_size=9223372036854775808", "cache_size");
 }
 
 static void missing_and_superfluous_values_are_refused(void **state)
@@ -351,7 +408,7 @@ static void outputs_are_untouched_on_failure(void **state)
 /* ---- mount(8), fstab, libfuse ---- */
 
 /* As mount(8) and mount.fuse3 call it for an fstab line with these words. */
-static void fstab_words_are_let_through(void **state)
+static void fstab_words_are_ignored(void **state)
 {
     struct options o;
 
@@ -517,7 +574,7 @@ static void proxy_and_authorities_come_from_the_environment(void **state)
     options_finish(&o);
 }
 
-static void proxies_that_cannot_be_are_refused(void **state)
+static void malformed_proxies_are_refused(void **state)
 {
     (void)state;
     bad_option("proxy=ftp://p", "proxy");
@@ -527,7 +584,7 @@ static void proxies_that_cannot_be_are_refused(void **state)
     bad_option("proxy=://p", "proxy");
 }
 
-/* ---- what is told about options ---- */
+/* ---- the description ---- */
 
 static void R7_the_description_holds_no_secret(void **state)
 {
@@ -564,6 +621,7 @@ int main(void)
         cmocka_unit_test(the_last_of_several_wins),
         cmocka_unit_test(help_and_version_need_no_mountpoint),
         cmocka_unit_test(the_help_names_every_option),
+        cmocka_unit_test(every_line_of_the_help_fits_a_terminal),
         cmocka_unit_test(unknown_options_are_refused_by_name),
         cmocka_unit_test(a_refusal_does_not_repeat_values_of_unknown_options),
         cmocka_unit_test(R7_a_token_on_the_command_line_is_refused),
@@ -574,7 +632,7 @@ int main(void)
         cmocka_unit_test(arguments_too_few_or_too_many_are_refused),
         cmocka_unit_test(control_characters_are_refused_and_not_echoed),
         cmocka_unit_test(outputs_are_untouched_on_failure),
-        cmocka_unit_test(fstab_words_are_let_through),
+        cmocka_unit_test(fstab_words_are_ignored),
         cmocka_unit_test(an_empty_source_is_no_host),
         cmocka_unit_test(S16_the_mount_is_always_read_only_and_checked_by_the_kernel),
         cmocka_unit_test(mount_options_of_ones_own_are_handed_on_escaped),
@@ -583,7 +641,7 @@ int main(void)
         cmocka_unit_test(the_api_base_comes_from_option_host_and_environment_in_this_order),
         cmocka_unit_test(the_cache_directory_follows_xdg_then_home),
         cmocka_unit_test(proxy_and_authorities_come_from_the_environment),
-        cmocka_unit_test(proxies_that_cannot_be_are_refused),
+        cmocka_unit_test(malformed_proxies_are_refused),
         cmocka_unit_test(R7_the_description_holds_no_secret),
     };
 

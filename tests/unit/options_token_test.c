@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -90,7 +91,7 @@ static void find_in_environment(const char *host, const char *token, const char 
     assert_string_equal(o.token, "");
 }
 
-static void R7_each_server_gets_its_own_token_and_the_environment_loses_all(void **state)
+static void R7_each_server_gets_its_own_token_and_all_variables_are_erased(void **state)
 {
     (void)state;
     find_in_environment("github.com", "own1", "GH_TOKEN");
@@ -132,7 +133,7 @@ static void a_token_for_another_server_is_not_used(void **state)
     options_finish(&o);
 }
 
-static void a_malformed_variable_is_refused_and_scrubbed(void **state)
+static void a_malformed_variable_is_refused_and_erased(void **state)
 {
     char message[OPTIONS_MESSAGE_CAP];
     char a[] = "GH_TOKEN=two words";
@@ -229,7 +230,7 @@ static void a_pipe_nobody_writes_to_does_not_hang_the_mount(void **state)
     options_finish(&o);
 }
 
-static void the_token_file_is_read_again_on_demand(void **state)
+static void the_token_file_is_read_again(void **state)
 {
     char message[OPTIONS_MESSAGE_CAP], token[16] = "old";
     struct options o;
@@ -272,7 +273,7 @@ static void gh_write(const char *script)
     folder_write("gh", script, strlen(script), 0700);
 }
 
-static void gh_is_asked_last_for_the_right_host_and_sees_no_token(void **state)
+static void gh_runs_last_for_the_right_host_and_sees_no_token(void **state)
 {
     char message[OPTIONS_MESSAGE_CAP], path[128], a[] = "GH_TOKEN=own1";
     struct options o;
@@ -326,6 +327,25 @@ static void a_gh_that_hangs_is_killed(void **state)
     assert_string_equal(token, "old");
 }
 
+/* A helper that it has started keeps a pipe open until it is killed. */
+static void helpers_of_a_gh_that_is_killed_are_killed(void **state)
+{
+    char token[OPTIONS_TOKEN_CAP], script[512], path[128];
+    struct pollfd pipe = {.events = POLLIN};
+
+    (void)state;
+    snprintf(path, sizeof path, "%s/pipe", folder);
+    assert_int_equal(mkfifo(path, 0600), 0);
+    pipe.fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    assert_true(pipe.fd >= 0);
+    snprintf(script, sizeof script,
+             "#!/bin/sh\nexec 3>%s\n/bin/sleep 60 &\nexec /bin/cat /dev/zero\n", path);
+    assert_int_equal(ask_gh(script, 10000, token), -ERANGE);
+    assert_int_equal(poll(&pipe, 1, 10000), 1);
+    assert_int_equal(pipe.revents, POLLHUP);
+    close(pipe.fd);
+}
+
 /* Waiting for the end of the output instead of the end of gh would run into the limit. */
 static void a_child_of_gh_that_keeps_the_pipe_does_not_hold_the_mount(void **state)
 {
@@ -336,7 +356,7 @@ static void a_child_of_gh_that_keeps_the_pipe_does_not_hold_the_mount(void **sta
     assert_string_equal(token, "ghp_1");
 }
 
-static void what_gh_says_is_checked(void **state)
+static void output_of_gh_is_checked(void **state)
 {
     char token[OPTIONS_TOKEN_CAP] = "old";
 
@@ -347,7 +367,7 @@ static void what_gh_says_is_checked(void **state)
     assert_string_equal(token, "old");
 }
 
-static void offline_asks_no_source_but_scrubs(void **state)
+static void offline_reads_no_source_but_erases_the_variables(void **state)
 {
     char message[OPTIONS_MESSAGE_CAP], path[128], ran[128], script[256], a[] = "GH_TOKEN=own1";
     char *env[] = {path, a, NULL};
@@ -371,22 +391,23 @@ static void offline_asks_no_source_but_scrubs(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(R7_each_server_gets_its_own_token_and_the_environment_loses_all),
+        cmocka_unit_test(R7_each_server_gets_its_own_token_and_all_variables_are_erased),
         cmocka_unit_test(the_second_variable_counts_where_the_first_is_empty),
         cmocka_unit_test(a_token_for_another_server_is_not_used),
-        cmocka_unit_test(a_malformed_variable_is_refused_and_scrubbed),
+        cmocka_unit_test(a_malformed_variable_is_refused_and_erased),
         IN_FOLDER(the_token_file_comes_first_and_its_first_line_counts),
         IN_FOLDER(a_token_file_without_a_token_is_refused_by_name),
         IN_FOLDER(a_token_file_open_to_others_is_warned_about),
         IN_FOLDER(a_pipe_nobody_writes_to_does_not_hang_the_mount),
-        IN_FOLDER(the_token_file_is_read_again_on_demand),
+        IN_FOLDER(the_token_file_is_read_again),
         IN_FOLDER(systemds_credential_comes_after_the_environment),
-        IN_FOLDER(gh_is_asked_last_for_the_right_host_and_sees_no_token),
+        IN_FOLDER(gh_runs_last_for_the_right_host_and_sees_no_token),
         IN_FOLDER(no_token_anywhere_is_no_error),
         IN_FOLDER(a_gh_that_hangs_is_killed),
+        IN_FOLDER(helpers_of_a_gh_that_is_killed_are_killed),
         IN_FOLDER(a_child_of_gh_that_keeps_the_pipe_does_not_hold_the_mount),
-        IN_FOLDER(what_gh_says_is_checked),
-        IN_FOLDER(offline_asks_no_source_but_scrubs),
+        IN_FOLDER(output_of_gh_is_checked),
+        IN_FOLDER(offline_reads_no_source_but_erases_the_variables),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

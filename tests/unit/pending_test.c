@@ -71,7 +71,7 @@ static int close_waits(void **state)
     return 0;
 }
 
-static void test_wake_answers_whoever_waits_for_a_part_of_it(void **state)
+static void test_wake_answers_waiters_of_overlapping_parts(void **state)
 {
     struct guest below = new_guest(), touching = new_guest(), inside = new_guest();
     struct guest above = new_guest(), all = new_guest(), elsewhere = new_guest();
@@ -98,7 +98,7 @@ static void test_wake_answers_whoever_waits_for_a_part_of_it(void **state)
     assert_answered(&elsewhere, 1, 0);
 }
 
-static void test_what_was_announced_meanwhile_refuses_to_park(void **state)
+static void test_park_is_refused_after_an_announcement(void **state)
 {
     struct guest g = new_guest();
     uint64_t generation = pending_generation(&thing);
@@ -112,7 +112,7 @@ static void test_what_was_announced_meanwhile_refuses_to_park(void **state)
     assert_answered(&g, 0, 1);
 }
 
-static void test_announcing_elsewhere_does_not_matter(void **state)
+static void test_announcement_in_another_queue_does_not_matter(void **state)
 {
     struct guest g = new_guest();
     uint64_t generation = pending_generation(&thing);
@@ -124,7 +124,7 @@ static void test_announcing_elsewhere_does_not_matter(void **state)
     assert_answered(&g, 1, 0);
 }
 
-static void test_cancel_takes_out_only_who_is_parked(void **state)
+static void test_cancel_unlinks_parked_waiters_only(void **state)
 {
     struct guest g = new_guest();
 
@@ -197,7 +197,7 @@ static void test_deadline_counts_from_the_first_look_and_from_progress(void **st
     assert_answered(&late, 1, -ETIMEDOUT);
 }
 
-static void test_progress_before_it_came_is_not_its_own(void **state)
+static void test_progress_before_parking_does_not_extend_the_deadline(void **state)
 {
     struct guest g = new_guest();
 
@@ -210,7 +210,7 @@ static void test_progress_before_it_came_is_not_its_own(void **state)
     assert_answered(&g, 1, -ETIMEDOUT);
 }
 
-static void test_clock_starts_anew_with_each_parking(void **state)
+static void test_deadline_starts_anew_with_each_parking(void **state)
 {
     struct guest g = new_guest();
 
@@ -224,7 +224,7 @@ static void test_clock_starts_anew_with_each_parking(void **state)
     assert_true(pending_cancel(&waits, &g.waiter));
 }
 
-static void test_deadline_counts_from_what_came_in_last(void **state)
+static void test_deadline_counts_from_the_last_progress(void **state)
 {
     struct guest g = new_guest();
 
@@ -238,7 +238,7 @@ static void test_deadline_counts_from_what_came_in_last(void **state)
     assert_answered(&g, 1, -ETIMEDOUT);
 }
 
-static void test_fail_all_answers_everybody(void **state)
+static void test_fail_all_answers_every_waiter(void **state)
 {
     struct guest guests[8];
 
@@ -255,7 +255,7 @@ static void test_fail_all_answers_everybody(void **state)
 }
 
 /* R6: who looked before everybody was sent away, and parks after, does not wait for a deadline. */
-static void test_after_fail_all_nobody_waits(void **state)
+static void test_parking_fails_after_fail_all(void **state)
 {
     struct guest late = new_guest();
     uint64_t generation = pending_generation(&thing);
@@ -344,7 +344,7 @@ static void *expire_often(void *arg)
     return NULL;
 }
 
-static void test_each_waiter_is_answered_once_whoever_comes_first(void **state)
+static void test_each_waiter_is_answered_exactly_once(void **state)
 {
     void *(*const others[])(void *) = {wake_often, cancel_often, expire_often};
     pthread_t threads[3];
@@ -435,18 +435,18 @@ static void test_no_announcement_is_missed(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CASE(test_wake_answers_whoever_waits_for_a_part_of_it),
-        CASE(test_what_was_announced_meanwhile_refuses_to_park),
-        CASE(test_announcing_elsewhere_does_not_matter),
-        CASE(test_cancel_takes_out_only_who_is_parked),
+        CASE(test_wake_answers_waiters_of_overlapping_parts),
+        CASE(test_park_is_refused_after_an_announcement),
+        CASE(test_announcement_in_another_queue_does_not_matter),
+        CASE(test_cancel_unlinks_parked_waiters_only),
         CASE(test_callbacks_hold_no_lock_and_may_park_again),
         CASE(test_deadline_counts_from_the_first_look_and_from_progress),
-        CASE(test_progress_before_it_came_is_not_its_own),
-        CASE(test_clock_starts_anew_with_each_parking),
-        CASE(test_deadline_counts_from_what_came_in_last),
-        CASE(test_fail_all_answers_everybody),
-        CASE(test_after_fail_all_nobody_waits),
-        CASE(test_each_waiter_is_answered_once_whoever_comes_first),
+        CASE(test_progress_before_parking_does_not_extend_the_deadline),
+        CASE(test_deadline_starts_anew_with_each_parking),
+        CASE(test_deadline_counts_from_the_last_progress),
+        CASE(test_fail_all_answers_every_waiter),
+        CASE(test_parking_fails_after_fail_all),
+        CASE(test_each_waiter_is_answered_exactly_once),
         CASE(test_no_announcement_is_missed),
     };
 

@@ -1,7 +1,7 @@
 /*
  * Requests that wait: each is answered exactly once, whoever wakes, interrupts, expires or stops.
  *
- * libfuse's functions that request.c calls are played here, with libfuse's own locking: the interrupt
+ * libfuse's functions that request.c calls are stubbed here, with libfuse's own locking: the interrupt
  * function runs under the request's lock, and from inside the registering call if the interrupt came
  * first. Run under ThreadSanitizer as well.
  */
@@ -19,7 +19,7 @@
 
 #include <cmocka.h>
 
-/* --- libfuse, played -------------------------------------------------------------------------- */
+/* --- libfuse, stubbed -------------------------------------------------------------------------- */
 
 struct fuse_req {
     pthread_mutex_t lock;
@@ -75,16 +75,16 @@ static void interrupt(fuse_req_t req)
     pthread_mutex_unlock(&req->lock);
 }
 
-/* --- views, played ---------------------------------------------------------------------------- */
+/* --- views, stubbed ---------------------------------------------------------------------------- */
 
 void views_vnode_finish(struct vnode *p)
 {
     (*(int *)(void *)p->text)++;
 }
 
-/* --- the house of one test -------------------------------------------------------------------- */
+/* --- the fixture of one test ------------------------------------------------------------------ */
 
-#define DOORS 3
+#define QUEUES 3
 
 /* A process that was killed but cannot die: stopped, with SIGTERM pending. */
 struct victim {
@@ -115,27 +115,27 @@ static void victim_finish(struct victim v)
     waitpid(v.pid, NULL, 0);
 }
 
-struct house {
+struct fixture {
     struct waits waits;
-    struct pending doors[DOORS];
+    struct pending queues[QUEUES];
     struct requests requests;
     atomic_bool open; /* what the steps wait for */
 };
 
-static struct house *house_create(void)
+static struct fixture *fixture_create(void)
 {
-    struct house *h = calloc(1, sizeof(*h));
+    struct fixture *h = calloc(1, sizeof(*h));
 
     assert_non_null(h);
     waits_init(&h->waits);
-    for (int i = 0; i < DOORS; i++)
-        pending_init(&h->doors[i], &h->waits);
+    for (int i = 0; i < QUEUES; i++)
+        pending_init(&h->queues[i], &h->waits);
     assert_int_equal(requests_init(&h->requests, &h->waits), 0);
     assert_int_equal(requests_start(&h->requests), 0);
     return h;
 }
 
-static void house_destroy(struct house *h)
+static void fixture_destroy(struct fixture *h)
 {
     requests_refuse(&h->requests);
     requests_stop(&h->requests);
@@ -144,7 +144,7 @@ static void house_destroy(struct house *h)
     free(h);
 }
 
-static void req_init(struct house *h, struct fuse_req *req, pid_t tid)
+static void req_init(struct fixture *h, struct fuse_req *req, pid_t tid)
 {
     *req = (struct fuse_req){.ctx = {.pid = tid}, .userdata = h};
     pthread_mutex_init(&req->lock, NULL);
@@ -171,20 +171,20 @@ static bool is_waiting(struct fuse_req *req)
     return atomic_load(&req->answers) == 0 && req->func != NULL;
 }
 
-/* Waits at the first door until the house is open. */
+/* Waits in the first queue until the fixture is open. */
 static int step_enter(struct request *r)
 {
-    struct house *h = request_get_userdata(r);
-    struct pending *door = &h->doors[0];
+    struct fixture *h = request_get_userdata(r);
+    struct pending *queue = &h->queues[0];
     uint64_t generation;
 
     do {
-        generation = pending_generation(door);
+        generation = pending_generation(queue);
         if (atomic_load(&h->open)) {
             fuse_reply_err(request_take(r), 0);
             return 0;
         }
-    } while (!pending_park(door, &r->waiter, generation, 0, 0));
+    } while (!pending_park(queue, &r->waiter, generation, 0, 0));
     return PENDING_PARKED;
 }
 
@@ -194,7 +194,7 @@ static int step_fail(struct request *r)
     return -ENOENT;
 }
 
-static void start(struct house *h, struct fuse_req *req, request_step *step)
+static void start(struct fixture *h, struct fuse_req *req, request_step *step)
 {
     struct request *r = request_create(&h->requests, req, step, "name");
 
@@ -206,7 +206,7 @@ static void start(struct house *h, struct fuse_req *req, request_step *step)
 
 static void test_step_that_need_not_wait_answers_once(void **state)
 {
-    struct house *h = house_create();
+    struct fixture *h = fixture_create();
     struct fuse_req good, bad;
 
     (void)state;
@@ -220,36 +220,36 @@ static void test_step_that_need_not_wait_answers_once(void **state)
     assert_null(good.func);
     req_finish(&good);
     req_finish(&bad);
-    house_destroy(h);
+    fixture_destroy(h);
 }
 
 static void test_woken_request_asks_again(void **state)
 {
-    struct house *h = house_create();
+    struct fixture *h = fixture_create();
     struct fuse_req req;
 
     (void)state;
     req_init(h, &req, getpid());
     start(h, &req, step_enter);
     assert_true(is_waiting(&req));
-    pending_wake(&h->doors[0], 0, 0, 0); /* for nothing: it waits again */
+    pending_wake(&h->queues[0], 0, 0, 0); /* for nothing: it waits again */
     atomic_store(&h->open, true);
-    pending_wake(&h->doors[0], 0, 0, 0);
+    pending_wake(&h->queues[0], 0, 0, 0);
     assert_int_equal(wait_for_answer(&req), 0);
     req_finish(&req);
-    house_destroy(h);
+    fixture_destroy(h);
 }
 
 static void test_failure_and_deadline_are_the_answer(void **state)
 {
-    struct house *h = house_create();
+    struct fixture *h = fixture_create();
     struct fuse_req failed, late;
 
     (void)state;
     req_init(h, &failed, getpid());
     req_init(h, &late, getpid());
     start(h, &failed, step_enter);
-    pending_wake(&h->doors[0], 0, 0, -EDQUOT);
+    pending_wake(&h->queues[0], 0, 0, -EDQUOT);
     assert_int_equal(wait_for_answer(&failed), EDQUOT);
     start(h, &late, step_enter);
     waits_expire(&h->waits, 1000, 500);
@@ -258,13 +258,13 @@ static void test_failure_and_deadline_are_the_answer(void **state)
     assert_int_equal(wait_for_answer(&late), ETIMEDOUT);
     req_finish(&failed);
     req_finish(&late);
-    house_destroy(h);
+    fixture_destroy(h);
 }
 
 /* R6: the kernel tells of the first signal only; later ones are found by looking. */
 static void test_interrupt_counts_only_if_the_process_dies(void **state)
 {
-    struct house *h = house_create();
+    struct fixture *h = fixture_create();
     struct victim victim = victim_create();
     struct fuse_req req;
 
@@ -281,12 +281,12 @@ static void test_interrupt_counts_only_if_the_process_dies(void **state)
     assert_int_equal(wait_for_answer(&req), EINTR);
     req_finish(&req);
     victim_finish(victim);
-    house_destroy(h);
+    fixture_destroy(h);
 }
 
 static void test_interrupt_before_parking_is_seen_when_parking(void **state)
 {
-    struct house *h = house_create();
+    struct fixture *h = fixture_create();
     struct victim victim = victim_create();
     struct fuse_req dying, living;
 
@@ -299,7 +299,7 @@ static void test_interrupt_before_parking_is_seen_when_parking(void **state)
     start(h, &living, step_enter);
     assert_int_equal(wait_for_answer(&dying), EINTR);
     assert_true(is_waiting(&living));
-    house_destroy(h);
+    fixture_destroy(h);
     assert_int_equal(wait_for_answer(&living), ECONNABORTED);
     req_finish(&dying);
     req_finish(&living);
@@ -309,7 +309,7 @@ static void test_interrupt_before_parking_is_seen_when_parking(void **state)
 /* A thread that waits for a page in the kernel's cache: no interrupt is ever sent. */
 static void test_read_of_a_dying_thread_is_found_without_interrupt(void **state)
 {
-    struct house *h = house_create();
+    struct fixture *h = fixture_create();
     struct victim victim = victim_create();
     struct fuse_req read_req, other_req;
     struct request *r;
@@ -325,7 +325,7 @@ static void test_read_of_a_dying_thread_is_found_without_interrupt(void **state)
     requests_look(&h->requests);
     assert_int_equal(wait_for_answer(&read_req), EINTR);
     assert_true(is_waiting(&other_req));
-    house_destroy(h);
+    fixture_destroy(h);
     req_finish(&read_req);
     req_finish(&other_req);
     victim_finish(victim);
@@ -333,7 +333,7 @@ static void test_read_of_a_dying_thread_is_found_without_interrupt(void **state)
 
 static void test_all_are_refused_when_stopping(void **state)
 {
-    struct house *h = house_create();
+    struct fixture *h = fixture_create();
     struct fuse_req parked[100], later;
 
     (void)state;
@@ -348,12 +348,12 @@ static void test_all_are_refused_when_stopping(void **state)
     assert_int_equal(wait_for_answer(&later), ECONNABORTED);
     for (int i = 0; i < 100; i++)
         assert_int_equal(wait_for_answer(&parked[i]), ECONNABORTED);
-    house_destroy(h);
+    fixture_destroy(h);
 }
 
 static void test_vnode_of_a_request_ends_with_it(void **state)
 {
-    struct house *h = house_create();
+    struct fixture *h = fixture_create();
     struct fuse_req req;
     struct request *r;
     int ended = 0;
@@ -370,7 +370,7 @@ static void test_vnode_of_a_request_ends_with_it(void **state)
     assert_int_equal(wait_for_answer(&req), EIO);
     assert_int_equal(ended, 1);
     req_finish(&req);
-    house_destroy(h);
+    fixture_destroy(h);
 }
 
 /* --- all at once ------------------------------------------------------------------------------ */
@@ -379,7 +379,7 @@ static void test_vnode_of_a_request_ends_with_it(void **state)
 #define PER_STARTER 1500
 
 struct crowd {
-    struct house *house;
+    struct fixture *fixture;
     struct fuse_req *reqs;
     struct fuse_req *end;
     pid_t dying;
@@ -391,19 +391,19 @@ struct starter {
     struct fuse_req *first;
 };
 
-/* Waits at up to six doors, then answers. */
+/* Waits at up to six queues, then answers. */
 static int step_wander(struct request *r)
 {
-    struct house *h = request_get_userdata(r);
-    struct pending *door = &h->doors[(r->offset + r->size) % DOORS];
-    uint64_t generation = pending_generation(door);
+    struct fixture *h = request_get_userdata(r);
+    struct pending *queue = &h->queues[(r->offset + r->size) % QUEUES];
+    uint64_t generation = pending_generation(queue);
     uint64_t part = r->size % 8;
 
     while (r->offset < r->size % 7) {
         r->offset++;
-        if (pending_park(door, &r->waiter, generation, part, part))
+        if (pending_park(queue, &r->waiter, generation, part, part))
             return PENDING_PARKED;
-        generation = pending_generation(door);
+        generation = pending_generation(queue);
     }
     if (r->size % 5 == 0)
         return -ENOENT;
@@ -417,10 +417,10 @@ static void *run_starter(void *arg)
     struct crowd *c = s->crowd;
 
     for (int i = 0; i < PER_STARTER; i++) {
-        struct request *r = request_create(&c->house->requests, &s->first[i], step_wander, NULL);
+        struct request *r = request_create(&c->fixture->requests, &s->first[i], step_wander, NULL);
         r->size = (size_t)i;
         request_start(r);
-        requests_look_if_interrupted(&c->house->requests);
+        requests_look_if_interrupted(&c->fixture->requests);
     }
     atomic_fetch_sub(&c->starters, 1);
     return NULL;
@@ -431,7 +431,7 @@ static void *run_waker(void *arg)
     struct crowd *c = arg;
 
     for (unsigned i = 0; atomic_load(&c->starters); i++) {
-        pending_wake(&c->house->doors[i % DOORS], i % 8, i % 8 + 1, i % 50 ? 0 : -ETIMEDOUT);
+        pending_wake(&c->fixture->queues[i % QUEUES], i % 8, i % 8 + 1, i % 50 ? 0 : -ETIMEDOUT);
         if (i % 64 == 0)
             sched_yield();
     }
@@ -448,8 +448,8 @@ static void *run_interrupter(void *arg)
         interrupt(req);
         req = req + 7 < c->end ? req + 7 : c->reqs + i % 7;
         if (i % 16 == 0)
-            requests_look(&c->house->requests);
-        requests_look_if_interrupted(&c->house->requests);
+            requests_look(&c->fixture->requests);
+        requests_look_if_interrupted(&c->fixture->requests);
     }
     return NULL;
 }
@@ -459,9 +459,9 @@ static void *run_clock(void *arg)
     struct crowd *c = arg;
 
     for (int64_t now_ms = 1; atomic_load(&c->starters); now_ms += 10) {
-        waits_expire(&c->house->waits, now_ms, 2000);
+        waits_expire(&c->fixture->waits, now_ms, 2000);
         if (now_ms % 1000 == 1)
-            waits_fail_all(&c->house->waits, -EIO);
+            waits_fail_all(&c->fixture->waits, -EIO);
         sched_yield();
     }
     return NULL;
@@ -483,15 +483,15 @@ static void run_crowd(struct crowd *c)
     /* Stopping comes in the middle of it all. */
     while (atomic_load(&c->starters) && !atomic_load(&c->reqs[PER_STARTER / 2].answers))
         sched_yield();
-    requests_refuse(&c->house->requests);
+    requests_refuse(&c->fixture->requests);
     for (int i = 0; i < STARTERS + 3; i++)
         pthread_join(threads[i], NULL);
-    requests_stop(&c->house->requests);
+    requests_stop(&c->fixture->requests);
 }
 
 static void test_each_is_answered_exactly_once(void **state)
 {
-    struct crowd c = {.house = house_create()};
+    struct crowd c = {.fixture = fixture_create()};
     struct victim victim = victim_create();
     size_t n = (size_t)STARTERS * PER_STARTER;
 
@@ -500,7 +500,7 @@ static void test_each_is_answered_exactly_once(void **state)
     c.reqs = calloc(n, sizeof(*c.reqs));
     c.end = c.reqs + n;
     for (size_t i = 0; i < n; i++)
-        req_init(c.house, &c.reqs[i], i % 2 ? getpid() : victim.pid);
+        req_init(c.fixture, &c.reqs[i], i % 2 ? getpid() : victim.pid);
     run_crowd(&c);
     for (size_t i = 0; i < n; i++) {
         assert_int_equal(atomic_load(&c.reqs[i].answers), 1);
@@ -509,7 +509,7 @@ static void test_each_is_answered_exactly_once(void **state)
             assert_int_not_equal(c.reqs[i].err, EINTR);
         req_finish(&c.reqs[i]);
     }
-    house_destroy(c.house);
+    fixture_destroy(c.fixture);
     free(c.reqs);
     victim_finish(victim);
 }

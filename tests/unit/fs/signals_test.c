@@ -1,5 +1,5 @@
 /* Only a fatal signal ends a wait (R6): masks as /proc/<tid>/status gives them, and a real process. */
-#include "fs/signals.h"
+#include "fs/request.h"
 
 #include <setjmp.h>
 #include <signal.h>
@@ -27,7 +27,7 @@ static bool is_dying(uint64_t own, uint64_t shared, uint64_t blocked, uint64_t i
         "Name:\tcat\nState:\tD (disk sleep)\nSigQ:\t1/96365\nSigPnd:\t%016lx\nShdPnd:\t%016lx\n"
         "SigBlk:\t%016lx\nSigIgn:\t%016lx\nSigCgt:\t%016lx\nCapInh:\tffffffffffffffff\n",
         own, shared, blocked, ignored, caught);
-    return signals_status_is_dying(text);
+    return request_status_is_dying(text);
 }
 
 static void test_pending_signal_with_deadly_default_is_fatal(void **state)
@@ -70,9 +70,9 @@ static void test_stop_and_child_signals_are_not_fatal(void **state)
 static void test_text_that_is_no_status_is_not_fatal(void **state)
 {
     (void)state;
-    assert_false(signals_status_is_dying(""));
-    assert_false(signals_status_is_dying("Name:\tSigPnd:\tffff\n"));
-    assert_false(signals_status_is_dying("\nSigPnd:"));
+    assert_false(request_status_is_dying(""));
+    assert_false(request_status_is_dying("Name:\tSigPnd:\tffff\n"));
+    assert_false(request_status_is_dying("\nSigPnd:"));
 }
 
 /* A stopped process keeps its SIGTERM pending. */
@@ -87,21 +87,21 @@ static void test_real_process_is_seen_dying_then_gone(void **state)
         _exit(0);
     }
     assert_int_equal(waitpid(pid, &status, WUNTRACED), pid);
-    assert_false(signals_is_dying(pid));
+    assert_false(request_thread_is_dying(pid));
     kill(pid, SIGTERM);
-    assert_true(signals_is_dying(pid));
+    assert_true(request_thread_is_dying(pid));
     kill(pid, SIGCONT);
     assert_int_equal(waitpid(pid, &status, 0), pid);
-    assert_true(signals_is_dying(pid));
+    assert_true(request_thread_is_dying(pid));
 }
 
 static void test_living_and_invisible_threads_are_not_dying(void **state)
 {
     (void)state;
-    assert_false(signals_is_dying(getpid()));
-    assert_false(signals_is_dying(1));
-    assert_false(signals_is_dying(0));
-    assert_false(signals_is_dying(-1));
+    assert_false(request_thread_is_dying(getpid()));
+    assert_false(request_thread_is_dying(1));
+    assert_false(request_thread_is_dying(0));
+    assert_false(request_thread_is_dying(-1));
 }
 
 int main(void)

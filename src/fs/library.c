@@ -1,8 +1,0 @@
-#include "fs/library.h"
-
-#include <fuse_lowlevel.h>
-
-const char *fs_get_library(void)
-{
-    return fuse_pkgversion();
-}

@@ -1,0 +1,438 @@
+#include "main_mount.h"
+
+#include "cache/cache.h"
+#include "catalog/catalog.h"
+#include "diag.h"
+#include "fs/mountpoint.h"
+#include "fs/session.h"
+#include "github/api.h"
+#include "main_process.h"
+#include "net/library.h"
+#include "options_token.h"
+#include "pending.h"
+#include "store/store.h"
+#include "views/views.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <malloc.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#define WORKERS 2
+#define PATIENCE_MS 8000 /* the longest wait for an answer that the caller can do without */
+#define TICK_MS 1000     /* deadlines and killed readers are looked at this often */
+
+/*
+ * The allocator returns only free memory at the heap's end to the system. One small block there
+ * holds all that was freed below it, such as the nodes of 200,000 names that the kernel has
+ * forgotten (70 MiB). So main's loop trims the heap after so many turns, which mostly take a second
+ * each.
+ */
+#define TRIM_TURNS 10
+
+/* Descriptors that are open whatever the number of logs: the standard ones, FUSE, signals, events,
+ * curl's own, the cache directory, the pipes of three threads that splice. */
+#define FILES_FIXED 24u
+#define FILES_LEAST 16u
+#define LOG_FILES_MAX 32768
+
+struct mount {
+    struct options *options;
+    char *options_text, *version_text;
+    unsigned log_files, connections; /* at most, as the limit of open files allows */
+    int tick_fd; /* eventfd; readable: the main thread has work before its second is over */
+    atomic_bool token_wanted;
+    struct diag *diag;
+    struct waits waits;
+    bool has_waits;
+    struct store *store;
+    struct net *net;
+    struct api *api;
+    struct cache *cache;
+    struct catalog *catalog;
+    struct views *views;
+    struct session *session;
+};
+
+char *mount_make_version(void)
+{
+    struct utsname kernel = {.sysname = "unknown"};
+    char curl[128], *text;
+
+    uname(&kernel);
+    net_describe_library(curl, sizeof(curl));
+    if (asprintf(&text, "ghlogfs %s\nlibfuse %s\n%s\n%s %s, /dev/fuse %s\n", GHLOGFS_VERSION,
+                 session_library_version(), curl, kernel.sysname, kernel.release,
+                 access("/dev/fuse", F_OK) == 0 ? "present" : "missing") < 0)
+        return NULL;
+    return text;
+}
+
+/* --- what modules call through pointers --- */
+
+static int64_t wall_ms(void)
+{
+    return net_wall_s() * 1000;
+}
+
+/* On the network thread, which must not touch the disk: main's thread reads the file. */
+static void on_token_wanted(void *who)
+{
+    struct mount *m = who;
+
+    atomic_store(&m->token_wanted, true);
+    eventfd_write(m->tick_fd, 1);
+}
+
+static void on_job_learnt(void *who, const struct repo_name *repo, uint64_t job, const char *body,
+                          size_t len)
+{
+    struct mount *m = who;
+
+    if (m->catalog)
+        catalog_job_learnt(m->catalog, repo, job, body, len);
+}
+
+static char *print_stats(void *who)
+{
+    struct mount *m = who;
+    struct cache_stats cache;
+    struct api_stats api;
+    uint64_t used, limit;
+    char *text;
+
+    cache_get_stats(m->cache, &cache);
+    api_read_stats(m->api, &api);
+    store_usage(m->store, &used, &limit);
+    if (asprintf(&text,
+                 "api_requests %" PRIu64 "\napi_not_modified %" PRIu64 "\nstorage_requests %" PRIu64
+                 "\nquota_limit %" PRId64 "\nquota_remaining %" PRId64 "\nquota_reset %" PRId64
+                 "\nlogs_in_memory %" PRIu64 "\nfetches_running %" PRIu64
+                 "\nbytes_received %" PRIu64 "\nlogs_published %" PRIu64 "\ncache_used %" PRIu64
+                 "\ncache_size %" PRIu64 "\n",
+                 api.requests, api.not_modified, api.storage_requests, api.limit, api.remaining,
+                 api.reset_s, cache.logs, cache.fetches_running, cache.bytes_received,
+                 cache.published, used, limit) < 0)
+        return NULL;
+    return text;
+}
+
+/* --- creating, from the lowest layer up --- */
+
+/*
+ * Divides the limit of open files, so that no descriptor is missing where nothing works without it.
+ * libcurl keeps as many idle connections as are in use; the rest is for files that are open for a
+ * moment.
+ */
+static int divide_files(struct mount *m)
+{
+    uint64_t files = process_get_limit(RLIMIT_NOFILE);
+    uint64_t file_size = process_get_limit(RLIMIT_FSIZE);
+    uint64_t rest;
+
+    if (files < FILES_FIXED + FILES_LEAST) {
+        diag_say(m->diag, DIAG_ERROR,
+                 "the limit of open files is %" PRIu64 ", at least %u are needed "
+                 "(ulimit -n, LimitNOFILE=)",
+                 files, FILES_FIXED + FILES_LEAST);
+        return -EMFILE;
+    }
+    rest = files - FILES_FIXED;
+    m->log_files = rest / 2 < LOG_FILES_MAX ? (unsigned)(rest / 2) : LOG_FILES_MAX;
+    m->connections = m->options->connections;
+    if (m->connections > rest / 6)
+        m->connections = (unsigned)(rest / 6);
+    if (m->connections < m->options->connections)
+        diag_say(m->diag, DIAG_WARNING,
+                 "the limit of open files is %" PRIu64 ": %u connections are used, not %u "
+                 "(ulimit -n, LimitNOFILE=)",
+                 files, m->connections, m->options->connections);
+    if (file_size < m->options->cache_size)
+        diag_say(m->diag, DIAG_WARNING,
+                 "the limit of a file's size is %" PRIu64 " bytes: larger logs are read in "
+                 "memory and not kept (ulimit -f, LimitFSIZE=)",
+                 file_size);
+    return 0;
+}
+
+/* The source gives up a little before the deadline of its readers, so that they get the cause of a
+ * failure rather than a timeout. */
+static int64_t source_deadline_ms(const struct options *o)
+{
+    int64_t deadline_ms = o->deadline * INT64_C(1000);
+
+    return deadline_ms - (deadline_ms / 4 < 2000 ? deadline_ms / 4 : 2000);
+}
+
+static int create_lower(struct mount *m)
+{
+    struct options *o = m->options;
+    const struct store_config store = {.dir = o->no_cache ? NULL : o->cache_dir,
+                                       .host = o->api.key,
+                                       .cache_size = o->cache_size,
+                                       .memory = o->memory,
+                                       .files = m->log_files,
+                                       .diag = m->diag,
+                                       .now_ms = net_now_ms};
+    const struct net_config net = {.connections = m->connections,
+                                   .timeout_s = o->timeout,
+                                   .user_agent = "ghlogfs/" GHLOGFS_VERSION,
+                                   .ca_file = o->ca_file,
+                                   .proxy = o->proxy,
+                                   .no_proxy = o->no_proxy,
+                                   .allow_http = !strcmp(o->api.scheme, "http"),
+                                   .diag = m->diag};
+    struct api_config api = {.base = o->api.url,
+                             .token = o->token[0] ? o->token : NULL,
+                             .diag = m->diag,
+                             .listener = {.who = m, .job_learnt = on_job_learnt},
+                             .reread_token = o->token_file ? on_token_wanted : NULL,
+                             .who = m,
+                             .deadline_ms = source_deadline_ms(o),
+                             .wait_ms = o->wait * INT64_C(1000),
+                             .reserve = o->reserve,
+                             .connections = m->connections,
+                             .offline = o->offline};
+    int rc = waits_init(&m->waits);
+
+    m->has_waits = rc == 0;
+    if (!rc)
+        rc = store_create(&store, &m->store);
+    if (!rc)
+        rc = net_create(&net, &m->net);
+    if (rc)
+        return rc;
+    api.net = m->net;
+    rc = api_create(&api, &m->api);
+    options_forget_token(o);
+    return rc;
+}
+
+static int create_upper(struct mount *m)
+{
+    const struct options *o = m->options;
+    int64_t patience_ms = source_deadline_ms(o);
+    struct cache_config cache = {.waits = &m->waits,
+                                 .store = m->store,
+                                 .source = api_source(m->api),
+                                 .now_ms = net_now_ms,
+                                 .diag = m->diag,
+                                 .idle_max = m->log_files};
+    struct catalog_config catalog = {.waits = &m->waits,
+                                     .store = m->store,
+                                     .source = api_source(m->api),
+                                     .diag = m->diag,
+                                     .now_ms = net_now_ms,
+                                     .wall_ms = wall_ms,
+                                     .fresh_ms = o->fresh * INT64_C(1000),
+                                     .patience_ms = patience_ms < PATIENCE_MS ? patience_ms
+                                                                              : PATIENCE_MS};
+    struct view_config views = {.store = m->store,
+                                .waits = &m->waits,
+                                .now_ms = net_now_ms,
+                                .runs = o->runs,
+                                .prefetch = o->prefetch,
+                                .timestamps = o->timestamps,
+                                .has_token = o->token_source != OPTIONS_TOKEN_NONE,
+                                .mounted_ms = wall_ms(),
+                                .options = m->options_text,
+                                .version = m->version_text,
+                                .stats = print_stats,
+                                .who = m};
+    struct session_config session = {.waits = &m->waits,
+                                     .mountpoint = o->mountpoint,
+                                     .argc = o->mount_argc,
+                                     .argv = o->mount_argv,
+                                     .workers = WORKERS,
+                                     .debug = o->debug};
+    int rc = cache_create(&cache, &m->cache);
+
+    if (!rc)
+        rc = catalog_create(&catalog, &m->catalog);
+    views.cache = m->cache;
+    views.catalog = m->catalog;
+    if (!rc)
+        rc = views_create(&views, &m->views);
+    session.views = m->views;
+    return rc ? rc : session_create(&session, &m->session);
+}
+
+/* What to do about a failure whose errno does not tell. */
+static const char *hint_of(int rc)
+{
+    switch (rc) {
+    case -EAGAIN: return " (no thread can be started: ulimit -u, ulimit -v, TasksMax=)";
+    case -ENOMEM: return " (ulimit -v, ulimit -d, MemoryMax=)";
+    default: return "";
+    }
+}
+
+/* What has been created when something fails is the caller's to destroy. */
+static int start(struct mount *m)
+{
+    const char *what = "start";
+    int rc;
+
+    m->options_text = options_describe(m->options);
+    m->version_text = mount_make_version();
+    m->tick_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    m->diag = diag_create(net_now_ms, m->options->debug);
+    if (!m->options_text || !m->version_text || !m->diag || m->tick_fd < 0) {
+        fprintf(stderr, "ghlogfs: cannot start: %s%s\n", strerror(ENOMEM), hint_of(-ENOMEM));
+        return -ENOMEM;
+    }
+    process_drop_privileges(m->diag);
+    rc = divide_files(m);
+    if (!rc)
+        rc = create_lower(m);
+    if (!rc)
+        rc = create_upper(m);
+    if (!rc) {
+        what = "mount";
+        rc = session_mount(m->session);
+    }
+    if (!rc)
+        rc = session_start(m->session);
+    if (rc)
+        diag_say(m->diag, DIAG_ERROR, "cannot %s: %s%s", what, strerror(-rc), hint_of(rc));
+    return rc;
+}
+
+int mount_create(struct options *options, struct mount **ret_mount)
+{
+    char message[OPTIONS_MESSAGE_CAP];
+    struct mount *m;
+    int rc = mountpoint_check(options->mountpoint, message, sizeof(message));
+
+    if (rc) {
+        fprintf(stderr, "ghlogfs: %s\n", message);
+        return rc;
+    }
+    m = calloc(1, sizeof(*m));
+    if (!m)
+        return -ENOMEM;
+    m->options = options;
+    m->tick_fd = -1;
+    rc = start(m);
+    if (rc)
+        mount_destroy(m);
+    else
+        *ret_mount = m;
+    return rc;
+}
+
+/* --- serving --- */
+
+static void tick(struct mount *m)
+{
+    eventfd_t ignored;
+
+    eventfd_read(m->tick_fd, &ignored);
+    if (atomic_exchange(&m->token_wanted, false)) {
+        char token[OPTIONS_TOKEN_CAP];
+        int rc = options_reread_token(m->options, token, sizeof(token));
+
+        if (rc)
+            diag_say(m->diag, DIAG_WARNING,
+                     "GitHub refuses the token, and token_file %s cannot be read again: %s",
+                     m->options->token_file, strerror(-rc));
+        api_set_token(m->api, rc ? NULL : token);
+        explicit_bzero(token, sizeof(token));
+    }
+    waits_expire(&m->waits, net_now_ms(), m->options->deadline * INT64_C(1000));
+    session_tick(m->session);
+}
+
+/* Reports an end that the user did not ask for by hand: a limit of CPU time, an alarm. */
+static void log_signal(struct mount *m, int signal_fd)
+{
+    struct signalfd_siginfo info;
+
+    if (read(signal_fd, &info, sizeof(info)) != (ssize_t)sizeof(info) ||
+        info.ssi_signo == SIGTERM || info.ssi_signo == SIGINT)
+        return;
+    diag_say(m->diag, DIAG_NOTICE, "unmounting after signal %d%s", (int)info.ssi_signo,
+             info.ssi_signo == SIGXCPU ? ": the limit of CPU time is reached (ulimit -t, LimitCPU=)"
+                                       : "");
+}
+
+int mount_serve(struct mount *m, int signal_fd, int parent_fd)
+{
+    struct pollfd fds[] = {{.fd = signal_fd, .events = POLLIN},
+                           {.fd = session_get_ended_fd(m->session), .events = POLLIN},
+                           {.fd = m->tick_fd, .events = POLLIN},
+                           {.fd = session_get_ready_fd(m->session), .events = POLLIN}};
+    struct pollfd ready = fds[3];
+
+    for (unsigned turn = 1;; turn++) {
+        if (poll(fds, sizeof(fds) / sizeof(fds[0]), TICK_MS) < 0 && errno != EINTR)
+            return 1;
+        if (fds[3].revents) {
+            if (parent_fd >= 0) {
+                diag_use_journal(m->diag);
+                process_detach(parent_fd);
+            }
+            fds[3].fd = -1;
+            fds[3].revents = 0;
+        }
+        if (fds[0].revents) {
+            log_signal(m, signal_fd);
+            return 0;
+        }
+        if (fds[1].revents) {
+            /* One worker may report the end before another has reported that the mount answers. */
+            if (fds[3].fd < 0 || poll(&ready, 1, TICK_MS) > 0)
+                return 0;
+            fprintf(stderr, "ghlogfs: the mount ended before it answered\n");
+            return 1;
+        }
+        tick(m);
+        if (turn % TRIM_TURNS == 0)
+            malloc_trim(0);
+    }
+}
+
+/* --- destroying --- */
+
+void mount_destroy(struct mount *m)
+{
+    if (!m)
+        return;
+    if (m->session)
+        session_stop(m->session);
+    if (m->has_waits)
+        waits_fail_all(&m->waits, -ECONNABORTED); /* the text thread waits there too */
+    views_stop(m->views);
+    session_destroy(m->session);
+    cache_close(m->cache);
+    if (m->api)
+        api_close(m->api);
+    if (m->net)
+        net_stop(m->net);
+    cache_stop(m->cache);
+    catalog_stop(m->catalog);
+    views_destroy(m->views);
+    catalog_destroy(m->catalog);
+    cache_destroy(m->cache);
+    api_destroy(m->api);
+    net_destroy(m->net);
+    store_destroy(m->store);
+    if (m->has_waits)
+        waits_finish(&m->waits);
+    diag_destroy(m->diag);
+    if (m->tick_fd >= 0)
+        close(m->tick_fd);
+    free(m->options_text);
+    free(m->version_text);
+    free(m);
+}
