@@ -1,7 +1,6 @@
 #include "github/api.h"
 
 #include "github/core.h"
-#include "github/failure.h"
 #include "github/log_transfer.h"
 #include "github/parse.h"
 #include "github/parse_headers.h"
@@ -9,34 +8,29 @@
 #include "github/request.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
 struct api {
     struct core core;
     struct net_task close_task;
+    pthread_mutex_t lock;
+    struct list logs; /* lock; source_log; all of them */
 };
+
+#define OTHER_JOB_MS 5000 /* an answer about another job is not asked for again before */
 
 /* -- Facts ------------------------------------------------------------------------------------- */
 
 struct facts_request {
-    struct api_request call;
-    struct api *api;
+    struct api_request request;
     struct source_facts *facts;
     bool is_user; /* asked as for a user's repositories */
 };
 
-#define OTHER_JOB_MS 5000 /* an answer about something else is not asked for again before */
-
-static void fail_facts(struct source_facts *f, int err)
-{
-    struct source_failure failure = failure_make(err, SOURCE_BROKEN, 0);
-
-    f->done(f, &(struct source_answer){.failure = &failure, .etag = ""});
-}
-
-/* Whether it is this job that GitHub speaks of: it proves a name (S14). That it is completed spares
- * its log a question. */
+/* Whether it is this job that GitHub answers about: it proves a name (S14). That it is completed
+ * spares its log a request. */
 static int note_job(struct core *core, uint64_t id, const struct api_answer *answer)
 {
     struct facts_job job;
@@ -55,86 +49,81 @@ static int note_job(struct core *core, uint64_t id, const struct api_answer *ans
     return err;
 }
 
-/* The owner turned out to be no organization: asked again. False: it was, or that has been tried. */
-static bool try_as_user(struct facts_request *fc, const struct source_failure *failure)
+/* The owner turned out to be no organization: asks again. False: it is one, or that was tried. */
+static bool try_as_user(struct facts_request *fr, const struct source_failure *failure)
 {
-    struct core *core = &fc->api->core;
     char *url;
 
-    if (fc->facts->question != SOURCE_OWNER_REPOS || fc->is_user || !failure ||
+    if (fr->facts->question != SOURCE_OWNER_REPOS || fr->is_user || !failure ||
         failure->reason != SOURCE_NOT_FOUND ||
-        question_make_user_repos_url(core->base, fc->facts, &url) < 0)
+        question_make_user_repos_url(fr->request.attempt.core->base, fr->facts, &url) < 0)
         return false;
-    fc->is_user = true;
-    api_request_begin(&fc->call, url, fc->facts->etag);
+    fr->is_user = true;
+    api_request_begin(&fr->request, url, fr->facts->etag);
     return true;
 }
 
-static void facts_told(struct api_request *c, const struct api_answer *told)
+static void on_facts(struct api_request *req, const struct api_answer *given)
 {
-    struct facts_request *fc = list_entry(c, struct facts_request, call);
-    struct source_facts *f = fc->facts;
-    struct source_answer answer = {.failure = told->failure, .etag = ""};
+    struct facts_request *fr = list_entry(req, struct facts_request, request);
+    struct core *core = req->attempt.core;
+    struct source_facts *f = fr->facts;
+    struct source_answer answer = {.failure = given->failure, .etag = ""};
     struct source_failure other = failure_make(-EPROTO, SOURCE_PROTOCOL, 0);
     const char *etag;
     uint32_t next_page = 0;
 
-    if (try_as_user(fc, told->failure))
+    if (try_as_user(fr, given->failure))
         return;
-    if (!told->failure) {
-        etag = net_header(&c->request, "ETag");
-        parse_link_next(net_header(&c->request, "Link"), &next_page);
-        answer.not_modified = told->status == 304;
-        answer.len = told->len;
+    if (!given->failure) {
+        etag = net_header(&req->attempt.request, "ETag");
+        parse_link_next(net_header(&req->attempt.request, "Link"), &next_page);
+        answer.not_modified = given->status == 304;
+        answer.len = given->len;
         answer.etag = etag && strlen(etag) < SOURCE_ETAG_LEN ? etag : "";
         answer.next_page = next_page;
-        if (f->question == SOURCE_JOB && note_job(&fc->api->core, f->id, told) < 0) {
+        if (f->question == SOURCE_JOB && note_job(core, f->id, given) < 0) {
             other.until_ms = net_now_ms() + OTHER_JOB_MS;
             answer.failure = &other;
         }
-        if (fc->is_user)
-            core_note_user(&fc->api->core, f->repo.owner);
+        if (fr->is_user)
+            core_note_user(core, f->repo.owner);
     }
-    f->body = *told->held;
-    *told->held = (struct source_body){0};
-    if (f->body.data)
-        body_trim(&fc->api->core.bodies, &f->body, told->len + 1);
+    api_answer_take_body(core, given, &f->body);
     answer.body = f->body.data ? f->body.data : "";
     f->done(f, &answer);
-    api_request_finish(c);
-    free(fc);
+    api_request_finish(req);
+    free(fr);
 }
 
-static int make_url(struct facts_request *fc, char **ret_url)
+static void fail_facts(struct source_facts *f, int err)
 {
-    const struct source_facts *f = fc->facts;
-    const struct core *core = &fc->api->core;
+    struct source_failure failure = failure_make(err, SOURCE_BROKEN, 0);
 
-    fc->is_user = f->question == SOURCE_OWNER_REPOS && core_is_user(core, f->repo.owner);
-    return fc->is_user ? question_make_user_repos_url(core->base, f, ret_url)
-                       : question_make_url(core->base, f, ret_url);
+    f->done(f, &(struct source_answer){.failure = &failure, .etag = ""});
 }
 
-static void begin_facts(struct api *api, struct source_facts *f)
+static void begin_facts(struct core *core, struct source_facts *f)
 {
-    struct facts_request *fc = calloc(1, sizeof(*fc));
+    struct facts_request *fr = calloc(1, sizeof(*fr));
+    bool is_user = f->question == SOURCE_OWNER_REPOS && core_is_user(core, f->repo.owner);
     int err = -ENOMEM;
     char *url;
 
-    if (fc) {
-        fc->api = api;
-        fc->facts = f;
-        err = make_url(fc, &url);
-    }
+    if (fr)
+        err = is_user ? question_make_user_repos_url(core->base, f, &url)
+                      : question_make_url(core->base, f, &url);
     if (err < 0) {
-        free(fc);
+        free(fr);
         fail_facts(f, err);
         return;
     }
-    api_request_init(&fc->call, &api->core, REQUEST_FACTS, f->class, facts_told);
-    fc->call.tries = f->tries;
-    fc->call.waits = f->waits;
-    api_request_begin(&fc->call, url, f->etag);
+    fr->facts = f;
+    fr->is_user = is_user;
+    api_request_init(&fr->request, core, REQUEST_FACTS, f->class, on_facts);
+    fr->request.tries = f->tries;
+    fr->request.waits = f->waits;
+    api_request_begin(&fr->request, url, f->etag);
 }
 
 /* -- What other threads post ------------------------------------------------------------------- */
@@ -190,7 +179,7 @@ static void run_want_bytes(struct post *p)
 
     if (b->class == SOURCE_DEMAND)
         log_state_promote(b->log);
-    log_transfer_begin(b->log, b);
+    log_transfer_begin(b);
 }
 
 static void want_bytes(void *self, struct source_bytes *b)
@@ -208,7 +197,7 @@ static void want_bytes(void *self, struct source_bytes *b)
 
 static void run_want_facts(struct post *p)
 {
-    begin_facts(p->api, p->facts);
+    begin_facts(&p->api->core, p->facts);
 }
 
 static void want_facts(void *self, struct source_facts *f)
@@ -227,21 +216,21 @@ static void release_facts(void *self, struct source_facts *f)
 {
     struct api *api = self;
 
-    body_release(&api->core.bodies, &f->body);
+    api_body_release(&api->core, &f->body);
 }
 
 /* A log of this job that nobody waits for yet. NULL: none. */
-static struct source_log *find_prefetched(struct core *core, uint64_t job)
+static struct source_log *find_prefetched(struct api *api, uint64_t job)
 {
     struct source_log *found = NULL;
 
-    pthread_mutex_lock(&core->logs_lock);
-    list_each(link, &core->logs) {
-        struct source_log *log = list_entry(link, struct source_log, in_core);
+    pthread_mutex_lock(&api->lock);
+    list_each(link, &api->logs) {
+        struct source_log *log = list_entry(link, struct source_log, in_api);
         if (log->job == job && log->class == SOURCE_PREFETCH)
             found = log;
     }
-    pthread_mutex_unlock(&core->logs_lock);
+    pthread_mutex_unlock(&api->lock);
     return found;
 }
 
@@ -249,7 +238,7 @@ static void run_promote(struct post *p)
 {
     struct source_log *log;
 
-    while ((log = find_prefetched(&p->api->core, p->job)))
+    while ((log = find_prefetched(p->api, p->job)))
         log_state_promote(log);
 }
 
@@ -276,28 +265,29 @@ static struct source_log *create_log(void *self, const struct repo_name *repo, u
                                      bool completed, const struct source_log_ops *ops, void *who)
 {
     struct api *api = self;
-    struct source_log *log = log_state_create(&api->core, repo, job, completed, ops, who);
+    struct source_log *log = source_log_create(&api->core, repo, job, completed, ops, who);
 
-    if (log)
-        log_transfer_prepare(log);
+    if (!log)
+        return NULL;
+    pthread_mutex_lock(&api->lock);
+    list_push_back(&api->logs, &log->in_api);
+    pthread_mutex_unlock(&api->lock);
     return log;
-}
-
-static void end_log(struct source_log *log, void (*released)(void *who))
-{
-    void *who = log->who;
-
-    log_transfer_cancel_all(log);
-    log_state_destroy(log);
-    if (released)
-        released(who);
 }
 
 static void run_release(struct net_task *task)
 {
     struct source_log *log = list_entry(task, struct source_log, release_task);
+    struct api *api = list_entry(log->core, struct api, core);
+    void (*released)(void *who) = log->released;
+    void *who = log->who;
 
-    end_log(log, log->released);
+    pthread_mutex_lock(&api->lock);
+    list_remove(&log->in_api);
+    pthread_mutex_unlock(&api->lock);
+    source_log_destroy(log);
+    if (released)
+        released(who);
 }
 
 /* Needs no memory: its place is in the log. */
@@ -310,18 +300,10 @@ static void release_log(struct source_log *log, void (*released)(void *who))
 
 static void run_check(struct post *p)
 {
-    struct source_failure failure = failure_make(-ENOMEM, SOURCE_BROKEN, 0);
-    struct finality_check *check = calloc(1, sizeof(*check));
-
-    if (!check) {
-        p->checked(p->log->who, &failure);
-        return;
-    }
-    check->checked = p->checked;
     if (p->completed)
         core_note_completed(p->log->core, p->log->job);
     log_state_promote(p->log);
-    log_transfer_check(p->log, check);
+    source_log_check(p->log, p->checked);
 }
 
 static void check_log(struct source_log *log, bool completed,
@@ -359,14 +341,11 @@ static int init_core(struct core *core, const struct api_config *config)
         return -ENOMEM;
     }
     core->net = config->net;
-    core->bodies.net = config->net;
     core->diag = config->diag;
     core->listener = config->listener;
     core->deadline_ms = config->deadline_ms;
     core->offline = config->offline;
     list_init(&core->in_flight);
-    list_init(&core->logs);
-    pthread_mutex_init(&core->logs_lock, NULL);
     core->chance = ((uint64_t)net_now_ms() << 20) ^ (uint64_t)(uintptr_t)core ^ 1;
     atomic_init(&core->limit, -1);
     atomic_init(&core->remaining, -1);
@@ -389,6 +368,8 @@ int api_create(const struct api_config *config, struct api **ret_api)
         free(api);
         return err;
     }
+    pthread_mutex_init(&api->lock, NULL);
+    list_init(&api->logs);
     if (!config->token && !config->offline)
         diag_say(config->diag, DIAG_NOTICE,
                  "no token: GitHub shows runs and jobs of public repositories, 60 requests an "
@@ -410,12 +391,14 @@ void api_close(struct api *api)
 
 void api_destroy(struct api *api)
 {
+    struct list *link;
+
     if (!api)
         return;
     /* Those whose release came too late for the network thread. */
-    while (!list_is_empty(&api->core.logs))
-        end_log(list_entry(api->core.logs.next, struct source_log, in_core), NULL);
-    pthread_mutex_destroy(&api->core.logs_lock);
+    while ((link = list_take_first(&api->logs)))
+        source_log_destroy(list_entry(link, struct source_log, in_api));
+    pthread_mutex_destroy(&api->lock);
     token_finish(&api->core.token);
     free(api->core.base);
     free(api);
