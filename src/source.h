@@ -14,6 +14,7 @@
 #ifndef GHLOGFS_SOURCE_H
 #define GHLOGFS_SOURCE_H
 
+#include "list.h"
 #include "name.h"
 
 #include <stdbool.h>
@@ -52,6 +53,13 @@ struct source_failure {
 
 /* Whether a demand comes from a reader who waits or from looking ahead. */
 enum source_class { SOURCE_DEMAND, SOURCE_PREFETCH };
+
+/* Work for the source's own thread, embedded in what it is about, so that handing it over needs no
+ * memory. Zeroed by its owner; all else is the source's own. */
+struct source_task {
+    struct list link;
+    void (*run)(void *self, struct source_task *t);
+};
 
 /* --- bytes -------------------------------------------------------------------------------- */
 
@@ -93,6 +101,8 @@ struct source_bytes {
     /* NULL: all of it was delivered (to `to`, or to the log's end). Exactly once. The done of a
      * log's first range comes after on_metadata(), or with a failure. */
     void (*done)(struct source_bytes *b, const struct source_failure *failure);
+
+    struct source_task task; /* the source's own: zeroed before want_bytes */
 };
 
 #define SOURCE_TAKEN 0
@@ -143,6 +153,7 @@ struct source_facts {
     void (*done)(struct source_facts *f, const struct source_answer *answer);
 
     /* the source's own: zeroed before want_facts */
+    struct source_task task;
     struct source_body {
         char *data;
         size_t bytes; /* of the bound */
@@ -168,7 +179,7 @@ struct source_ops {
     void (*log_release)(struct source_log *log, void (*released)(void *who));
     void (*want_bytes)(void *self, struct source_bytes *b);
     /* Asks a live log for its state again: on_metadata() comes if anything changed, then checked(who,
-     * failure or NULL). `completed`: its job was seen so in the meantime. */
+     * failure or NULL). `completed`: its job was seen so in the meantime. One check at a time. */
     void (*log_check)(struct source_log *log, bool completed,
                       void (*checked)(void *who, const struct source_failure *failure));
     /* Somebody waits for the job's log, which was asked for as prefetch. Named by the job, so that a

@@ -12,14 +12,63 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define OTHER_JOB_MS 5000 /* an answer about another job is not asked for again before */
+
 struct api {
     struct core core;
-    struct net_task close_task;
+
     pthread_mutex_t lock;
-    struct list logs; /* lock; source_log; all of them */
+    struct list logs;             /* source_log; all of them */
+    struct list posted;           /* source_task, for the network thread */
+    bool is_posted;               /* the net_task is posted, or runs */
+    struct token_line *new_token; /* not yet taken over; NULL: none was read */
+    struct net_task net_task;
+    struct source_task close_task, token_task;
 };
 
-#define OTHER_JOB_MS 5000 /* an answer about another job is not asked for again before */
+/* -- Work for the network thread --------------------------------------------------------------- */
+
+static struct source_task *take_posted(struct api *api)
+{
+    struct list *link;
+
+    pthread_mutex_lock(&api->lock);
+    link = list_take_first(&api->posted);
+    api->is_posted = link != NULL;
+    pthread_mutex_unlock(&api->lock);
+    return link ? list_entry(link, struct source_task, link) : NULL;
+}
+
+static void run_posted(struct net_task *net_task)
+{
+    struct api *api = list_entry(net_task, struct api, net_task);
+    struct source_task *t;
+
+    while ((t = take_posted(api)))
+        t->run(api, t);
+}
+
+/* Lock held; releases it. Work that is posted already stays where it is. */
+static void post_and_unlock(struct api *api, struct source_task *t,
+                            void (*run)(void *self, struct source_task *t))
+{
+    bool is_first = !api->is_posted;
+
+    t->run = run;
+    if (!list_is_linked(&t->link))
+        list_push_back(&api->posted, &t->link);
+    api->is_posted = true;
+    pthread_mutex_unlock(&api->lock);
+    if (is_first)
+        net_post(api->core.net, &api->net_task);
+}
+
+static void post(struct api *api, struct source_task *t,
+                 void (*run)(void *self, struct source_task *t))
+{
+    pthread_mutex_lock(&api->lock);
+    post_and_unlock(api, t, run);
+}
 
 /* -- Facts ------------------------------------------------------------------------------------- */
 
@@ -96,17 +145,13 @@ static void on_facts(struct api_request *req, const struct api_answer *given)
     free(fr);
 }
 
-static void fail_facts(struct source_facts *f, int err)
+static void run_want_facts(void *self, struct source_task *t)
 {
-    struct source_failure failure = failure_make(err, SOURCE_BROKEN, 0);
-
-    f->done(f, &(struct source_answer){.failure = &failure, .etag = ""});
-}
-
-static void begin_facts(struct core *core, struct source_facts *f)
-{
+    struct core *core = &((struct api *)self)->core;
+    struct source_facts *f = list_entry(t, struct source_facts, task);
     struct facts_request *fr = calloc(1, sizeof(*fr));
     bool is_user = f->question == SOURCE_OWNER_REPOS && core_is_user(core, f->repo.owner);
+    struct source_failure failure;
     int err = -ENOMEM;
     char *url;
 
@@ -115,7 +160,8 @@ static void begin_facts(struct core *core, struct source_facts *f)
                       : question_make_url(core->base, f, &url);
     if (err < 0) {
         free(fr);
-        fail_facts(f, err);
+        failure = failure_make(err, SOURCE_BROKEN, 0);
+        f->done(f, &(struct source_answer){.failure = &failure, .etag = ""});
         return;
     }
     fr->facts = f;
@@ -126,142 +172,24 @@ static void begin_facts(struct core *core, struct source_facts *f)
     api_request_begin(&fr->request, url, f->etag);
 }
 
-/* -- What other threads post ------------------------------------------------------------------- */
-
-struct post {
-    struct net_task task;
-    struct api *api;
-    void (*run)(struct post *p);
-    union {
-        struct source_bytes *bytes;
-        struct source_facts *facts;
-        struct token_line *line;
-        uint64_t job;
-        struct {
-            struct source_log *log;
-            bool completed; /* the job was seen so, by who checks its log */
-            union {
-                void (*released)(void *who);
-                void (*checked)(void *who, const struct source_failure *failure);
-            };
-        };
-    };
-};
-
-static void run_post(struct net_task *task)
-{
-    struct post *p = list_entry(task, struct post, task);
-
-    p->run(p);
-    free(p);
-}
-
-static struct post *make_post(struct api *api, void (*run)(struct post *p))
-{
-    struct post *p = calloc(1, sizeof(*p));
-
-    if (!p)
-        return NULL;
-    p->task.run = run_post;
-    p->api = api;
-    p->run = run;
-    return p;
-}
-
-static void send_post(struct post *p)
-{
-    net_post(p->api->core.net, &p->task);
-}
-
-static void run_want_bytes(struct post *p)
-{
-    struct source_bytes *b = p->bytes;
-
-    if (b->class == SOURCE_DEMAND)
-        log_state_promote(b->log);
-    log_transfer_begin(b);
-}
-
-static void want_bytes(void *self, struct source_bytes *b)
-{
-    struct source_failure failure = failure_make(-ENOMEM, SOURCE_BROKEN, 0);
-    struct post *p = make_post(self, run_want_bytes);
-
-    if (!p) {
-        b->done(b, &failure);
-        return;
-    }
-    p->bytes = b;
-    send_post(p);
-}
-
-static void run_want_facts(struct post *p)
-{
-    begin_facts(&p->api->core, p->facts);
-}
-
 static void want_facts(void *self, struct source_facts *f)
 {
-    struct post *p = make_post(self, run_want_facts);
-
-    if (!p) {
-        fail_facts(f, -ENOMEM);
-        return;
-    }
-    p->facts = f;
-    send_post(p);
+    post(self, &f->task, run_want_facts);
 }
 
-static void release_facts(void *self, struct source_facts *f)
+static void facts_release(void *self, struct source_facts *f)
 {
-    struct api *api = self;
-
-    api_body_release(&api->core, &f->body);
-}
-
-/* A log of this job that nobody waits for yet. NULL: none. */
-static struct source_log *find_prefetched(struct api *api, uint64_t job)
-{
-    struct source_log *found = NULL;
-
-    pthread_mutex_lock(&api->lock);
-    list_each(link, &api->logs) {
-        struct source_log *log = list_entry(link, struct source_log, in_api);
-        if (log->job == job && log->class == SOURCE_PREFETCH)
-            found = log;
-    }
-    pthread_mutex_unlock(&api->lock);
-    return found;
-}
-
-static void run_promote(struct post *p)
-{
-    struct source_log *log;
-
-    while ((log = find_prefetched(p->api, p->job)))
-        log_state_promote(log);
-}
-
-static void log_promote(void *self, uint64_t job)
-{
-    struct post *p = make_post(self, run_promote);
-
-    if (!p)
-        return; /* it stays prefetch, which is slow but not wrong */
-    p->job = job;
-    send_post(p);
-}
-
-static void resume(void *self)
-{
-    struct api *api = self;
-
-    net_resume(api->core.net);
+    api_body_release(&((struct api *)self)->core, &f->body);
 }
 
 /* -- Logs -------------------------------------------------------------------------------------- */
 
-static struct source_log *create_log(void *self, const struct repo_name *repo, uint64_t job,
+static struct api *api_of(struct source_log *log)
+{
+    return list_entry(log->core, struct api, core);
+}
+
+static struct source_log *log_create(void *self, const struct repo_name *repo, uint64_t job,
                                      bool completed, const struct source_log_ops *ops, void *who)
 {
     struct api *api = self;
@@ -275,54 +203,86 @@ static struct source_log *create_log(void *self, const struct repo_name *repo, u
     return log;
 }
 
-static void run_release(struct net_task *task)
+static void run_release(void *self, struct source_task *t)
 {
-    struct source_log *log = list_entry(task, struct source_log, release_task);
-    struct api *api = list_entry(log->core, struct api, core);
+    struct api *api = self;
+    struct source_log *log = list_entry(t, struct source_log, release_task);
     void (*released)(void *who) = log->released;
     void *who = log->who;
 
     pthread_mutex_lock(&api->lock);
     list_remove(&log->in_api);
+    list_remove(&log->promote_task.link);
     pthread_mutex_unlock(&api->lock);
     source_log_destroy(log);
     if (released)
         released(who);
 }
 
-/* Needs no memory: its place is in the log. */
-static void release_log(struct source_log *log, void (*released)(void *who))
+static void log_release(struct source_log *log, void (*released)(void *who))
 {
     log->released = released;
-    log->release_task.run = run_release;
-    net_post(log->core->net, &log->release_task);
+    post(api_of(log), &log->release_task, run_release);
 }
 
-static void run_check(struct post *p)
+static void run_want_bytes(void *self, struct source_task *t)
 {
-    if (p->completed)
-        core_note_completed(p->log->core, p->log->job);
-    log_state_promote(p->log);
-    source_log_check(p->log, p->checked);
+    struct source_bytes *b = list_entry(t, struct source_bytes, task);
+
+    (void)self;
+    if (b->class == SOURCE_DEMAND)
+        log_state_promote(b->log);
+    log_transfer_begin(b);
 }
 
-static void check_log(struct source_log *log, bool completed,
+static void want_bytes(void *self, struct source_bytes *b)
+{
+    post(self, &b->task, run_want_bytes);
+}
+
+static void run_check(void *self, struct source_task *t)
+{
+    struct source_log *log = list_entry(t, struct source_log, check_task);
+
+    (void)self;
+    if (log->is_check_completed)
+        core_note_completed(log->core, log->job);
+    log_state_promote(log);
+    source_log_check(log, log->posted_checked);
+}
+
+static void log_check(struct source_log *log, bool completed,
                       void (*checked)(void *who, const struct source_failure *failure))
 {
-    struct source_failure failure = failure_make(-ENOMEM, SOURCE_BROKEN, 0);
-    struct post *p = make_post(list_entry(log->core, struct api, core), run_check);
-
-    if (!p) {
-        checked(log->who, &failure);
-        return;
-    }
-    p->log = log;
-    p->completed = completed;
-    p->checked = checked;
-    send_post(p);
+    log->is_check_completed = completed;
+    log->posted_checked = checked;
+    post(api_of(log), &log->check_task, run_check);
 }
 
-/* -- The house --------------------------------------------------------------------------------- */
+static void run_promote(void *self, struct source_task *t)
+{
+    (void)self;
+    log_state_promote(list_entry(t, struct source_log, promote_task));
+}
+
+static void log_promote(void *self, uint64_t job)
+{
+    struct api *api = self;
+    struct source_log *found = NULL;
+
+    pthread_mutex_lock(&api->lock);
+    list_each(link, &api->logs) {
+        struct source_log *log = list_entry(link, struct source_log, in_api);
+        if (log->job == job)
+            found = log;
+    }
+    if (found)
+        post_and_unlock(api, &found->promote_task, run_promote);
+    else
+        pthread_mutex_unlock(&api->lock);
+}
+
+/* -- The whole --------------------------------------------------------------------------------- */
 
 static int init_core(struct core *core, const struct api_config *config)
 {
@@ -370,6 +330,8 @@ int api_create(const struct api_config *config, struct api **ret_api)
     }
     pthread_mutex_init(&api->lock, NULL);
     list_init(&api->logs);
+    list_init(&api->posted);
+    api->net_task.run = run_posted;
     if (!config->token && !config->offline)
         diag_say(config->diag, DIAG_NOTICE,
                  "no token: GitHub shows runs and jobs of public repositories, 60 requests an "
@@ -378,15 +340,15 @@ int api_create(const struct api_config *config, struct api **ret_api)
     return 0;
 }
 
-static void run_close(struct net_task *task)
+static void run_close(void *self, struct source_task *t)
 {
-    core_close(&list_entry(task, struct api, close_task)->core);
+    (void)t;
+    core_close(&((struct api *)self)->core);
 }
 
 void api_close(struct api *api)
 {
-    api->close_task.run = run_close;
-    net_post(api->core.net, &api->close_task);
+    post(api, &api->close_task, run_close);
 }
 
 void api_destroy(struct api *api)
@@ -399,42 +361,54 @@ void api_destroy(struct api *api)
     while ((link = list_take_first(&api->logs)))
         source_log_destroy(list_entry(link, struct source_log, in_api));
     pthread_mutex_destroy(&api->lock);
+    token_line_unref(api->new_token);
     token_finish(&api->core.token);
     free(api->core.base);
     free(api);
 }
 
-static void run_set_token(struct post *p)
+static void run_set_token(void *self, struct source_task *t)
 {
-    token_replace(&p->api->core.token, p->line);
+    struct api *api = self;
+    struct token_line *line;
+
+    (void)t;
+    pthread_mutex_lock(&api->lock);
+    line = api->new_token;
+    api->new_token = NULL;
+    pthread_mutex_unlock(&api->lock);
+    token_replace(&api->core.token, line);
 }
 
 void api_set_token(struct api *api, const char *token)
 {
     struct token_line *line = NULL;
-    struct post *p;
 
     if (token && token_make_line(token, &line) < 0)
         diag_say(api->core.diag, DIAG_WARNING, "the token that was read again is no token");
-    p = make_post(api, run_set_token);
-    if (!p) {
-        token_line_unref(line);
-        return;
+    pthread_mutex_lock(&api->lock);
+    if (line) {
+        token_line_unref(api->new_token);
+        api->new_token = line;
     }
-    p->line = line;
-    send_post(p);
+    post_and_unlock(api, &api->token_task, run_set_token);
+}
+
+static void resume(void *self)
+{
+    net_resume(((struct api *)self)->core.net);
 }
 
 struct source api_source(struct api *api)
 {
     static const struct source_ops ops = {
-        .log_create = create_log,
-        .log_release = release_log,
+        .log_create = log_create,
+        .log_release = log_release,
         .want_bytes = want_bytes,
-        .log_check = check_log,
+        .log_check = log_check,
         .log_promote = log_promote,
         .want_facts = want_facts,
-        .facts_release = release_facts,
+        .facts_release = facts_release,
         .resume = resume,
     };
 

@@ -143,7 +143,10 @@ struct source_log {
     void (*checked)(void *who, const struct source_failure *failure); /* NULL: the owner has not
                                                                        * asked for it */
 
-    struct net_task release_task;
+    /* What the owner has posted (api.c). */
+    struct source_task promote_task, check_task, release_task;
+    bool is_check_completed; /* the job was seen completed by who checks its log */
+    void (*posted_checked)(void *who, const struct source_failure *failure);
     void (*released)(void *who);
 };
 
