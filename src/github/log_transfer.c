@@ -570,36 +570,9 @@ static void judge_absent(struct log_transfer *t)
     }
 }
 
-static void on_answered(struct attempt *a, int err)
-{
-    struct log_transfer *t = list_entry(a, struct log_transfer, attempt);
-
-    if (a->is_cancelled)
-        return;
-    if (err == -ECONNABORTED) {
-        handle_failure(t, err);
-        return;
-    }
-    if (t->found != FOUND_NOTHING)
-        refusals_clear(&a->core->refusals, t->log->key);
-    switch (t->found) {
-    case FOUND_STREAM: judge_stream(t, err); break;
-    case FOUND_COMPLETE: complete(t); break;
-    case FOUND_ABSENT: judge_absent(t); break;
-    case FOUND_EMPTY: judge_empty(t); break;
-    case FOUND_UNPROVED: await_check(t); break;
-    case FOUND_REFUSED: /* comes from the API, never from a response of storage */
-    case FOUND_UNWANTED: finish_with(t, t->err, SOURCE_BROKEN, 0); break;
-    case FOUND_WRONG: handle_failure(t, t->err); break;
-    case FOUND_NOTHING: handle_failure(t, a->status ? 0 : err); break;
-    }
-}
-
-/* -- The URL ----------------------------------------------------------------------------------- */
-
-/* The API refuses to give one, and the job's state is known. If the job has ended since the first refusal, its log may
- * be there now. */
-static void refusal_explained(struct log_transfer *t)
+/* The API refuses to give a URL, and the job's state is known. If the job has ended since the first
+ * refusal, its log may be there now. */
+static void judge_url_refusal(struct log_transfer *t)
 {
     struct refusals *rs = &t->log->core->refusals;
     uint64_t key = t->log->url_request.key;
@@ -615,12 +588,44 @@ static void refusal_explained(struct log_transfer *t)
     }
 }
 
+/* What is to be done about what was found; err: how the response ended. */
+static void judge(struct log_transfer *t, int err)
+{
+    switch (t->found) {
+    case FOUND_STREAM: judge_stream(t, err); break;
+    case FOUND_COMPLETE: complete(t); break;
+    case FOUND_ABSENT: judge_absent(t); break;
+    case FOUND_EMPTY: judge_empty(t); break;
+    case FOUND_UNPROVED: t->has_checked ? ask(t) : await_check(t); break;
+    case FOUND_UNWANTED: finish_with(t, t->err, SOURCE_BROKEN, 0); break;
+    case FOUND_WRONG: handle_failure(t, t->err); break;
+    case FOUND_NOTHING: handle_failure(t, t->attempt.status ? 0 : err); break;
+    case FOUND_REFUSED: judge_url_refusal(t); break;
+    }
+}
+
+static void on_answered(struct attempt *a, int err)
+{
+    struct log_transfer *t = list_entry(a, struct log_transfer, attempt);
+
+    if (a->is_cancelled)
+        return;
+    if (t->found != FOUND_NOTHING && err != -ECONNABORTED)
+        refusals_clear(&a->core->refusals, t->log->key);
+    if (err == -ECONNABORTED)
+        handle_failure(t, err);
+    else
+        judge(t, err);
+}
+
+/* -- The URL ----------------------------------------------------------------------------------- */
+
 /*
- * The API refuses to give one. For a running job that means "no log yet", and one question tells which it is. It counts as a
- * retry, unless what is known of the job makes it free. While a job runs, each look costs one
- * request: for the log if the refusal has to be verified again, else for the job.
+ * The API refuses to give one. For a running job that means "no log yet", and one question tells
+ * which it is. It counts as a retry, unless what is known of the job makes it free. While a job runs,
+ * each look costs one request: for the log if the refusal has to be verified again, else for the job.
  */
-static void judge_url_refusal(struct log_transfer *t, const struct source_failure *failure)
+static void on_url_refused(struct log_transfer *t, const struct source_failure *failure)
 {
     struct source_log *log = t->log;
     struct refusals *rs = &log->core->refusals;
@@ -632,7 +637,7 @@ static void judge_url_refusal(struct log_transfer *t, const struct source_failur
     if (!t->want || t->has_checked) {
         finish(t, failure);
     } else if (log_state_is_completed(log)) {
-        refusal_explained(t);
+        judge_url_refusal(t);
     } else if (is_new && refusals_is_of_running(rs, log->url_request.key)) {
         pend(t);
     } else if (is_free || refusals_take_retry(rs, net_now_ms())) {
@@ -650,7 +655,7 @@ static void on_url(struct log_waiter *w, const struct source_failure *failure)
     if (!failure)
         ask(t);
     else if (failure->reason == SOURCE_REFUSED)
-        judge_url_refusal(t, failure);
+        on_url_refused(t, failure);
     else
         finish(t, failure);
 }
@@ -739,21 +744,12 @@ static void on_checked(struct log_waiter *w, const struct source_failure *failur
                         (failure->reason == SOURCE_BROKEN || failure->reason == SOURCE_REFUSED ||
                          failure->reason == SOURCE_PROTOCOL);
 
-    if (failure) {
+    if (failure)
         finish(t, is_no_answer && t->found == FOUND_REFUSED ? &t->refusal : failure);
-        return;
-    }
-    if (t->log->rejected) {
+    else if (t->log->rejected)
         finish_with(t, t->log->rejected, SOURCE_BROKEN, 0);
-        return;
-    }
-    switch (t->found) {
-    case FOUND_REFUSED: refusal_explained(t); break;
-    case FOUND_ABSENT: judge_absent(t); break;
-    case FOUND_EMPTY: judge_empty(t); break;
-    case FOUND_UNPROVED: ask(t); break;
-    default: complete(t);
-    }
+    else
+        judge(t, 0);
 }
 
 /* Waits for the end of the finality check that is under way or starts now. */

@@ -104,13 +104,6 @@ static void drop_body(struct api_request *req)
 
 /* -- Its end ----------------------------------------------------------------------------------- */
 
-/* Takes it out of wherever it waits. */
-static void leave(struct api_request *req)
-{
-    turns_leave(&req->attempt.core->turns, &req->turn);
-    list_remove(&req->waiter.link);
-}
-
 /* The body is freed when `done` has read it, unless that keeps it; the request itself may be gone
  * by then. */
 static void end(struct api_request *req, const struct api_answer *answer)
@@ -122,27 +115,23 @@ static void end(struct api_request *req, const struct api_answer *answer)
     given.held = &body;
     req->body = (struct source_body){0};
     req->len = req->cap = 0;
-    leave(req);
+    turns_leave(&core->turns, &req->turn);
+    list_remove(&req->waiter.link);
     attempt_end(&req->attempt);
     req->done(req, &given);
     api_body_release(core, &body);
 }
 
-static void fail(struct api_request *req, const struct source_failure *failure)
+static void fail(struct attempt *a, const struct source_failure *failure)
 {
-    end(req, &(struct api_answer){.failure = failure});
+    end(list_entry(a, struct api_request, attempt), &(struct api_answer){.failure = failure});
 }
 
 static void fail_with(struct api_request *req, int err, enum source_reason reason, int64_t until_ms)
 {
     struct source_failure failure = failure_make(err, reason, until_ms);
 
-    fail(req, &failure);
-}
-
-static void on_fail(struct attempt *a, const struct source_failure *failure)
-{
-    fail(list_entry(a, struct api_request, attempt), failure);
+    fail(&req->attempt, &failure);
 }
 
 /* -- One attempt ------------------------------------------------------------------------------- */
@@ -232,7 +221,7 @@ static void enter(struct api_request *req, bool again)
 
     drop_body(req); /* while it waits */
     if (core_refuses(core, &failure))
-        fail(req, &failure);
+        fail(&req->attempt, &failure);
     else if (!again && refusals_find(&core->refusals, req->key, net_now_ms(), &until_ms))
         fail_with(req, -EIO, SOURCE_REFUSED, until_ms);
     else if (turns_enter(&core->turns, &req->turn, again) < 0)
@@ -282,7 +271,7 @@ static void end_refused(struct api_request *req, bool proven)
         .hop = FAILURE_API, .err = a->status ? 0 : -EIO, .status = a->status};
 
     complain(req, &event, &failure);
-    fail(req, &failure);
+    fail(a, &failure);
 }
 
 /* The answer is a refusal. True: no retry is worth it, and the request has ended. */
@@ -350,15 +339,18 @@ static bool gives_up(struct api_request *req, const struct failure_event *event,
     return true;
 }
 
-/* Another attempt, or the end. */
-static void handle_failure(struct api_request *req, const struct failure_event *event)
+/* What came back is not what was asked for, in this way; err 0: the status says it. Another attempt,
+ * or the end. */
+static void handle_failure(struct api_request *req, int err, bool limited)
 {
     struct attempt *a = &req->attempt;
+    struct failure_event event = {
+        .hop = FAILURE_API, .err = err, .status = a->status, .limited = limited};
     int64_t now_ms = net_now_ms();
     struct failure_verdict verdict;
 
-    failure_judge(event, now_ms, &verdict);
-    if (gives_up(req, event, &verdict)) {
+    failure_judge(&event, now_ms, &verdict);
+    if (gives_up(req, &event, &verdict)) {
         /* Others are told nothing of a host that is silent for less than the deadline. */
         if (now_ms - a->retry.progress_ms >= a->core->deadline_ms)
             attempt_give_up(a, &verdict);
@@ -370,19 +362,8 @@ static void handle_failure(struct api_request *req, const struct failure_event *
             return;
         }
     }
-    complain(req, event, &verdict.failure);
-    fail(req, &verdict.failure);
-}
-
-static void handle_error(struct api_request *req, int err)
-{
-    handle_failure(req, &(struct failure_event){.hop = FAILURE_API, .err = err});
-}
-
-static void handle_status(struct api_request *req, bool limited)
-{
-    handle_failure(req, &(struct failure_event){
-                            .hop = FAILURE_API, .status = req->attempt.status, .limited = limited});
+    complain(req, &event, &verdict.failure);
+    fail(a, &verdict.failure);
 }
 
 /* -- What the answer means --------------------------------------------------------------------- */
@@ -421,21 +402,18 @@ static bool learn(struct api_request *req, bool is_whole)
 }
 
 /* The repository has moved: the same question at its new place, with the token. */
-static void follow(struct api_request *req)
+static void follow(struct api_request *req, const char *location)
 {
     struct core *core = req->attempt.core;
-    const char *location = net_header(&req->attempt.request, "Location");
+    int err = location ? -EPROTO : -EBADMSG;
     char *url;
-    int err;
 
-    if (!location) {
-        handle_error(req, -EBADMSG);
-        return;
-    }
-    err = ++req->moves > MOVES_MAX ? -EPROTO : redirect_resolve_move(core->base, location, &url);
+    if (location && ++req->moves <= MOVES_MAX)
+        err = redirect_resolve_move(core->base, location, &url);
     if (err < 0) {
-        core_log(core, FAILURE_API, &core->base_at, "redirects to where the token must not go");
-        handle_error(req, err);
+        if (location)
+            core_log(core, FAILURE_API, &core->base_at, "redirects to where the token must not go");
+        handle_failure(req, err, false);
         return;
     }
     free(req->url);
@@ -451,7 +429,7 @@ static void token_told(struct token_waiter *w, bool renewed)
         req->has_new_token = true;
         enter(req, true);
     } else {
-        handle_status(req, false);
+        handle_failure(req, 0, false);
     }
 }
 
@@ -463,46 +441,39 @@ static void renew_token(struct api_request *req, const struct token_line *refuse
     if (!req->has_new_token && refused_line != token->line)
         token_told(&req->waiter, true);
     else if (req->has_new_token || !token_await(token, &req->waiter))
-        handle_status(req, false);
-}
-
-static void succeed(struct api_request *req)
-{
-    struct api_answer answer = {.status = req->attempt.status,
-                                .body = req->body.data,
-                                .len = req->len,
-                                .location = net_header(&req->attempt.request, "Location")};
-
-    if (req->kind == REQUEST_LOG_URL && !answer.location) {
-        handle_error(req, -EBADMSG);
-        return;
-    }
-    if (answer.status == 304)
-        atomic_fetch_add(&req->attempt.core->not_modified, 1);
-    end(req, &answer);
+        handle_failure(req, 0, false);
 }
 
 static void judge(struct api_request *req, bool limited, const struct token_line *used)
 {
-    struct refusals *refusals = &req->attempt.core->refusals;
+    struct core *core = req->attempt.core;
     bool is_log = req->kind == REQUEST_LOG_URL;
     int status = req->attempt.status;
+    struct api_answer answer = {.status = status,
+                                .body = req->body.data,
+                                .len = req->len,
+                                .location = net_header(&req->attempt.request, "Location")};
 
     if (status < 500) {
-        refusals_clear(refusals, req->key);
-        refusals_return_retries(refusals, req->retries);
+        refusals_clear(&core->refusals, req->key);
+        refusals_return_retries(&core->refusals, req->retries);
         req->retries = 0;
     }
-    if (is_log ? status == 302 : status == 200 || (status == 304 && req->etag))
-        succeed(req);
-    else if (status == 301 || status == 302 || status == 307 || status == 308)
-        follow(req);
-    else if (status == 401)
+    if (is_log ? status == 302 : status == 200 || (status == 304 && req->etag)) {
+        atomic_fetch_add(&core->not_modified, status == 304);
+        if (is_log && !answer.location)
+            handle_failure(req, -EBADMSG, false);
+        else
+            end(req, &answer);
+    } else if (status == 301 || status == 302 || status == 307 || status == 308) {
+        follow(req, answer.location);
+    } else if (status == 401) {
         renew_token(req, used);
-    else if (limited && ++req->limits <= LIMITS_MAX)
+    } else if (limited && ++req->limits <= LIMITS_MAX) {
         enter(req, true); /* the budget knows until when, and whether that is worth waiting for */
-    else
-        handle_status(req, limited);
+    } else {
+        handle_failure(req, 0, limited);
+    }
 }
 
 static void answered(struct attempt *a, int err)
@@ -523,7 +494,7 @@ static void answered(struct attempt *a, int err)
     else if (err == 0 || (a->status && a->status != 200 && err != -ECONNABORTED))
         judge(req, limited, used);
     else
-        handle_error(req, err);
+        handle_failure(req, err, false);
 }
 
 /* -- For its owner ----------------------------------------------------------------------------- */
@@ -536,7 +507,7 @@ void api_request_init(struct api_request *req, struct core *core, enum api_reque
     req->attempt.core = core;
     req->attempt.hop = FAILURE_API;
     req->attempt.answered = answered;
-    req->attempt.fail = on_fail;
+    req->attempt.fail = fail;
     req->attempt.timer.fire = try_again;
     req->turn.class = class;
     req->turn.go = go;
@@ -578,7 +549,8 @@ void api_request_promote(struct api_request *req)
 
 void api_request_finish(struct api_request *req)
 {
-    leave(req);
+    turns_leave(&req->attempt.core->turns, &req->turn);
+    list_remove(&req->waiter.link);
     attempt_cancel(&req->attempt);
     free(req->url);
     free(req->etag);
