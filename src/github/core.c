@@ -110,6 +110,24 @@ int64_t attempt_retry_after_ms(const struct attempt *a)
     return after_s * 1000;
 }
 
+void attempt_judge_refusal(struct attempt *a, uint64_t key, uint64_t answer, bool may_expect,
+                           enum source_class class, struct failure_verdict *verdict)
+{
+    struct refusals *rs = &a->core->refusals;
+    int64_t now_ms = net_now_ms();
+    bool asks_for_patience = attempt_retry_after_ms(a) > 0;
+    bool proven = retry_note_refusal(&a->retry, answer, asks_for_patience, now_ms);
+
+    if (proven || (may_expect && refusals_expect(rs, key, answer, now_ms)))
+        verdict->failure = failure_make(-EIO, SOURCE_REFUSED,
+                                        refusals_note(rs, key, answer, proven, now_ms));
+    else if (class == SOURCE_PREFETCH) /* retries are for those who wait */
+        verdict->failure = failure_make(-EIO, SOURCE_LIMITED, now_ms);
+    else
+        return;
+    verdict->retry = RETRY_NOT;
+}
+
 /* xorshift: good enough to spread retries, and without hidden state. */
 static uint32_t draw_chance(struct core *core)
 {

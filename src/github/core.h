@@ -110,6 +110,13 @@ void attempt_note_answer(struct attempt *a, int status);
 /* What the server asked for (Retry-After); 0: nothing. */
 int64_t attempt_retry_after_ms(const struct attempt *a);
 
+/*
+ * The server has refused with this answer (refusals.h). No retry is worth it if the answer will not
+ * change, or if nobody waits: then the verdict is final. may_expect: others' refusals count, too.
+ */
+void attempt_judge_refusal(struct attempt *a, uint64_t key, uint64_t answer, bool may_expect,
+                           enum source_class class, struct failure_verdict *verdict);
+
 /* Sets the timer for the next attempt. False: it is not worth one, which others learn, too. */
 bool attempt_retry(struct attempt *a, const struct failure_verdict *verdict);
 

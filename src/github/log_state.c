@@ -104,12 +104,6 @@ int response_info_read(const struct net_request *r, int status, struct response_
 
 /* -- The signed URL ---------------------------------------------------------------------------- */
 
-struct signed_url *signed_url_ref(struct signed_url *url)
-{
-    url->refs++;
-    return url;
-}
-
 void signed_url_unref(struct signed_url *url)
 {
     if (!url || --url->refs > 0)

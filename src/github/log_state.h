@@ -81,7 +81,6 @@ struct signed_url {
     char text[];
 };
 
-struct signed_url *signed_url_ref(struct signed_url *url);
 void signed_url_unref(struct signed_url *url);
 
 /* Who waits for the log's URL, or for the end of its finality check. */

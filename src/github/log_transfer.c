@@ -429,32 +429,6 @@ static void renew_url(struct log_transfer *t, int64_t now_ms)
     log_state_drop_url(t->log, t->url);
 }
 
-/*
- * Storage refuses. No retry is worth it if the response will not change, or if nobody waits for the
- * log. An old URL may just have expired, so its refusal must come several times; the next look at a
- * refused log takes a new URL.
- */
-static void judge_refusal(struct log_transfer *t, int64_t now_ms, struct failure_verdict *verdict)
-{
-    struct refusals *rs = &t->log->core->refusals;
-    struct attempt *a = &t->attempt;
-    uint64_t key = t->log->key;
-    uint64_t answer = refusals_print_finish(&t->print, t->url->at.host, a->status);
-    bool proven = retry_note_refusal(&a->retry, answer, attempt_retry_after_ms(a) > 0, now_ms);
-    bool is_young = now_ms - t->url->obtained_ms < RENEWED_MS;
-
-    if (proven || (is_young && refusals_expect(rs, key, answer, now_ms))) {
-        verdict->failure = failure_make(-EIO, SOURCE_REFUSED,
-                                        refusals_note(rs, key, answer, proven, now_ms));
-        if (verdict->retry == RETRY_RENEWED)
-            log_state_drop_url(t->log, t->url);
-        verdict->retry = RETRY_NOT;
-    } else if (t->log->class == SOURCE_PREFETCH) {
-        verdict->failure = failure_make(-EIO, SOURCE_LIMITED, now_ms);
-        verdict->retry = RETRY_NOT;
-    }
-}
-
 /* Another attempt from the first byte that is missing, or the end. */
 static void handle_failure(struct log_transfer *t, int err)
 {
@@ -463,8 +437,16 @@ static void handle_failure(struct log_transfer *t, int err)
     struct failure_verdict verdict;
 
     failure_judge(&event, now_ms, &verdict);
-    if (verdict.is_refusal)
-        judge_refusal(t, now_ms, &verdict);
+    if (verdict.is_refusal) {
+        /* An old URL may just have expired, so its refusal must come several times. The next look at
+         * a refused log takes a new URL. */
+        bool is_young = now_ms - t->url->obtained_ms < RENEWED_MS;
+        bool is_renewed = verdict.retry == RETRY_RENEWED;
+        uint64_t answer = refusals_print_finish(&t->print, t->url->at.host, event.status);
+        attempt_judge_refusal(&t->attempt, t->log->key, answer, is_young, t->log->class, &verdict);
+        if (is_renewed && verdict.failure.reason == SOURCE_REFUSED)
+            log_state_drop_url(t->log, t->url);
+    }
     if (verdict.retry == RETRY_RENEWED)
         renew_url(t, now_ms);
     if (attempt_retry(&t->attempt, &verdict)) {
@@ -676,7 +658,7 @@ static void send_request(struct log_transfer *t, struct signed_url *url)
         snprintf(t->line, sizeof(t->line), "Range: bytes=%" PRIu64 "-%" PRIu64, t->next,
                  t->asked_to - 1);
     t->headers[0] = t->line;
-    signed_url_ref(url);
+    url->refs++;
     signed_url_unref(t->url);
     t->url = url;
     t->after_completion = log_state_is_completed(log);

@@ -260,43 +260,22 @@ static void complain(struct api_request *req, const struct failure_event *event,
     core_log(core, FAILURE_API, &core->base_at, what);
 }
 
-/* Logs the last answer, and ends the request as refused. */
-static void end_refused(struct api_request *req, bool proven)
+/* The answer is a refusal: where no retry is worth it, the verdict is final. */
+static void judge_refusal(struct api_request *req, struct failure_verdict *verdict)
 {
-    struct attempt *a = &req->attempt;
-    int64_t until_ms = refusals_note(&a->core->refusals, req->key, a->retry.refusal, proven,
-                                     net_now_ms());
-    struct source_failure failure = failure_make(-EIO, SOURCE_REFUSED, until_ms);
-    struct failure_event event = {
-        .hop = FAILURE_API, .err = a->status ? 0 : -EIO, .status = a->status};
-
-    complain(req, &event, &failure);
-    fail(a, &failure);
-}
-
-/* The answer is a refusal. True: no retry is worth it, and the request has ended. */
-static bool end_if_refused(struct api_request *req)
-{
-    struct attempt *a = &req->attempt;
-    int64_t now_ms = net_now_ms();
-    bool asks_for_patience = attempt_retry_after_ms(a) > 0, proven;
+    /* What log URLs are refused with proves nothing for other questions. */
+    const char *kind = req->kind == REQUEST_LOG_URL ? "log" : "facts";
     struct refusals_print print = {.len = 0};
     uint64_t answer;
 
-    /* What log URLs are refused with proves nothing for other questions: the kind is part of it. */
     refusals_print_add(&print, req->body.data, req->len);
-    answer = refusals_print_finish(&print, req->kind == REQUEST_LOG_URL ? "log" : "facts",
-                                   a->status);
-    proven = retry_note_refusal(&a->retry, answer, asks_for_patience, now_ms);
-    if (req->is_single)
-        fail_with(req, -EIO, SOURCE_BROKEN, now_ms);
-    else if (proven || refusals_expect(&a->core->refusals, req->key, answer, now_ms))
-        end_refused(req, proven);
-    else if (req->turn.class == SOURCE_PREFETCH) /* retries are for those who wait */
-        fail_with(req, -EIO, SOURCE_LIMITED, now_ms);
-    else
-        return false;
-    return true;
+    answer = refusals_print_finish(&print, kind, req->attempt.status);
+    if (req->is_single) {
+        verdict->failure = failure_make(-EIO, SOURCE_BROKEN, net_now_ms());
+        verdict->retry = RETRY_NOT;
+    } else {
+        attempt_judge_refusal(&req->attempt, req->key, answer, true, req->turn.class, verdict);
+    }
 }
 
 /* The next attempt. After a refusal all requests together may send only so many in a minute. */
@@ -312,7 +291,12 @@ static void try_again(struct net_timer *timer)
         enter(req, true);
     } else if (now_ms - retry->refused_ms >= REFUSALS_WAIT_MS ||
                refusals_expect(&core->refusals, req->key, retry->refusal, now_ms)) {
-        end_refused(req, false);
+        struct failure_event event = {.hop = FAILURE_API, .status = req->attempt.status};
+        int64_t until_ms = refusals_note(&core->refusals, req->key, retry->refusal, false, now_ms);
+        struct source_failure failure = failure_make(-EIO, SOURCE_REFUSED, until_ms);
+        event.err = event.status ? 0 : -EIO;
+        complain(req, &event, &failure);
+        fail(&req->attempt, &failure);
     } else {
         net_timer_set(core->net, timer, now_ms + RETRY_AGAIN_MS);
     }
@@ -348,6 +332,7 @@ static void handle_failure(struct api_request *req, int err, bool limited)
         .hop = FAILURE_API, .err = err, .status = a->status, .limited = limited};
     int64_t now_ms = net_now_ms();
     struct failure_verdict verdict;
+    bool is_quiet = false; /* nobody waits for it, or its asker knows already */
 
     failure_judge(&event, now_ms, &verdict);
     if (gives_up(req, &event, &verdict)) {
@@ -355,14 +340,17 @@ static void handle_failure(struct api_request *req, int err, bool limited)
         if (now_ms - a->retry.progress_ms >= a->core->deadline_ms)
             attempt_give_up(a, &verdict);
     } else {
-        if (verdict.is_refusal && end_if_refused(req))
-            return;
+        if (verdict.is_refusal)
+            judge_refusal(req, &verdict);
         if (attempt_retry(a, &verdict)) {
             drop_body(req);
             return;
         }
+        is_quiet = verdict.is_refusal &&
+                   (req->is_single || verdict.failure.reason == SOURCE_LIMITED);
     }
-    complain(req, &event, &verdict.failure);
+    if (!is_quiet)
+        complain(req, &event, &verdict.failure);
     fail(a, &verdict.failure);
 }
 
