@@ -1,6 +1,6 @@
 /*
- * api.h - the source of logs and facts (source.h) that asks GitHub: what is wanted becomes requests,
- * and the answers become facts, bytes or failures.
+ * api.h - the source of logs and facts (source.h) that asks GitHub: what is wanted becomes
+ * requests, and their answers become facts, bytes or failures.
  *
  * It knows GitHub and what HTTP means, not curl, pages, caches or JSON beyond a job's status. Each
  * log costs one request to the API, answered by a redirect to a signed URL, and one or more to the

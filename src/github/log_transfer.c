@@ -438,8 +438,8 @@ static void handle_failure(struct log_transfer *t, int err)
 
     failure_judge(&event, now_ms, &verdict);
     if (verdict.is_refusal) {
-        /* An old URL may just have expired, so its refusal must come several times. The next look at
-         * a refused log takes a new URL. */
+        /* An old URL may just have expired, so its refusal must come several times. The next
+         * request for a refused log takes a new URL. */
         bool is_young = now_ms - t->url->obtained_ms < RENEWED_MS;
         bool is_renewed = verdict.retry == RETRY_RENEWED;
         uint64_t answer = refusals_print_finish(&t->print, t->url->at.host, event.status);
@@ -462,9 +462,9 @@ static void handle_failure(struct log_transfer *t, int err)
 /* -- What came of it --------------------------------------------------------------------------- */
 
 /*
- * Neither a length nor a last chunk: the end of the connection is the end of the body, or a cut that
- * nothing else tells from it. It is believed when more responses end at the same place, and none
- * behind it, than may be cut unnoticed.
+ * Neither a length nor a last chunk: the end of the connection is the end of the body, or a cut
+ * that nothing else tells from it. It is believed when more responses end at the same place, and
+ * none behind it, than may be cut unnoticed.
  */
 static bool is_end_doubtful(struct log_transfer *t)
 {
@@ -603,9 +603,10 @@ static void on_answered(struct attempt *a, int err)
 /* -- The URL ----------------------------------------------------------------------------------- */
 
 /*
- * The API refuses to give one. For a running job that means "no log yet", and one question tells
- * which it is. It counts as a retry, unless what is known of the job makes it free. While a job runs,
- * each look costs one request: for the log if the refusal has to be verified again, else for the job.
+ * The API refuses to give one. For a running job that means "no log yet", and a request for the job
+ * tells which it is. It counts as a retry, unless what is known of the job makes it free. While a
+ * job runs, each want costs one request: for the log if the refusal has to be verified again, else
+ * for the job.
  */
 static void on_url_refused(struct log_transfer *t, const struct source_failure *failure)
 {

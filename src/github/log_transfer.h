@@ -5,12 +5,12 @@
  * at the first byte that was not delivered. Never delivered: bytes of a response that does not fit
  * what was asked, bytes beyond what was promised.
  *
- * The finality check (S8, S11) is made where storage's responses do not show it: one question about
- * the job, for all who wait. Completed: the end of the log is asked for once more over the same URL,
- * since what was seen may be older than the job's end; then it is final. Not completed: it is a
- * running job's log. The job's answer is given to the listener. A running job's log is checked in
- * the same steps: its end over the URL as long as storage takes it, which costs nothing, and the
- * job with its ETag once a minute.
+ * The finality check (S8, S11) finds out whether a log will still change, where storage's responses
+ * do not show it. One request asks for the job, for all who wait. Completed: the end of the log is
+ * requested once more over the same URL, since what was seen may be older than the job's end; then
+ * it is final. Not completed: it is a running job's log. The job's answer is given to the listener.
+ * A running job's log is checked in the same steps: its end over the URL as long as storage takes
+ * it, which costs nothing, and the job with its ETag once a minute.
  *
  * Network thread only, but for source_log_create.
  */

@@ -323,8 +323,7 @@ static bool gives_up(struct api_request *req, const struct failure_event *event,
     return true;
 }
 
-/* What came back is not what was asked for, in this way; err 0: the status says it. Another attempt,
- * or the end. */
+/* Another attempt, or the end. err: how the attempt failed; 0: the status says it. */
 static void handle_failure(struct api_request *req, int err, bool limited)
 {
     struct attempt *a = &req->attempt;
