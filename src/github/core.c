@@ -101,7 +101,8 @@ void attempt_note_answer(struct attempt *a, int status)
     hosts_note_answer(&a->core->hosts, a->at, net_now_ms());
 }
 
-int64_t attempt_retry_after_ms(const struct attempt *a)
+/* What the server asked for; 0: nothing. */
+static int64_t retry_after_ms(const struct attempt *a)
 {
     int64_t after_s = 0;
 
@@ -115,7 +116,7 @@ void attempt_judge_refusal(struct attempt *a, uint64_t key, uint64_t answer, boo
 {
     struct refusals *rs = &a->core->refusals;
     int64_t now_ms = net_now_ms();
-    bool asks_for_patience = attempt_retry_after_ms(a) > 0;
+    bool asks_for_patience = retry_after_ms(a) > 0;
     bool proven = retry_note_refusal(&a->retry, answer, asks_for_patience, now_ms);
 
     if (proven || (may_expect && refusals_expect(rs, key, answer, now_ms)))
@@ -146,8 +147,8 @@ bool attempt_retry(struct attempt *a, const struct failure_verdict *verdict)
     int64_t now_ms = net_now_ms(), at_ms = -1;
 
     if (verdict->retry != RETRY_CONNECT || !hosts_is_down(&core->hosts, a->at, now_ms))
-        at_ms = retry_next(&a->retry, verdict->retry, now_ms, core->deadline_ms,
-                           attempt_retry_after_ms(a), draw_chance(core));
+        at_ms = retry_next(&a->retry, verdict->retry, now_ms, core->deadline_ms, retry_after_ms(a),
+                           draw_chance(core));
     if (at_ms < 0) {
         attempt_give_up(a, verdict);
         return false;

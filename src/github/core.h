@@ -107,9 +107,6 @@ void attempt_send(struct attempt *a, const struct net_url *at, const struct net_
 /* In on_head, and whenever more comes. */
 void attempt_note_answer(struct attempt *a, int status);
 
-/* What the server asked for (Retry-After); 0: nothing. */
-int64_t attempt_retry_after_ms(const struct attempt *a);
-
 /*
  * The server has refused with this answer (refusals.h). No retry is worth it if the answer will not
  * change, or if nobody waits: then the verdict is final. may_expect: others' refusals count, too.

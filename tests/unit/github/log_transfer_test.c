@@ -824,6 +824,39 @@ static void release_cancels_what_nobody_waits_for(void **state)
     reader_open(&r, &w, false);
 }
 
+/* Who promotes knows only the job: its log may be released meanwhile, or never have been there. */
+static void promote_of_a_log_that_is_released_is_harmless(void **state)
+{
+    (void)state;
+    w.source.ops->log_promote(w.source.self, 42);
+    w.source.ops->log_promote(w.source.self, 42);
+    w.source.ops->log_promote(w.source.self, 43);
+    w.source.ops->log_release(r.log, reader_released);
+    w.source.ops->log_promote(w.source.self, 42);
+    fake_settle();
+    assert_true(r.is_released);
+    w.source.ops->log_promote(w.source.self, 42);
+    fake_settle();
+    reader_open(&r, &w, false);
+}
+
+/* A want that is handed over before another's release, in one go. */
+static void posted_work_is_done_in_its_order(void **state)
+{
+    (void)state;
+    reader_open(&other, &w, false);
+    other.want = (struct source_bytes){
+        .log = other.log, .to = 10, .bytes = reader_take, .done = reader_done};
+    w.source.ops->log_release(r.log, reader_released);
+    w.source.ops->want_bytes(w.source.self, &other.want);
+    api_close(w.api);
+    w.source.ops->log_release(other.log, reader_released);
+    fake_settle();
+    assert_true(r.is_released && other.is_released);
+    assert_failed(&other, -ECONNABORTED, SOURCE_CLOSING, -1);
+    reader_open(&r, &w, false);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -876,6 +909,8 @@ int main(void)
         TEST(log_that_is_too_large_is_dropped),
         TEST(closing_ends_all_that_waits),
         TEST(release_cancels_what_nobody_waits_for),
+        TEST(promote_of_a_log_that_is_released_is_harmless),
+        TEST(posted_work_is_done_in_its_order),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
