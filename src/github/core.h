@@ -78,7 +78,6 @@ void core_log(struct core *core, enum failure_hop hop, const struct net_url *at,
  */
 struct attempt {
     struct core *core;
-    enum failure_hop hop;
     struct list link;           /* in core's in_flight, from attempt_begin to attempt_end */
     const struct net_url *at;   /* whom the last attempt asked */
     struct net_request request; /* headers of the answer: net_header(&request) */
@@ -93,7 +92,7 @@ struct attempt {
     void (*fail)(struct attempt *a, const struct source_failure *failure);
 };
 
-/* core, hop and the functions are set. */
+/* core and the functions are set. */
 void attempt_begin(struct attempt *a);
 static inline bool attempt_is_active(const struct attempt *a)
 {

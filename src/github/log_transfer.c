@@ -756,7 +756,6 @@ static struct log_transfer *create(struct source_log *log, uint64_t from, uint64
     t->next = from;
     t->to = to;
     t->attempt.core = log->core;
-    t->attempt.hop = FAILURE_STORAGE;
     t->attempt.answered = on_answered;
     t->attempt.fail = on_fail;
     t->attempt.timer.fire = try_again;

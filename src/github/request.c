@@ -492,7 +492,6 @@ void api_request_init(struct api_request *req, struct core *core, enum api_reque
 {
     *req = (struct api_request){.kind = kind, .done = done};
     req->attempt.core = core;
-    req->attempt.hop = FAILURE_API;
     req->attempt.answered = answered;
     req->attempt.fail = fail;
     req->attempt.timer.fire = try_again;
