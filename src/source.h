@@ -182,8 +182,8 @@ struct source_ops {
      * failure or NULL). `completed`: its job was seen so in the meantime. One check at a time. */
     void (*log_check)(struct source_log *log, bool completed,
                       void (*checked)(void *who, const struct source_failure *failure));
-    /* Somebody waits for the job's log, which was asked for as prefetch. Named by the job, so that a
-     * log that is released meanwhile is no matter. */
+    /* Somebody waits for the job's log, which was asked for as prefetch. It is named by the job, so
+     * the log may be released meanwhile. */
     void (*log_promote)(void *self, uint64_t job);
     void (*want_facts)(void *self, struct source_facts *f);
     /* The answer has been read; once after each done, also a failed one. Any thread. */

@@ -20,7 +20,7 @@ struct api {
     pthread_mutex_t lock;
     struct list logs;             /* source_log; all of them */
     struct list posted;           /* source_task, for the network thread */
-    bool is_posted;               /* the net_task is posted, or runs */
+    bool is_posted;               /* net_task is posted, or runs */
     struct token_line *new_token; /* not yet taken over; NULL: none was read */
     struct net_task net_task;
     struct source_task close_task, token_task;
@@ -28,27 +28,24 @@ struct api {
 
 /* -- Work for the network thread --------------------------------------------------------------- */
 
-static struct source_task *take_posted(struct api *api)
-{
-    struct list *link;
-
-    pthread_mutex_lock(&api->lock);
-    link = list_take_first(&api->posted);
-    api->is_posted = link != NULL;
-    pthread_mutex_unlock(&api->lock);
-    return link ? list_entry(link, struct source_task, link) : NULL;
-}
-
 static void run_posted(struct net_task *net_task)
 {
     struct api *api = list_entry(net_task, struct api, net_task);
-    struct source_task *t;
+    struct list *link;
 
-    while ((t = take_posted(api)))
-        t->run(api, t);
+    do {
+        pthread_mutex_lock(&api->lock);
+        link = list_take_first(&api->posted);
+        api->is_posted = link != NULL;
+        pthread_mutex_unlock(&api->lock);
+        if (link) {
+            struct source_task *t = list_entry(link, struct source_task, link);
+            t->run(api, t);
+        }
+    } while (link);
 }
 
-/* Lock held; releases it. Work that is posted already stays where it is. */
+/* Lock held; releases it. Work that is posted already keeps its place. */
 static void post_and_unlock(struct api *api, struct source_task *t,
                             void (*run)(void *self, struct source_task *t))
 {
@@ -282,7 +279,7 @@ static void log_promote(void *self, uint64_t job)
         pthread_mutex_unlock(&api->lock);
 }
 
-/* -- The whole --------------------------------------------------------------------------------- */
+/* -- Beginning and end ------------------------------------------------------------------------- */
 
 static int init_core(struct core *core, const struct api_config *config)
 {

@@ -42,9 +42,10 @@ struct core {
     struct turns turns;
     struct hosts hosts;
     struct refusals refusals;
-    uint64_t chance;                        /* state of the jitter */
-    uint64_t completed[CORE_COMPLETED_MAX]; /* jobs seen completed, by id; a hash without chains */
-    uint64_t users[CORE_USERS_MAX];         /* hashes of owners that are no organizations, ditto */
+    uint64_t chance; /* state of the jitter */
+    uint64_t completed
+        [CORE_COMPLETED_MAX]; /* ids of jobs seen completed; a new one may overwrite an old one */
+    uint64_t users[CORE_USERS_MAX]; /* hashes of owners that are no organizations, likewise */
 
     /* The bodies of answers, between the network and their reader (request.h). Any thread. */
     atomic_size_t body_bytes;
@@ -86,9 +87,9 @@ struct attempt {
     struct retry retry;
     struct net_timer timer; /* its `fire` makes the next attempt */
 
-    /* The attempt has ended, as net's on_done says. is_cancelled: nothing may come of it. */
+    /* The attempt has ended; err as in net's on_done. is_cancelled: its owner wants no result. */
     void (*answered)(struct attempt *a, int err);
-    /* Ends all with this failure; it was not sent, but may wait for anything. */
+    /* Called by core_close while it is not sent: it must end with this failure. */
     void (*fail)(struct attempt *a, const struct source_failure *failure);
 };
 
@@ -103,7 +104,7 @@ static inline bool attempt_is_active(const struct attempt *a)
  * taken (turn.h), and is given back before `answered`. */
 void attempt_send(struct attempt *a, const struct net_url *at, const struct net_request *request);
 
-/* In on_head, and whenever more comes. */
+/* Called in on_head, and whenever more of the answer comes. */
 void attempt_note_answer(struct attempt *a, int status);
 
 /*
@@ -113,16 +114,16 @@ void attempt_note_answer(struct attempt *a, int status);
 void attempt_judge_refusal(struct attempt *a, uint64_t key, uint64_t answer, bool may_expect,
                            enum source_class class, struct failure_verdict *verdict);
 
-/* Sets the timer for the next attempt. False: it is not worth one, which others learn, too. */
+/* Sets the timer for the next attempt. False: there is none, and attempt_give_up was called. */
 bool attempt_retry(struct attempt *a, const struct failure_verdict *verdict);
 
-/* Given up: if the host cannot be reached, others need not find that out. */
+/* No more attempts: a host that could not be reached is noted, so that others need not try it. */
 void attempt_give_up(struct attempt *a, const struct failure_verdict *verdict);
 
-/* It waits for nothing and is not under way. */
+/* Cancels the timer. It is not sent. */
 void attempt_end(struct attempt *a);
 
-/* The same for one that may be sent; `answered` is called from within then. */
+/* The same for one that may be sent: then `answered` is called from within. */
 void attempt_cancel(struct attempt *a);
 
 #endif

@@ -131,7 +131,7 @@ static int accept_whole(struct log_transfer *t)
     return -ECANCELED;
 }
 
-/* A server without ranges, or one that did not care this time; or not storage at all. */
+/* From a server without ranges, one that ignored the range this time, or not storage at all. */
 static int take_whole(struct log_transfer *t, const struct response_info *info)
 {
     /* Whether it may be taken as it is, or a later one would be another. */
@@ -334,7 +334,7 @@ static int take_length(struct log_transfer *t)
 
 /* -- Its end ----------------------------------------------------------------------------------- */
 
-/* Ends it without a word. */
+/* Cancels and frees it, notifies nobody. */
 static void destroy(struct log_transfer *t)
 {
     list_remove(&t->waiter.link);
@@ -375,13 +375,13 @@ static void on_fail(struct attempt *a, const struct source_failure *failure)
     finish(list_entry(a, struct log_transfer, attempt), failure);
 }
 
-/* No log yet: a running job's whose first block has not been written. */
-static void pend(struct log_transfer *t)
+/* No log yet: the first block of a running job's log has not been written. */
+static void finish_pending(struct log_transfer *t)
 {
     finish_with(t, -ENOENT, SOURCE_PENDING, PENDING_MS);
 }
 
-/* All bytes are delivered; `done` waits for on_metadata(). */
+/* All bytes are delivered; done() must come after on_metadata(). */
 static void complete(struct log_transfer *t)
 {
     const struct source_log *log = t->log;
@@ -394,7 +394,7 @@ static void complete(struct log_transfer *t)
     else if (!t->has_checked)
         await_check(t);
     else if (log->is_sized && log->size == 0)
-        pend(t);
+        finish_pending(t);
     else
         finish_with(t, -EIO, SOURCE_BROKEN, BROKEN_MS);
 }
@@ -479,8 +479,7 @@ static bool is_end_doubtful(struct log_transfer *t)
     return t->endings < LOG_STATE_VOTES;
 }
 
-/* Not a byte of a log. Of a job that has run steps there is more, whoever says otherwise; that of a
- * running job has not begun. */
+/* The body is empty. The log of a job that has run steps is not; a running job's has not begun. */
 static void judge_empty(struct log_transfer *t)
 {
     const struct source_log *log = t->log;
@@ -488,7 +487,7 @@ static void judge_empty(struct log_transfer *t)
     if (!t->has_checked) {
         await_check(t);
     } else if (log->job_state != JOB_COMPLETED) {
-        pend(t);
+        finish_pending(t);
     } else if (log->has_steps) {
         handle_failure(t, -ENOMSG);
     } else {
@@ -531,7 +530,7 @@ static void judge_stream(struct log_transfer *t, int err)
         handle_failure(t, err && err != -ECANCELED ? err : -EIO);
 }
 
-/* Storage has no log. There will never be one only if the job was completed before it was asked, or
+/* Storage has no log. There will never be one if the job was completed before storage was asked, or
  * has never run. */
 static void judge_absent(struct log_transfer *t)
 {
@@ -539,7 +538,7 @@ static void judge_absent(struct log_transfer *t)
     int64_t completed_s = log->completed_ms < 0 ? -1 : log->completed_ms / 1000;
     struct source_failure failure;
 
-    /* Who serves a check must not wait for it. */
+    /* A transfer that serves a check must not wait for it. */
     if (t->want && !t->has_checked && completed_s < 0) {
         await_check(t);
     } else if (log->has_no_log || (log->job_state == JOB_COMPLETED && t->after_completion)) {
@@ -548,7 +547,7 @@ static void judge_absent(struct log_transfer *t)
     } else if (log->job_state == JOB_COMPLETED) {
         ask(t);
     } else {
-        pend(t);
+        finish_pending(t);
     }
 }
 
@@ -561,7 +560,7 @@ static void judge_url_refusal(struct log_transfer *t)
 
     if (!log_state_is_completed(t->log)) {
         refusals_note_running(rs, key);
-        pend(t);
+        finish_pending(t);
     } else if (refusals_is_of_running(rs, key)) {
         refusals_clear(rs, key);
         ask(t);
@@ -622,7 +621,7 @@ static void on_url_refused(struct log_transfer *t, const struct source_failure *
     } else if (log_state_is_completed(log)) {
         judge_url_refusal(t);
     } else if (is_new && refusals_is_of_running(rs, log->url_request.key)) {
-        pend(t);
+        finish_pending(t);
     } else if (is_free || refusals_take_retry(rs, net_now_ms())) {
         log->is_job_single = true;
         await_check(t);
@@ -648,8 +647,8 @@ static void on_url(struct log_waiter *w, const struct source_failure *failure)
 static void send_request(struct log_transfer *t, struct signed_url *url)
 {
     struct source_log *log = t->log;
-    /* Who wants the end of a log asks for a byte more, as long as one response alone has told that
-     * end: storage shows whether there is one. */
+    /* While only one response has told where the log ends, a request for the end asks for a byte
+     * more: storage shows whether there is one. */
     bool is_end = t->want && log->is_final && !log->is_proven && t->to == log->size;
 
     t->asked_to = is_end ? t->to + 1 : t->to;
@@ -785,7 +784,7 @@ static void on_rechecked(struct source_log *log, const struct source_failure *fa
         log_state_judge_recheck(log);
 }
 
-/* Fetches the start of the log once more, as far as it was delivered. Where that fails, the next
+/* Fetches the start of the log once more, as far as it was delivered. If that fails, the next
  * response that contradicts starts another. */
 static void start_recheck(struct source_log *log)
 {
@@ -944,7 +943,7 @@ void source_log_check(struct source_log *log,
         check_end(log);
 }
 
-/* -- Its log ----------------------------------------------------------------------------------- */
+/* -- The log ----------------------------------------------------------------------------------- */
 
 struct source_log *source_log_create(struct core *core, const struct repo_name *repo, uint64_t job,
                                      bool completed, const struct source_log_ops *ops, void *who)
