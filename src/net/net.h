@@ -142,4 +142,7 @@ bool net_was_heard(const struct net_request *r);
 void net_timer_set(struct net *net, struct net_timer *t, int64_t at_ms);
 void net_timer_cancel(struct net_timer *t);
 
+/* "libcurl/7.88.1 OpenSSL/3.0.11", of the library in use. No network. */
+void net_describe_library(char *text, size_t size);
+
 #endif

@@ -1,6 +1,4 @@
-#include "net/transfer.h"
-
-#include "net/address.h"
+#include "net/internal.h"
 
 #include <errno.h>
 #include <linux/tcp.h>

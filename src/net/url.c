@@ -1,16 +1,96 @@
 #include "net/url.h"
 
-#include "net/address.h"
+#include "net/internal.h"
 
+#include <arpa/inet.h>
 #include <ctype.h>
-#include <curl/curl.h>
 #include <errno.h>
+#include <netinet/in.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
 #define URL_MAX (8 * 1024)
 #define AUTHORITY_END "/?#"
+
+/* -- Addresses -------------------------------------------------------------------------------- */
+
+/* An address block: the first `bits` of `net` are fixed. */
+struct block4 {
+    uint32_t net;
+    unsigned bits;
+};
+
+static const struct block4 local4[] = {
+    {0x00000000, 8},  /* 0/8, this network */
+    {0x0a000000, 8},  /* 10/8 */
+    {0x64400000, 10}, /* 100.64/10, shared by a carrier or an overlay network */
+    {0x7f000000, 8},  /* 127/8 */
+    {0xa9fe0000, 16}, /* 169.254/16, link-local: cloud metadata lives here */
+    {0xac100000, 12}, /* 172.16/12 */
+    {0xc0a80000, 16}, /* 192.168/16 */
+};
+
+/* Prefixes of IPv6 after which an IPv4 address follows at byte `at`. */
+static const struct {
+    uint8_t prefix[12];
+    unsigned len, at;
+} carriers[] = {
+    {{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff}, 12, 12}, /* ::ffff:a.b.c.d */
+    {{0}, 12, 12},                                        /* ::a.b.c.d, with :: and ::1 in it */
+    {{0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0, 0}, 12, 12}, /* ::ffff:0:a.b.c.d */
+    {{0, 0x64, 0xff, 0x9b}, 12, 12},                      /* 64:ff9b::a.b.c.d */
+    {{0x20, 0x02}, 2, 2},                                 /* 2002:ab:cd:: */
+};
+
+static bool is_local4(uint32_t address)
+{
+    for (size_t i = 0; i < sizeof(local4) / sizeof(local4[0]); i++) {
+        if ((address ^ local4[i].net) >> (32 - local4[i].bits) == 0)
+            return true;
+    }
+    return false;
+}
+
+static bool is_local6(const uint8_t a[16])
+{
+    bool is_unique = (a[0] & 0xfe) == 0xfc;                       /* fc00::/7 */
+    bool is_link_or_site = a[0] == 0xfe && (a[1] & 0x80) == 0x80; /* fe80::/10, fec0::/10 */
+
+    if (is_unique || is_link_or_site)
+        return true;
+    for (size_t i = 0; i < sizeof(carriers) / sizeof(carriers[0]); i++) {
+        uint32_t inner;
+        if (memcmp(a, carriers[i].prefix, carriers[i].len) != 0)
+            continue;
+        memcpy(&inner, a + carriers[i].at, sizeof(inner));
+        if (is_local4(ntohl(inner)))
+            return true;
+    }
+    return false;
+}
+
+/* inet_aton, and not inet_pton: it is what the resolver itself reads IPv4 with. */
+bool net_address_is_literal(const char *host)
+{
+    struct in_addr v4;
+    struct in6_addr v6;
+
+    return inet_aton(host, &v4) || inet_pton(AF_INET6, host, &v6) == 1;
+}
+
+bool net_address_is_local(const char *host)
+{
+    struct in_addr v4;
+    struct in6_addr v6;
+
+    if (inet_aton(host, &v4))
+        return is_local4(ntohl(v4.s_addr));
+    return inet_pton(AF_INET6, host, &v6) == 1 && is_local6(v6.s6_addr);
+}
+
+/* -- URLs ------------------------------------------------------------------------------------- */
 
 static bool has_only_url_characters(const char *url)
 {
@@ -145,5 +225,86 @@ int net_url_parse(const char *url, struct net_url *ret_url)
         return err;
     u.has_userinfo = memchr(authority, '@', strcspn(authority, AUTHORITY_END)) != NULL;
     *ret_url = u;
+    return 0;
+}
+
+/* -- The way to a host -------------------------------------------------------------------------- */
+
+/* Whether `host` is the name in text[0..len-1] or lies below it. */
+static bool is_below(const char *host, const char *text, size_t len)
+{
+    size_t host_len = strlen(host);
+
+    if (len == 1 && *text == '*')
+        return true;
+    if (len > 0 && *text == '.') {
+        text++;
+        len--;
+    }
+    if (len == 0 || len > host_len || strncasecmp(host + host_len - len, text, len) != 0)
+        return false;
+    return len == host_len || host[host_len - len - 1] == '.';
+}
+
+/* Networks (10.0.0.0/8) are left to curl, which is given the same list: they concern literals only. */
+static bool is_excepted(const char *no_proxy, const char *host)
+{
+    static const char separators[] = ", ";
+
+    for (const char *p = no_proxy; p && *p;) {
+        size_t len = strcspn(p, separators);
+        if (is_below(host, p, len))
+            return true;
+        p += len;
+        p += strspn(p, separators);
+    }
+    return false;
+}
+
+static void name_lookup(struct net_route *route, const char *host, const char *port)
+{
+    route->lookup[0] = '\0';
+    if (!net_address_is_literal(host))
+        snprintf(route->lookup, sizeof(route->lookup), "%s:%s", host, port);
+}
+
+/* A proxy that cannot be read is left to curl to refuse. */
+static void name_proxy(struct net_route *route, const char *proxy)
+{
+    CURLU *parsed = curl_url();
+    char *host = NULL, *port = NULL;
+
+    if (parsed &&
+        curl_url_set(parsed, CURLUPART_URL, proxy, CURLU_NON_SUPPORT_SCHEME | CURLU_GUESS_SCHEME) ==
+            CURLUE_OK &&
+        curl_url_get(parsed, CURLUPART_HOST, &host, 0) == CURLUE_OK && host[0] != '[') {
+        /* 1080 is curl's own default for any proxy but https. */
+        if (curl_url_get(parsed, CURLUPART_PORT, &port, 0) != CURLUE_OK)
+            port = NULL;
+        name_lookup(route, host, port ? port : "1080");
+    }
+    curl_free(host);
+    curl_free(port);
+    curl_url_cleanup(parsed);
+}
+
+int net_route_find(const struct net_config *config, const char *url, struct net_route *ret_route)
+{
+    struct net_route route = {0};
+    int err = net_url_parse(url, &route.url);
+
+    if (err < 0)
+        return err;
+    if (route.url.has_userinfo || (!config->allow_http && strcmp(route.url.scheme, "http") == 0))
+        return -EPROTO;
+    route.is_proxied = config->proxy && !is_excepted(config->no_proxy, route.url.host);
+    if (route.is_proxied) {
+        name_proxy(&route, config->proxy);
+    } else {
+        char port[12];
+        snprintf(port, sizeof(port), "%u", route.url.port);
+        name_lookup(&route, route.url.host, port);
+    }
+    *ret_route = route;
     return 0;
 }

@@ -1,5 +1,5 @@
 /* One lookup of a name before fanning out (P10). */
-#include "net/gate.h"
+#include "net/internal.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

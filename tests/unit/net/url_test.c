@@ -1,7 +1,5 @@
 /* What a URL says, and which name asking it looks up (R7). */
-#include "net/net.h"
-#include "net/route.h"
-#include "net/url.h"
+#include "net/internal.h"
 
 #include <errno.h>
 #include <setjmp.h>

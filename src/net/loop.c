@@ -1,4 +1,4 @@
-#include "net/room.h"
+#include "net/internal.h"
 
 #include "diag.h"
 
@@ -6,6 +6,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
@@ -272,4 +273,14 @@ void net_destroy(struct net *net)
     net_stop(net);
     pthread_mutex_destroy(&net->lock);
     free_room(net);
+}
+
+/* Not curl_version(): it initialises each library that curl was built with, and libldap looks up the
+ * name of this machine, which takes minutes where the name server is silent. */
+void net_describe_library(char *text, size_t size)
+{
+    const curl_version_info_data *info = curl_version_info(CURLVERSION_NOW);
+
+    snprintf(text, size, "libcurl/%s %s", info->version,
+             info->ssl_version ? info->ssl_version : "");
 }
