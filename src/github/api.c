@@ -2,11 +2,11 @@
 
 #include "github/call.h"
 #include "github/core.h"
+#include "github/endpoints.h"
 #include "github/failure.h"
+#include "github/headers.h"
 #include "github/inquiry.h"
 #include "github/parse.h"
-#include "github/parse_headers.h"
-#include "github/question.h"
 #include "github/range.h"
 #include "github/remote.h"
 

@@ -1,8 +1,8 @@
 #include "github/call.h"
 
 #include "github/failure.h"
+#include "github/headers.h"
 #include "github/parse.h"
-#include "github/parse_headers.h"
 #include "github/redirect.h"
 
 #include <errno.h>

@@ -13,9 +13,9 @@
 #define GHLOGFS_GITHUB_CALL_H
 
 #include "github/core.h"
-#include "github/retry.h"
+#include "github/failure.h"
+#include "github/queue.h"
 #include "github/token.h"
-#include "github/turn.h"
 #include "net/net.h"
 #include "source.h"
 

@@ -7,10 +7,10 @@
 
 #include "diag.h"
 #include "github/body.h"
-#include "github/hosts.h"
+#include "github/failure.h"
+#include "github/queue.h"
 #include "github/refusals.h"
 #include "github/token.h"
-#include "github/turn.h"
 #include "net/net.h"
 #include "net/url.h"
 #include "source.h"

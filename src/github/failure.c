@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <stddef.h>
+#include <string.h>
 
 #define SECOND INT64_C(1000)
 #define DAY_S 86400
@@ -120,4 +121,176 @@ const char *failure_word(int err)
     case -ENOMEM: return "no memory";
     default: return "connection cut, or a wrong length";
     }
+}
+
+/* --- retries ------------------------------------------------------------------------------- */
+
+void retry_init(struct retry *r, int64_t now_ms)
+{
+    *r = (struct retry){.progress_ms = now_ms};
+}
+
+void retry_note_progress(struct retry *r, int64_t now_ms)
+{
+    retry_init(r, now_ms);
+}
+
+/* The upper end of the wait after the n-th failure in a row (n from 1). */
+static int64_t ceiling(unsigned n)
+{
+    int64_t wait = RETRY_START_MS;
+
+    while (--n > 0 && wait < RETRY_CAP_MS)
+        wait *= 2;
+    return wait < RETRY_CAP_MS ? wait : RETRY_CAP_MS;
+}
+
+/* At least half of the step, so that four tries do not fall into the same instant. */
+static int64_t next_connect(struct retry *r, int64_t now_ms, uint32_t chance)
+{
+    int64_t half;
+
+    if (++r->connects >= RETRY_CONNECT_TRIES)
+        return -1;
+    half = ceiling(r->connects) / 2;
+    return now_ms + half + chance % (half + 1);
+}
+
+/* After the first one as after anything else, since that may pass at once. With the pauses behind the
+ * second and the third, four tries take 2 to 6 s: a short trouble is ridden out, and the reader of what
+ * is refused for good gets his errno within 10 s, also where each answer takes its time. */
+static int64_t refused_pause_ms(unsigned equal)
+{
+    static const int64_t pauses[RETRY_REFUSED_TRIES] = {0, 0, 1000, 4000};
+
+    return equal < RETRY_REFUSED_TRIES ? pauses[equal] : 0;
+}
+
+bool retry_note_refusal(struct retry *r, uint64_t refusal, bool asks_for_patience, int64_t now_ms)
+{
+    if (r->refusal != refusal) {
+        r->refusal = refusal;
+        r->refusals = 0;
+        r->refused_ms = now_ms;
+    }
+    r->refusals += asks_for_patience ? 1 : 2;
+    r->pause_ms = refused_pause_ms(r->refusals / 2);
+    return r->refusals >= 2 * RETRY_REFUSED_TRIES;
+}
+
+static int64_t next_within_deadline(struct retry *r, int64_t now_ms, int64_t deadline_ms,
+                                    int64_t wait_ms)
+{
+    int64_t left = r->progress_ms + deadline_ms - now_ms;
+
+    if (left <= 0)
+        return -1;
+    return now_ms + (wait_ms < left ? wait_ms : left);
+}
+
+int64_t retry_next(struct retry *r, enum retry_kind kind, int64_t now_ms, int64_t deadline_ms,
+                   int64_t after_ms, uint32_t chance)
+{
+    int64_t wait, pause_ms = r->pause_ms;
+
+    r->pause_ms = 0;
+    if (kind == RETRY_NOT || (kind == RETRY_GARBAGE && ++r->garbage >= RETRY_GARBAGE_TRIES))
+        return -1;
+    if (kind == RETRY_CONNECT)
+        return next_connect(r, now_ms, chance);
+    wait = chance % (ceiling(++r->failed) + 1);
+    if (kind == RETRY_RENEWED && r->failed == 1)
+        wait = 0;
+    if (pause_ms > 0)
+        wait = pause_ms / 2 + chance % (pause_ms / 2 + 1);
+    if (after_ms > 0 && now_ms + after_ms > r->progress_ms + deadline_ms)
+        return -1;
+    return next_within_deadline(r, now_ms, deadline_ms, wait > after_ms ? wait : after_ms);
+}
+
+/* --- hosts ------------------------------------------------------------------------------- */
+
+static bool is_at(const struct hosts_entry *e, const struct net_url *at)
+{
+    return e->at.port == at->port && strcmp(e->at.host, at->host) == 0 &&
+           strcmp(e->at.scheme, at->scheme) == 0;
+}
+
+static struct hosts_entry *find(struct hosts *h, const struct net_url *at)
+{
+    for (size_t i = 0; i < HOSTS_MAX; i++)
+        if (is_at(&h->entries[i], at))
+            return &h->entries[i];
+    return NULL;
+}
+
+/* What an entry says is of no more use after this. */
+static int64_t last_use_ms(const struct hosts_entry *e)
+{
+    return e->until_ms > e->heard_ms ? e->until_ms : e->heard_ms;
+}
+
+/* The host's entry; if it has none, a free one, or that of the host that was of use longest ago. */
+static struct hosts_entry *find_or_take(struct hosts *h, const struct net_url *at)
+{
+    struct hosts_entry *e = find(h, at);
+
+    if (e)
+        return e;
+    e = &h->entries[0];
+    for (size_t i = 1; i < HOSTS_MAX; i++)
+        if (last_use_ms(&h->entries[i]) < last_use_ms(e))
+            e = &h->entries[i];
+    *e = (struct hosts_entry){.at = *at};
+    return e;
+}
+
+int hosts_ask(struct hosts *h, const struct net_url *at, int64_t now_ms, int64_t *ret_until_ms)
+{
+    struct hosts_entry *e = find(h, at);
+
+    if (!e || now_ms >= e->until_ms)
+        return 0;
+    if (now_ms >= e->probe_ms) {
+        e->probe_ms = now_ms + HOSTS_PROBE_MS;
+        return 0;
+    }
+    *ret_until_ms = e->until_ms;
+    return e->err;
+}
+
+bool hosts_is_down(const struct hosts *h, const struct net_url *at, int64_t now_ms)
+{
+    for (size_t i = 0; i < HOSTS_MAX; i++)
+        if (is_at(&h->entries[i], at))
+            return now_ms < h->entries[i].until_ms;
+    return false;
+}
+
+bool hosts_was_heard(const struct hosts *h, const struct net_url *at, int64_t since_ms)
+{
+    for (size_t i = 0; i < HOSTS_MAX; i++)
+        if (is_at(&h->entries[i], at))
+            return h->entries[i].heard_ms >= since_ms;
+    return false;
+}
+
+void hosts_note_failure(struct hosts *h, const struct net_url *at, int err, int64_t since_ms,
+                        int64_t now_ms)
+{
+    struct hosts_entry *e = find_or_take(h, at);
+
+    if (err == -ETIMEDOUT && e->heard_ms >= since_ms)
+        return;
+    e->until_ms = now_ms + HOSTS_DOWN_MS;
+    e->probe_ms = err == -ETIMEDOUT ? e->until_ms : now_ms + HOSTS_PROBE_MS;
+    e->err = err;
+}
+
+void hosts_note_answer(struct hosts *h, const struct net_url *at, int64_t now_ms)
+{
+    struct hosts_entry *e = find_or_take(h, at);
+
+    e->heard_ms = now_ms;
+    e->until_ms = 0;
 }

@@ -1,9 +1,9 @@
 #include "github/inquiry.h"
 
 #include "github/belief.h"
+#include "github/endpoints.h"
 #include "github/failure.h"
 #include "github/parse.h"
-#include "github/question.h"
 #include "github/range.h"
 
 #include <errno.h>

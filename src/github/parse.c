@@ -1,10 +1,171 @@
 #include "github/parse.h"
 
-#include "github/parse_json.h"
+#include "github/headers.h"
 
+#include <cjson/cJSON.h>
 #include <errno.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+
+/* --- trees --- */
+
+/*
+ * Reads the members of one object. The first error stays and the reads after it give empty values,
+ * so that a struct is filled in straight lines and `err` looked at once.
+ */
+struct parse_reader {
+    const cJSON *object; /* NULL or not an object: has no members */
+    int err;
+};
+
+/*
+ * Bounds depth and number of values before a tree is built: cJSON makes 64 bytes and more of the two
+ * of "1,". Each value is the first after an opening bracket or follows a comma, so this counts no
+ * less than there are. Whether it is JSON at all is left to cJSON.
+ */
+static bool is_bounded(const char *text, size_t len)
+{
+    size_t depth = 0, values = 1;
+    bool in_string = false;
+
+    for (size_t i = 0; i < len; i++) {
+        char c = text[i];
+        if (c == '"') {
+            in_string = !in_string;
+        } else if (in_string) {
+            i += c == '\\';
+        } else if (c == '[' || c == '{') {
+            depth++, values++;
+        } else if (c == ']' || c == '}') {
+            depth -= depth > 0;
+        } else if (c == ',') {
+            values++;
+        }
+        if (depth > PARSE_DEPTH_MAX || values > PARSE_VALUES_MAX)
+            return false;
+    }
+    return true;
+}
+
+static bool is_blank(const char *from, const char *end)
+{
+    while (from < end && strchr(" \t\r\n", *from))
+        from++;
+    return from == end;
+}
+
+static int parse_json_tree(const char *body, size_t len, cJSON **ret_tree)
+{
+    const char *end;
+    cJSON *tree;
+
+    if (!body || !len || len > PARSE_BODY_MAX || memchr(body, 0, len))
+        return -EPROTO;
+    if (!is_bounded(body, len))
+        return -EPROTO;
+
+    /* It steps over a BOM. It does not tell garbage from a lack of memory. */
+    tree = cJSON_ParseWithLengthOpts(body, len, &end, false);
+    if (!tree)
+        return -EPROTO;
+    if (!is_blank(end, body + len)) {
+        cJSON_Delete(tree);
+        return -EPROTO;
+    }
+    *ret_tree = tree;
+    return 0;
+}
+
+static const cJSON *member(const struct parse_reader *r, const char *key)
+{
+    if (r->err || !cJSON_IsObject(r->object))
+        return NULL;
+    return cJSON_GetObjectItemCaseSensitive(r->object, key);
+}
+
+/* The length of `text` cut to the bound, at the start of a UTF-8 character. */
+static size_t cut_length(const char *text)
+{
+    size_t len = strnlen(text, PARSE_TEXT_MAX + 1);
+
+    if (len <= PARSE_TEXT_MAX)
+        return len;
+    len = PARSE_TEXT_MAX;
+    for (int back = 0; back < 3 && ((unsigned char)text[len] & 0xC0) == 0x80; back++)
+        len--;
+    return len;
+}
+
+static char *parse_read_text(struct parse_reader *r, const char *key)
+{
+    const cJSON *item = member(r, key);
+    const char *text = cJSON_IsString(item) ? item->valuestring : "";
+    char *copy;
+
+    if (r->err)
+        return NULL;
+    copy = strndup(text, cut_length(text));
+    if (!copy)
+        r->err = -ENOMEM;
+    return copy;
+}
+
+static char *parse_read_needed_text(struct parse_reader *r, const char *key)
+{
+    char *text = parse_read_text(r, key);
+
+    if (text && !*text)
+        r->err = -EPROTO;
+    return text;
+}
+
+static uint64_t parse_read_number(struct parse_reader *r, const char *key, uint64_t max,
+                                  uint64_t otherwise)
+{
+    const cJSON *item = member(r, key);
+    double value = cJSON_IsNumber(item) ? item->valuedouble : -1;
+    uint64_t whole;
+
+    /* Beyond 2^53 a double is not the number that was sent. Infinity and NaN fail as well. */
+    if (!(value >= 0 && value <= (double)FACTS_ID_MAX))
+        return otherwise;
+    whole = (uint64_t)value;
+    return (double)whole == value && whole <= max ? whole : otherwise;
+}
+
+static uint64_t parse_read_id(struct parse_reader *r, const char *key)
+{
+    uint64_t id = parse_read_number(r, key, FACTS_ID_MAX, 0);
+
+    if (!id && !r->err)
+        r->err = -EPROTO;
+    return id;
+}
+
+static int64_t parse_read_time(struct parse_reader *r, const char *key)
+{
+    const cJSON *item = member(r, key);
+    int64_t ms = FACTS_NO_TIME;
+
+    if (cJSON_IsString(item))
+        (void)parse_time(item->valuestring, &ms);
+    return ms;
+}
+
+static bool parse_read_bool(struct parse_reader *r, const char *key)
+{
+    return cJSON_IsTrue(member(r, key));
+}
+
+static struct parse_reader parse_read_object(struct parse_reader *r, const char *key)
+{
+    return (struct parse_reader){.object = member(r, key), .err = r->err};
+}
 
 /* --- one of each ------------------------------------------------------------------------------ */
 
@@ -383,4 +544,172 @@ void parse_error_message(const char *body, size_t len, struct parse_error *ret_e
     copy_shown(cJSON_GetObjectItemCaseSensitive(tree, "documentation_url"),
                ret_error->documentation_url);
     cJSON_Delete(tree);
+}
+
+/* --- printing --- */
+
+/* One element of a page, printed for people: job.json and run.json of what only a listing brought. */
+#define INDENT 2
+#define PRINT_MAX ((size_t)PARSE_BODY_MAX * 4) /* deep nesting makes much of little */
+
+/* Writes where there is a place, and counts in any case. */
+struct sink {
+    char *at;
+    size_t len;
+};
+
+static void put(struct sink *s, char c)
+{
+    if (s->at)
+        s->at[s->len] = c;
+    s->len++;
+}
+
+static void put_line(struct sink *s, size_t depth)
+{
+    put(s, '\n');
+    for (size_t i = 0; i < depth * INDENT; i++)
+        put(s, ' ');
+}
+
+/* One character outside a string. Returns the depth after it. */
+static size_t put_mark(struct sink *s, const char *at, size_t depth)
+{
+    if (*at == ']' || *at == '}') {
+        depth--;
+        if (at[-1] != '[' && at[-1] != '{')
+            put_line(s, depth);
+    }
+    put(s, *at);
+    if (*at == '[' || *at == '{') {
+        depth++;
+        if (at[1] != ']' && at[1] != '}')
+            put_line(s, depth);
+    } else if (*at == ',') {
+        put_line(s, depth);
+    } else if (*at == ':') {
+        put(s, ' ');
+    }
+    return depth;
+}
+
+/* `compact` is JSON without blanks between its parts, as cJSON prints it. */
+static void put_indented(struct sink *s, const char *compact)
+{
+    bool in_string = false;
+    size_t depth = 0;
+
+    for (const char *at = compact; *at; at++) {
+        if (*at == '"')
+            in_string = !in_string;
+        if (in_string || *at == '"') {
+            put(s, *at);
+            if (*at == '\\')
+                put(s, *++at);
+        } else {
+            depth = put_mark(s, at, depth);
+        }
+    }
+    put(s, '\n');
+}
+
+static int indent(const char *compact, char **ret_text, size_t *ret_len)
+{
+    struct sink s = {0};
+    size_t len;
+
+    put_indented(&s, compact);
+    if (s.len > PRINT_MAX)
+        return -EPROTO;
+    len = s.len;
+    s = (struct sink){.at = malloc(len + 1)};
+    if (!s.at)
+        return -ENOMEM;
+    put_indented(&s, compact);
+    s.at[len] = '\0';
+    *ret_text = s.at;
+    *ret_len = len;
+    return 0;
+}
+
+/* cJSON prints 15 digits of what is no int: whole numbers beyond it get their digits from us. */
+static int spell_numbers(cJSON *item)
+{
+    cJSON *child;
+    int err = 0;
+
+    if (cJSON_IsNumber(item) && item->valuedouble > INT_MAX &&
+        item->valuedouble <= (double)FACTS_ID_MAX &&
+        (double)(uint64_t)item->valuedouble == item->valuedouble) {
+        item->valuestring = cJSON_malloc(24);
+        if (!item->valuestring)
+            return -ENOMEM;
+        snprintf(item->valuestring, 24, "%" PRIu64, (uint64_t)item->valuedouble);
+        item->type = cJSON_Raw;
+    }
+    cJSON_ArrayForEach(child, item)
+    {
+        err = err ? err : spell_numbers(child);
+    }
+    return err;
+}
+
+static cJSON *find_element(const cJSON *array, uint64_t id)
+{
+    cJSON *element;
+
+    cJSON_ArrayForEach(element, array)
+    {
+        struct parse_reader r = {.object = element};
+        if (parse_read_id(&r, "id") == id && !r.err)
+            return element;
+    }
+    return NULL;
+}
+
+static int print_element(const cJSON *tree, const char *key, uint64_t id, char **ret_text,
+                         size_t *ret_len)
+{
+    const cJSON *array = cJSON_GetObjectItemCaseSensitive(tree, key);
+    cJSON *element;
+    char *compact;
+    int err;
+
+    if (!cJSON_IsArray(array))
+        return -EPROTO;
+    element = find_element(array, id);
+    if (!element)
+        return -ENOENT;
+    err = spell_numbers(element);
+    if (err)
+        return err;
+    compact = cJSON_PrintUnformatted(element);
+    if (!compact)
+        return -ENOMEM;
+    err = indent(compact, ret_text, ret_len);
+    cJSON_free(compact);
+    return err;
+}
+
+static int print_from(const char *body, size_t len, const char *key, uint64_t id, char **ret_text,
+                      size_t *ret_len)
+{
+    cJSON *tree;
+    int err = parse_json_tree(body, len, &tree);
+
+    if (err)
+        return err;
+    err = print_element(tree, key, id, ret_text, ret_len);
+    cJSON_Delete(tree);
+    return err;
+}
+
+int parse_print_job(const char *body, size_t len, uint64_t id, char **ret_text, size_t *ret_len)
+{
+    return print_from(body, len, "jobs", id, ret_text, ret_len);
+}
+
+int parse_print_run(const char *body, size_t len, uint64_t id, char **ret_text, size_t *ret_len)
+{
+    return print_from(body, len, "workflow_runs", id, ret_text, ret_len);
 }

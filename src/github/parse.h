@@ -22,12 +22,20 @@
 #define GHLOGFS_GITHUB_PARSE_H
 
 #include "facts.h"
-#include "github/parse_bounds.h"
-#include "github/parse_time.h"
 
 #include <stddef.h>
 #include <stdint.h>
 
+/*
+ * How much of what a server sends is looked at (R8). More is refused, not cut,
+ * but for texts.
+ */
+#define PARSE_BODY_MAX (16u << 20)
+#define PARSE_DEPTH_MAX 64
+#define PARSE_VALUES_MAX 1000000 /* cJSON takes 64 bytes and more for each */
+#define PARSE_ITEMS_MAX 1000     /* of one page; GitHub's own limit is 100 */
+#define PARSE_STEPS_MAX 10000    /* of one job */
+#define PARSE_TEXT_MAX 1024      /* bytes; a longer text is cut */
 #define PARSE_MESSAGE_LEN 256
 
 int parse_job(const char *body, size_t len, struct facts_job *ret_job);

@@ -1,7 +1,7 @@
 #include "github/range.h"
 
 #include "github/failure.h"
-#include "github/parse_headers.h"
+#include "github/headers.h"
 #include "github/range_room.h"
 
 #include <errno.h>

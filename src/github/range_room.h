@@ -6,9 +6,9 @@
 #define GHLOGFS_GITHUB_RANGE_ROOM_H
 
 #include "github/belief.h"
+#include "github/failure.h"
 #include "github/refusals.h"
 #include "github/remote.h"
-#include "github/retry.h"
 #include "net/net.h"
 #include "source.h"
 

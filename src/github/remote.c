@@ -1,7 +1,7 @@
 #include "github/remote.h"
 
+#include "github/endpoints.h"
 #include "github/failure.h"
-#include "github/question.h"
 #include "github/redirect.h"
 
 #include <errno.h>

@@ -1,6 +1,6 @@
 #include "github/sight.h"
 
-#include "github/parse_headers.h"
+#include "github/headers.h"
 
 #include <ctype.h>
 #include <errno.h>

@@ -1,4 +1,4 @@
-#include "github/retry.h"
+#include "github/failure.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,4 +1,4 @@
-#include "github/turn.h"
+#include "github/queue.h"
 
 #include <errno.h>
 

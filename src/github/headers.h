@@ -1,19 +1,18 @@
 /*
- * parse_headers.h - the values of HTTP headers to numbers.
+ * headers.h - the values of HTTP headers to numbers.
  *
  * Pure. Each takes the value of one header as a string, or NULL for one that did not come, and
  * trims blanks around it; nothing longer than PARSE_HEADER_MAX is looked at. It does not know
  * which request was asked or whether a range fits it. Errors: -ENOENT did not come (NULL, or Link
  * without a next page); -EPROTO malformed or too large. Outputs are untouched on failure.
  */
-#ifndef GHLOGFS_GITHUB_PARSE_HEADERS_H
-#define GHLOGFS_GITHUB_PARSE_HEADERS_H
-
-#include "github/parse_bounds.h"
-#include "github/parse_time.h"
+#ifndef GHLOGFS_GITHUB_HEADERS_H
+#define GHLOGFS_GITHUB_HEADERS_H
 
 #include <stdbool.h>
 #include <stdint.h>
+
+#define PARSE_HEADER_MAX 8192 /* bytes of one header's value */
 
 /* A plain decimal number: digits only, no sign, no overflow. */
 int parse_u64(const char *text, uint64_t *ret_value);
@@ -36,5 +35,13 @@ int parse_content_range(const char *text, struct parse_range *ret_range);
 
 /* Retry-After: seconds from now_wall_s (UTC), 0..86400 (more is cut); a date in the past is 0. */
 int parse_retry_after(const char *text, int64_t now_wall_s, int64_t *ret_s);
+
+/* RFC 3339, "2026-01-02T03:04:05Z", with fraction and offset where given, years 1970..9999, to UTC
+ * milliseconds. -EPROTO for anything else, NULL too. */
+int parse_time(const char *text, int64_t *ret_ms);
+
+/* An HTTP date in any of its three forms, years 1970..9999, to UTC seconds. now_wall_s decides the
+ * century of the two-digit form only. -ENOENT for NULL, -EPROTO for anything else. */
+int parse_http_date(const char *text, int64_t now_wall_s, int64_t *ret_s);
 
 #endif

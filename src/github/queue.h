@@ -1,13 +1,13 @@
 /*
- * turn.h - API questions wait their turn: for the budget, and for a free connection.
+ * queue.h - API questions wait their turn: for the budget, and for a free connection.
  *
  * First come, first served, demand before prefetch. The budget is asked right before a question is
  * sent, so no more are handed to net than it can send at once; else they would grow old in its
  * queue and the minute that is counted would not be the minute in which they are sent. Storage
  * requests need no turn, but count as connections. Network thread only.
  */
-#ifndef GHLOGFS_GITHUB_TURN_H
-#define GHLOGFS_GITHUB_TURN_H
+#ifndef GHLOGFS_GITHUB_QUEUE_H
+#define GHLOGFS_GITHUB_QUEUE_H
 
 #include "github/budget.h"
 #include "list.h"

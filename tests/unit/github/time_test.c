@@ -1,4 +1,4 @@
-#include "github/parse_time.h"
+#include "github/headers.h"
 
 #include <errno.h>
 #include <setjmp.h>

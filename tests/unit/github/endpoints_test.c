@@ -1,4 +1,4 @@
-#include "github/question.h"
+#include "github/endpoints.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

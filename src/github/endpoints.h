@@ -1,11 +1,11 @@
 /*
- * question.h - what is asked, as a URL of GitHub's REST API. Pure.
+ * endpoints.h - what is asked, as a URL of GitHub's REST API. Pure.
  *
  * Owners and repositories have passed their grammar, ids are numbers: nothing in them needs an
  * escape. A filter comes percent-encoded; what no URL may have in it is refused.
  */
-#ifndef GHLOGFS_GITHUB_QUESTION_H
-#define GHLOGFS_GITHUB_QUESTION_H
+#ifndef GHLOGFS_GITHUB_ENDPOINTS_H
+#define GHLOGFS_GITHUB_ENDPOINTS_H
 
 #include "source.h"
 

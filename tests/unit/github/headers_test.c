@@ -1,4 +1,4 @@
-#include "github/parse_headers.h"
+#include "github/headers.h"
 
 #include <errno.h>
 #include <setjmp.h>
