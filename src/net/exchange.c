@@ -12,7 +12,7 @@
 /* More than can be led at once, so that there is always one to drop. */
 #define HOSTS_MAX 256
 
-struct net_gate_host {
+struct net_dns_name {
     struct list link;
     struct list waiting; /* empty unless led */
     int64_t known_until_ms;
@@ -20,31 +20,31 @@ struct net_gate_host {
     char name[];
 };
 
-void net_gate_init(struct net_gate *gate)
+void net_dns_init(struct net_dns *dns)
 {
-    list_init(&gate->hosts);
-    gate->count = 0;
-    list_init(&gate->released);
+    list_init(&dns->hosts);
+    dns->count = 0;
+    list_init(&dns->released);
 }
 
-static void drop(struct net_gate *gate, struct net_gate_host *host)
+static void drop(struct net_dns *dns, struct net_dns_name *host)
 {
     assert(!host->is_led && list_is_empty(&host->waiting));
     list_remove(&host->link);
-    gate->count--;
+    dns->count--;
     free(host);
 }
 
-void net_gate_finish(struct net_gate *gate)
+void net_dns_finish(struct net_dns *dns)
 {
-    list_each_safe(link, &gate->hosts)
-        drop(gate, list_entry(link, struct net_gate_host, link));
+    list_each_safe(link, &dns->hosts)
+        drop(dns, list_entry(link, struct net_dns_name, link));
 }
 
-static struct net_gate_host *find(struct net_gate *gate, const char *name)
+static struct net_dns_name *find(struct net_dns *dns, const char *name)
 {
-    list_each(link, &gate->hosts) {
-        struct net_gate_host *host = list_entry(link, struct net_gate_host, link);
+    list_each(link, &dns->hosts) {
+        struct net_dns_name *host = list_entry(link, struct net_dns_name, link);
         if (strcmp(host->name, name) == 0)
             return host;
     }
@@ -52,65 +52,65 @@ static struct net_gate_host *find(struct net_gate *gate, const char *name)
 }
 
 /* The one not used for longest goes; its name is looked up again should it come back. */
-static void make_room(struct net_gate *gate)
+static void make_room(struct net_dns *dns)
 {
-    struct list *link = gate->hosts.prev;
+    struct list *link = dns->hosts.prev;
 
-    while (gate->count >= HOSTS_MAX && link != &gate->hosts) {
-        struct net_gate_host *host = list_entry(link, struct net_gate_host, link);
+    while (dns->count >= HOSTS_MAX && link != &dns->hosts) {
+        struct net_dns_name *host = list_entry(link, struct net_dns_name, link);
         link = link->prev;
         if (!host->is_led)
-            drop(gate, host);
+            drop(dns, host);
     }
 }
 
-static struct net_gate_host *add(struct net_gate *gate, const char *name)
+static struct net_dns_name *add(struct net_dns *dns, const char *name)
 {
     size_t len = strlen(name);
-    struct net_gate_host *host;
+    struct net_dns_name *host;
 
-    make_room(gate);
+    make_room(dns);
     host = calloc(1, sizeof(*host) + len + 1);
     if (!host)
         return NULL;
     list_init(&host->waiting);
     memcpy(host->name, name, len + 1);
-    list_push_front(&gate->hosts, &host->link);
-    gate->count++;
+    list_push_front(&dns->hosts, &host->link);
+    dns->count++;
     return host;
 }
 
-enum net_gate_answer net_gate_enter(struct net_gate *gate, const char *name, struct list *link,
-                                    int64_t now_ms, struct net_gate_host **ret_led)
+enum net_dns_answer net_dns_enter(struct net_dns *dns, const char *name, struct list *link,
+                                    int64_t now_ms, struct net_dns_name **ret_led)
 {
-    struct net_gate_host *host = find(gate, name);
+    struct net_dns_name *host = find(dns, name);
 
     if (!host)
-        host = add(gate, name);
+        host = add(dns, name);
     if (!host)
-        return NET_GATE_OPEN;
+        return NET_DNS_OPEN;
     list_remove(&host->link);
-    list_push_front(&gate->hosts, &host->link);
+    list_push_front(&dns->hosts, &host->link);
     if (host->is_led) {
         list_push_back(&host->waiting, link);
-        return NET_GATE_WAIT;
+        return NET_DNS_WAIT;
     }
     if (now_ms < host->known_until_ms)
-        return NET_GATE_OPEN;
+        return NET_DNS_OPEN;
     host->is_led = true;
     *ret_led = host;
-    return NET_GATE_LEAD;
+    return NET_DNS_LEAD;
 }
 
-void net_gate_settle(struct net_gate *gate, struct net_gate_host *led, int64_t known_until_ms)
+void net_dns_settle(struct net_dns *dns, struct net_dns_name *led, int64_t known_until_ms)
 {
     assert(led->is_led);
     led->is_led = false;
     led->known_until_ms = known_until_ms;
-    list_splice(&gate->released, &led->waiting);
+    list_splice(&dns->released, &led->waiting);
 }
 
-void net_gate_fail(struct net_gate_host *led, struct list *waited)
+void net_dns_fail(struct net_dns_name *led, struct list *waited)
 {
     assert(led->is_led);
     led->is_led = false;
@@ -118,9 +118,9 @@ void net_gate_fail(struct net_gate_host *led, struct list *waited)
     list_splice(waited, &led->waiting);
 }
 
-void net_gate_forget(struct net_gate *gate, const char *name)
+void net_dns_forget(struct net_dns *dns, const char *name)
 {
-    struct net_gate_host *host = find(gate, name);
+    struct net_dns_name *host = find(dns, name);
 
     if (host)
         host->known_until_ms = 0;
@@ -145,8 +145,8 @@ static struct net_request *next_request(struct net *net)
 /* Who waited at the gate is older than who waits in the queue: back to its front, in order. */
 static void requeue_released(struct net *net)
 {
-    while (!list_is_empty(&net->gate.released)) {
-        struct list *last = net->gate.released.prev;
+    while (!list_is_empty(&net->dns.released)) {
+        struct list *last = net->dns.released.prev;
         struct net_request *r = list_entry(last, struct net_request, link);
         list_remove(last);
         list_push_front(queue_of(net, r), last);
@@ -156,7 +156,7 @@ static void requeue_released(struct net *net)
 bool net_exchange_can_start(struct net *net)
 {
     bool is_waiting = !list_is_empty(&net->express) || !list_is_empty(&net->ordinary) ||
-                      !list_is_empty(&net->gate.released);
+                      !list_is_empty(&net->dns.released);
 
     return is_waiting && net->in_multi < net->config.connections;
 }
@@ -217,31 +217,31 @@ static void answer(struct net_request *r, int err)
     r->on_done(r, err);
 }
 
-static void leave_gate(struct net *net, struct net_transfer *t)
+static void leave_lookup(struct net *net, struct net_transfer *t)
 {
     if (t->leads)
-        net_gate_settle(&net->gate, t->leads, 0);
+        net_dns_settle(&net->dns, t->leads, 0);
     t->leads = NULL;
 }
 
 static int launch(struct net *net, struct net_request *r, const struct net_route *route,
-                  struct net_gate_host *leads)
+                  struct net_dns_name *leads)
 {
     struct net_transfer *t = take_idle(net);
     int err;
 
     if (!t) {
         if (leads)
-            net_gate_settle(&net->gate, leads, 0);
+            net_dns_settle(&net->dns, leads, 0);
         return -ENOMEM;
     }
-    t->gate = &net->gate;
+    t->dns = &net->dns;
     t->leads = leads;
     err = net_transfer_prepare(t, &net->config, route, r);
     if (err == 0 && curl_multi_add_handle(net->multi, t->easy) != CURLM_OK)
         err = -ENOMEM;
     if (err < 0) {
-        leave_gate(net, t);
+        leave_lookup(net, t);
         net_transfer_destroy(t);
         return err;
     }
@@ -253,12 +253,12 @@ static int launch(struct net *net, struct net_request *r, const struct net_route
 
 static void start(struct net *net, struct net_request *r)
 {
-    struct net_gate_host *leads = NULL;
+    struct net_dns_name *leads = NULL;
     struct net_route route;
     int err = net_route_find(&net->config, r->url, &route);
 
     if (err == 0 && route.lookup[0] &&
-        net_gate_enter(&net->gate, route.lookup, &r->link, net_now_ms(), &leads) == NET_GATE_WAIT)
+        net_dns_enter(&net->dns, route.lookup, &r->link, net_now_ms(), &leads) == NET_DNS_WAIT)
         return;
     if (err == 0)
         err = launch(net, r, &route, leads);
@@ -306,7 +306,7 @@ static void distrust_addresses(struct net *net, struct net_transfer *t)
     struct net_route route;
 
     if (net_route_find(&net->config, t->request->url, &route) == 0)
-        net_gate_forget(&net->gate, route.lookup);
+        net_dns_forget(&net->dns, route.lookup);
 }
 
 /* The request's end as curl or a callback of ours has decided it. */
@@ -320,10 +320,10 @@ static void conclude(struct net *net, struct net_transfer *t, CURLcode result)
     explain(net, t, result, err);
     detach(net, t);
     if (is_lookup_failure(t, result)) {
-        net_gate_fail(t->leads, &waited);
+        net_dns_fail(t->leads, &waited);
         t->leads = NULL;
     }
-    leave_gate(net, t);
+    leave_lookup(net, t);
     if (result == CURLE_COULDNT_CONNECT)
         distrust_addresses(net, t);
     t->request = NULL;
@@ -357,7 +357,7 @@ void net_cancel(struct net_request *r, int err)
         return;
     }
     t->request = NULL;
-    leave_gate(net, t);
+    leave_lookup(net, t);
     if (net->is_inside) {
         list_remove(&t->link);
         list_push_back(&net->doomed, &t->link);
@@ -457,7 +457,7 @@ void net_exchange_init(struct net *net)
     list_init(&net->running);
     list_init(&net->doomed);
     list_init(&net->idle);
-    net_gate_init(&net->gate);
+    net_dns_init(&net->dns);
 }
 
 void net_exchange_finish(struct net *net)
@@ -466,7 +466,7 @@ void net_exchange_finish(struct net *net)
 
     while ((link = list_take_first(&net->idle)))
         net_transfer_destroy(list_entry(link, struct net_transfer, link));
-    net_gate_finish(&net->gate);
+    net_dns_finish(&net->dns);
 }
 
 void net_exchange_end_all(struct net *net, int err)
@@ -475,7 +475,7 @@ void net_exchange_end_all(struct net *net, int err)
 
     while (!list_is_empty(&net->running))
         net_cancel(list_entry(net->running.next, struct net_transfer, link)->request, err);
-    /* With no leader left nobody waits at the gate. */
+    /* With no leader left nobody waits at the dns. */
     requeue_released(net);
     while ((r = next_request(net)))
         net_cancel(r, err);
@@ -484,5 +484,5 @@ void net_exchange_end_all(struct net *net, int err)
 bool net_exchange_is_idle(struct net *net)
 {
     return list_is_empty(&net->running) && list_is_empty(&net->express) &&
-           list_is_empty(&net->ordinary) && list_is_empty(&net->gate.released);
+           list_is_empty(&net->ordinary) && list_is_empty(&net->dns.released);
 }

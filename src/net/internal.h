@@ -14,21 +14,7 @@
 #include <stdint.h>
 
 /*
- * route.h - which way a URL is asked: through the proxy or not, and which name that needs looked up.
- * Pure; any thread.
- */
-
-struct net_route {
-    struct net_url url;
-    bool is_proxied;
-    char lookup[272]; /* "host:port" as curl caches it, "" where the address is a literal */
-};
-
-/* -EPROTO: no URL that may be asked (see url.h; or plain http where it is not allowed). */
-int net_route_find(const struct net_config *config, const char *url, struct net_route *ret_route);
-
-/*
- * gate.h - one lookup of a name before fanning out.
+ * dns.h - one lookup of a name before fanning out.
  *
  * curl looks names up in a thread for each transfer. So of all transfers to one host and port given
  * by name the first goes alone, the leader, and the others wait here until it has opened a socket:
@@ -37,39 +23,39 @@ int net_route_find(const struct net_config *config, const char *url, struct net_
  */
 
 /* How long a lookup counts. curl keeps it longer, so nobody let through here looks up again. */
-#define NET_GATE_KNOWN_MS (240 * 1000)
-#define NET_GATE_CURL_S 300L
+#define NET_DNS_FRESH_MS (240 * 1000)
+#define NET_DNS_CURL_S 300L
 
-struct net_gate_host;
+struct net_dns_name;
 
-struct net_gate {
+struct net_dns {
     struct list hosts; /* the last used first */
     unsigned count;
     struct list released; /* links that waited and may try again */
 };
 
-enum net_gate_answer {
-    NET_GATE_OPEN, /* go */
-    NET_GATE_LEAD, /* go, and settle or fail the host exactly once */
-    NET_GATE_WAIT, /* the link waits here */
+enum net_dns_answer {
+    NET_DNS_OPEN, /* go */
+    NET_DNS_LEAD, /* go, and settle or fail the host exactly once */
+    NET_DNS_WAIT, /* the link waits here */
 };
 
-void net_gate_init(struct net_gate *gate);
+void net_dns_init(struct net_dns *dns);
 /* Nobody may lead or wait any more. */
-void net_gate_finish(struct net_gate *gate);
+void net_dns_finish(struct net_dns *dns);
 
 /* `name` is "host:port". */
-enum net_gate_answer net_gate_enter(struct net_gate *gate, const char *name, struct list *link,
-                                    int64_t now_ms, struct net_gate_host **ret_led);
+enum net_dns_answer net_dns_enter(struct net_dns *dns, const char *name, struct list *link,
+                                    int64_t now_ms, struct net_dns_name **ret_led);
 
 /* The leader needs no lookup any more. known_until_ms 0: it made none, so somebody else will. */
-void net_gate_settle(struct net_gate *gate, struct net_gate_host *led, int64_t known_until_ms);
+void net_dns_settle(struct net_dns *dns, struct net_dns_name *led, int64_t known_until_ms);
 
 /* The lookup failed: all who waited for it go to `waited`. */
-void net_gate_fail(struct net_gate_host *led, struct list *waited);
+void net_dns_fail(struct net_dns_name *led, struct list *waited);
 
 /* Nobody answers at the addresses found: they are looked up afresh. */
-void net_gate_forget(struct net_gate *gate, const char *name);
+void net_dns_forget(struct net_dns *dns, const char *name);
 
 /*
  * transfer.h - one exchange: an easy handle, its callbacks, and what became of it.
@@ -82,8 +68,8 @@ void net_gate_forget(struct net_gate *gate, const char *name);
 struct net_transfer {
     struct list link;            /* exchange.c: running, doomed or idle */
     struct net_request *request; /* NULL once it has been answered */
-    struct net_gate *gate;
-    struct net_gate_host *leads; /* whose name it looks up, for all who wait at the gate */
+    struct net_dns *dns;
+    struct net_dns_name *leads; /* whose name it looks up, for all who wait at the gate */
     CURL *easy;
     struct curl_slist *headers, *resolve; /* in use by curl until the transfer is cleared */
     int64_t promised;                     /* the body's length; -1: not told */
@@ -136,7 +122,7 @@ struct net {
     struct list idle;              /* net_transfer */
     unsigned in_multi, idle_count;
     struct list timers; /* net_timer, the next first */
-    struct net_gate gate;
+    struct net_dns dns;
     bool is_inside; /* curl is calling us, so its multi handle may not be touched */
 };
 

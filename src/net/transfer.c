@@ -172,10 +172,10 @@ static size_t on_write(char *data, size_t size, size_t count, void *arg)
 
 /* -- The gate --------------------------------------------------------------------------------- */
 
-static void settle_gate(struct net_transfer *t, int64_t known_until_ms)
+static void settle_lookup(struct net_transfer *t, int64_t known_until_ms)
 {
     if (t->leads)
-        net_gate_settle(t->gate, t->leads, known_until_ms);
+        net_dns_settle(t->dns, t->leads, known_until_ms);
     t->leads = NULL;
 }
 
@@ -185,7 +185,7 @@ static curl_socket_t on_socket(void *arg, curlsocktype purpose, struct curl_sock
     struct net_transfer *t = arg;
 
     (void)purpose;
-    settle_gate(t, net_now_ms() + NET_GATE_KNOWN_MS);
+    settle_lookup(t, net_now_ms() + NET_DNS_FRESH_MS);
     t->socket = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
     return t->socket;
 }
@@ -198,7 +198,7 @@ static int on_connected(void *arg, char *peer, char *local, int peer_port, int l
 
     (void)peer, (void)local, (void)peer_port, (void)local_port;
     t->asked++;
-    settle_gate(t, 0);
+    settle_lookup(t, 0);
     return CURL_PREREQFUNC_OK;
 }
 
@@ -299,7 +299,7 @@ static bool set_patience(struct net_transfer *t, long timeout_s)
     bad |= curl_easy_setopt(e, CURLOPT_TCP_KEEPALIVE, 1L);
     bad |= curl_easy_setopt(e, CURLOPT_TCP_NODELAY, 1L);
     bad |= curl_easy_setopt(e, CURLOPT_PIPEWAIT, 0L);
-    bad |= curl_easy_setopt(e, CURLOPT_DNS_CACHE_TIMEOUT, NET_GATE_CURL_S);
+    bad |= curl_easy_setopt(e, CURLOPT_DNS_CACHE_TIMEOUT, NET_DNS_CURL_S);
     return !bad;
 }
 

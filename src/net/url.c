@@ -1,9 +1,10 @@
 #include "net/url.h"
 
-#include "net/internal.h"
+#include "net/net.h"
 
 #include <arpa/inet.h>
 #include <ctype.h>
+#include <curl/curl.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <stdio.h>

@@ -7,6 +7,8 @@
 
 #include <stdbool.h>
 
+struct net_config;
+
 struct net_url {
     char scheme[8];    /* "https" or "http", lower case */
     char host[256];    /* lower case, without brackets */
@@ -33,5 +35,19 @@ bool net_address_is_literal(const char *host);
  * shared by a carrier, link-local or unspecified, also where IPv4 hides inside IPv6. False for names.
  */
 bool net_address_is_local(const char *host);
+
+/*
+ * route.h - which way a URL is asked: through the proxy or not, and which name that needs looked up.
+ * Pure; any thread.
+ */
+
+struct net_route {
+    struct net_url url;
+    bool is_proxied;
+    char lookup[272]; /* "host:port" as curl caches it, "" where the address is a literal */
+};
+
+/* -EPROTO: no URL that may be asked (see url.h; or plain http where it is not allowed). */
+int net_route_find(const struct net_config *config, const char *url, struct net_route *ret_route);
 
 #endif

@@ -2,7 +2,8 @@
  * Any URL, any proxy, any list of exceptions: no crash, and what is accepted is what it seems.
  * Input: three lines, the URL, the proxy, the exceptions; the last two may be missing.
  */
-#include "net/internal.h"
+#include "net/net.h"
+#include "net/url.h"
 
 #include <netdb.h>
 #include <netinet/in.h>

@@ -1,6 +1,6 @@
 /* Every recorded body gives the facts it holds, or is refused. */
-#include "github/parse.h"
 #include "github/headers.h"
+#include "github/parse.h"
 #include "github/recorded.h"
 
 #include <setjmp.h>

@@ -1,5 +1,6 @@
 /* What a URL says, and which name asking it looks up (R7). */
-#include "net/internal.h"
+#include "net/net.h"
+#include "net/url.h"
 
 #include <errno.h>
 #include <setjmp.h>
