@@ -34,21 +34,24 @@ bool name_is_repo(const char *s)
     return true;
 }
 
-bool name_parse_id(const char *s, uint64_t *ret_id)
+bool name_parse_number(const char *s, size_t len, uint64_t max, uint64_t *ret_value)
 {
-    uint64_t id = 0;
+    uint64_t value = 0;
 
-    if (*s < '1' || *s > '9')
-        return false;
-    for (; *s; s++) {
-        if (*s < '0' || *s > '9')
-            return false;
-        id = id * 10 + (uint64_t)(*s - '0');
-        if (id > NAME_ID_MAX)
+    for (size_t i = 0; i < len; i++) {
+        if (s[i] < '0' || s[i] > '9' || __builtin_mul_overflow(value, 10, &value) ||
+            __builtin_add_overflow(value, (uint64_t)(s[i] - '0'), &value))
             return false;
     }
-    *ret_id = id;
+    if (len == 0 || value > max)
+        return false;
+    *ret_value = value;
     return true;
+}
+
+bool name_parse_id(const char *s, uint64_t *ret_id)
+{
+    return *s != '0' && name_parse_number(s, strlen(s), NAME_ID_MAX, ret_id);
 }
 
 static char *fold_part(char *out, const char *s)

@@ -1,6 +1,6 @@
 /*
- * name.h - names of repositories and ids, checked by their grammar before anything else (S13).
- * Pure; any thread.
+ * name.h - names of repositories, ids and decimal numbers, checked by their grammar before anything
+ * else (S13). Pure; any thread.
  */
 #ifndef GHLOGFS_NAME_H
 #define GHLOGFS_NAME_H
@@ -25,6 +25,10 @@ bool name_is_owner(const char *s);
 /* Whether GitHub could have a repository of this name: letters, digits, -, _, . but neither "." nor
  * ".." nor a name that ends in ".git". */
 bool name_is_repo(const char *s);
+
+/* Whether s[0..len-1] is a decimal number 0..max: digits only, at least one. False: ret_value
+ * untouched. */
+bool name_parse_number(const char *s, size_t len, uint64_t max, uint64_t *ret_value);
 
 /* A decimal id without sign or leading zeros, 1..2^53-1. False: ret_id untouched. */
 bool name_parse_id(const char *s, uint64_t *ret_id);
