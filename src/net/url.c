@@ -1,5 +1,6 @@
 #include "net/url.h"
 
+#include "name.h"
 #include "net/net.h"
 
 #include <arpa/inet.h>
@@ -7,8 +8,8 @@
 #include <curl/curl.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -18,17 +19,15 @@
 /* -- Addresses -------------------------------------------------------------------------------- */
 
 /* An address block: the first `bits` of `net` are fixed. */
-struct block4 {
+static const struct {
     uint32_t net;
     unsigned bits;
-};
-
-static const struct block4 local4[] = {
+} local4[] = {
     {0x00000000, 8},  /* 0/8, this network */
     {0x0a000000, 8},  /* 10/8 */
     {0x64400000, 10}, /* 100.64/10, shared by a carrier or an overlay network */
     {0x7f000000, 8},  /* 127/8 */
-    {0xa9fe0000, 16}, /* 169.254/16, link-local: cloud metadata lives here */
+    {0xa9fe0000, 16}, /* 169.254/16, link-local: cloud metadata */
     {0xac100000, 12}, /* 172.16/12 */
     {0xc0a80000, 16}, /* 192.168/16 */
 };
@@ -73,7 +72,7 @@ static bool is_local6(const uint8_t a[16])
 }
 
 /* inet_aton, and not inet_pton: it is what the resolver itself reads IPv4 with. */
-bool net_address_is_literal(const char *host)
+static bool is_address(const char *host)
 {
     struct in_addr v4;
     struct in6_addr v6;
@@ -93,34 +92,14 @@ bool net_address_is_local(const char *host)
 
 /* -- URLs ------------------------------------------------------------------------------------- */
 
-static bool has_only_url_characters(const char *url)
+/* Whether `host` is the name in text[0..len-1] or lies below it. */
+static bool is_below(const char *host, const char *text, size_t len)
 {
-    size_t len = strnlen(url, URL_MAX + 1);
+    size_t host_len = strlen(host);
 
-    if (len > URL_MAX)
+    if (len == 0 || len > host_len || strncasecmp(host + host_len - len, text, len) != 0)
         return false;
-    for (size_t i = 0; i < len; i++) {
-        if (url[i] <= ' ' || url[i] > '~')
-            return false;
-    }
-    return true;
-}
-
-/*
- * What follows "http://" or "https://"; NULL for anything else, also where curl would guess, and for
- * a host in %xx: curl decodes it, but reads addresses only before, so it would have two meanings.
- */
-static const char *find_authority(const char *url)
-{
-    const char *rest = NULL;
-
-    if (strncasecmp(url, "https://", 8) == 0)
-        rest = url + 8;
-    else if (strncasecmp(url, "http://", 7) == 0)
-        rest = url + 7;
-    if (!rest || *rest == '/' || memchr(rest, '%', strcspn(rest, AUTHORITY_END)))
-        return NULL;
-    return rest;
+    return len == host_len || host[host_len - len - 1] == '.';
 }
 
 /* One part of the URL, lower case, into `part`. */
@@ -134,19 +113,18 @@ static int get_part(CURLU *parsed, CURLUPart what, unsigned flags, char *part, s
         return -EPROTO;
     len = strlen(value);
     if (len > 0 && len < size) {
-        memcpy(part, value, len + 1);
-        for (char *c = part; *c; c++)
-            *c = (char)tolower((unsigned char)*c);
+        for (size_t i = 0; i <= len; i++)
+            part[i] = (char)tolower((unsigned char)value[i]);
         err = 0;
     }
     curl_free(value);
     return err;
 }
 
-/* What is no plain name or address curl might rewrite into one before it asks. */
-static int get_host(CURLU *parsed, char host[256])
+/* -EPROTO for what is no plain name or address: curl might rewrite it into one before it asks. */
+static int get_host(CURLU *parsed, struct net_url *u)
 {
-    char raw[258];
+    char raw[258], name[256];
     size_t len;
     bool is_v6;
 
@@ -163,64 +141,66 @@ static int get_host(CURLU *parsed, char host[256])
         return -EPROTO;
     if (raw[strspn(raw, is_v6 ? "0123456789abcdef:." : "abcdefghijklmnopqrstuvwxyz0123456789-._")])
         return -EPROTO;
-    memcpy(host, raw, len + 1);
-    return 0;
-}
+    memcpy(u->host, raw, len + 1);
 
-static int get_port(CURLU *parsed, unsigned *ret_port)
-{
-    char digits[8];
-    unsigned long port;
-
-    if (get_part(parsed, CURLUPART_PORT, CURLU_DEFAULT_PORT, digits, sizeof(digits)) < 0)
-        return -EPROTO;
-    port = strtoul(digits, NULL, 10);
-    if (port == 0 || port > 65535)
-        return -EPROTO;
-    *ret_port = (unsigned)port;
-    return 0;
-}
-
-/* A name with a dot at its end is the same name. */
-static bool is_local_host(const char *host)
-{
-    static const char local[] = "localhost";
-    char name[256];
-    size_t len = strlen(host);
-
-    memcpy(name, host, len + 1);
+    /* A name with a dot at its end is the same name. */
+    memcpy(name, raw, len + 1);
     while (len > 0 && name[len - 1] == '.')
         name[--len] = '\0';
-    if (net_address_is_local(name))
-        return true;
-    if (len < sizeof(local) - 1 || strcmp(name + len - (sizeof(local) - 1), local) != 0)
-        return false;
-    return len == sizeof(local) - 1 || name[len - sizeof(local)] == '.';
+    u->is_local = net_address_is_local(name) || is_below(name, "localhost", strlen("localhost"));
+    return 0;
 }
 
-static int read_parsed(CURLU *parsed, struct net_url *u)
+static int get_parts(CURLU *parsed, struct net_url *u)
 {
+    uint64_t port;
+    char digits[8];
+
     if (get_part(parsed, CURLUPART_SCHEME, 0, u->scheme, sizeof(u->scheme)) < 0 ||
-        get_host(parsed, u->host) < 0 || get_port(parsed, &u->port) < 0)
+        get_host(parsed, u) < 0 ||
+        get_part(parsed, CURLUPART_PORT, CURLU_DEFAULT_PORT, digits, sizeof(digits)) < 0 ||
+        !name_parse_number(digits, strlen(digits), 65535, &port) || port == 0)
         return -EPROTO;
-    u->is_local = is_local_host(u->host);
+    u->port = (unsigned)port;
     return 0;
+}
+
+/*
+ * What follows "http://" or "https://"; NULL for anything else, also where curl would guess, and
+ * for a host with %xx: curl decodes it, but reads addresses only before, so it would have two
+ * meanings.
+ */
+static const char *find_authority(const char *url)
+{
+    const char *rest = NULL;
+
+    if (strncasecmp(url, "https://", 8) == 0)
+        rest = url + 8;
+    else if (strncasecmp(url, "http://", 7) == 0)
+        rest = url + 7;
+    if (!rest || *rest == '/' || memchr(rest, '%', strcspn(rest, AUTHORITY_END)))
+        return NULL;
+    return rest;
 }
 
 int net_url_parse(const char *url, struct net_url *ret_url)
 {
-    struct net_url u = {0};
     const char *authority = find_authority(url);
+    struct net_url u = {0};
     CURLU *parsed;
     int err = -EPROTO;
 
-    if (!authority || !has_only_url_characters(url))
+    if (!authority || strnlen(url, URL_MAX + 1) > URL_MAX)
         return -EPROTO;
+    for (const char *c = url; *c; c++) {
+        if (*c <= ' ' || *c > '~')
+            return -EPROTO;
+    }
     parsed = curl_url();
     if (!parsed)
         return -ENOMEM;
     if (curl_url_set(parsed, CURLUPART_URL, url, 0) == CURLUE_OK)
-        err = read_parsed(parsed, &u);
+        err = get_parts(parsed, &u);
     curl_url_cleanup(parsed);
     if (err < 0)
         return err;
@@ -229,32 +209,17 @@ int net_url_parse(const char *url, struct net_url *ret_url)
     return 0;
 }
 
-/* -- The way to a host -------------------------------------------------------------------------- */
+/* -- Routes ----------------------------------------------------------------------------------- */
 
-/* Whether `host` is the name in text[0..len-1] or lies below it. */
-static bool is_below(const char *host, const char *text, size_t len)
-{
-    size_t host_len = strlen(host);
-
-    if (len == 1 && *text == '*')
-        return true;
-    if (len > 0 && *text == '.') {
-        text++;
-        len--;
-    }
-    if (len == 0 || len > host_len || strncasecmp(host + host_len - len, text, len) != 0)
-        return false;
-    return len == host_len || host[host_len - len - 1] == '.';
-}
-
-/* Networks (10.0.0.0/8) are left to curl, which is given the same list: they concern literals only. */
+/* Networks (10.0.0.0/8) are left to curl, which is given the same list: they concern addresses
+ * only. */
 static bool is_excepted(const char *no_proxy, const char *host)
 {
     static const char separators[] = ", ";
 
     for (const char *p = no_proxy; p && *p;) {
-        size_t len = strcspn(p, separators);
-        if (is_below(host, p, len))
+        size_t len = strcspn(p, separators), dot = *p == '.';
+        if ((len == 1 && *p == '*') || is_below(host, p + dot, len - dot))
             return true;
         p += len;
         p += strspn(p, separators);
@@ -262,15 +227,14 @@ static bool is_excepted(const char *no_proxy, const char *host)
     return false;
 }
 
-static void name_lookup(struct net_route *route, const char *host, const char *port)
+static void set_lookup(struct net_route *route, const char *host, const char *port)
 {
-    route->lookup[0] = '\0';
-    if (!net_address_is_literal(host))
+    if (!is_address(host))
         snprintf(route->lookup, sizeof(route->lookup), "%s:%s", host, port);
 }
 
-/* A proxy that cannot be read is left to curl to refuse. */
-static void name_proxy(struct net_route *route, const char *proxy)
+/* A proxy that cannot be parsed is left to curl to refuse. */
+static void set_proxy_lookup(struct net_route *route, const char *proxy)
 {
     CURLU *parsed = curl_url();
     char *host = NULL, *port = NULL;
@@ -282,7 +246,7 @@ static void name_proxy(struct net_route *route, const char *proxy)
         /* 1080 is curl's own default for any proxy but https. */
         if (curl_url_get(parsed, CURLUPART_PORT, &port, 0) != CURLUE_OK)
             port = NULL;
-        name_lookup(route, host, port ? port : "1080");
+        set_lookup(route, host, port ? port : "1080");
     }
     curl_free(host);
     curl_free(port);
@@ -293,19 +257,18 @@ int net_route_find(const struct net_config *config, const char *url, struct net_
 {
     struct net_route route = {0};
     int err = net_url_parse(url, &route.url);
+    char port[12];
 
     if (err < 0)
         return err;
     if (route.url.has_userinfo || (!config->allow_http && strcmp(route.url.scheme, "http") == 0))
         return -EPROTO;
     route.is_proxied = config->proxy && !is_excepted(config->no_proxy, route.url.host);
-    if (route.is_proxied) {
-        name_proxy(&route, config->proxy);
-    } else {
-        char port[12];
-        snprintf(port, sizeof(port), "%u", route.url.port);
-        name_lookup(&route, route.url.host, port);
-    }
+    snprintf(port, sizeof(port), "%u", route.url.port);
+    if (route.is_proxied)
+        set_proxy_lookup(&route, config->proxy);
+    else
+        set_lookup(&route, route.url.host, port);
     *ret_route = route;
     return 0;
 }
