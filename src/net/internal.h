@@ -13,8 +13,7 @@
 #include <curl/curl.h>
 #include <pthread.h>
 
-/* -- DNS single flight (exchange.c)
- * ------------------------------------------------------------- */
+/* -- DNS single flight (exchange.c) ------------------------------------------------------------ */
 
 /*
  * curl looks names up in a thread for each transfer. So of all transfers to one host and port the
@@ -56,8 +55,7 @@ void net_dns_settle(struct net_dns_name *led, int64_t fresh_until_ms, struct lis
 /* The addresses do not answer: the name is looked up again. */
 void net_dns_forget(struct net_dns *dns, const char *name);
 
-/* -- One exchange (transfer.c)
- * ------------------------------------------------------------------ */
+/* -- One exchange (transfer.c) ----------------------------------------------------------------- */
 
 /*
  * An easy handle, its callbacks, and its result. From one exchange to the next the handle keeps
@@ -101,8 +99,7 @@ long net_transfer_refused_tunnel(const struct net_transfer *t);
 /* Forgets the exchange; the handle can be prepared again. Not while it is in the multi handle. */
 void net_transfer_clear(struct net_transfer *t);
 
-/* -- The module's one object (loop.c, exchange.c)
- * ----------------------------------------------- */
+/* -- The module's one object (loop.c, exchange.c) ---------------------------------------------- */
 
 struct net {
     struct net_config config;
