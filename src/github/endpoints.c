@@ -78,9 +78,6 @@ static int of_thing(const char *base, const struct source_facts *f, char **url)
     case SOURCE_RUN: return asprintf(url, "%s/%s/runs/%" PRIu64, base, root, f->id);
     case SOURCE_RUN_ATTEMPT:
         return asprintf(url, "%s/%s/runs/%" PRIu64 "/attempts/%u", base, root, f->id, f->attempt);
-    case SOURCE_RUN_JOBS:
-        return asprintf(url, "%s/%s/runs/%" PRIu64 "/jobs?filter=latest&%s", base, root, f->id,
-                        paging_of(f).text);
     default:
         return asprintf(url, "%s/%s/runs/%" PRIu64 "/attempts/%u/jobs?%s", base, root, f->id,
                         f->attempt, paging_of(f).text);
@@ -92,9 +89,6 @@ static int print_url(const char *base, const struct source_facts *f, char **url)
     switch (f->question) {
     case SOURCE_RUNS: return of_runs(base, f, url);
     case SOURCE_WORKFLOW_RUNS: return of_workflow_runs(base, f, url);
-    case SOURCE_WORKFLOWS:
-        return asprintf(url, "%s/repos/%s/%s/actions/workflows?%s", base, f->repo.owner,
-                        f->repo.repo, paging_of(f).text);
     case SOURCE_OWNER_REPOS:
         return asprintf(url, "%s/orgs/%s/repos?sort=pushed&%s", base, f->repo.owner,
                         paging_of(f).text);

@@ -37,15 +37,11 @@ static void each_question_has_its_url(void **state)
     f = ask(SOURCE_RUN);
     f.id = 7;
     assert_url(&f, "/repos/octo/hello.c/actions/runs/7");
-    f.question = SOURCE_RUN_JOBS;
-    assert_url(&f, "/repos/octo/hello.c/actions/runs/7/jobs?filter=latest&per_page=100&page=1");
     f.question = SOURCE_RUN_ATTEMPT;
     f.attempt = 2;
     assert_url(&f, "/repos/octo/hello.c/actions/runs/7/attempts/2");
     f.question = SOURCE_ATTEMPT_JOBS;
     assert_url(&f, "/repos/octo/hello.c/actions/runs/7/attempts/2/jobs?per_page=100&page=1");
-    f = ask(SOURCE_WORKFLOWS);
-    assert_url(&f, "/repos/octo/hello.c/actions/workflows?per_page=100&page=1");
     f = ask(SOURCE_OWNER_REPOS);
     assert_url(&f, "/orgs/octo/repos?sort=pushed&per_page=100&page=1");
     f = ask(SOURCE_MY_REPOS);
