@@ -88,9 +88,8 @@ struct source_failure failure_make_never(int64_t completed_s, int64_t now_ms, in
 /* A word for the user: "connection refused". */
 const char *failure_word(int err);
 
-/* --- * hosts.h - who could not be reached a moment ago, so that a hundred questions do not each find it
- * out. Pure; the network thread owns it. Keyed by scheme, host and port; bounded.
- */
+/* --- * hosts.h - who could not be reached a moment ago, so that a hundred questions do not each
+ * find it out. Pure; the network thread owns it. Keyed by scheme, host and port; bounded. */
 
 #define HOSTS_DOWN_MS 5000
 #define HOSTS_PROBE_MS 1000

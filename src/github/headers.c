@@ -1,108 +1,55 @@
 #include "github/headers.h"
 
+#include "name.h"
+
+#include <ctype.h>
 #include <errno.h>
+#include <stddef.h>
 #include <string.h>
 #include <strings.h>
 #include <time.h>
 
 #define RETRY_AFTER_MAX 86400
+#define YEAR_S INT64_C(31556952)
 
-/* --- a cursor over one header or time -------------------------------------------------------- */
+/* --- a cursor over one header ----------------------------------------------------------------- */
 
-/* Each scan_* takes what it is named after from the front, or takes nothing and says false. */
-struct scan {
-    const char *at, *end;
-};
-
-static bool is_blank(char c)
+/* The header without the blanks before it. */
+static int begin(const char *text, const char **ret_at)
 {
-    return c == ' ' || c == '\t';
-}
-
-static bool is_digit(char c)
-{
-    return c >= '0' && c <= '9';
-}
-
-static void scan_blanks(struct scan *s)
-{
-    while (s->at < s->end && is_blank(*s->at))
-        s->at++;
-}
-
-static int scan_init(struct scan *s, const char *text)
-{
-    size_t len;
-
     if (!text)
         return -ENOENT;
-    len = strnlen(text, PARSE_HEADER_MAX + 1);
-    if (len > PARSE_HEADER_MAX)
+    if (strnlen(text, PARSE_HEADER_MAX + 1) > PARSE_HEADER_MAX)
         return -EPROTO;
-    s->at = text;
-    s->end = text + len;
-    scan_blanks(s);
-    while (s->end > s->at && is_blank(s->end[-1]))
-        s->end--;
+    *ret_at = text + strspn(text, " \t");
     return 0;
 }
 
-static bool scan_is_done(const struct scan *s)
+static bool is_at_end(const char *at)
 {
-    return s->at == s->end;
+    return !at[strspn(at, " \t")];
 }
 
-static bool scan_char(struct scan *s, char c)
+/* Each scan_* takes what it is named after from the front, or takes nothing and returns false. */
+static bool scan_char(const char **at, char c)
 {
-    if (s->at == s->end || *s->at != c)
+    if (**at != c)
         return false;
-    s->at++;
+    ++*at;
     return true;
 }
 
-static bool scan_word(struct scan *s, const char *word)
+static bool scan_number(const char **at, uint64_t *ret_value)
 {
-    size_t len = strlen(word);
+    size_t len = strspn(*at, "0123456789");
 
-    if ((size_t)(s->end - s->at) < len || strncasecmp(s->at, word, len) != 0)
+    if (!name_parse_number(*at, len, UINT64_MAX, ret_value))
         return false;
-    s->at += len;
+    *at += len;
     return true;
 }
 
-static bool scan_digits(struct scan *s, unsigned count, unsigned *ret_value)
-{
-    unsigned value = 0;
-
-    if ((size_t)(s->end - s->at) < count)
-        return false;
-    for (unsigned i = 0; i < count; i++) {
-        if (!is_digit(s->at[i]))
-            return false;
-        value = value * 10 + (unsigned)(s->at[i] - '0');
-    }
-    s->at += count;
-    *ret_value = value;
-    return true;
-}
-
-static bool scan_number(struct scan *s, uint64_t *ret_value)
-{
-    const char *at = s->at;
-    uint64_t value = 0;
-
-    for (; at < s->end && is_digit(*at); at++)
-        if (__builtin_mul_overflow(value, 10, &value) ||
-            __builtin_add_overflow(value, (uint64_t)(*at - '0'), &value))
-            return false;
-    if (at == s->at)
-        return false;
-    s->at = at;
-    *ret_value = value;
-    return true;
-}
-
-#define YEAR_S INT64_C(31556952)
+/* --- times ------------------------------------------------------------------------------------ */
 
 /* False where the calendar has no such moment. A leap second (60) is the next minute's first. */
 static bool seconds_of(const struct tm *wanted, int64_t *ret_s)
@@ -120,84 +67,53 @@ static bool seconds_of(const struct tm *wanted, int64_t *ret_s)
     return true;
 }
 
-/* --- RFC 3339 --------------------------------------------------------------------------------- */
-
-/* ".123456": milliseconds of it, cut; none is 0. */
-static bool scan_fraction(struct scan *s, unsigned *ret_ms)
+/* strptime accepts one digit for two, and blanks: the length that it takes must be `len`. */
+static const char *scan_form(const char *text, const char *form, ptrdiff_t len, struct tm *tm)
 {
-    unsigned digit, scale = 100;
+    const char *end = strptime(text, form, tm);
 
-    *ret_ms = 0;
-    if (!scan_char(s, '.'))
-        return true;
-    if (!scan_digits(s, 1, &digit))
-        return false;
-    do {
-        *ret_ms += digit * scale;
-        scale /= 10;
-    } while (scan_digits(s, 1, &digit));
-    return true;
-}
-
-/* "Z", "+02:00": seconds to take off. */
-static bool scan_offset(struct scan *s, int64_t *ret_offset_s)
-{
-    unsigned hours, minutes;
-    bool behind;
-
-    *ret_offset_s = 0;
-    if (scan_word(s, "Z"))
-        return true;
-    behind = scan_char(s, '-');
-    if (!behind && !scan_char(s, '+'))
-        return false;
-    if (!scan_digits(s, 2, &hours) || !scan_char(s, ':') || !scan_digits(s, 2, &minutes) ||
-        hours > 23 || minutes > 59)
-        return false;
-    *ret_offset_s = (int64_t)(hours * 3600 + minutes * 60) * (behind ? -1 : 1);
-    return true;
-}
-
-static bool scan_field(struct scan *s, unsigned digits, int *ret_field)
-{
-    unsigned value;
-
-    if (!scan_digits(s, digits, &value))
-        return false;
-    *ret_field = (int)value;
-    return true;
+    return end && end - text == len ? end : NULL;
 }
 
 int parse_time(const char *text, int64_t *ret_ms)
 {
-    struct tm tm = {0};
-    struct scan s;
-    unsigned fraction;
-    int64_t offset, seconds, ms;
+    struct tm tm = {0}, offset = {0};
+    int64_t seconds, offset_s = 0, ms = 0;
+    const char *at;
 
-    if (scan_init(&s, text) < 0)
+    if (!text || text[strspn(text, "0123456789-+:.TtZz")])
         return -EPROTO;
-    if (!scan_field(&s, 4, &tm.tm_year) || !scan_char(&s, '-') || !scan_field(&s, 2, &tm.tm_mon) ||
-        !scan_char(&s, '-') || !scan_field(&s, 2, &tm.tm_mday) || !scan_word(&s, "T") ||
-        !scan_field(&s, 2, &tm.tm_hour) || !scan_char(&s, ':') || !scan_field(&s, 2, &tm.tm_min) ||
-        !scan_char(&s, ':') || !scan_field(&s, 2, &tm.tm_sec) || !scan_fraction(&s, &fraction) ||
-        !scan_offset(&s, &offset) || !scan_is_done(&s))
+    at = scan_form(text, "%Y-%m-%d", 10, &tm);
+    if (!at || toupper((unsigned char)*at) != 'T')
         return -EPROTO;
-    tm.tm_year -= 1900;
-    tm.tm_mon -= 1;
-    if (!seconds_of(&tm, &seconds))
+    at = scan_form(at + 1, "%H:%M:%S", 8, &tm);
+    if (!at)
         return -EPROTO;
-    ms = (seconds - offset) * 1000 + fraction;
+    if (*at == '.') {
+        int64_t scale = 100;
+        if (!isdigit((unsigned char)*++at))
+            return -EPROTO;
+        for (; isdigit((unsigned char)*at); at++, scale /= 10)
+            ms += (*at - '0') * scale;
+    }
+    if (*at == '+' || *at == '-') {
+        int sign = *at == '+' ? 1 : -1;
+        at = scan_form(at + 1, "%H:%M", 5, &offset);
+        offset_s = sign * INT64_C(60) * (60 * offset.tm_hour + offset.tm_min);
+    } else {
+        at = toupper((unsigned char)*at) == 'Z' ? at + 1 : NULL;
+    }
+    if (!at || *at || !seconds_of(&tm, &seconds))
+        return -EPROTO;
+    ms += (seconds - offset_s) * 1000;
     if (ms < 0)
         return -EPROTO;
     *ret_ms = ms;
     return 0;
 }
 
-/* --- HTTP dates ------------------------------------------------------------------------------- */
-
-/* strptime takes one digit for two and any blanks: the length of what follows the day's name tells
- * most of these. That name is not compared with the date. */
+/* The length of what follows the day's name shows most of what strptime lets through. That name is
+ * not compared with the date. */
 static bool is_of_form(const char *text, const char *form, const char *zone, size_t len,
                        struct tm *ret_tm)
 {
@@ -208,7 +124,7 @@ static bool is_of_form(const char *text, const char *form, const char *zone, siz
     return end && strcasecmp(end, zone) == 0 && strlen(text + strcspn(text, ", ")) == len;
 }
 
-/* RFC 9110: two digits that seem more than 50 years ahead are of the past. */
+/* RFC 9110: a year of two digits that seems more than 50 years ahead is of the past. */
 static int full_year(int two_digits, int64_t now_wall_s)
 {
     int now = now_wall_s > 0 && now_wall_s < 8000 * YEAR_S ? 1970 + (int)(now_wall_s / YEAR_S)
@@ -220,16 +136,21 @@ static int full_year(int two_digits, int64_t now_wall_s)
 
 int parse_http_date(const char *text, int64_t now_wall_s, int64_t *ret_s)
 {
-    struct scan s;
     struct tm tm;
-    char trimmed[64] = "";
-    int err = scan_init(&s, text);
+    char trimmed[64];
+    const char *at;
+    size_t len;
+    int err = begin(text, &at);
 
     if (err)
         return err;
-    if ((size_t)(s.end - s.at) >= sizeof(trimmed))
+    len = strlen(at);
+    while (len && strchr(" \t", at[len - 1]))
+        len--;
+    if (len >= sizeof(trimmed))
         return -EPROTO;
-    memcpy(trimmed, s.at, (size_t)(s.end - s.at));
+    memcpy(trimmed, at, len);
+    trimmed[len] = '\0';
     if (is_of_form(trimmed, "%A, %d-%b-%y %H:%M:%S", " GMT", 24, &tm))
         tm.tm_year = full_year(tm.tm_year % 100, now_wall_s) - 1900;
     else if (!is_of_form(trimmed, "%a, %d %b %Y %H:%M:%S", " GMT", 26, &tm) &&
@@ -242,13 +163,13 @@ int parse_http_date(const char *text, int64_t now_wall_s, int64_t *ret_s)
 
 int parse_u64(const char *text, uint64_t *ret_value)
 {
-    struct scan s;
+    const char *at;
     uint64_t value;
-    int err = scan_init(&s, text);
+    int err = begin(text, &at);
 
     if (err)
         return err;
-    if (!scan_number(&s, &value) || !scan_is_done(&s))
+    if (!scan_number(&at, &value) || !is_at_end(at))
         return -EPROTO;
     *ret_value = value;
     return 0;
@@ -278,39 +199,30 @@ int parse_retry_after(const char *text, int64_t now_wall_s, int64_t *ret_s)
     return 0;
 }
 
-/* --- Content-Range ---------------------------------------------------------------------------- */
-
-static bool scan_range(struct scan *s, struct parse_range *range)
-{
-    uint64_t last;
-
-    range->satisfied = !scan_char(s, '*');
-    if (!range->satisfied)
-        return true;
-    if (!scan_number(s, &range->first) || !scan_char(s, '-') || !scan_number(s, &last))
-        return false;
-    return last >= range->first && !__builtin_add_overflow(last, 1, &range->end);
-}
-
 int parse_content_range(const char *text, struct parse_range *ret_range)
 {
     struct parse_range range = {0};
-    struct scan s;
-    int err = scan_init(&s, text);
+    uint64_t last;
+    const char *at;
+    int err = begin(text, &at);
 
     if (err)
         return err;
-    if (!scan_word(&s, "bytes") || !scan_char(&s, ' '))
+    if (strncasecmp(at, "bytes ", 6) != 0)
         return -EPROTO;
-    scan_blanks(&s);
-    if (!scan_range(&s, &range) || !scan_char(&s, '/'))
+    at += 6;
+    at += strspn(at, " \t");
+    range.satisfied = !scan_char(&at, '*');
+    if (range.satisfied &&
+        (!scan_number(&at, &range.first) || !scan_char(&at, '-') || !scan_number(&at, &last) ||
+         last < range.first || __builtin_add_overflow(last, 1, &range.end)))
         return -EPROTO;
-    range.total_known = !scan_char(&s, '*');
-    if (range.total_known && !scan_number(&s, &range.total))
+    if (!scan_char(&at, '/'))
         return -EPROTO;
-    if (!scan_is_done(&s) || (range.total_known && range.end > range.total))
+    range.total_known = !scan_char(&at, '*');
+    if (range.total_known && (!scan_number(&at, &range.total) || range.end > range.total))
         return -EPROTO;
-    if (!range.satisfied && !range.total_known) /* says nothing at all */
+    if (!is_at_end(at) || (!range.satisfied && !range.total_known))
         return -EPROTO;
     *ret_range = range;
     return 0;
@@ -318,100 +230,84 @@ int parse_content_range(const char *text, struct parse_range *ret_range)
 
 /* --- Link ------------------------------------------------------------------------------------- */
 
-/* One link: its address, and whether one of its rel words is "next". */
+/* One link: its URL, and whether one of its rel words is "next". */
 struct link {
-    struct scan url;
+    const char *url, *end;
     bool is_next;
 };
 
-static bool has_word(struct scan value, const char *word)
+static bool has_word(const char *at, const char *end, const char *word)
 {
-    while (!scan_is_done(&value)) {
-        scan_blanks(&value);
-        if (scan_word(&value, word) && (scan_is_done(&value) || is_blank(*value.at)))
+    while (at < end) {
+        size_t len = 0;
+        while (at + len < end && !strchr(" \t", at[len]))
+            len++;
+        if (len == strlen(word) && strncasecmp(at, word, len) == 0)
             return true;
-        while (!scan_is_done(&value) && !is_blank(*value.at))
-            value.at++;
+        at += len + 1;
     }
     return false;
 }
 
-/* A parameter's value: quoted, or up to the next separator. */
-static bool scan_value(struct scan *s, struct scan *ret_value)
+/* <url>; name=value; name="value". Returns what follows the link, NULL: malformed. */
+static const char *scan_link(const char *at, struct link *ret_link)
 {
-    const char *from = s->at;
-
-    if (scan_char(s, '"')) {
-        from = s->at;
-        while (!scan_is_done(s) && *s->at != '"')
-            s->at++;
-        *ret_value = (struct scan){from, s->at};
-        return scan_char(s, '"');
-    }
-    while (!scan_is_done(s) && !strchr(";, \t", *s->at))
-        s->at++;
-    *ret_value = (struct scan){from, s->at};
-    return true;
-}
-
-static bool scan_parameters(struct scan *s, struct link *link)
-{
-    struct scan value;
-
-    for (;;) {
-        scan_blanks(s);
-        if (!scan_char(s, ';'))
-            return true;
-        scan_blanks(s);
-        const char *name = s->at;
-        while (!scan_is_done(s) && !strchr("=;, \t", *s->at))
-            s->at++;
-        bool is_rel = s->at - name == 3 && !strncasecmp(name, "rel", 3);
-        scan_blanks(s);
-        if (!scan_char(s, '='))
+    *ret_link = (struct link){0};
+    at += strspn(at, ", \t");
+    if (*at != '<')
+        return NULL;
+    ret_link->url = at + 1;
+    at = ret_link->end = strchr(at, '>');
+    if (!at)
+        return NULL;
+    for (at++;;) {
+        const char *name, *value;
+        bool is_rel;
+        at += strspn(at, " \t");
+        if (*at != ';')
+            return !*at || *at == ',' ? at : NULL;
+        at++;
+        name = at + strspn(at, " \t");
+        at = name + strcspn(name, "=;, \t");
+        is_rel = at - name == 3 && strncasecmp(name, "rel", 3) == 0;
+        at += strspn(at, " \t");
+        if (*at != '=')
             continue;
-        scan_blanks(s);
-        if (!scan_value(s, &value))
-            return false;
-        link->is_next |= is_rel && has_word(value, "next");
+        at++;
+        value = at + strspn(at, " \t");
+        if (*value == '"')
+            at = strchr(++value, '"');
+        else
+            at = value + strcspn(value, ";, \t");
+        if (!at)
+            return NULL;
+        ret_link->is_next |= is_rel && has_word(value, at, "next");
+        at += *at == '"';
     }
 }
 
-static bool scan_link(struct scan *s, struct link *link)
+/* The number after "page=" in the query, which must lead on. */
+static int page_of(const struct link *link, uint32_t *ret_page)
 {
-    *link = (struct link){0};
-    while (scan_blanks(s), scan_char(s, ','))
-        ;
-    if (!scan_char(s, '<'))
-        return false;
-    link->url.at = s->at;
-    while (!scan_is_done(s) && *s->at != '>')
-        s->at++;
-    link->url.end = s->at;
-    if (!scan_char(s, '>') || !scan_parameters(s, link))
-        return false;
-    return scan_is_done(s) || *s->at == ',';
-}
-
-/* The query's `page`, which must be a number that leads on. */
-static int page_of(struct scan url, uint32_t *ret_page)
-{
+    const char *end = memchr(link->url, '#', (size_t)(link->end - link->url)), *at;
     uint64_t page;
 
-    while (!scan_is_done(&url) && *url.at != '?' && *url.at != '#')
-        url.at++;
-    while (scan_char(&url, '?') || scan_char(&url, '&')) {
-        if (url.end - url.at > 5 && !memcmp(url.at, "page=", 5)) {
-            url.at += 5;
-            if (!scan_number(&url, &page) || page < 2 || page > UINT32_MAX)
-                return -EPROTO;
-            if (!scan_is_done(&url) && *url.at != '&' && *url.at != '#')
+    if (!end)
+        end = link->end;
+    at = memchr(link->url, '?', (size_t)(end - link->url));
+    while (at) {
+        const char *next;
+        size_t len;
+        at++;
+        next = memchr(at, '&', (size_t)(end - at));
+        len = (size_t)((next ? next : end) - at);
+        if (len > 5 && memcmp(at, "page=", 5) == 0) {
+            if (!name_parse_number(at + 5, len - 5, UINT32_MAX, &page) || page < 2)
                 return -EPROTO;
             *ret_page = (uint32_t)page;
             return 0;
         }
-        while (!scan_is_done(&url) && *url.at != '&' && *url.at != '#')
-            url.at++;
+        at = next;
     }
     return -EPROTO;
 }
@@ -419,16 +315,17 @@ static int page_of(struct scan url, uint32_t *ret_page)
 int parse_link_next(const char *text, uint32_t *ret_page)
 {
     struct link link;
-    struct scan s;
-    int err = scan_init(&s, text);
+    const char *at;
+    int err = begin(text, &at);
 
     if (err)
         return err;
-    while (!scan_is_done(&s)) {
-        if (!scan_link(&s, &link))
+    while (*at) {
+        at = scan_link(at, &link);
+        if (!at)
             return -EPROTO;
         if (link.is_next)
-            return page_of(link.url, ret_page);
+            return page_of(&link, ret_page);
     }
     return -ENOENT;
 }

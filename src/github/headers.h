@@ -1,10 +1,10 @@
 /*
- * headers.h - the values of HTTP headers to numbers.
+ * headers.h - HTTP headers and GitHub's times to numbers.
  *
- * Pure. Each takes the value of one header as a string, or NULL for one that did not come, and
- * trims blanks around it; nothing longer than PARSE_HEADER_MAX is looked at. It does not know
- * which request was asked or whether a range fits it. Errors: -ENOENT did not come (NULL, or Link
- * without a next page); -EPROTO malformed or too large. Outputs are untouched on failure.
+ * Pure. Each parse_* takes the value of one header as a string, NULL if it is absent, and ignores
+ * blanks around it; a value longer than PARSE_HEADER_MAX is malformed. Errors: -ENOENT absent
+ * (NULL, or Link without a next page); -EPROTO malformed or too large. Outputs are untouched on
+ * failure.
  */
 #ifndef GHLOGFS_GITHUB_HEADERS_H
 #define GHLOGFS_GITHUB_HEADERS_H
@@ -36,8 +36,8 @@ int parse_content_range(const char *text, struct parse_range *ret_range);
 /* Retry-After: seconds from now_wall_s (UTC), 0..86400 (more is cut); a date in the past is 0. */
 int parse_retry_after(const char *text, int64_t now_wall_s, int64_t *ret_s);
 
-/* RFC 3339, "2026-01-02T03:04:05Z", with fraction and offset where given, years 1970..9999, to UTC
- * milliseconds. -EPROTO for anything else, NULL too. */
+/* RFC 3339 without blanks, as in JSON: "2026-01-02T03:04:05Z", with fraction and offset where
+ * given, years 1970..9999, to UTC milliseconds. -EPROTO for anything else, NULL too. */
 int parse_time(const char *text, int64_t *ret_ms);
 
 /* An HTTP date in any of its three forms, years 1970..9999, to UTC seconds. now_wall_s decides the

@@ -2,20 +2,20 @@
  * parse.h - GitHub's JSON to facts; the only place that knows cJSON.
  *
  * Pure: no I/O, no clock, no lock, no state between calls. It does not know URLs, status codes or
- * what a fact is used for, and does not check names by any grammar. headers.h has headers and times.
+ * what a fact is used for, and does not check names by any grammar. headers.h has headers and
+ * times.
  *
  * Input is a body with its explicit length, hostile until checked: at most PARSE_BODY_MAX bytes,
  * PARSE_DEPTH_MAX deep, PARSE_VALUES_MAX values, no NUL byte, nothing behind the value but white
- * space; a BOM in front is tolerated. Strings are cut to PARSE_TEXT_MAX bytes, never within a
- * UTF-8 character. Ids are integers 1..2^53-1. Fields that GitHub has left out or set to null
- * between 2020 and 2026, and fields of the wrong type that are not essential, count as not given.
- * Essential are: the id of a job or run, a repository's name and owner, a list's array. A list's
- * entry without what is essential is skipped and counted (`unread`); -EPROTO if all entries are so,
+ * space; a BOM in front is tolerated. Strings are cut to PARSE_TEXT_MAX bytes, never within a UTF-8
+ * character. Ids are integers 1..2^53-1. Fields that GitHub has left out or set to null between
+ * 2020 and 2026, and fields of the wrong type that are not essential, count as not given. Essential
+ * are: the id of a job or run, a repository's name and owner, a list's array. A list's entry
+ * without what is essential is skipped and counted (`unread`); -EPROTO if all entries are so,
  * unless all are null.
  *
- * Results are the caller's: facts_*_finish, or free() for strings.
- * Errors: -EPROTO not what GitHub sends; -ENOMEM; -ENOENT (print only) no such element. Outputs are
- * untouched on failure.
+ * Results are the caller's: facts_*_finish, or free() for strings. Errors: -EPROTO not what GitHub
+ * sends; -ENOMEM; -ENOENT (print only) no such element. Outputs are untouched on failure.
  */
 #ifndef GHLOGFS_GITHUB_PARSE_H
 #define GHLOGFS_GITHUB_PARSE_H

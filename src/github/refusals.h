@@ -78,7 +78,8 @@ bool refusals_expect(const struct refusals *rs, uint64_t key, uint64_t answer, i
 int64_t refusals_note(struct refusals *rs, uint64_t key, uint64_t answer, bool proven,
                       int64_t now_ms);
 
-/* What is refused is the log of a running job: it stays refused for no longer than the first time. */
+/* What is refused is the log of a running job: it stays refused for no longer than the first
+ * time. */
 void refusals_note_running(struct refusals *rs, uint64_t key);
 bool refusals_is_of_running(const struct refusals *rs, uint64_t key);
 
