@@ -54,6 +54,30 @@ bool name_parse_id(const char *s, uint64_t *ret_id)
     return *s != '0' && name_parse_number(s, strlen(s), NAME_ID_MAX, ret_id);
 }
 
+bool name_escape(const char *s, size_t len, const char *plain, char *ret_escaped, size_t size)
+{
+    static const char hex[] = "0123456789ABCDEF";
+    size_t at = 0;
+
+    for (size_t i = 0; i < len; i++) {
+        unsigned char c = (unsigned char)s[i];
+        bool is_plain = is_alnum(s[i]) || (c && strchr(plain, c));
+        if (at + (is_plain ? 1 : 3) >= size) {
+            ret_escaped[at] = '\0';
+            return false;
+        }
+        if (is_plain) {
+            ret_escaped[at++] = s[i];
+        } else {
+            ret_escaped[at++] = '%';
+            ret_escaped[at++] = hex[c >> 4];
+            ret_escaped[at++] = hex[c & 15];
+        }
+    }
+    ret_escaped[at] = '\0';
+    return true;
+}
+
 static char *fold_part(char *out, const char *s)
 {
     for (; *s; s++)

@@ -65,7 +65,7 @@ static bool try_as_user(struct facts_call *fc, const struct source_failure *fail
 
     if (fc->facts->question != SOURCE_OWNER_REPOS || fc->is_user || !failure ||
         failure->reason != SOURCE_NOT_FOUND ||
-        question_make_user_repos_url(core->base, fc->facts, &url) < 0)
+        endpoint_make_user_repos_url(core->base, fc->facts, &url) < 0)
         return false;
     fc->is_user = true;
     call_begin(&fc->call, url, fc->facts->etag);
@@ -113,8 +113,8 @@ static int make_url(struct facts_call *fc, char **ret_url)
     const struct core *core = &fc->api->core;
 
     fc->is_user = f->question == SOURCE_OWNER_REPOS && core_is_user(core, f->repo.owner);
-    return fc->is_user ? question_make_user_repos_url(core->base, f, ret_url)
-                       : question_make_url(core->base, f, ret_url);
+    return fc->is_user ? endpoint_make_user_repos_url(core->base, f, ret_url)
+                       : endpoint_make_url(core->base, f, ret_url);
 }
 
 static void begin_facts(struct api *api, struct source_facts *f)

@@ -301,7 +301,7 @@ static int page_of(const struct link *link, uint32_t *ret_page)
         at++;
         next = memchr(at, '&', (size_t)(end - at));
         len = (size_t)((next ? next : end) - at);
-        if (len > 5 && memcmp(at, "page=", 5) == 0) {
+        if (len >= 5 && memcmp(at, "page=", 5) == 0) {
             if (!name_parse_number(at + 5, len - 5, UINT32_MAX, &page) || page < 2)
                 return -EPROTO;
             *ret_page = (uint32_t)page;

@@ -135,7 +135,7 @@ static void ask_job(struct source_log *log)
     struct source_facts f = {.question = SOURCE_JOB, .repo = log->repo, .id = log->job};
     char *url;
 
-    if (question_make_url(log->core->base, &f, &url) < 0) {
+    if (endpoint_make_url(log->core->base, &f, &url) < 0) {
         end_with(log, -ENOMEM, SOURCE_BROKEN, 0);
         return;
     }

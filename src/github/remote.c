@@ -100,7 +100,7 @@ void remote_want_url(struct source_log *log, struct remote_waiter *w)
     list_push_back(&log->for_url, &w->link);
     if (log->mint.state != CALL_IDLE)
         return;
-    if (question_make_log_url(log->core->base, &log->repo, log->job, &url) < 0) {
+    if (endpoint_make_log_url(log->core->base, &log->repo, log->job, &url) < 0) {
         wake_all(&log->for_url, &failure);
         return;
     }
