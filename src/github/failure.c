@@ -7,7 +7,7 @@
 #define SECOND INT64_C(1000)
 #define DAY_S 86400
 
-/* What each errno of net and each status means; until_ms counts from now, -1 is for good. */
+/* What an errno of net or a status means. It holds for lasts_ms; -1: for good. */
 struct meaning {
     int code;
     int err;
@@ -56,10 +56,10 @@ static const struct meaning of_storage[] = {
 /* Neither a log nor a refusal: a redirect where the log should be, say. */
 static const struct meaning not_storage = {300, -EPROTO, SOURCE_PROTOCOL, 5 * SECOND,
                                            RETRY_GARBAGE};
-static const struct meaning server_trouble = {500, -EIO, SOURCE_BROKEN, 1 * SECOND, RETRY_LATER};
+static const struct meaning server_error = {500, -EIO, SOURCE_BROKEN, 1 * SECOND, RETRY_LATER};
 static const struct meaning limit = {403, -EDQUOT, SOURCE_LIMITED, 60 * SECOND, RETRY_NOT};
 
-/* The table's last line stands for everything else. */
+/* The table's last line is for all other codes. */
 static const struct meaning *look_up(const struct meaning *table, int code)
 {
     while (table->code && table->code != code)
@@ -72,7 +72,7 @@ static const struct meaning *meaning_of(const struct failure_event *event)
     if (event->err)
         return look_up(of_errors, event->err);
     if (event->status >= 500)
-        return &server_trouble;
+        return &server_error;
     if (event->hop == FAILURE_STORAGE)
         return event->status < 400 ? &not_storage : look_up(of_storage, event->status);
     return event->limited ? &limit : look_up(of_api, event->status);
@@ -113,17 +113,17 @@ const char *failure_word(int err)
     case -ECONNREFUSED: return "connection refused";
     case -EHOSTUNREACH: return "host not found or not reachable";
     case -ETIMEDOUT: return "timed out";
-    case -EPROTO: return "TLS failure, or an answer that makes no sense";
-    case -EFBIG: return "an answer too large to be true";
-    case -EBADMSG: return "an answer without what it must have";
-    case -ENOMSG: return "an answer that is no log";
-    case -ESTALE: return "another log than a moment ago";
-    case -ENOMEM: return "no memory";
-    default: return "connection cut, or a wrong length";
+    case -EPROTO: return "TLS failure, or a malformed answer";
+    case -EFBIG: return "the answer exceeds the size limit";
+    case -EBADMSG: return "the answer lacks a required part";
+    case -ENOMSG: return "the answer is not a log";
+    case -ESTALE: return "the log was replaced during the download";
+    case -ENOMEM: return "out of memory";
+    default: return "connection cut, or wrong length of the answer";
     }
 }
 
-/* --- retries ------------------------------------------------------------------------------- */
+/* --- retries ---------------------------------------------------------------------------------- */
 
 void retry_init(struct retry *r, int64_t now_ms)
 {
@@ -135,30 +135,11 @@ void retry_note_progress(struct retry *r, int64_t now_ms)
     retry_init(r, now_ms);
 }
 
-/* The upper end of the wait after the n-th failure in a row (n from 1). */
-static int64_t ceiling(unsigned n)
-{
-    int64_t wait = RETRY_START_MS;
-
-    while (--n > 0 && wait < RETRY_CAP_MS)
-        wait *= 2;
-    return wait < RETRY_CAP_MS ? wait : RETRY_CAP_MS;
-}
-
-/* At least half of the step, so that four tries do not fall into the same instant. */
-static int64_t next_connect(struct retry *r, int64_t now_ms, uint32_t chance)
-{
-    int64_t half;
-
-    if (++r->connects >= RETRY_CONNECT_TRIES)
-        return -1;
-    half = ceiling(r->connects) / 2;
-    return now_ms + half + chance % (half + 1);
-}
-
-/* After the first one as after anything else, since that may pass at once. With the pauses behind the
- * second and the third, four tries take 2 to 6 s: a short trouble is ridden out, and the reader of what
- * is refused for good gets his errno within 10 s, also where each answer takes its time. */
+/*
+ * The first retry comes as after any failure, since that may pass at once. With the pauses behind
+ * the second and the third, four tries take 2 to 6 s: a short failure is bridged, and the reader of
+ * what is refused for good gets the errno within 10 s, also where each answer takes its time.
+ */
 static int64_t refused_pause_ms(unsigned equal)
 {
     static const int64_t pauses[RETRY_REFUSED_TRIES] = {0, 0, 1000, 4000};
@@ -178,53 +159,55 @@ bool retry_note_refusal(struct retry *r, uint64_t refusal, bool asks_for_patienc
     return r->refusals >= 2 * RETRY_REFUSED_TRIES;
 }
 
-static int64_t next_within_deadline(struct retry *r, int64_t now_ms, int64_t deadline_ms,
-                                    int64_t wait_ms)
+/* The longest wait after the n-th failure in a row (n from 1). */
+static int64_t longest_wait(unsigned n)
 {
-    int64_t left = r->progress_ms + deadline_ms - now_ms;
+    int64_t wait = RETRY_START_MS;
 
-    if (left <= 0)
-        return -1;
-    return now_ms + (wait_ms < left ? wait_ms : left);
+    while (--n > 0 && wait < RETRY_CAP_MS)
+        wait *= 2;
+    return wait < RETRY_CAP_MS ? wait : RETRY_CAP_MS;
 }
 
 int64_t retry_next(struct retry *r, enum retry_kind kind, int64_t now_ms, int64_t deadline_ms,
-                   int64_t after_ms, uint32_t chance)
+                   int64_t after_ms, uint32_t jitter)
 {
-    int64_t wait, pause_ms = r->pause_ms;
+    int64_t end_ms = r->progress_ms + deadline_ms, pause_ms = r->pause_ms, wait;
 
     r->pause_ms = 0;
     if (kind == RETRY_NOT || (kind == RETRY_GARBAGE && ++r->garbage >= RETRY_GARBAGE_TRIES))
         return -1;
-    if (kind == RETRY_CONNECT)
-        return next_connect(r, now_ms, chance);
-    wait = chance % (ceiling(++r->failed) + 1);
+    if (kind == RETRY_CONNECT) {
+        /* At least half of the step, so that four tries do not fall into the same instant. */
+        int64_t half = longest_wait(++r->connects) / 2;
+        return r->connects >= RETRY_CONNECT_TRIES ? -1 : now_ms + half + jitter % (half + 1);
+    }
+    wait = jitter % (longest_wait(++r->failed) + 1);
     if (kind == RETRY_RENEWED && r->failed == 1)
         wait = 0;
     if (pause_ms > 0)
-        wait = pause_ms / 2 + chance % (pause_ms / 2 + 1);
-    if (after_ms > 0 && now_ms + after_ms > r->progress_ms + deadline_ms)
+        wait = pause_ms / 2 + jitter % (pause_ms / 2 + 1);
+    if (wait < after_ms)
+        wait = after_ms;
+    if (end_ms <= now_ms || (after_ms > 0 && now_ms + after_ms > end_ms))
         return -1;
-    return next_within_deadline(r, now_ms, deadline_ms, wait > after_ms ? wait : after_ms);
+    return now_ms + wait < end_ms ? now_ms + wait : end_ms;
 }
 
-/* --- hosts ------------------------------------------------------------------------------- */
+/* --- hosts ------------------------------------------------------------------------------------ */
 
-static bool is_at(const struct hosts_entry *e, const struct net_url *at)
+static const struct hosts_entry *find_host(const struct hosts *h, const struct net_url *at)
 {
-    return e->at.port == at->port && strcmp(e->at.host, at->host) == 0 &&
-           strcmp(e->at.scheme, at->scheme) == 0;
-}
-
-static struct hosts_entry *find(struct hosts *h, const struct net_url *at)
-{
-    for (size_t i = 0; i < HOSTS_MAX; i++)
-        if (is_at(&h->entries[i], at))
-            return &h->entries[i];
+    for (size_t i = 0; i < HOSTS_MAX; i++) {
+        const struct hosts_entry *e = &h->entries[i];
+        if (e->at.port == at->port && strcmp(e->at.host, at->host) == 0 &&
+            strcmp(e->at.scheme, at->scheme) == 0)
+            return e;
+    }
     return NULL;
 }
 
-/* What an entry says is of no more use after this. */
+/* After this time the entry is of no use. */
 static int64_t last_use_ms(const struct hosts_entry *e)
 {
     return e->until_ms > e->heard_ms ? e->until_ms : e->heard_ms;
@@ -233,11 +216,11 @@ static int64_t last_use_ms(const struct hosts_entry *e)
 /* The host's entry; if it has none, a free one, or that of the host that was of use longest ago. */
 static struct hosts_entry *find_or_take(struct hosts *h, const struct net_url *at)
 {
-    struct hosts_entry *e = find(h, at);
+    const struct hosts_entry *found = find_host(h, at);
+    struct hosts_entry *e = &h->entries[0];
 
-    if (e)
-        return e;
-    e = &h->entries[0];
+    if (found)
+        return &h->entries[found - h->entries];
     for (size_t i = 1; i < HOSTS_MAX; i++)
         if (last_use_ms(&h->entries[i]) < last_use_ms(e))
             e = &h->entries[i];
@@ -247,10 +230,11 @@ static struct hosts_entry *find_or_take(struct hosts *h, const struct net_url *a
 
 int hosts_ask(struct hosts *h, const struct net_url *at, int64_t now_ms, int64_t *ret_until_ms)
 {
-    struct hosts_entry *e = find(h, at);
+    struct hosts_entry *e;
 
-    if (!e || now_ms >= e->until_ms)
+    if (!hosts_is_down(h, at, now_ms))
         return 0;
+    e = find_or_take(h, at);
     if (now_ms >= e->probe_ms) {
         e->probe_ms = now_ms + HOSTS_PROBE_MS;
         return 0;
@@ -261,18 +245,16 @@ int hosts_ask(struct hosts *h, const struct net_url *at, int64_t now_ms, int64_t
 
 bool hosts_is_down(const struct hosts *h, const struct net_url *at, int64_t now_ms)
 {
-    for (size_t i = 0; i < HOSTS_MAX; i++)
-        if (is_at(&h->entries[i], at))
-            return now_ms < h->entries[i].until_ms;
-    return false;
+    const struct hosts_entry *e = find_host(h, at);
+
+    return e && now_ms < e->until_ms;
 }
 
 bool hosts_was_heard(const struct hosts *h, const struct net_url *at, int64_t since_ms)
 {
-    for (size_t i = 0; i < HOSTS_MAX; i++)
-        if (is_at(&h->entries[i], at))
-            return h->entries[i].heard_ms >= since_ms;
-    return false;
+    const struct hosts_entry *e = find_host(h, at);
+
+    return e && e->heard_ms >= since_ms;
 }
 
 void hosts_note_failure(struct hosts *h, const struct net_url *at, int err, int64_t since_ms,

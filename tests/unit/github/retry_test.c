@@ -18,14 +18,14 @@ static struct retry make(void)
     return r;
 }
 
-/* The longest wait after each failure, where chance is the largest it can be. */
+/* The longest wait after each failure, where jitter is the largest it can be. */
 static int64_t longest(struct retry *r, int64_t now_ms)
 {
     int64_t most = 0;
 
-    for (uint32_t chance = 0; chance < 20000; chance++) {
+    for (uint32_t jitter = 0; jitter < 20000; jitter++) {
         struct retry copy = *r;
-        int64_t at = retry_next(&copy, RETRY_LATER, now_ms, DEADLINE, 0, chance);
+        int64_t at = retry_next(&copy, RETRY_LATER, now_ms, DEADLINE, 0, jitter);
         most = at - now_ms > most ? at - now_ms : most;
     }
     retry_next(r, RETRY_LATER, now_ms, DEADLINE, 0, 0);
@@ -93,16 +93,16 @@ static void renewed_url_is_tried_at_once_but_only_once(void **state)
 
 static void connecting_is_given_up_after_four_tries_within_two_seconds(void **state)
 {
-    for (uint32_t chance = 0; chance < 1000; chance++) {
+    for (uint32_t jitter = 0; jitter < 1000; jitter++) {
         struct retry r = make();
         int64_t at = T0;
         for (int tries = 1; tries < RETRY_CONNECT_TRIES; tries++) {
-            int64_t next = retry_next(&r, RETRY_CONNECT, at, DEADLINE, 0, chance);
+            int64_t next = retry_next(&r, RETRY_CONNECT, at, DEADLINE, 0, jitter);
             assert_true(next > at);
             at = next;
         }
         assert_in_range(at - T0, 500, 2000);
-        assert_int_equal(retry_next(&r, RETRY_CONNECT, at, DEADLINE, 0, chance), -1);
+        assert_int_equal(retry_next(&r, RETRY_CONNECT, at, DEADLINE, 0, jitter), -1);
     }
     (void)state;
 }
@@ -140,12 +140,12 @@ static void r1_refusal_that_asks_for_patience_counts_half(void **state)
 /* A brown-out of two seconds is ridden out, and the fourth refusal comes long before ten are over. */
 static void r1_four_refusals_take_two_to_six_seconds(void **state)
 {
-    for (uint32_t chance = 0; chance < 20000; chance++) {
+    for (uint32_t jitter = 0; jitter < 20000; jitter++) {
         struct retry r = make();
         int64_t at = T0;
         for (int i = 0; i < 3; i++) {
             assert_false(retry_note_refusal(&r, 1, false, at));
-            at = retry_next(&r, RETRY_LATER, at, DEADLINE, 0, chance);
+            at = retry_next(&r, RETRY_LATER, at, DEADLINE, 0, jitter);
         }
         assert_true(retry_note_refusal(&r, 1, false, at));
         assert_in_range(at - T0, 2000, 6000);
