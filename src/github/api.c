@@ -328,7 +328,6 @@ static void check_log(struct source_log *log, bool completed,
 
 static int init_core(struct core *core, const struct api_config *config)
 {
-    const struct budget_config budget = {.reserve = config->reserve};
     struct token_line *line = NULL;
     int err;
 
@@ -356,7 +355,7 @@ static int init_core(struct core *core, const struct api_config *config)
     atomic_init(&core->remaining, -1);
     atomic_init(&core->reset_s, -1);
     token_init(&core->token, config->net, line, config->reread_token, config->who);
-    turns_init(&core->turns, config->net, &budget, config->connections, config->wait_ms,
+    queue_init(&core->queue, config->net, config->reserve, config->connections, config->wait_ms,
                config->deadline_ms);
     return 0;
 }

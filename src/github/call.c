@@ -124,16 +124,16 @@ static void fill_headers(struct call *c)
     c->headers[n] = NULL;
 }
 
-/* It is this call's turn: the budget has counted it and a connection is taken. */
-static void go(struct turn *t)
+/* It may be sent: the budget has counted it and a connection is taken. */
+static void go(struct queued_request *t)
 {
-    struct call *c = list_entry(t, struct call, turn);
+    struct call *c = list_entry(t, struct call, queued);
     struct core *core = c->core;
     int64_t until_ms = 0;
     int err = hosts_ask(&core->hosts, &core->base_at, net_now_ms(), &until_ms);
 
     if (err < 0) {
-        turns_unsent(&core->turns, t);
+        queue_unsent(&core->queue, t);
         fail_with(c, err, SOURCE_UNREACHABLE, until_ms);
         return;
     }
@@ -153,9 +153,9 @@ static void go(struct turn *t)
     net_send(core->net, &c->request);
 }
 
-static void refused(struct turn *t, int64_t until_ms)
+static void refused(struct queued_request *t, int64_t until_ms)
 {
-    struct call *c = list_entry(t, struct call, turn);
+    struct call *c = list_entry(t, struct call, queued);
 
     if (t->class == SOURCE_DEMAND)
         core_say_limited(c->core, until_ms);
@@ -177,7 +177,7 @@ static void enter(struct call *c, bool again)
         return;
     }
     c->state = CALL_WAITS;
-    if (turns_enter(&c->core->turns, &c->turn, again) < 0)
+    if (queue_enter(&c->core->queue, &c->queued, again) < 0)
         fail_with(c, -ENOMEM, SOURCE_BROKEN, net_now_ms());
 }
 
@@ -187,7 +187,7 @@ static void enter(struct call *c, bool again)
 static bool learn(struct call *c, bool is_whole)
 {
     const struct net_request *r = &c->request;
-    struct budget *budget = &c->core->turns.budget;
+    struct budget *budget = &c->core->queue.budget;
     int64_t now_ms = net_now_ms(), wall_s = net_wall_s();
     struct parse_error said = {.message = ""};
     struct budget_answer a = {
@@ -322,7 +322,7 @@ static bool end_if_refused(struct call *c)
         end_refused(c, proven);
         return true;
     }
-    if (c->turn.class == SOURCE_PREFETCH) { /* retries are for those who wait */
+    if (c->queued.class == SOURCE_PREFETCH) { /* retries are for those who wait */
         fail_with(c, -EIO, SOURCE_LIMITED, now_ms);
         return true;
     }
@@ -489,7 +489,7 @@ static bool needs_body(const struct call *c)
 
 static void answered(struct call *c, int err)
 {
-    struct turns *turns = &c->core->turns;
+    struct queue *queue = &c->core->queue;
     const struct token_line *used = c->token;
     bool headed = c->status > 0, limited = false;
 
@@ -499,10 +499,10 @@ static void answered(struct call *c, int err)
     if (headed)
         limited = learn(c, err == 0);
     else
-        budget_lost(&turns->budget);
+        budget_lost(&queue->budget);
     token_line_unref(c->token);
     c->token = NULL;
-    turns_free_connection(turns);
+    queue_free_connection(queue);
     if (c->is_cancelled) {
         c->is_cancelled = false;
         drop_body(c);
@@ -511,7 +511,7 @@ static void answered(struct call *c, int err)
     } else {
         trouble_with(c, err);
     }
-    turns_pump(turns);
+    queue_pump(queue);
 }
 
 /* -- For the askers ---------------------------------------------------------------------------- */
@@ -522,7 +522,7 @@ static bool stop(struct call *c)
     enum call_state state = c->state;
 
     if (state == CALL_WAITS)
-        turns_leave(&c->core->turns, &c->turn);
+        queue_leave(&c->core->queue, &c->queued);
     else if (state == CALL_RESTS)
         net_timer_cancel(&c->timer);
     else if (state == CALL_WANTS_TOKEN)
@@ -544,9 +544,9 @@ void call_init(struct call *c, struct core *core, enum call_kind kind, enum sour
                void (*done)(struct call *c, const struct call_answer *answer))
 {
     *c = (struct call){.core = core, .kind = kind, .done = done};
-    c->turn.class = class;
-    c->turn.go = go;
-    c->turn.refused = refused;
+    c->queued.class = class;
+    c->queued.go = go;
+    c->queued.refused = refused;
     c->timer.fire = try_again;
     c->waiter.told = token_told;
     c->errand.abort = abort_call;
@@ -575,7 +575,7 @@ void call_begin(struct call *c, char *url, const char *etag)
     c->key = refusals_make_key(url);
     c->moves = c->limits = c->retries = 0;
     c->has_new_token = false;
-    c->turn.since_ms = now_ms;
+    c->queued.since_ms = now_ms;
     retry_init(&c->retry, now_ms);
     list_push_back(&c->core->errands, &c->errand.link);
     enter(c, false);
@@ -583,7 +583,7 @@ void call_begin(struct call *c, char *url, const char *etag)
 
 void call_promote(struct call *c)
 {
-    turns_promote(&c->core->turns, &c->turn);
+    queue_promote(&c->core->queue, &c->queued);
 }
 
 void call_cancel(struct call *c)

@@ -1,5 +1,5 @@
 /*
- * call.h - one question to the API, from its turn in the queue to an answer or a failure.
+ * call.h - one question to the API, from the request queue to an answer or a failure.
  *
  * It carries the token to the API's own scheme, host and port and nowhere else, waits for the
  * budget, follows a moved repository (301, 307, 308, for facts also 302: GitHub keeps the token
@@ -53,7 +53,7 @@ struct call {
     void (*done)(struct call *c, const struct call_answer *answer);
 
     struct core_errand errand;
-    struct turn turn;
+    struct queued_request queued;
     struct net_request request;
     struct net_timer timer;
     struct token_waiter waiter;

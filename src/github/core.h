@@ -43,7 +43,7 @@ struct core {
     pthread_mutex_t logs_lock;
     struct list logs; /* logs_lock; every source_log there is */
     struct token token;
-    struct turns turns;
+    struct queue queue;
     struct hosts hosts;
     struct body_pool bodies;
     struct refusals refusals;

@@ -11,7 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* --- HTTP becomes errno: nothing else gives a status, or an error of net, its meaning ---------- */
+/* --- HTTP becomes errno: nothing else gives a status, or an error of net, its meaning --------- */
 
 enum failure_hop { FAILURE_API, FAILURE_STORAGE };
 
@@ -50,7 +50,7 @@ struct source_failure failure_make_never(int64_t completed_s, int64_t now_ms, in
 /* For messages: "connection refused". */
 const char *failure_word(int err);
 
-/* --- retries: exponential back-off with full jitter -------------------------------------------- */
+/* --- retries: exponential back-off with full jitter ------------------------------------------- */
 
 #define RETRY_START_MS 200
 #define RETRY_CAP_MS 10000
@@ -85,7 +85,7 @@ bool retry_note_refusal(struct retry *r, uint64_t refusal, bool asks_for_patienc
 int64_t retry_next(struct retry *r, enum retry_kind kind, int64_t now_ms, int64_t deadline_ms,
                    int64_t after_ms, uint32_t jitter);
 
-/* --- hosts that are down, so that a hundred requests do not each wait to find it out ----------- */
+/* --- hosts that are down, so that a hundred requests do not each wait to find it out ---------- */
 
 #define HOSTS_DOWN_MS 5000
 #define HOSTS_PROBE_MS 1000

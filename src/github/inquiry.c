@@ -140,7 +140,7 @@ static void ask_job(struct source_log *log)
         return;
     }
     log->job_asked_ms = net_now_ms();
-    log->job_call.turn.class = log->class;
+    log->job_call.queued.class = log->class;
     log->job_call.is_single = log->is_job_single;
     log->is_job_single = false;
     call_begin(&log->job_call, url, log->job_etag);

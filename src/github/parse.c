@@ -79,7 +79,8 @@ enum kind {
     CONCLUSION, /* enum facts_conclusion */
 };
 
-/* One member of an object and where it goes in the struct. "a/b" is the member b of the member a. */
+/* One member of an object and where it goes in the struct. "a/b" is the member b of the member
+ * a. */
 struct field {
     const char *key;
     enum kind kind;

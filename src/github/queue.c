@@ -4,19 +4,19 @@
 
 static void ring(struct net_timer *timer)
 {
-    turns_pump(list_entry(timer, struct turns, timer));
+    queue_pump(list_entry(timer, struct queue, timer));
 }
 
-void turns_init(struct turns *ts, struct net *net, const struct budget_config *budget,
-                unsigned connections, int64_t wait_ms, int64_t deadline_ms)
+void queue_init(struct queue *q, struct net *net, uint32_t reserve, unsigned connections,
+                int64_t wait_ms, int64_t deadline_ms)
 {
-    *ts = (struct turns){.net = net, .connections = connections};
-    ts->wait_ms = wait_ms;
-    ts->deadline_ms = deadline_ms;
-    ts->timer.fire = ring;
-    budget_init(&ts->budget, budget);
-    list_init(&ts->waiting[SOURCE_DEMAND]);
-    list_init(&ts->waiting[SOURCE_PREFETCH]);
+    *q = (struct queue){.net = net, .connections = connections};
+    q->wait_ms = wait_ms;
+    q->deadline_ms = deadline_ms;
+    q->timer.fire = ring;
+    budget_init(&q->budget, reserve);
+    list_init(&q->waiting[SOURCE_DEMAND]);
+    list_init(&q->waiting[SOURCE_PREFETCH]);
 }
 
 static enum budget_class class_of(enum source_class class)
@@ -24,120 +24,118 @@ static enum budget_class class_of(enum source_class class)
     return class == SOURCE_DEMAND ? BUDGET_DEMAND : BUDGET_PREFETCH;
 }
 
-static struct turn *take(struct turns *ts, enum source_class class)
+static struct queued_request *take_first(struct queue *q, enum source_class class)
 {
-    struct list *link = list_take_first(&ts->waiting[class]);
+    struct list *link = list_take_first(&q->waiting[class]);
 
-    ts->count--;
-    return list_entry(link, struct turn, link);
+    q->count--;
+    return list_entry(link, struct queued_request, link);
 }
 
-/* Until when it is worth waiting. The minute's pace is no quota: it always comes back soon. */
-static int64_t patience(struct turns *ts, const struct turn *t, int64_t now_ms)
+/* Refuses those at the front that would wait too long until at_ms. The pace of a minute is no
+ * quota: it always comes back soon. Whoever came later waits less long for the same time. */
+static void refuse_some(struct queue *q, enum source_class class, int64_t at_ms, int64_t now_ms)
 {
-    bool is_pace = budget_why(&ts->budget, class_of(t->class), now_ms) == BUDGET_PACING;
+    bool is_pace = budget_why(&q->budget, class_of(class), now_ms) == BUDGET_PACING;
+    int64_t patience_ms = is_pace ? q->deadline_ms : q->wait_ms + QUEUE_WAIT_SLACK_MS;
+    int64_t end_ms = is_pace ? now_ms + QUEUE_PREFETCH_WAIT_MS : now_ms;
 
-    if (t->class == SOURCE_DEMAND)
-        return t->since_ms + (is_pace ? ts->deadline_ms : ts->wait_ms + TURN_WAIT_SLACK_MS);
-    return is_pace ? now_ms + TURN_PREFETCH_WAIT_MS : now_ms;
-}
-
-/* Those at the front who would wait too long; who came later waits less long for the same time. */
-static void refuse_some(struct turns *ts, enum source_class class, int64_t at_ms, int64_t now_ms)
-{
-    while (!list_is_empty(&ts->waiting[class])) {
-        struct turn *t = list_entry(ts->waiting[class].next, struct turn, link);
-        if (at_ms <= patience(ts, t, now_ms))
+    while (!list_is_empty(&q->waiting[class])) {
+        struct queued_request *r = list_entry(q->waiting[class].next, struct queued_request, link);
+        if (class == SOURCE_DEMAND)
+            end_ms = r->since_ms + patience_ms;
+        if (at_ms <= end_ms)
             return;
-        take(ts, class);
-        t->refused(t, at_ms);
+        take_first(q, class);
+        r->refused(r, at_ms);
     }
 }
 
-/* Lets go who may go. Returns when to come back; 0: somebody's end will tell. */
-static int64_t pump_class(struct turns *ts, enum source_class class)
+/* Lets go what may go. Returns when to come back; 0: the end of another request calls again. */
+static int64_t pump_class(struct queue *q, enum source_class class)
 {
-    while (!list_is_empty(&ts->waiting[class]) && ts->busy < ts->connections) {
+    while (!list_is_empty(&q->waiting[class]) && q->busy < q->connections) {
         int64_t now_ms = net_now_ms();
-        int64_t at_ms = budget_ask(&ts->budget, class_of(class), now_ms);
+        int64_t at_ms = budget_ask(&q->budget, class_of(class), now_ms);
+        struct queued_request *r;
         if (at_ms > 0) {
-            refuse_some(ts, class, at_ms, now_ms);
-            return list_is_empty(&ts->waiting[class]) ? 0 : at_ms;
+            refuse_some(q, class, at_ms, now_ms);
+            return list_is_empty(&q->waiting[class]) ? 0 : at_ms;
         }
-        ts->busy++;
-        struct turn *t = take(ts, class);
-        t->go(t);
+        q->busy++;
+        r = take_first(q, class);
+        r->go(r);
     }
     return 0;
 }
 
 /* go and refused may end in another pump: only the outermost runs. */
-void turns_pump(struct turns *ts)
+void queue_pump(struct queue *q)
 {
-    int64_t demand_ms, prefetch_ms;
+    int64_t demand_ms, at_ms;
 
-    ts->pump_again = true;
-    if (ts->pumping)
+    q->pump_again = true;
+    if (q->is_pumping)
         return;
-    ts->pumping = true;
+    q->is_pumping = true;
     do {
-        ts->pump_again = false;
-        demand_ms = pump_class(ts, SOURCE_DEMAND);
-        prefetch_ms = pump_class(ts, SOURCE_PREFETCH);
-    } while (ts->pump_again);
-    ts->pumping = false;
-    if (demand_ms && (!prefetch_ms || demand_ms < prefetch_ms))
-        prefetch_ms = demand_ms;
-    if (prefetch_ms)
-        net_timer_set(ts->net, &ts->timer, prefetch_ms);
+        q->pump_again = false;
+        demand_ms = pump_class(q, SOURCE_DEMAND);
+        at_ms = pump_class(q, SOURCE_PREFETCH);
+    } while (q->pump_again);
+    q->is_pumping = false;
+    if (demand_ms && (!at_ms || demand_ms < at_ms))
+        at_ms = demand_ms;
+    if (at_ms)
+        net_timer_set(q->net, &q->timer, at_ms);
 }
 
-int turns_enter(struct turns *ts, struct turn *t, bool again)
+int queue_enter(struct queue *q, struct queued_request *r, bool again)
 {
-    if (ts->count >= TURN_WAITING_MAX)
+    if (q->count >= QUEUE_WAITING_MAX)
         return -ENOMEM;
-    ts->count++;
+    q->count++;
     if (again)
-        list_push_front(&ts->waiting[t->class], &t->link);
+        list_push_front(&q->waiting[r->class], &r->link);
     else
-        list_push_back(&ts->waiting[t->class], &t->link);
-    turns_pump(ts);
+        list_push_back(&q->waiting[r->class], &r->link);
+    queue_pump(q);
     return 0;
 }
 
-void turns_leave(struct turns *ts, struct turn *t)
+void queue_leave(struct queue *q, struct queued_request *r)
 {
-    if (!list_is_linked(&t->link))
+    if (!list_is_linked(&r->link))
         return;
-    list_remove(&t->link);
-    ts->count--;
+    list_remove(&r->link);
+    q->count--;
 }
 
-void turns_promote(struct turns *ts, struct turn *t)
+void queue_promote(struct queue *q, struct queued_request *r)
 {
-    if (t->class == SOURCE_DEMAND)
+    if (r->class == SOURCE_DEMAND)
         return;
-    t->class = SOURCE_DEMAND;
-    if (!list_is_linked(&t->link))
+    r->class = SOURCE_DEMAND;
+    if (!list_is_linked(&r->link))
         return;
-    list_remove(&t->link);
-    list_push_back(&ts->waiting[SOURCE_DEMAND], &t->link);
-    turns_pump(ts);
+    list_remove(&r->link);
+    list_push_back(&q->waiting[SOURCE_DEMAND], &r->link);
+    queue_pump(q);
 }
 
-void turns_unsent(struct turns *ts, const struct turn *t)
+void queue_unsent(struct queue *q, const struct queued_request *r)
 {
-    budget_unsent(&ts->budget, class_of(t->class));
-    ts->busy--;
-    turns_pump(ts);
+    budget_unsent(&q->budget, class_of(r->class));
+    q->busy--;
+    queue_pump(q);
 }
 
-void turns_take_connection(struct turns *ts)
+void queue_take_connection(struct queue *q)
 {
-    ts->busy++;
+    q->busy++;
 }
 
-void turns_free_connection(struct turns *ts)
+void queue_free_connection(struct queue *q)
 {
-    ts->busy--;
+    q->busy--;
 }

@@ -302,9 +302,9 @@ static void judge(struct range *r, int err)
 static void on_done(struct net_request *request, int err)
 {
     struct range *r = list_entry(request, struct range, request);
-    struct turns *turns = &r->core->turns;
+    struct queue *queue = &r->core->queue;
 
-    turns_free_connection(turns);
+    queue_free_connection(queue);
     if (err == -ETIMEDOUT && r->url && net_was_heard(request))
         hosts_note_answer(&r->core->hosts, &r->url->at, net_now_ms());
     r->state = RANGE_IDLE;
@@ -316,7 +316,7 @@ static void on_done(struct net_request *request, int err)
     } else {
         judge(r, err);
     }
-    turns_pump(turns);
+    queue_pump(queue);
 }
 
 /* -- A try ------------------------------------------------------------------------------------- */
@@ -367,7 +367,7 @@ static void send(struct range *r, struct remote_url *url)
     };
     r->state = RANGE_SENT;
     atomic_fetch_add(&r->core->storage_requests, 1);
-    turns_take_connection(&r->core->turns);
+    queue_take_connection(&r->core->queue);
     net_send(r->core->net, &r->request);
 }
 

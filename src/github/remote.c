@@ -105,7 +105,7 @@ void remote_want_url(struct source_log *log, struct remote_waiter *w)
         return;
     }
     log->minted_ms = net_now_ms();
-    log->mint.turn.class = log->class;
+    log->mint.queued.class = log->class;
     call_begin(&log->mint, url, NULL);
 }
 

@@ -141,7 +141,7 @@ static void start(struct schedule *s, uint64_t seed, int64_t limit, uint32_t res
     s->server.limit = limit;
     s->reserve = reserve;
     s->not_modified_percent = (unsigned)draw(s, 3) * 40;
-    budget_init(&s->budget, &(struct budget_config){.reserve = reserve});
+    budget_init(&s->budget, reserve);
 }
 
 /* The first answer tells what there is: until then nobody can keep to it. */
