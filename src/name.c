@@ -1,5 +1,6 @@
 #include "name.h"
 
+#include <ctype.h>
 #include <string.h>
 #include <strings.h>
 
@@ -61,7 +62,7 @@ bool name_escape(const char *s, size_t len, const char *plain, char *ret_escaped
 
     for (size_t i = 0; i < len; i++) {
         unsigned char c = (unsigned char)s[i];
-        bool is_plain = is_alnum(s[i]) || (c && strchr(plain, c));
+        bool is_plain = isalnum(c) || (c && strchr(plain, c));
         if (at + (is_plain ? 1 : 3) >= size) {
             ret_escaped[at] = '\0';
             return false;
