@@ -118,7 +118,7 @@ static void r5_what_was_not_sent_does_not_count_for_the_minute(void **state)
 
 /* --- quota ------------------------------------------------------------------------------------ */
 
-static void a_server_without_limits_has_none(void **state)
+static void server_that_reports_no_quota_has_none(void **state)
 {
     struct budget b = make(500);
 
@@ -130,7 +130,7 @@ static void a_server_without_limits_has_none(void **state)
     assert_int_equal(budget_remaining(&b, T0 + 800), -1);
 }
 
-static void r5_a_quota_used_up_holds_all_until_its_reset(void **state)
+static void r5_used_up_quota_holds_all_requests_until_its_reset(void **state)
 {
     struct budget b = make(0);
     int64_t at;
@@ -147,7 +147,7 @@ static void r5_a_quota_used_up_holds_all_until_its_reset(void **state)
     go(&b, BUDGET_DEMAND, at);
 }
 
-static void the_servers_date_corrects_a_clock_that_is_wrong(void **state)
+static void date_of_the_server_corrects_a_wrong_clock(void **state)
 {
     static const int64_t skews[] = {0, 86400, -86400, 7};
 
@@ -161,7 +161,7 @@ static void the_servers_date_corrects_a_clock_that_is_wrong(void **state)
     }
 }
 
-static void without_a_date_no_clock_makes_us_wait_for_more_than_an_hour(void **state)
+static void without_a_date_no_clock_causes_a_wait_of_more_than_an_hour(void **state)
 {
     struct budget_answer a = quota(200, 0, 600, 0);
     struct budget b = make(0);
@@ -219,7 +219,7 @@ static void answers_out_of_order_do_not_give_quota_back(void **state)
     assert_int_equal(budget_remaining(&b, T0 + 3), 4999);
 }
 
-static void another_tokens_quota_replaces_the_first(void **state)
+static void quota_of_another_token_replaces_the_first(void **state)
 {
     struct budget_answer a = quota(200, 50, HOUR_S, 0);
     struct budget b = make(0);
@@ -232,7 +232,7 @@ static void another_tokens_quota_replaces_the_first(void **state)
     assert_int_equal(budget_remaining(&b, T0 + 1), 4000);
 }
 
-static void a_bad_token_says_nothing_about_the_quota_of_a_good_one(void **state)
+static void answer_401_does_not_change_the_quota(void **state)
 {
     struct budget_answer a = quota(401, 0, HOUR_S, 0);
     struct budget b = make(0);
@@ -243,7 +243,7 @@ static void a_bad_token_says_nothing_about_the_quota_of_a_good_one(void **state)
     go(&b, BUDGET_DEMAND, T0);
 }
 
-static void headers_that_make_no_sense_are_not_learnt(void **state)
+static void malformed_quota_headers_are_ignored(void **state)
 {
     struct budget_answer a = quota(200, 0, HOUR_S, 0);
     struct budget b = make(0);
@@ -280,7 +280,7 @@ static void r5_prefetch_leaves_the_reserve_to_demand(void **state)
     go(&b, BUDGET_PREFETCH, at);
 }
 
-static void a_quota_smaller_than_the_reserve_has_no_prefetch(void **state)
+static void quota_smaller_than_the_reserve_allows_no_prefetch(void **state)
 {
     struct budget_answer a = quota(200, 59, 10, 0);
     struct budget b = make(500);
@@ -298,7 +298,7 @@ static void a_quota_smaller_than_the_reserve_has_no_prefetch(void **state)
 
 /* --- refusals --------------------------------------------------------------------------------- */
 
-static void r5_retry_after_holds_everything(void **state)
+static void r5_retry_after_holds_all_requests(void **state)
 {
     struct budget b = make(0);
     struct budget_answer a = refusal(403, "You have exceeded a secondary rate limit.");
@@ -317,7 +317,7 @@ static void r5_retry_after_holds_everything(void **state)
     go(&b, BUDGET_DEMAND, at);
 }
 
-static void r5_a_secondary_limit_without_a_time_is_a_minute_doubled_each_time(void **state)
+static void r5_secondary_limit_without_a_time_waits_a_minute_doubled_each_time(void **state)
 {
     static const int64_t waits[] = {60000,  120000,  240000,  480000,
                                     960000, 1920000, 3660000, 3660000};
@@ -337,7 +337,7 @@ static void r5_a_secondary_limit_without_a_time_is_a_minute_doubled_each_time(vo
     assert_int_equal(budget_ask(&b, BUDGET_DEMAND, now), now + waits[0]);
 }
 
-static void a_hundred_refused_at_once_are_one_refusal(void **state)
+static void hundred_requests_refused_at_once_count_as_one(void **state)
 {
     struct budget_answer a = refusal(429, "");
     struct budget b = make(0);
@@ -350,7 +350,7 @@ static void a_hundred_refused_at_once_are_one_refusal(void **state)
     assert_int_equal(budget_ask(&b, BUDGET_DEMAND, T0 + 100), T0 + 99 + MINUTE);
 }
 
-static void a_secondary_limit_with_an_empty_quota_waits_for_its_reset(void **state)
+static void secondary_limit_with_an_empty_quota_waits_for_its_reset(void **state)
 {
     struct budget_answer a = quota(403, 0, 300, 0);
     struct budget b = make(0);
@@ -363,7 +363,7 @@ static void a_secondary_limit_with_an_empty_quota_waits_for_its_reset(void **sta
     assert_true(at >= T0 + 300000 && at <= T0 + 302000);
 }
 
-static void r5_a_refusal_for_the_quota_holds_until_the_reset(void **state)
+static void r5_refusal_for_the_quota_holds_until_the_reset(void **state)
 {
     static const int statuses[] = {403, 429};
 
@@ -382,7 +382,7 @@ static void r5_a_refusal_for_the_quota_holds_until_the_reset(void **state)
     }
 }
 
-static void a_refusal_for_the_quota_with_a_reset_gone_by_is_not_asked_again_at_once(void **state)
+static void refusal_for_the_quota_with_a_past_reset_still_waits(void **state)
 {
     struct budget_answer a = quota(403, 0, -5, 0);
     struct budget b = make(0);
@@ -397,7 +397,7 @@ static void a_refusal_for_the_quota_with_a_reset_gone_by_is_not_asked_again_at_o
     }
 }
 
-static void what_a_refusal_is_and_is_not(void **state)
+static void limits_are_told_from_plain_refusals(void **state)
 {
     const struct {
         int status;
@@ -438,7 +438,7 @@ static void what_a_refusal_is_and_is_not(void **state)
     }
 }
 
-static void a_server_that_is_down_and_says_for_how_long_is_left_alone(void **state)
+static void retry_after_of_a_503_holds_all_requests(void **state)
 {
     struct budget_answer a = plain(503);
     struct budget b = make(0);
@@ -461,25 +461,25 @@ int main(void)
         cmocka_unit_test(r5_nine_hundred_in_a_burst_and_no_more_for_a_minute),
         cmocka_unit_test(r5_prefetch_has_half_of_it_and_the_rest_is_demands),
         cmocka_unit_test(r5_what_was_not_sent_does_not_count_for_the_minute),
-        cmocka_unit_test(a_server_without_limits_has_none),
-        cmocka_unit_test(r5_a_quota_used_up_holds_all_until_its_reset),
-        cmocka_unit_test(the_servers_date_corrects_a_clock_that_is_wrong),
-        cmocka_unit_test(without_a_date_no_clock_makes_us_wait_for_more_than_an_hour),
+        cmocka_unit_test(server_that_reports_no_quota_has_none),
+        cmocka_unit_test(r5_used_up_quota_holds_all_requests_until_its_reset),
+        cmocka_unit_test(date_of_the_server_corrects_a_wrong_clock),
+        cmocka_unit_test(without_a_date_no_clock_causes_a_wait_of_more_than_an_hour),
         cmocka_unit_test(r5_requests_in_flight_count_before_their_answers_tell),
         cmocka_unit_test(answers_out_of_order_do_not_give_quota_back),
-        cmocka_unit_test(another_tokens_quota_replaces_the_first),
-        cmocka_unit_test(a_bad_token_says_nothing_about_the_quota_of_a_good_one),
-        cmocka_unit_test(headers_that_make_no_sense_are_not_learnt),
+        cmocka_unit_test(quota_of_another_token_replaces_the_first),
+        cmocka_unit_test(answer_401_does_not_change_the_quota),
+        cmocka_unit_test(malformed_quota_headers_are_ignored),
         cmocka_unit_test(r5_prefetch_leaves_the_reserve_to_demand),
-        cmocka_unit_test(a_quota_smaller_than_the_reserve_has_no_prefetch),
-        cmocka_unit_test(r5_retry_after_holds_everything),
-        cmocka_unit_test(r5_a_secondary_limit_without_a_time_is_a_minute_doubled_each_time),
-        cmocka_unit_test(a_hundred_refused_at_once_are_one_refusal),
-        cmocka_unit_test(a_secondary_limit_with_an_empty_quota_waits_for_its_reset),
-        cmocka_unit_test(r5_a_refusal_for_the_quota_holds_until_the_reset),
-        cmocka_unit_test(a_refusal_for_the_quota_with_a_reset_gone_by_is_not_asked_again_at_once),
-        cmocka_unit_test(what_a_refusal_is_and_is_not),
-        cmocka_unit_test(a_server_that_is_down_and_says_for_how_long_is_left_alone),
+        cmocka_unit_test(quota_smaller_than_the_reserve_allows_no_prefetch),
+        cmocka_unit_test(r5_retry_after_holds_all_requests),
+        cmocka_unit_test(r5_secondary_limit_without_a_time_waits_a_minute_doubled_each_time),
+        cmocka_unit_test(hundred_requests_refused_at_once_count_as_one),
+        cmocka_unit_test(secondary_limit_with_an_empty_quota_waits_for_its_reset),
+        cmocka_unit_test(r5_refusal_for_the_quota_holds_until_the_reset),
+        cmocka_unit_test(refusal_for_the_quota_with_a_past_reset_still_waits),
+        cmocka_unit_test(limits_are_told_from_plain_refusals),
+        cmocka_unit_test(retry_after_of_a_503_holds_all_requests),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -48,7 +48,7 @@ static void each_question_has_its_url(void **state)
     assert_url(&f, "/user/repos?sort=pushed&per_page=100&page=1");
 }
 
-static void pages_and_filters_are_passed_on(void **state)
+static void page_and_filter_are_in_the_query(void **state)
 {
     struct source_facts f = ask(SOURCE_RUNS);
 
@@ -62,7 +62,7 @@ static void pages_and_filters_are_passed_on(void **state)
     assert_url(&f, "/repos/octo/hello.c/actions/runs?per_page=100&page=3");
 }
 
-static void workflow_is_one_segment(void **state)
+static void workflow_is_one_segment_of_the_path(void **state)
 {
     struct source_facts f = ask(SOURCE_WORKFLOW_RUNS);
 
@@ -72,7 +72,7 @@ static void workflow_is_one_segment(void **state)
                    "?per_page=100&page=1");
 }
 
-static void what_is_no_question_is_refused(void **state)
+static void malformed_filter_is_refused(void **state)
 {
     static const char *const bad[] = {"a b", "a#b", "a\nb", "\xc3\xa4", "a\x7f"};
     struct source_facts f = ask(SOURCE_RUNS);
@@ -95,9 +95,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_question_has_its_url),
-        cmocka_unit_test(pages_and_filters_are_passed_on),
-        cmocka_unit_test(workflow_is_one_segment),
-        cmocka_unit_test(what_is_no_question_is_refused),
+        cmocka_unit_test(page_and_filter_are_in_the_query),
+        cmocka_unit_test(workflow_is_one_segment_of_the_path),
+        cmocka_unit_test(malformed_filter_is_refused),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -349,7 +349,7 @@ static void no_recorded_body_is_left_out(void **state)
     assert_int_equal(missing, 0);
 }
 
-static void a_job_of_2024_in_full(void **state)
+static void job_of_2024_is_parsed_in_full(void **state)
 {
     struct facts_job job;
     size_t len;
@@ -458,7 +458,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_recorded_body_gives_the_facts_it_holds),
         cmocka_unit_test(no_recorded_body_is_left_out),
-        cmocka_unit_test(a_job_of_2024_in_full),
+        cmocka_unit_test(job_of_2024_is_parsed_in_full),
         cmocka_unit_test(recorded_headers_are_understood),
     };
     return cmocka_run_group_tests(tests, recorded_setup, recorded_teardown);

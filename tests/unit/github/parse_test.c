@@ -49,7 +49,7 @@ static char *repeat(const char *front, const char *unit, size_t count, const cha
 
 /* --- facts ------------------------------------------------------------------------------------ */
 
-static void a_job_with_its_steps(void **state)
+static void job_is_parsed_with_its_steps(void **state)
 {
     struct facts_job job;
 
@@ -89,7 +89,7 @@ static void a_job_with_its_steps(void **state)
     facts_job_finish(&job);
 }
 
-static void what_is_absent_null_or_of_another_type_is_not_said(void **state)
+static void fields_absent_null_or_of_another_type_have_defaults(void **state)
 {
     static const char *const bodies[] = {
         "{\"id\":7}",
@@ -158,7 +158,7 @@ static void s19_a_completed_job_without_runner_and_steps_never_ran(void **state)
     }
 }
 
-static void a_step_without_number_has_its_place(void **state)
+static void step_without_number_gets_its_position(void **state)
 {
     struct facts_job job;
 
@@ -214,7 +214,7 @@ static void ids_are_integers_that_json_carries_exactly(void **state)
     facts_job_finish(&job);
 }
 
-static void a_run_of_a_deleted_fork_and_of_a_living_one(void **state)
+static void run_of_a_deleted_fork_has_no_head_repository(void **state)
 {
     static const char gone[] = "{\"id\":5,\"repository\":{\"id\":7},\"head_repository\":null,"
                                "\"workflow_id\":12,\"head_branch\":\"b\"}";
@@ -242,7 +242,7 @@ static void a_run_of_a_deleted_fork_and_of_a_living_one(void **state)
     facts_run_finish(&run);
 }
 
-static void a_repository_needs_name_and_owner(void **state)
+static void repository_needs_name_and_owner(void **state)
 {
     static const char good[] = "[{\"name\":\"r\",\"owner\":{\"login\":\"o\"},\"pushed_at\":null}]";
     static const char *const wrong[] = {
@@ -267,7 +267,7 @@ static void a_repository_needs_name_and_owner(void **state)
 
 /* --- listings --------------------------------------------------------------------------------- */
 
-static void a_listing_needs_its_array_and_an_id(void **state)
+static void listing_needs_its_array_and_an_id(void **state)
 {
     static const char *const wrong[] = {
         "{}",
@@ -298,7 +298,7 @@ static void a_listing_needs_its_array_and_an_id(void **state)
 }
 
 /* One that cannot be read takes no other away. */
-static void entry_that_cannot_be_read_is_skipped_and_counted(void **state)
+static void malformed_entry_is_skipped_and_counted(void **state)
 {
     struct facts_repo_list repos;
     struct facts_run_list runs;
@@ -330,7 +330,7 @@ static void entry_that_cannot_be_read_is_skipped_and_counted(void **state)
     facts_repo_list_finish(&repos);
 }
 
-static void a_page_of_repositories_is_a_bare_array(void **state)
+static void page_of_repositories_is_a_bare_array(void **state)
 {
     static const char page[] = "[{\"id\":1,\"name\":\"a\",\"owner\":{\"login\":\"o\"}},"
                                "{\"id\":2,\"name\":\"b\",\"owner\":{\"login\":\"p\"}}]";
@@ -372,7 +372,7 @@ static void r8_counts_are_bounded(void **state)
 
 /* --- bodies ----------------------------------------------------------------------------------- */
 
-static void r8_what_is_not_one_json_value_is_refused(void **state)
+static void r8_body_must_be_one_json_value(void **state)
 {
     static const char *const wrong[] = {
         "",
@@ -404,7 +404,7 @@ static void r8_what_is_not_one_json_value_is_refused(void **state)
     assert_no_job("{\"id\":1,\"name\":\"a\0b\"}", 21);
 }
 
-static void white_space_and_a_bom_are_let_through(void **state)
+static void white_space_and_a_bom_are_accepted(void **state)
 {
     static const char *const good[] = {"\xEF\xBB\xBF{\"id\":1}", " \r\n\t{ \"id\" : 1 }\r\n \n"};
     struct facts_job job;
@@ -417,7 +417,7 @@ static void white_space_and_a_bom_are_let_through(void **state)
 }
 
 /* The length says where a body ends, not a NUL: it lies in memory that ends with it. */
-static void nothing_behind_the_length_is_read(void **state)
+static void bytes_beyond_the_length_are_not_read(void **state)
 {
     static const char body[] = "{\"id\":1,\"name\":\"build\",\"steps\":[{\"number\":12}]}";
 
@@ -468,7 +468,7 @@ static void r8_texts_are_cut_at_a_character(void **state)
     }
 }
 
-static void an_escaped_nul_ends_a_text(void **state)
+static void escaped_nul_ends_a_text(void **state)
 {
     struct facts_job job;
 
@@ -481,7 +481,7 @@ static void an_escaped_nul_ends_a_text(void **state)
 
 /* --- the rest --------------------------------------------------------------------------------- */
 
-static void an_error_message_is_fit_to_be_shown(void **state)
+static void error_message_is_printable_ascii(void **state)
 {
     static const char body[] = "{\"message\":\"a\\u001b[31m\\n\xC3\xA9\xF0\x9F\xA7\xAA!\\u007f\","
                                "\"documentation_url\":\"https://docs.github.com/rest\"}";
@@ -499,7 +499,7 @@ static void an_error_message_is_fit_to_be_shown(void **state)
     free(text);
 }
 
-static void a_body_without_message_has_none(void **state)
+static void body_without_message_gives_an_empty_one(void **state)
 {
     static const char *const bodies[] = {"",   "<html>",          "[]",
                                          "{}", "{\"message\":1}", "\"message\""};
@@ -513,7 +513,7 @@ static void a_body_without_message_has_none(void **state)
     }
 }
 
-static void an_element_is_printed_with_all_it_has(void **state)
+static void element_is_printed_with_all_its_fields(void **state)
 {
     static const char page[] = "{\"jobs\":[{\"id\":1},{\"id\":9007199254740991,\"name\":\"a: {b, "
                                "\\\"c\\\"}\\\\\",\"x\":[],\"y\":{},\"z\":[1,{\"n\":null}]}]}";
@@ -547,27 +547,27 @@ static void an_element_is_printed_with_all_it_has(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_job_with_its_steps),
-        cmocka_unit_test(what_is_absent_null_or_of_another_type_is_not_said),
+        cmocka_unit_test(job_is_parsed_with_its_steps),
+        cmocka_unit_test(fields_absent_null_or_of_another_type_have_defaults),
         cmocka_unit_test(s19_a_completed_job_without_runner_and_steps_never_ran),
-        cmocka_unit_test(a_step_without_number_has_its_place),
+        cmocka_unit_test(step_without_number_gets_its_position),
         cmocka_unit_test(unknown_words_keep_their_text),
         cmocka_unit_test(ids_are_integers_that_json_carries_exactly),
-        cmocka_unit_test(a_run_of_a_deleted_fork_and_of_a_living_one),
-        cmocka_unit_test(a_repository_needs_name_and_owner),
-        cmocka_unit_test(a_listing_needs_its_array_and_an_id),
-        cmocka_unit_test(entry_that_cannot_be_read_is_skipped_and_counted),
-        cmocka_unit_test(a_page_of_repositories_is_a_bare_array),
+        cmocka_unit_test(run_of_a_deleted_fork_has_no_head_repository),
+        cmocka_unit_test(repository_needs_name_and_owner),
+        cmocka_unit_test(listing_needs_its_array_and_an_id),
+        cmocka_unit_test(malformed_entry_is_skipped_and_counted),
+        cmocka_unit_test(page_of_repositories_is_a_bare_array),
         cmocka_unit_test(r8_counts_are_bounded),
-        cmocka_unit_test(r8_what_is_not_one_json_value_is_refused),
-        cmocka_unit_test(white_space_and_a_bom_are_let_through),
-        cmocka_unit_test(nothing_behind_the_length_is_read),
+        cmocka_unit_test(r8_body_must_be_one_json_value),
+        cmocka_unit_test(white_space_and_a_bom_are_accepted),
+        cmocka_unit_test(bytes_beyond_the_length_are_not_read),
         cmocka_unit_test(r8_depth_and_number_of_values_are_bounded),
         cmocka_unit_test(r8_texts_are_cut_at_a_character),
-        cmocka_unit_test(an_escaped_nul_ends_a_text),
-        cmocka_unit_test(an_error_message_is_fit_to_be_shown),
-        cmocka_unit_test(a_body_without_message_has_none),
-        cmocka_unit_test(an_element_is_printed_with_all_it_has),
+        cmocka_unit_test(escaped_nul_ends_a_text),
+        cmocka_unit_test(error_message_is_printable_ascii),
+        cmocka_unit_test(body_without_message_gives_an_empty_one),
+        cmocka_unit_test(element_is_printed_with_all_its_fields),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

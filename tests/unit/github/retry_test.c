@@ -73,7 +73,7 @@ static void r1_deadline_counts_from_the_last_byte(void **state)
     assert_int_equal(longest(&r, T0 + DEADLINE), 400);
 }
 
-static void what_the_server_asks_for_is_waited_for(void **state)
+static void wait_is_at_least_what_the_server_asks_for(void **state)
 {
     struct retry r = make();
 
@@ -153,7 +153,7 @@ static void r1_four_refusals_take_two_to_six_seconds(void **state)
     (void)state;
 }
 
-static void garbage_is_forgiven_three_times(void **state)
+static void malformed_answers_are_retried_three_times(void **state)
 {
     struct retry r = make();
 
@@ -163,7 +163,7 @@ static void garbage_is_forgiven_three_times(void **state)
     assert_int_equal(retry_next(&r, RETRY_GARBAGE, T0, DEADLINE, 0, 0), -1);
 }
 
-static void what_may_not_be_tried_again_is_not(void **state)
+static void failures_that_forbid_a_retry_are_not_retried(void **state)
 {
     struct retry r = make();
 
@@ -178,14 +178,14 @@ int main(void)
         cmocka_unit_test(jitter_is_full),
         cmocka_unit_test(r1_last_try_is_at_the_deadline_and_none_after),
         cmocka_unit_test(r1_deadline_counts_from_the_last_byte),
-        cmocka_unit_test(what_the_server_asks_for_is_waited_for),
+        cmocka_unit_test(wait_is_at_least_what_the_server_asks_for),
         cmocka_unit_test(renewed_url_is_tried_at_once_but_only_once),
         cmocka_unit_test(connecting_is_given_up_after_four_tries_within_two_seconds),
         cmocka_unit_test(four_equal_refusals_in_a_row_are_one_that_stays),
         cmocka_unit_test(r1_refusal_that_asks_for_patience_counts_half),
         cmocka_unit_test(r1_four_refusals_take_two_to_six_seconds),
-        cmocka_unit_test(garbage_is_forgiven_three_times),
-        cmocka_unit_test(what_may_not_be_tried_again_is_not),
+        cmocka_unit_test(malformed_answers_are_retried_three_times),
+        cmocka_unit_test(failures_that_forbid_a_retry_are_not_retried),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -196,7 +196,7 @@ static void test_answers_arrive_whole(void **state)
     assert_answer("/nowhere?a=%20b&c=..", 404, "/nowhere?a=%20b&c=..");
 }
 
-static void test_path_is_asked_as_it_is_written(void **state)
+static void test_path_is_sent_as_written(void **state)
 {
     (void)state;
     assert_answer("/a/../b/./c", 404, "/a/../b/./c");
@@ -353,7 +353,7 @@ static void test_header_with_a_newline_is_not_sent(void **state)
     net_call_free(call);
 }
 
-static void test_url_we_do_not_ask_is_eproto(void **state)
+static void test_url_that_is_not_allowed_is_eproto(void **state)
 {
     static const char *const urls[] = {"ftp://127.0.0.1/", "file:///etc/passwd",
                                        "http://user:pw@127.0.0.1/", "http://a b/", ""};
@@ -542,7 +542,7 @@ static void test_callbacks_end_the_request_with_their_own_error(void **state)
     net_call_free(body);
 }
 
-static void test_plain_http_needs_leave(void **state)
+static void test_plain_http_needs_permission(void **state)
 {
     struct net_config config = {.connections = 1, .timeout_s = 1, .user_agent = "t"};
     struct net *spare = fixture.net, *strict;
@@ -558,7 +558,7 @@ static void test_plain_http_needs_leave(void **state)
 }
 
 /* Through a proxy the whole URL is asked of the proxy, but not for what no_proxy names. */
-static void test_proxy_is_asked_but_for_no_proxy(void **state)
+static void test_proxy_is_used_except_for_no_proxy(void **state)
 {
     char proxy[64];
     struct net_config config = {.connections = 2,
@@ -593,7 +593,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_answers_arrive_whole),
-        cmocka_unit_test(test_path_is_asked_as_it_is_written),
+        cmocka_unit_test(test_path_is_sent_as_written),
         cmocka_unit_test(test_answer_without_body_has_one_head),
         cmocka_unit_test(test_interim_answer_is_not_a_head),
         cmocka_unit_test(test_redirect_is_not_followed),
@@ -608,7 +608,7 @@ int main(void)
         cmocka_unit_test(test_headers_are_readable_in_on_done),
         cmocka_unit_test(test_r7_request_carries_only_its_own_headers),
         cmocka_unit_test(test_header_with_a_newline_is_not_sent),
-        cmocka_unit_test(test_url_we_do_not_ask_is_eproto),
+        cmocka_unit_test(test_url_that_is_not_allowed_is_eproto),
         cmocka_unit_test(test_refused_connection),
         cmocka_unit_test(test_stalled_body_times_out),
         cmocka_unit_test(test_r1_handshake_cut_is_eio_and_refused_is_eproto),
@@ -616,8 +616,8 @@ int main(void)
         cmocka_unit_test(test_first_byte_over_a_kept_connection_is_heard),
         cmocka_unit_test(test_first_byte_of_a_handshake_or_of_a_proxy_is_heard),
         cmocka_unit_test(test_callbacks_end_the_request_with_their_own_error),
-        cmocka_unit_test(test_plain_http_needs_leave),
-        cmocka_unit_test(test_proxy_is_asked_but_for_no_proxy),
+        cmocka_unit_test(test_plain_http_needs_permission),
+        cmocka_unit_test(test_proxy_is_used_except_for_no_proxy),
     };
 
     return cmocka_run_group_tests(tests, open_fixture, close_fixture);

@@ -85,7 +85,7 @@ static void test_transfers_at_once_are_bounded(void **state)
 }
 
 /* With one slot left to pass through, the order of ending is the order of going. */
-static void test_express_goes_before_and_else_first_come_first_served(void **state)
+static void test_express_starts_before_others_else_first_come_first_served(void **state)
 {
     struct net_call *blockers[SLOTS], *ordinary[3], *express[3];
 
@@ -544,7 +544,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         CASE(test_transfers_at_once_are_bounded),
-        CASE(test_express_goes_before_and_else_first_come_first_served),
+        CASE(test_express_starts_before_others_else_first_come_first_served),
         CASE(test_r5_second_hop_takes_the_slot_of_the_first),
         CASE(test_request_may_be_sent_again_from_on_done),
         CASE(test_r1_dead_kept_connections_are_never_noticed),
