@@ -363,59 +363,54 @@ struct page {
     int64_t total_count;
 };
 
+/* Entries that cannot be parsed are skipped; if there are no others, it is no listing of the
+ * type. */
 static int fill_items(const cJSON *array, const struct type *type, struct page *page)
 {
-    size_t size = (size_t)cJSON_GetArraySize(array);
+    size_t size = (size_t)cJSON_GetArraySize(array), nulls = 0;
     char *items = calloc(size ? size : 1, type->size);
-    size_t count = 0, nulls = 0;
     const cJSON *object;
     int err = 0;
 
     if (!items)
         return -ENOMEM;
+    page->items = items;
+    page->count = 0;
     cJSON_ArrayForEach(object, array)
     {
-        char *item = items + type->size * count;
+        char *item = items + type->size * page->count;
         nulls += cJSON_IsNull(object);
         err = cJSON_IsNull(object) ? -EPROTO : type->fill(object, item);
         if (!err)
-            count++;
+            page->count++;
         else
             type->finish(item);
         if (err == -ENOMEM)
             break;
     }
-    /* Entries that cannot be parsed are skipped; if there are no others, it is no listing of the
-     * type. */
-    if (err != -ENOMEM)
-        err = count || nulls == size ? 0 : -EPROTO;
-    if (err) {
-        while (count)
-            type->finish(items + type->size * --count);
-        free(items);
-        return err;
-    }
-    page->items = items;
-    page->count = count;
-    page->unread = size - count;
-    return 0;
+    page->unread = size - page->count;
+    if (err != -ENOMEM && (page->count || nulls == size))
+        return 0;
+    for (size_t i = 0; i < page->count; i++)
+        type->finish(items + type->size * i);
+    free(items);
+    return err;
 }
 
-static int parse_page(const char *body, size_t len, const struct type *type, struct page *ret_page)
+static int parse_page(const char *body, size_t len, const struct type *type, struct page *page)
 {
-    const cJSON *array;
+    const cJSON *array, *total;
     cJSON *tree;
     int err = parse_tree(body, len, &tree);
 
     if (err)
         return err;
     array = type->array ? find_member(tree, type->array) : tree;
-    ret_page->total_count = (int64_t)read_number(find_member(tree, "total_count"), FACTS_ID_MAX,
-                                                 UINT64_MAX);
+    total = find_member(tree, "total_count");
+    page->total_count = (int64_t)read_number(total, FACTS_ID_MAX, UINT64_MAX);
+    err = -EPROTO;
     if (cJSON_IsArray(array) && cJSON_GetArraySize(array) <= PARSE_ITEMS_MAX)
-        err = fill_items(array, type, ret_page);
-    else
-        err = -EPROTO;
+        err = fill_items(array, type, page);
     cJSON_Delete(tree);
     return err;
 }
@@ -558,10 +553,9 @@ static int spell_numbers(cJSON *item)
     return err;
 }
 
-static int print_element(const cJSON *tree, const char *key, uint64_t id, char **ret_text,
-                         size_t *ret_len)
+/* The element with the id out of a tree, in which it is changed. */
+static int print_element(const cJSON *array, uint64_t id, char **ret_text, size_t *ret_len)
 {
-    const cJSON *array = find_member(tree, key);
     cJSON *element;
     char *compact;
     int err;
@@ -586,25 +580,25 @@ static int print_element(const cJSON *tree, const char *key, uint64_t id, char *
     return err;
 }
 
-static int print_from(const char *body, size_t len, const struct type *type, uint64_t id,
-                      char **ret_text, size_t *ret_len)
+static int print_from(const char *body, size_t len, const char *key, uint64_t id, char **ret_text,
+                      size_t *ret_len)
 {
     cJSON *tree;
     int err = parse_tree(body, len, &tree);
 
     if (err)
         return err;
-    err = print_element(tree, type->array, id, ret_text, ret_len);
+    err = print_element(find_member(tree, key), id, ret_text, ret_len);
     cJSON_Delete(tree);
     return err;
 }
 
 int parse_print_job(const char *body, size_t len, uint64_t id, char **ret_text, size_t *ret_len)
 {
-    return print_from(body, len, &jobs, id, ret_text, ret_len);
+    return print_from(body, len, "jobs", id, ret_text, ret_len);
 }
 
 int parse_print_run(const char *body, size_t len, uint64_t id, char **ret_text, size_t *ret_len)
 {
-    return print_from(body, len, &runs, id, ret_text, ret_len);
+    return print_from(body, len, "workflow_runs", id, ret_text, ret_len);
 }
