@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A word of the server and its number here. */
+/* A word of the server and its value here. */
 struct word {
     const char *text;
     int value;
@@ -76,7 +76,7 @@ bool facts_has_open_steps(const struct facts_job *job)
     return false;
 }
 
-/* When the job ended, as far as the server says; FACTS_NO_TIME: it says no time at all. */
+/* When the job ended, as far as the server reports; FACTS_NO_TIME: it gives no time. */
 static int64_t get_end_ms(const struct facts_job *job)
 {
     if (job->completed_ms != FACTS_NO_TIME)

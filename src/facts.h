@@ -119,8 +119,8 @@ enum facts_conclusion facts_conclusion_from(const char *text);
 /* Whether the conclusion is one that the view `failed` lists (S19). */
 bool facts_is_failed(enum facts_conclusion conclusion);
 
-/* Where the branch of a run is. Decided by the ids of the repositories in the run itself: a moved or
- * renamed repository keeps its id, and a fork has another one, also under the same owner. */
+/* Where the branch of a run is. Decided by the ids of the repositories in the run itself: a moved
+ * or renamed repository keeps its id, and a fork has another one, also under the same owner. */
 enum facts_origin { FACTS_OWN_BRANCH, FACTS_FORK, FACTS_DELETED_FORK };
 enum facts_origin facts_origin_of(const struct facts_run *run);
 

@@ -75,8 +75,9 @@ static void refresh(struct budget *b, int64_t now_ms)
 }
 
 /*
- * All in flight count as not yet seen by the server: of 100 answers under way none may have told
- * what the others cost. A 304 costs nothing: then this was too careful until its answer comes in.
+ * All in flight count as not yet seen by the server: of 100 answers under way none may have
+ * reported what the others cost. A 304 costs nothing: then this was too careful until its answer
+ * comes in.
  */
 static int64_t left(const struct budget *b)
 {
@@ -147,22 +148,22 @@ int64_t budget_remaining(struct budget *b, int64_t now_ms)
 
 /*
  * Whether a refusal is a limit. A plain "forbidden" may happen to carry the header of an empty
- * quota, so where there is a text it must speak of a limit.
+ * quota, so where there is a text it must name a limit.
  */
 static enum budget_verdict classify(const struct budget_answer *a)
 {
     const char *text = a->message ? a->message : "";
-    bool says_limit = strcasestr(text, "rate limit");
+    bool names_limit = strcasestr(text, "rate limit");
 
     if (a->status != 403 && a->status != 429)
         return BUDGET_NO_LIMIT;
     if (strcasestr(text, "secondary rate limit") || strcasestr(text, "abuse"))
         return BUDGET_SECONDARY;
-    if (a->remaining == 0 && (says_limit || a->status == 429 || !*text))
+    if (a->remaining == 0 && (names_limit || a->status == 429 || !*text))
         return BUDGET_PRIMARY;
-    if (says_limit && a->remaining < 0)
+    if (names_limit && a->remaining < 0)
         return BUDGET_PRIMARY;
-    if (says_limit || a->status == 429 || a->retry_after_s >= 0)
+    if (names_limit || a->status == 429 || a->retry_after_s >= 0)
         return BUDGET_SECONDARY;
     return BUDGET_NO_LIMIT;
 }

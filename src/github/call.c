@@ -548,7 +548,7 @@ void call_init(struct call *c, struct core *core, enum call_kind kind, enum sour
     c->queued.go = go;
     c->queued.refused = refused;
     c->timer.fire = try_again;
-    c->waiter.told = token_told;
+    c->waiter.notify = token_told;
     c->errand.abort = abort_call;
 }
 

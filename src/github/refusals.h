@@ -87,7 +87,7 @@ bool refusals_is_of_running(const struct refusals *rs, uint64_t key);
 /* It was answered in another way. */
 void refusals_clear(struct refusals *rs, uint64_t key);
 
-/* One more request after a refusal: counts it, or says that there were too many. */
+/* One more request after a refusal: counts it, or returns false if there were too many. */
 bool refusals_take_retry(struct refusals *rs, int64_t now_ms);
 
 /* The last `count` retries were no waste: the answer changed. */

@@ -61,7 +61,7 @@ static void notify_all(struct token *t, bool renewed)
     list_splice(&waiters, &t->waiters);
     while ((link = list_take_first(&waiters))) {
         struct token_waiter *w = list_entry(link, struct token_waiter, link);
-        w->told(w, renewed);
+        w->notify(w, renewed);
     }
 }
 

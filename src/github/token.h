@@ -23,7 +23,7 @@ struct token_line {
 struct token_waiter {
     struct list link;
     /* renewed: there is another token than the one that was refused. */
-    void (*told)(struct token_waiter *w, bool renewed);
+    void (*notify)(struct token_waiter *w, bool renewed);
 };
 
 struct token {

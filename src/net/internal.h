@@ -69,7 +69,7 @@ struct net_transfer {
     struct net_dns_name *leads;  /* the name that it looks up for others; NULL: none */
     CURL *easy;
     struct curl_slist *headers, *resolve; /* in use by curl until the transfer is cleared */
-    int64_t promised;                     /* the body's length; -1: not told */
+    int64_t promised;                     /* the length of the body; -1: unknown */
     uint64_t received;
     size_t header_bytes;
     unsigned sent;    /* how often curl has sent the request */
