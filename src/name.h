@@ -34,8 +34,8 @@ bool name_parse_number(const char *s, size_t len, uint64_t max, uint64_t *ret_va
 bool name_parse_id(const char *s, uint64_t *ret_id);
 
 /*
- * s[0..len-1] percent-encoded for a URL, as a string: letters, digits and the bytes in `plain` stay.
- * False: no space for all of it, then it is cut before a byte.
+ * s[0..len-1] percent-encoded for a URL, as a string: letters, digits and the bytes in `plain`
+ * stay. False: no space for all of it, then it is cut before a byte.
  */
 bool name_escape(const char *s, size_t len, const char *plain, char *ret_escaped, size_t size);
 
