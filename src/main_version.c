@@ -1,7 +1,7 @@
 #include "main_version.h"
 
 #include "fs/library.h"
-#include "net/library.h"
+#include "net/net.h"
 
 #include <stdio.h>
 #include <sys/utsname.h>

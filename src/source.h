@@ -110,18 +110,19 @@ struct source_bytes {
 
 /* --- facts -------------------------------------------------------------------------------- */
 
-/* The numbers are in the keys of the catalog's records: none gets another meaning. */
+/* The numbers are in the keys of the catalog's records on disk: none gets another meaning. */
 enum source_question {
-    SOURCE_JOB,          /* id */
-    SOURCE_RUN,          /* id */
-    SOURCE_RUN_ATTEMPT,  /* id, attempt */
-    SOURCE_RUN_JOBS,     /* id: the latest attempt's; page */
-    SOURCE_ATTEMPT_JOBS, /* id, attempt; page */
-    SOURCE_RUNS, /* newest first; page, per_page; filter: "branch=x" or "status=failure", already percent-encoded */
-    SOURCE_WORKFLOW_RUNS,   /* filter: the workflow's id or file; page, per_page */
-    SOURCE_WORKFLOWS,       /* page */
+    SOURCE_JOB = 0,         /* id */
+    SOURCE_RUN = 1,         /* id */
+    SOURCE_RUN_ATTEMPT = 2, /* id, attempt */
+    /* 3 was the jobs of a run's latest attempt */
+    SOURCE_ATTEMPT_JOBS = 4, /* id, attempt; page */
+    /* Newest first; page, per_page; filter: "branch=x" or "status=failure", percent-encoded */
+    SOURCE_RUNS = 5,
+    SOURCE_WORKFLOW_RUNS = 6, /* filter: the workflow's id or file; page, per_page */
+    /* 7 was the workflows of a repository, 8 is unused */
     SOURCE_OWNER_REPOS = 9, /* repo.owner only; the 100 pushed to last; page */
-    SOURCE_MY_REPOS,        /* those the token sees; page */
+    SOURCE_MY_REPOS = 10,   /* those that the token can read; page */
 };
 
 struct source_answer {

@@ -18,7 +18,6 @@ void answer_unref(struct answer *a)
     free(a->view.jobs);
     free(a->view.runs);
     free(a->view.repos);
-    free(a->view.workflows);
     free(a);
 }
 
@@ -100,9 +99,6 @@ static void add_page(struct answer *a, const struct page *p, size_t limit, struc
     for (size_t i = 0; i < p->runs.count && v->count < limit; i++)
         if (ids_add(ids, p->runs.items[i].id))
             v->runs[v->count++] = &p->runs.items[i];
-    for (size_t i = 0; i < p->workflows.count && v->count < limit; i++)
-        if (ids_add(ids, p->workflows.items[i].id))
-            v->workflows[v->count++] = &p->workflows.items[i];
     for (size_t i = 0; i < p->repos.count && v->count < limit; i++)
         if (!p->repos.items[i].id || ids_add(ids, p->repos.items[i].id))
             v->repos[v->count++] = &p->repos.items[i];
@@ -113,13 +109,12 @@ static void add_page(struct answer *a, const struct page *p, size_t limit, struc
 static size_t make_room(struct answer *a, bool *ret_made)
 {
     struct catalog_answer *v = &a->view;
-    size_t jobs = 0, runs = 0, repos = 0, workflows = 0;
+    size_t jobs = 0, runs = 0, repos = 0;
 
     for (unsigned i = 0; i < a->page_count; i++) {
         jobs += a->pages[i]->jobs.count;
         runs += a->pages[i]->runs.count;
         repos += a->pages[i]->repos.count;
-        workflows += a->pages[i]->workflows.count;
     }
     if (jobs)
         v->jobs = calloc(jobs, sizeof(*v->jobs));
@@ -127,11 +122,8 @@ static size_t make_room(struct answer *a, bool *ret_made)
         v->runs = calloc(runs, sizeof(*v->runs));
     if (repos)
         v->repos = calloc(repos, sizeof(*v->repos));
-    if (workflows)
-        v->workflows = calloc(workflows, sizeof(*v->workflows));
-    *ret_made = (v->jobs || !jobs) && (v->runs || !runs) && (v->repos || !repos) &&
-                (v->workflows || !workflows);
-    return jobs + runs + repos + workflows;
+    *ret_made = (v->jobs || !jobs) && (v->runs || !runs) && (v->repos || !repos);
+    return jobs + runs + repos;
 }
 
 struct answer *answer_create(struct page *const *pages, unsigned page_count, unsigned limit)
@@ -200,7 +192,6 @@ bool answer_has_ended(enum source_question what, const struct catalog_answer *vi
         return false;
     switch (what) {
     case SOURCE_JOB:
-    case SOURCE_RUN_JOBS:
     case SOURCE_ATTEMPT_JOBS:
         for (size_t i = 0; i < view->count; i++)
             if (!facts_is_settled(view->jobs[i], now_ms))

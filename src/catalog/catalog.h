@@ -56,7 +56,6 @@ struct catalog_answer {
     const struct facts_job **jobs;
     const struct facts_run **runs;
     const struct facts_repo **repos;
-    const struct facts_workflow **workflows;
     size_t count; /* of that array; each id once, in GitHub's order */
     bool settled; /* will never change */
 };

@@ -47,7 +47,6 @@ static int parse_listing(enum source_question what, const char *body, size_t len
     int rc;
 
     switch (what) {
-    case SOURCE_RUN_JOBS:
     case SOURCE_ATTEMPT_JOBS:
         rc = parse_jobs_page(body, len, &p->jobs);
         p->total = p->jobs.total_count;
@@ -58,11 +57,6 @@ static int parse_listing(enum source_question what, const char *body, size_t len
         rc = parse_runs_page(body, len, &p->runs);
         p->total = p->runs.total_count;
         p->unread = p->runs.unread;
-        return rc;
-    case SOURCE_WORKFLOWS:
-        rc = parse_workflows_page(body, len, &p->workflows);
-        p->total = p->workflows.total_count;
-        p->unread = p->workflows.unread;
         return rc;
     case SOURCE_OWNER_REPOS:
     case SOURCE_MY_REPOS:
@@ -100,8 +94,7 @@ static size_t measure(const struct page *p, size_t len)
 {
     size_t bytes = sizeof(*p) + len + p->len + p->jobs.count * sizeof(struct facts_job) +
                    p->runs.count * sizeof(struct facts_run) +
-                   p->repos.count * sizeof(struct facts_repo) +
-                   p->workflows.count * sizeof(struct facts_workflow);
+                   p->repos.count * sizeof(struct facts_repo);
 
     for (size_t i = 0; i < p->jobs.count; i++)
         bytes += p->jobs.items[i].step_count * sizeof(struct facts_step);
@@ -122,7 +115,7 @@ static uint64_t checksum(const struct page *p, const char *body, size_t len)
 
 size_t page_count_sent(const struct page *p)
 {
-    return p->jobs.count + p->runs.count + p->repos.count + p->workflows.count + p->unread;
+    return p->jobs.count + p->runs.count + p->repos.count + p->unread;
 }
 
 int page_parse(enum source_question what, const char *body, size_t len, const char *etag,
@@ -167,7 +160,6 @@ void page_unref(struct page *p)
     facts_job_list_finish(&p->jobs);
     facts_run_list_finish(&p->runs);
     facts_repo_list_finish(&p->repos);
-    facts_workflow_list_finish(&p->workflows);
     free(p->body);
     free(p);
 }

@@ -17,7 +17,6 @@ struct page {
     struct facts_job_list jobs;
     struct facts_run_list runs;
     struct facts_repo_list repos;
-    struct facts_workflow_list workflows;
     int64_t total;      /* entries of the whole listing, -1: not said */
     size_t unread;      /* entries that were there and could not be read */
     unsigned next_page; /* 0: the last */

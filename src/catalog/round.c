@@ -214,11 +214,9 @@ static void name_question(const struct entry *e, char *ret_name, size_t cap)
     static const char *const about[] = {[SOURCE_JOB] = "job",
                                         [SOURCE_RUN] = "run",
                                         [SOURCE_RUN_ATTEMPT] = "an attempt of run",
-                                        [SOURCE_RUN_JOBS] = "the jobs of run",
                                         [SOURCE_ATTEMPT_JOBS] = "the jobs of run",
                                         [SOURCE_RUNS] = "the runs",
                                         [SOURCE_WORKFLOW_RUNS] = "the runs of a workflow",
-                                        [SOURCE_WORKFLOWS] = "the workflows",
                                         [SOURCE_OWNER_REPOS] = "the repositories",
                                         [SOURCE_MY_REPOS] = "the repositories"};
 
@@ -523,7 +521,7 @@ static void conclude_failure(struct entry *e)
     if (is_refusal(r->failure.reason)) {
         answer_unref(doubtful);
         doubtful = NULL;
-        if (e->q.what == SOURCE_RUN_JOBS || e->q.what == SOURCE_ATTEMPT_JOBS)
+        if (e->q.what == SOURCE_ATTEMPT_JOBS)
             say(e, "is refused, though the run is listed");
     }
     if (is_list_of_size && r->was_heard && !doubtful && !e->is_extra)

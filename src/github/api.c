@@ -1,10 +1,10 @@
 #include "github/api.h"
 
 #include "github/core.h"
+#include "github/endpoints.h"
+#include "github/headers.h"
 #include "github/log_transfer.h"
 #include "github/parse.h"
-#include "github/parse_headers.h"
-#include "github/question.h"
 #include "github/request.h"
 
 #include <errno.h>
@@ -102,7 +102,7 @@ static bool try_as_user(struct facts_request *fr, const struct source_failure *f
 
     if (fr->facts->question != SOURCE_OWNER_REPOS || fr->is_user || !failure ||
         failure->reason != SOURCE_NOT_FOUND ||
-        question_make_user_repos_url(fr->request.attempt.core->base, fr->facts, &url) < 0)
+        endpoint_make_user_repos_url(fr->request.attempt.core->base, fr->facts, &url) < 0)
         return false;
     fr->is_user = true;
     api_request_begin(&fr->request, url, fr->facts->etag);
@@ -153,8 +153,8 @@ static void run_want_facts(void *self, struct source_task *t)
     char *url;
 
     if (fr)
-        err = is_user ? question_make_user_repos_url(core->base, f, &url)
-                      : question_make_url(core->base, f, &url);
+        err = is_user ? endpoint_make_user_repos_url(core->base, f, &url)
+                      : endpoint_make_url(core->base, f, &url);
     if (err < 0) {
         free(fr);
         failure = failure_make(err, SOURCE_BROKEN, 0);
@@ -283,7 +283,6 @@ static void log_promote(void *self, uint64_t job)
 
 static int init_core(struct core *core, const struct api_config *config)
 {
-    const struct budget_config budget = {.reserve = config->reserve};
     struct token_line *line = NULL;
     int err;
 
@@ -308,7 +307,7 @@ static int init_core(struct core *core, const struct api_config *config)
     atomic_init(&core->remaining, -1);
     atomic_init(&core->reset_s, -1);
     token_init(&core->token, config->net, line, config->reread_token, config->who);
-    turns_init(&core->turns, config->net, &budget, config->connections, config->wait_ms,
+    queue_init(&core->queue, config->net, config->reserve, config->connections, config->wait_ms,
                config->deadline_ms);
     return 0;
 }

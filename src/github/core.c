@@ -1,6 +1,6 @@
 #include "github/core.h"
 
-#include "github/parse_headers.h"
+#include "github/headers.h"
 #include "hash.h"
 
 #include <errno.h>
@@ -75,14 +75,14 @@ void attempt_begin(struct attempt *a)
 static void on_done(struct net_request *request, int err)
 {
     struct attempt *a = list_entry(request, struct attempt, request);
-    struct turns *turns = &a->core->turns;
+    struct queue *queue = &a->core->queue;
 
     a->is_sent = false;
-    turns_free_connection(turns);
+    queue_free_connection(queue);
     if (err == -ETIMEDOUT && net_was_heard(request))
         hosts_note_answer(&a->core->hosts, a->at, net_now_ms());
     a->answered(a, err);
-    turns_pump(turns);
+    queue_pump(queue);
 }
 
 void attempt_send(struct attempt *a, const struct net_url *at, const struct net_request *request)

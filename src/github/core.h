@@ -8,11 +8,9 @@
 
 #include "diag.h"
 #include "github/failure.h"
-#include "github/hosts.h"
+#include "github/queue.h"
 #include "github/refusals.h"
-#include "github/retry.h"
 #include "github/token.h"
-#include "github/turn.h"
 #include "net/net.h"
 #include "net/url.h"
 #include "source.h"
@@ -39,7 +37,7 @@ struct core {
 
     struct list in_flight; /* attempt; all of them, so that they can be ended at once */
     struct token token;
-    struct turns turns;
+    struct queue queue;
     struct hosts hosts;
     struct refusals refusals;
     uint64_t chance; /* state of the jitter */
@@ -101,7 +99,7 @@ static inline bool attempt_is_active(const struct attempt *a)
 }
 
 /* Sends it to `at`, which must remain until `answered`. on_done is set here; a connection was
- * taken (turn.h), and is given back before `answered`. */
+ * taken (queue.h), and is given back before `answered`. */
 void attempt_send(struct attempt *a, const struct net_url *at, const struct net_request *request);
 
 /* Called in on_head, and whenever more of the answer comes. */

@@ -1,7 +1,7 @@
 #include "github/log_state.h"
 
-#include "github/parse_headers.h"
-#include "github/question.h"
+#include "github/endpoints.h"
+#include "github/headers.h"
 #include "github/redirect.h"
 #include "hash.h"
 
@@ -183,12 +183,12 @@ void log_state_want_url(struct source_log *log, struct log_waiter *w)
     list_push_back(&log->url_waiters, &w->link);
     if (api_request_is_active(&log->url_request))
         return;
-    if (question_make_log_url(log->core->base, &log->repo, log->job, &url) < 0) {
+    if (endpoint_make_log_url(log->core->base, &log->repo, log->job, &url) < 0) {
         log_waiters_wake(&log->url_waiters, &failure);
         return;
     }
     log->url_asked_ms = net_now_ms();
-    log->url_request.turn.class = log->class;
+    log->url_request.queued.class = log->class;
     api_request_begin(&log->url_request, url, NULL);
 }
 

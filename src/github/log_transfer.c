@@ -1,8 +1,8 @@
 #include "github/log_transfer.h"
 
+#include "github/endpoints.h"
+#include "github/headers.h"
 #include "github/parse.h"
-#include "github/parse_headers.h"
-#include "github/question.h"
 #include "hash.h"
 
 #include <errno.h>
@@ -669,7 +669,7 @@ static void send_request(struct log_transfer *t, struct signed_url *url)
     t->is_doubted = false;
     t->type[0] = '\0';
     atomic_fetch_add(&log->core->storage_requests, 1);
-    turns_take_connection(&log->core->turns);
+    queue_take_connection(&log->core->queue);
     attempt_send(&t->attempt, &url->at,
                  &(struct net_request){
                      .url = url->text,
@@ -904,12 +904,12 @@ static void ask_job(struct source_log *log)
     struct api_request *req = &log->job_request;
     char *url;
 
-    if (question_make_url(log->core->base, &f, &url) < 0) {
+    if (endpoint_make_url(log->core->base, &f, &url) < 0) {
         fail_check(log, -ENOMEM);
         return;
     }
     log->job_asked_ms = net_now_ms();
-    req->turn.class = log->class;
+    req->queued.class = log->class;
     req->is_single = log->is_job_single;
     log->is_job_single = false;
     api_request_begin(req, url, log->job_etag);

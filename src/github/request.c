@@ -1,7 +1,7 @@
 #include "github/request.h"
 
+#include "github/headers.h"
 #include "github/parse.h"
-#include "github/parse_headers.h"
 #include "github/redirect.h"
 
 #include <errno.h>
@@ -115,7 +115,7 @@ static void end(struct api_request *req, const struct api_answer *answer)
     given.held = &body;
     req->body = (struct source_body){0};
     req->len = req->cap = 0;
-    turns_leave(&core->turns, &req->turn);
+    queue_leave(&core->queue, &req->queued);
     list_remove(&req->waiter.link);
     attempt_end(&req->attempt);
     req->done(req, &given);
@@ -162,17 +162,17 @@ static int on_body(struct net_request *r, const void *data, size_t len)
     return NET_TAKEN; /* no progress to continue from: what is cut is asked for from its start */
 }
 
-/* It is its turn: the budget has counted it and a connection is taken. */
-static void go(struct turn *t)
+/* It may be sent: the budget has counted it and a connection is taken. */
+static void go(struct queued_request *q)
 {
-    struct api_request *req = list_entry(t, struct api_request, turn);
+    struct api_request *req = list_entry(q, struct api_request, queued);
     struct core *core = req->attempt.core;
     int64_t until_ms = 0;
     int err = hosts_ask(&core->hosts, &core->base_at, net_now_ms(), &until_ms);
     size_t n = 0;
 
     if (err < 0) {
-        turns_unsent(&core->turns, t);
+        queue_unsent(&core->queue, q);
         fail_with(req, err, SOURCE_UNREACHABLE, until_ms);
         return;
     }
@@ -195,16 +195,16 @@ static void go(struct turn *t)
                  });
 }
 
-/* It would have to wait too long for its turn. */
-static void refused(struct turn *t, int64_t until_ms)
+/* It would have to wait too long in the queue. */
+static void refused(struct queued_request *q, int64_t until_ms)
 {
-    struct api_request *req = list_entry(t, struct api_request, turn);
+    struct api_request *req = list_entry(q, struct api_request, queued);
     struct core *core = req->attempt.core;
     time_t at = (time_t)(net_wall_s() + (until_ms - net_now_ms() + 59999) / 60000 * 60);
     char what[96];
     struct tm tm;
 
-    if (t->class == SOURCE_DEMAND) {
+    if (q->class == SOURCE_DEMAND) {
         gmtime_r(&at, &tm);
         snprintf(what, sizeof(what), "request quota used up, it returns by %02d:%02d UTC",
                  tm.tm_hour, tm.tm_min);
@@ -224,7 +224,7 @@ static void enter(struct api_request *req, bool again)
         fail(&req->attempt, &failure);
     else if (!again && refusals_find(&core->refusals, req->key, net_now_ms(), &until_ms))
         fail_with(req, -EIO, SOURCE_REFUSED, until_ms);
-    else if (turns_enter(&core->turns, &req->turn, again) < 0)
+    else if (queue_enter(&core->queue, &req->queued, again) < 0)
         fail_with(req, -ENOMEM, SOURCE_BROKEN, net_now_ms());
 }
 
@@ -274,7 +274,7 @@ static void judge_refusal(struct api_request *req, struct failure_verdict *verdi
         verdict->failure = failure_make(-EIO, SOURCE_BROKEN, net_now_ms());
         verdict->retry = RETRY_NOT;
     } else {
-        attempt_judge_refusal(&req->attempt, req->key, answer, true, req->turn.class, verdict);
+        attempt_judge_refusal(&req->attempt, req->key, answer, true, req->queued.class, verdict);
     }
 }
 
@@ -379,11 +379,11 @@ static bool learn(struct api_request *req, bool is_whole)
         parse_error_message(req->body.data, req->len, &said);
         a.message = said.message;
     }
-    limited = budget_learn(&core->turns.budget, &a, now_ms, wall_s) != BUDGET_NO_LIMIT;
+    limited = budget_learn(&core->queue.budget, &a, now_ms, wall_s) != BUDGET_NO_LIMIT;
     if (a.limit >= 0) {
         atomic_store(&core->limit, a.limit);
         atomic_store(&core->reset_s, a.reset_s);
-        atomic_store(&core->remaining, budget_remaining(&core->turns.budget, now_ms));
+        atomic_store(&core->remaining, budget_remaining(&core->queue.budget, now_ms));
     }
     return limited;
 }
@@ -408,7 +408,7 @@ static void follow(struct api_request *req, const char *location)
     enter(req, true);
 }
 
-static void token_told(struct token_waiter *w, bool renewed)
+static void on_token(struct token_waiter *w, bool renewed)
 {
     struct api_request *req = list_entry(w, struct api_request, waiter);
 
@@ -426,7 +426,7 @@ static void renew_token(struct api_request *req, const struct token_line *refuse
     struct token *token = &req->attempt.core->token;
 
     if (!req->has_new_token && refused_line != token->line)
-        token_told(&req->waiter, true);
+        on_token(&req->waiter, true);
     else if (req->has_new_token || !token_await(token, &req->waiter))
         handle_failure(req, 0, false);
 }
@@ -472,7 +472,7 @@ static void answered(struct attempt *a, int err)
     if (a->status)
         limited = learn(req, err == 0);
     else
-        budget_lost(&a->core->turns.budget);
+        budget_lost(&a->core->queue.budget);
     token_line_unref(req->token);
     req->token = NULL;
     /* A status without its body is enough but for 200: a redirect's body is never read. */
@@ -495,10 +495,10 @@ void api_request_init(struct api_request *req, struct core *core, enum api_reque
     req->attempt.answered = answered;
     req->attempt.fail = fail;
     req->attempt.timer.fire = try_again;
-    req->turn.class = class;
-    req->turn.go = go;
-    req->turn.refused = refused;
-    req->waiter.told = token_told;
+    req->queued.class = class;
+    req->queued.go = go;
+    req->queued.refused = refused;
+    req->waiter.notify = on_token;
 }
 
 /* "If-None-Match: ..." or NULL, also for what could end the header line. */
@@ -522,7 +522,7 @@ void api_request_begin(struct api_request *req, char *url, const char *etag)
     req->key = refusals_make_key(url);
     req->moves = req->limits = req->retries = 0;
     req->has_new_token = false;
-    req->turn.since_ms = net_now_ms();
+    req->queued.since_ms = net_now_ms();
     attempt_begin(&req->attempt);
     enter(req, false);
 }
@@ -530,12 +530,12 @@ void api_request_begin(struct api_request *req, char *url, const char *etag)
 void api_request_promote(struct api_request *req)
 {
     if (api_request_is_active(req))
-        turns_promote(&req->attempt.core->turns, &req->turn);
+        queue_promote(&req->attempt.core->queue, &req->queued);
 }
 
 void api_request_finish(struct api_request *req)
 {
-    turns_leave(&req->attempt.core->turns, &req->turn);
+    queue_leave(&req->attempt.core->queue, &req->queued);
     list_remove(&req->waiter.link);
     attempt_cancel(&req->attempt);
     free(req->url);

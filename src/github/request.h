@@ -1,5 +1,5 @@
 /*
- * request.h - one request to the API, from its turn in the queue to an answer or a failure.
+ * request.h - one request to the API, from the request queue to an answer or a failure.
  *
  * It carries the token to the API's own scheme, host and port and nowhere else, waits for the
  * budget, follows a moved repository (301, 307, 308, for facts also 302: GitHub keeps the token
@@ -18,8 +18,8 @@
 #define GHLOGFS_GITHUB_REQUEST_H
 
 #include "github/core.h"
+#include "github/queue.h"
 #include "github/token.h"
-#include "github/turn.h"
 #include "source.h"
 
 #include <stdbool.h>
@@ -51,7 +51,7 @@ struct api_request {
     void (*done)(struct api_request *req, const struct api_answer *answer);
 
     struct attempt attempt;
-    struct turn turn;
+    struct queued_request queued;
     struct token_waiter waiter;
     struct token_line *token;
     char *url, *etag;

@@ -82,7 +82,7 @@ struct catalog_question bench_runs(unsigned limit)
 
 struct catalog_question bench_jobs(uint64_t run)
 {
-    return (struct catalog_question){.what = SOURCE_RUN_JOBS, .repo = bench_repo, .id = run};
+    return (struct catalog_question){.what = SOURCE_ATTEMPT_JOBS, .repo = bench_repo, .id = run};
 }
 
 struct catalog_question bench_job(uint64_t job)

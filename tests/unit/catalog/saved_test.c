@@ -32,7 +32,7 @@ static void begin_writer(struct catalog_bench *b, struct writer *w, unsigned rou
         snprintf(etag, sizeof(etag), "\"%llu\"", (unsigned long long)first);
         w->bodies[i] = strdup(bench_jobs_body(b, first, 10, 30, "completed"));
         assert_non_null(w->bodies[i]);
-        assert_int_equal(page_parse(SOURCE_RUN_JOBS, w->bodies[i], strlen(w->bodies[i]), etag,
+        assert_int_equal(page_parse(SOURCE_ATTEMPT_JOBS, w->bodies[i], strlen(w->bodies[i]), etag,
                                     i + 1 < page_count ? i + 2 : 0, &w->pages[i]),
                          0);
     }
@@ -78,7 +78,7 @@ static bool check(struct store *s, struct writer *const *writers, unsigned count
     struct saved_list list;
     bool found = false;
 
-    if (saved_load(s, KEY, SOURCE_RUN_JOBS, pages, &list))
+    if (saved_load(s, KEY, SOURCE_ATTEMPT_JOBS, pages, &list))
         return false;
     for (unsigned i = 0; i < count; i++)
         found |= is_of(writers[i], pages, list.page_count);
@@ -174,7 +174,7 @@ static void what_does_not_add_up_is_not_loaded_as_settled(void **state)
     w.list.adds_up = false;
     step(b->store, &w, 0);
     step(b->store, &w, 1);
-    assert_int_equal(saved_load(b->store, KEY, SOURCE_RUN_JOBS, pages, &list), 0);
+    assert_int_equal(saved_load(b->store, KEY, SOURCE_ATTEMPT_JOBS, pages, &list), 0);
     assert_false(list.settled);
     assert_false(list.adds_up);
     assert_int_equal(list.page_size, 10);
@@ -202,12 +202,12 @@ static void r8_list_that_is_none_is_not_loaded(void **state)
             continue;
         bytes[i] ^= 0x41;
         assert_int_equal(store_put_record(b->store, KEY, data, len), 0);
-        assert_int_not_equal(saved_load(b->store, KEY, SOURCE_RUN_JOBS, pages, &list), 0);
+        assert_int_not_equal(saved_load(b->store, KEY, SOURCE_ATTEMPT_JOBS, pages, &list), 0);
         bytes[i] ^= 0x41;
     }
     for (size_t cut = 0; cut < len; cut++) {
         assert_int_equal(store_put_record(b->store, KEY, data, cut), 0);
-        assert_int_not_equal(saved_load(b->store, KEY, SOURCE_RUN_JOBS, pages, &list), 0);
+        assert_int_not_equal(saved_load(b->store, KEY, SOURCE_ATTEMPT_JOBS, pages, &list), 0);
     }
     free(data);
     end_writer(&w);

@@ -213,7 +213,7 @@ static void add_page(struct seen *s, struct catalog_bench *b, uint64_t first)
     const char *body = bench_jobs_body(b, first, 100, 100, "completed");
     struct page *p;
 
-    assert_int_equal(page_parse(SOURCE_RUN_JOBS, body, strlen(body), "", 0, &p), 0);
+    assert_int_equal(page_parse(SOURCE_ATTEMPT_JOBS, body, strlen(body), "", 0, &p), 0);
     seen_add_page(s, &bench_repo, p);
     page_unref(p);
 }

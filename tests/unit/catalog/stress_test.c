@@ -85,7 +85,7 @@ static int wait_for_answer(struct asker *a)
 static void look_at(struct asker *a, const struct catalog_question *q,
                     const struct catalog_answer *answered)
 {
-    if (q->what == SOURCE_RUN_JOBS && answered->count != LISTED)
+    if (q->what == SOURCE_ATTEMPT_JOBS && answered->count != LISTED)
         complain(a->stress, "a short listing");
     if (q->what == SOURCE_JOB && (answered->count != 1 || answered->jobs[0]->id != q->id))
         complain(a->stress, "another job");
@@ -105,7 +105,7 @@ static void ask(struct asker *a)
     int rc;
 
     a->waiter.began_ms = 0;
-    q.may_settle = q.what == SOURCE_RUN_JOBS && draw(&a->chance, 10) == 0;
+    q.may_settle = q.what == SOURCE_ATTEMPT_JOBS && draw(&a->chance, 10) == 0;
     if (draw(&a->chance, 4) == 0)
         catalog_want(c, &q, &a->waiter);
     while ((rc = catalog_ask(c, &q, &a->waiter, &answered)) == PENDING_PARKED) {
