@@ -51,15 +51,15 @@ struct source_failure {
     int64_t completed_s; /* SOURCE_NEVER: when the job was completed, UTC; -1 unknown */
 };
 
-/* Whether a demand comes from a reader who waits or from looking ahead. */
-enum source_class { SOURCE_DEMAND, SOURCE_PREFETCH };
-
 /* Work for the source's own thread, embedded in what it is about, so that handing it over needs no
  * memory. Zeroed by its owner; all else is the source's own. */
 struct source_task {
     struct list link;
     void (*run)(void *self, struct source_task *t);
 };
+
+/* Whether a demand comes from a reader who waits or from looking ahead. */
+enum source_class { SOURCE_DEMAND, SOURCE_PREFETCH };
 
 /* --- bytes -------------------------------------------------------------------------------- */
 
@@ -175,12 +175,14 @@ struct source_ops {
     /* `completed`: the job was seen completed before this call. NULL: no memory. */
     struct source_log *(*log_create)(void *self, const struct repo_name *repo, uint64_t job,
                                      bool completed, const struct source_log_ops *ops, void *who);
-    /* No wants may be under way. After the call `who` is not called any more (a on_metadata() that runs
-     * at this moment on the network thread may still finish: `who` must be counted until `released`). */
+    /* No wants may be under way. After the call `who` is not called any more (an on_metadata() that
+     * runs at this moment on the network thread may still finish: `who` must remain until
+     * `released`). */
     void (*log_release)(struct source_log *log, void (*released)(void *who));
     void (*want_bytes)(void *self, struct source_bytes *b);
-    /* Asks a live log for its state again: on_metadata() comes if anything changed, then checked(who,
-     * failure or NULL). `completed`: its job was seen so in the meantime. One check at a time. */
+    /* Asks a live log for its state again: on_metadata() comes if anything changed, then
+     * checked(who, failure or NULL). `completed`: its job was seen so in the meantime. One check of
+     * a log at a time. */
     void (*log_check)(struct source_log *log, bool completed,
                       void (*checked)(void *who, const struct source_failure *failure));
     /* Somebody waits for the job's log, which was asked for as prefetch. It is named by the job, so
