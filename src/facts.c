@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A word of the server and its number here. */
+/* A word of the server and its value here. */
 struct word {
     const char *text;
     int value;
@@ -76,7 +76,7 @@ bool facts_has_open_steps(const struct facts_job *job)
     return false;
 }
 
-/* When the job ended, as far as the server says; FACTS_NO_TIME: it says no time at all. */
+/* When the job ended, as far as the server reports; FACTS_NO_TIME: it gives no time. */
 static int64_t get_end_ms(const struct facts_job *job)
 {
     if (job->completed_ms != FACTS_NO_TIME)
@@ -102,8 +102,6 @@ void facts_job_finish(struct facts_job *job)
     free(job->status_text);
     free(job->conclusion_text);
     free(job->head_sha);
-    free(job->head_branch);
-    free(job->workflow_name);
     free(job->html_url);
     *job = (struct facts_job){0};
 }
@@ -111,16 +109,9 @@ void facts_job_finish(struct facts_job *job)
 void facts_run_finish(struct facts_run *run)
 {
     free(run->name);
-    free(run->display_title);
-    free(run->event);
-    free(run->status_text);
-    free(run->conclusion_text);
     free(run->head_branch);
-    free(run->head_sha);
     free(run->path);
     free(run->head_repo_owner);
-    free(run->head_repo_full_name);
-    free(run->html_url);
     *run = (struct facts_run){0};
 }
 
@@ -128,16 +119,7 @@ void facts_repo_finish(struct facts_repo *repo)
 {
     free(repo->owner);
     free(repo->name);
-    free(repo->full_name);
     *repo = (struct facts_repo){0};
-}
-
-void facts_workflow_finish(struct facts_workflow *workflow)
-{
-    free(workflow->name);
-    free(workflow->path);
-    free(workflow->state);
-    *workflow = (struct facts_workflow){0};
 }
 
 void facts_job_list_finish(struct facts_job_list *list)
@@ -162,12 +144,4 @@ void facts_repo_list_finish(struct facts_repo_list *list)
         facts_repo_finish(&list->items[i]);
     free(list->items);
     *list = (struct facts_repo_list){0};
-}
-
-void facts_workflow_list_finish(struct facts_workflow_list *list)
-{
-    for (size_t i = 0; i < list->count; i++)
-        facts_workflow_finish(&list->items[i]);
-    free(list->items);
-    *list = (struct facts_workflow_list){0};
 }

@@ -1,16 +1,19 @@
 /*
- * facts.h - what GitHub says about repositories, workflows, runs, jobs and steps, as plain structs.
+ * facts.h - what GitHub reports about repositories, runs, jobs and steps, as plain structs.
  *
- * Floor 0: whoever wants facts reads them here without knowing how they were got. The structs know
- * no JSON, no HTTP, no age and no lock; who holds one says who may touch it.
+ * The lowest layer: a reader need not know how they were obtained. The structs know no JSON, no
+ * HTTP, no age and no lock; the owner of one says who may touch it.
  *
  * Owners: a struct owns its strings and arrays. facts_*_finish frees them and leaves the struct
  * zeroed; it may be called on a zeroed struct and twice. A struct may be moved by assignment.
- * Strings are never NULL in a struct that was filled; "" is what the server did not say. They are
+ * Strings are never NULL in a struct that was filled; "" is what the server did not give. They are
  * data from the server: cut to a bound, not checked by any grammar (a name may be "..", hold a
  * slash, a control character or bytes that are not UTF-8). Times are UTC milliseconds,
- * FACTS_NO_TIME where the server said none. Ids are 1..FACTS_ID_MAX; 0 is "not said" in a field
+ * FACTS_NO_TIME where the server gave none. Ids are 1..FACTS_ID_MAX; 0 is "not given" in a field
  * that refers to something else.
+ *
+ * A new fact takes one line each here, in facts_*_finish if it is a string, and in the table of
+ * github/parse.c.
  */
 #ifndef GHLOGFS_FACTS_H
 #define GHLOGFS_FACTS_H
@@ -43,7 +46,7 @@ enum facts_conclusion {
     FACTS_ACTION_REQUIRED,
     FACTS_STARTUP_FAILURE,
     FACTS_STALE,
-    FACTS_OTHER_CONCLUSION, /* a word that this table does not know; the text says which */
+    FACTS_OTHER_CONCLUSION, /* a word that is not in the table; the text has it */
 };
 
 struct facts_step {
@@ -56,50 +59,41 @@ struct facts_step {
 
 struct facts_job {
     uint64_t id;
-    uint64_t run_id;  /* 0: not said */
-    uint32_t attempt; /* 1 where not said */
+    uint64_t run_id;  /* 0: not given */
+    uint32_t attempt; /* 1 where not given */
     char *name;
     enum facts_status status;
     enum facts_conclusion conclusion;
     char *status_text, *conclusion_text; /* as the server wrote them */
-    char *head_sha, *head_branch, *workflow_name, *html_url;
+    char *head_sha, *html_url;
     int64_t created_ms, started_ms, completed_ms;
     struct facts_step *steps; /* in the server's order */
     size_t step_count;
-    bool never_ran; /* completed, and said to have had neither a runner nor steps */
+    bool never_ran; /* completed, and reported without a runner and without steps */
 };
 
 struct facts_run {
     uint64_t id;
-    uint64_t workflow_id; /* 0: not said */
-    uint64_t number;      /* the workflow's count of runs; 0: not said */
-    uint32_t attempt;     /* the latest; 1 where not said */
-    char *name, *display_title, *event;
+    uint64_t workflow_id; /* 0: not given */
+    uint32_t attempt;     /* the latest; 1 where not given */
     enum facts_status status;
     enum facts_conclusion conclusion;
-    char *status_text, *conclusion_text;
-    char *head_branch, *head_sha;
-    char *path;                                  /* ".github/workflows/ci.yml", maybe "...@ref" */
-    uint64_t repo_id, head_repo_id;              /* of the head 0 when the fork was deleted */
-    char *head_repo_owner, *head_repo_full_name; /* "" when the fork was deleted */
-    char *html_url;
-    int64_t created_ms, started_ms, updated_ms; /* started: of the latest attempt */
+    char *name; /* the workflow's */
+    char *head_branch;
+    char *path;                     /* ".github/workflows/ci.yml", maybe "...@ref" */
+    uint64_t repo_id, head_repo_id; /* of the head 0 when the fork was deleted */
+    char *head_repo_owner;          /* "" when the fork was deleted */
+    int64_t created_ms, updated_ms;
 };
 
 struct facts_repo {
-    uint64_t id; /* 0: not said */
-    char *owner, *name, *full_name;
-    bool is_private, is_archived;
+    uint64_t id; /* 0: not given */
+    char *owner, *name;
     int64_t pushed_ms;
 };
 
-struct facts_workflow {
-    uint64_t id;
-    char *name, *path, *state;
-};
-
-/* One page of a listing. total_count: of the whole listing, -1 where not said. unread: entries that
- * were there and could not be read (null, without an id): they are in no array. */
+/* One page of a listing. total_count: of the whole listing, -1 where not given. unread: entries of
+ * the page that could not be parsed (null, without an id): they are in no array. */
 struct facts_job_list {
     struct facts_job *items;
     size_t count, unread;
@@ -118,34 +112,28 @@ struct facts_repo_list {
     int64_t total_count;
 };
 
-struct facts_workflow_list {
-    struct facts_workflow *items;
-    size_t count, unread;
-    int64_t total_count;
-};
-
-/* The server's word and ours; NULL and "" are UNKNOWN and NO_CONCLUSION. */
+/* The value of GitHub's word; of NULL and "" UNKNOWN and NO_CONCLUSION. */
 enum facts_status facts_status_from(const char *text);
 enum facts_conclusion facts_conclusion_from(const char *text);
 
 /* Whether the conclusion is one that the view `failed` lists (S19). */
 bool facts_is_failed(enum facts_conclusion conclusion);
 
-/* Where the branch of a run lies. Told by the ids of the repositories in the run itself: a repository
- * that was moved or renamed keeps its id, and a fork has another one, also under the same owner. */
+/* Where the branch of a run is. Decided by the ids of the repositories in the run itself: a moved
+ * or renamed repository keeps its id, and a fork has another one, also under the same owner. */
 enum facts_origin { FACTS_OWN_BRANCH, FACTS_FORK, FACTS_DELETED_FORK };
 enum facts_origin facts_origin_of(const struct facts_run *run);
 
-/* Whether the job may have a log that is whole: it has ended, was not skipped, and has run (S19). */
+/* Whether the job may have a complete log: it has ended, was not skipped, and has run (S19). */
 bool facts_may_have_log(const struct facts_job *job);
 
-/* Whether a completed job has steps that have not ended: its runner was lost, or the server has not
- * caught up yet. */
+/* Whether a completed job has steps that have not ended: its runner was lost, or the server is
+ * behind. */
 bool facts_has_open_steps(const struct facts_job *job);
 
 /*
- * Whether nothing about the job will change any more. A completed job's steps may be told later than
- * its end: one without steps, or with open ones, is settled FACTS_SETTLES_MS after it (S10).
+ * Whether nothing about the job will change any more. A completed job's steps may be reported later
+ * than its end: a job without steps, or with open ones, is settled FACTS_SETTLES_MS after it (S10).
  */
 #define FACTS_SETTLES_MS (24 * 3600 * INT64_C(1000))
 bool facts_is_settled(const struct facts_job *job, int64_t now_ms);
@@ -153,11 +141,9 @@ bool facts_is_settled(const struct facts_job *job, int64_t now_ms);
 void facts_job_finish(struct facts_job *job);
 void facts_run_finish(struct facts_run *run);
 void facts_repo_finish(struct facts_repo *repo);
-void facts_workflow_finish(struct facts_workflow *workflow);
 
 void facts_job_list_finish(struct facts_job_list *list);
 void facts_run_list_finish(struct facts_run_list *list);
 void facts_repo_list_finish(struct facts_repo_list *list);
-void facts_workflow_list_finish(struct facts_workflow_list *list);
 
 #endif

@@ -7,7 +7,6 @@
 #include "fs/session.h"
 #include "github/api.h"
 #include "main_process.h"
-#include "net/library.h"
 #include "options_token.h"
 #include "pending.h"
 #include "store/store.h"

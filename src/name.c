@@ -1,5 +1,6 @@
 #include "name.h"
 
+#include <ctype.h>
 #include <string.h>
 #include <strings.h>
 
@@ -26,20 +27,47 @@ bool name_is_repo(const char *s)
            (len < 4 || strcasecmp(s + len - 4, ".git") != 0);
 }
 
-bool name_parse_id(const char *s, uint64_t *ret_id)
+bool name_parse_number(const char *s, size_t len, uint64_t max, uint64_t *ret_value)
 {
-    uint64_t id = 0;
+    uint64_t value = 0;
 
-    if (*s < '1' || *s > '9')
-        return false;
-    for (; *s; s++) {
-        if (*s < '0' || *s > '9')
-            return false;
-        id = id * 10 + (uint64_t)(*s - '0');
-        if (id > NAME_ID_MAX)
+    for (size_t i = 0; i < len; i++) {
+        if (s[i] < '0' || s[i] > '9' || __builtin_mul_overflow(value, 10, &value) ||
+            __builtin_add_overflow(value, (uint64_t)(s[i] - '0'), &value))
             return false;
     }
-    *ret_id = id;
+    if (len == 0 || value > max)
+        return false;
+    *ret_value = value;
+    return true;
+}
+
+bool name_parse_id(const char *s, uint64_t *ret_id)
+{
+    return *s != '0' && name_parse_number(s, strlen(s), NAME_ID_MAX, ret_id);
+}
+
+bool name_escape(const char *s, size_t len, const char *plain, char *ret_escaped, size_t size)
+{
+    static const char hex[] = "0123456789ABCDEF";
+    size_t at = 0;
+
+    for (size_t i = 0; i < len; i++) {
+        unsigned char c = (unsigned char)s[i];
+        bool is_plain = isalnum(c) || (c && strchr(plain, c));
+        if (at + (is_plain ? 1 : 3) >= size) {
+            ret_escaped[at] = '\0';
+            return false;
+        }
+        if (is_plain) {
+            ret_escaped[at++] = s[i];
+        } else {
+            ret_escaped[at++] = '%';
+            ret_escaped[at++] = hex[c >> 4];
+            ret_escaped[at++] = hex[c & 15];
+        }
+    }
+    ret_escaped[at] = '\0';
     return true;
 }
 

@@ -1,6 +1,6 @@
 /*
- * name.h - names of repositories and ids, checked by their grammar before anything else (S13).
- * Pure; any thread.
+ * name.h - names of repositories, ids and decimal numbers, checked by their grammar before anything
+ * else (S13). Pure; any thread.
  */
 #ifndef GHLOGFS_NAME_H
 #define GHLOGFS_NAME_H
@@ -26,10 +26,21 @@ bool name_is_owner(const char *s);
  * ".." nor a name that ends in ".git". */
 bool name_is_repo(const char *s);
 
+/* Whether s[0..len-1] is a decimal number 0..max: digits only, at least one. False: ret_value
+ * untouched. */
+bool name_parse_number(const char *s, size_t len, uint64_t max, uint64_t *ret_value);
+
 /* A decimal id without sign or leading zeros, 1..2^53-1. False: ret_id untouched. */
 bool name_parse_id(const char *s, uint64_t *ret_id);
 
 /* "owner/repo" in lower case: equal if and only if the names mean the same repository. */
+
+/*
+ * s[0..len-1] percent-encoded for a URL, as a string: letters, digits and the bytes in `plain`
+ * stay. False: no space for all of it, then it is cut before a byte.
+ */
+bool name_escape(const char *s, size_t len, const char *plain, char *ret_escaped, size_t size);
+
 void name_fold(const struct repo_name *name, char ret_folded[NAME_FULL_LEN]);
 
 bool name_is_same(const struct repo_name *a, const struct repo_name *b);

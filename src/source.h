@@ -51,15 +51,15 @@ struct source_failure {
     int64_t completed_s; /* SOURCE_NEVER: when the job was completed, UTC; -1 unknown */
 };
 
-/* Whether a demand comes from a reader who waits or from looking ahead. */
-enum source_class { SOURCE_DEMAND, SOURCE_PREFETCH };
-
 /* Work for the source's own thread, embedded in what it is about, so that handing it over needs no
  * memory. Zeroed by its owner; all else is the source's own. */
 struct source_task {
     struct list link;
     void (*run)(void *self, struct source_task *t);
 };
+
+/* Whether a demand comes from a reader who waits or from looking ahead. */
+enum source_class { SOURCE_DEMAND, SOURCE_PREFETCH };
 
 /* How far to go for an answer: each includes those before it. */
 enum effort { EFFORT_MEMORY, EFFORT_DISK, EFFORT_NETWORK };
@@ -113,18 +113,19 @@ struct source_bytes {
 
 /* --- facts -------------------------------------------------------------------------------- */
 
-/* The numbers are in the keys of the catalog's records: none gets another meaning. */
+/* The numbers are in the keys of the catalog's records on disk: none gets another meaning. */
 enum source_question {
-    SOURCE_JOB,          /* id */
-    SOURCE_RUN,          /* id */
-    SOURCE_RUN_ATTEMPT,  /* id, attempt */
-    SOURCE_RUN_JOBS,     /* id: the latest attempt's; page */
-    SOURCE_ATTEMPT_JOBS, /* id, attempt; page */
-    SOURCE_RUNS, /* newest first; page, per_page; filter: "branch=x" or "status=failure", already percent-encoded */
-    SOURCE_WORKFLOW_RUNS,   /* filter: the workflow's id or file; page, per_page */
-    SOURCE_WORKFLOWS,       /* page */
+    SOURCE_JOB = 0,         /* id */
+    SOURCE_RUN = 1,         /* id */
+    SOURCE_RUN_ATTEMPT = 2, /* id, attempt */
+    /* 3 was the jobs of a run's latest attempt */
+    SOURCE_ATTEMPT_JOBS = 4, /* id, attempt; page */
+    /* Newest first; page, per_page; filter: "branch=x" or "status=failure", percent-encoded */
+    SOURCE_RUNS = 5,
+    SOURCE_WORKFLOW_RUNS = 6, /* filter: the workflow's id or file; page, per_page */
+    /* 7 was the workflows of a repository, 8 is unused */
     SOURCE_OWNER_REPOS = 9, /* repo.owner only; the 100 pushed to last; page */
-    SOURCE_MY_REPOS,        /* those the token sees; page */
+    SOURCE_MY_REPOS = 10,   /* those that the token can read; page */
 };
 
 struct source_answer {
@@ -156,6 +157,7 @@ struct source_facts {
     void (*done)(struct source_facts *f, const struct source_answer *answer);
 
     /* the source's own: zeroed before want_facts */
+    struct source_task task;
     struct source_body {
         char *data;
         size_t bytes; /* of the bound */
@@ -176,16 +178,18 @@ struct source_ops {
     /* `completed`: the job was seen completed before this call. NULL: no memory. */
     struct source_log *(*log_create)(void *self, const struct repo_name *repo, uint64_t job,
                                      bool completed, const struct source_log_ops *ops, void *who);
-    /* No wants may be under way. After the call `who` is not called any more (a on_metadata() that runs
-     * at this moment on the network thread may still finish: `who` must be counted until `released`). */
+    /* No wants may be under way. After the call `who` is not called any more (an on_metadata() that
+     * runs at this moment on the network thread may still finish: `who` must remain until
+     * `released`). */
     void (*log_release)(struct source_log *log, void (*released)(void *who));
     void (*want_bytes)(void *self, struct source_bytes *b);
-    /* Asks a live log for its state again: on_metadata() comes if anything changed, then checked(who,
-     * failure or NULL). `completed`: its job was seen so in the meantime. */
+    /* Asks a live log for its state again: on_metadata() comes if anything changed, then
+     * checked(who, failure or NULL). `completed`: its job was seen so in the meantime. One check of
+     * a log at a time. */
     void (*log_check)(struct source_log *log, bool completed,
                       void (*checked)(void *who, const struct source_failure *failure));
-    /* Somebody waits for the job's log, which was asked for as prefetch. Named by the job, so that a
-     * log that is released meanwhile is no matter. */
+    /* Somebody waits for the job's log, which was asked for as prefetch. It is named by the job, so
+     * the log may be released meanwhile. */
     void (*log_promote)(void *self, uint64_t job);
     void (*want_facts)(void *self, struct source_facts *f);
     /* The answer has been read; once after each done, also a failed one. Any thread. */

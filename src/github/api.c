@@ -1,42 +1,82 @@
 #include "github/api.h"
 
 #include "github/core.h"
-#include "github/failure.h"
+#include "github/endpoints.h"
+#include "github/headers.h"
 #include "github/log_transfer.h"
 #include "github/parse.h"
-#include "github/parse_headers.h"
-#include "github/question.h"
 #include "github/request.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
+#define OTHER_JOB_MS 5000 /* an answer about another job is not asked for again before */
+
 struct api {
     struct core core;
-    struct net_task close_task;
+
+    pthread_mutex_t lock;
+    struct list logs;             /* source_log; all of them */
+    struct list posted;           /* source_task, for the network thread */
+    bool is_posted;               /* net_task is posted, or runs */
+    struct token_line *new_token; /* not yet taken over; NULL: none was read */
+    struct net_task net_task;
+    struct source_task close_task, token_task;
 };
+
+/* -- Work for the network thread --------------------------------------------------------------- */
+
+static void run_posted(struct net_task *net_task)
+{
+    struct api *api = list_entry(net_task, struct api, net_task);
+    struct list *link;
+
+    do {
+        pthread_mutex_lock(&api->lock);
+        link = list_take_first(&api->posted);
+        api->is_posted = link != NULL;
+        pthread_mutex_unlock(&api->lock);
+        if (link) {
+            struct source_task *t = list_entry(link, struct source_task, link);
+            t->run(api, t);
+        }
+    } while (link);
+}
+
+/* Lock held; releases it. Work that is posted already keeps its place. */
+static void post_and_unlock(struct api *api, struct source_task *t,
+                            void (*run)(void *self, struct source_task *t))
+{
+    bool is_first = !api->is_posted;
+
+    t->run = run;
+    if (!list_is_linked(&t->link))
+        list_push_back(&api->posted, &t->link);
+    api->is_posted = true;
+    pthread_mutex_unlock(&api->lock);
+    if (is_first)
+        net_post(api->core.net, &api->net_task);
+}
+
+static void post(struct api *api, struct source_task *t,
+                 void (*run)(void *self, struct source_task *t))
+{
+    pthread_mutex_lock(&api->lock);
+    post_and_unlock(api, t, run);
+}
 
 /* -- Facts ------------------------------------------------------------------------------------- */
 
 struct facts_request {
-    struct api_request call;
-    struct api *api;
+    struct api_request request;
     struct source_facts *facts;
     bool is_user; /* asked as for a user's repositories */
 };
 
-#define OTHER_JOB_MS 5000 /* an answer about something else is not asked for again before */
-
-static void fail_facts(struct source_facts *f, int err)
-{
-    struct source_failure failure = failure_make(err, SOURCE_BROKEN, 0);
-
-    f->done(f, &(struct source_answer){.failure = &failure, .etag = ""});
-}
-
-/* Whether it is this job that GitHub speaks of: it proves a name (S14). That it is completed spares
- * its log a question. */
+/* Whether it is this job that GitHub answers about: it proves a name (S14). That it is completed
+ * spares its log a request. */
 static int note_job(struct core *core, uint64_t id, const struct api_answer *answer)
 {
     struct facts_job job;
@@ -55,296 +95,194 @@ static int note_job(struct core *core, uint64_t id, const struct api_answer *ans
     return err;
 }
 
-/* The owner turned out to be no organization: asked again. False: it was, or that has been tried. */
-static bool try_as_user(struct facts_request *fc, const struct source_failure *failure)
+/* The owner turned out to be no organization: asks again. False: it is one, or that was tried. */
+static bool try_as_user(struct facts_request *fr, const struct source_failure *failure)
 {
-    struct core *core = &fc->api->core;
     char *url;
 
-    if (fc->facts->question != SOURCE_OWNER_REPOS || fc->is_user || !failure ||
+    if (fr->facts->question != SOURCE_OWNER_REPOS || fr->is_user || !failure ||
         failure->reason != SOURCE_NOT_FOUND ||
-        question_make_user_repos_url(core->base, fc->facts, &url) < 0)
+        endpoint_make_user_repos_url(fr->request.attempt.core->base, fr->facts, &url) < 0)
         return false;
-    fc->is_user = true;
-    api_request_begin(&fc->call, url, fc->facts->etag);
+    fr->is_user = true;
+    api_request_begin(&fr->request, url, fr->facts->etag);
     return true;
 }
 
-static void facts_told(struct api_request *c, const struct api_answer *told)
+static void on_facts(struct api_request *req, const struct api_answer *given)
 {
-    struct facts_request *fc = list_entry(c, struct facts_request, call);
-    struct source_facts *f = fc->facts;
-    struct source_answer answer = {.failure = told->failure, .etag = ""};
+    struct facts_request *fr = list_entry(req, struct facts_request, request);
+    struct core *core = req->attempt.core;
+    struct source_facts *f = fr->facts;
+    struct source_answer answer = {.failure = given->failure, .etag = ""};
     struct source_failure other = failure_make(-EPROTO, SOURCE_PROTOCOL, 0);
     const char *etag;
     uint32_t next_page = 0;
 
-    if (try_as_user(fc, told->failure))
+    if (try_as_user(fr, given->failure))
         return;
-    if (!told->failure) {
-        etag = net_header(&c->request, "ETag");
-        parse_link_next(net_header(&c->request, "Link"), &next_page);
-        answer.not_modified = told->status == 304;
-        answer.len = told->len;
+    if (!given->failure) {
+        etag = net_header(&req->attempt.request, "ETag");
+        parse_link_next(net_header(&req->attempt.request, "Link"), &next_page);
+        answer.not_modified = given->status == 304;
+        answer.len = given->len;
         answer.etag = etag && strlen(etag) < SOURCE_ETAG_LEN ? etag : "";
         answer.next_page = next_page;
-        if (f->question == SOURCE_JOB && note_job(&fc->api->core, f->id, told) < 0) {
+        if (f->question == SOURCE_JOB && note_job(core, f->id, given) < 0) {
             other.until_ms = net_now_ms() + OTHER_JOB_MS;
             answer.failure = &other;
         }
-        if (fc->is_user)
-            core_note_user(&fc->api->core, f->repo.owner);
+        if (fr->is_user)
+            core_note_user(core, f->repo.owner);
     }
-    f->body = *told->held;
-    *told->held = (struct source_body){0};
-    if (f->body.data)
-        body_trim(&fc->api->core.bodies, &f->body, told->len + 1);
+    api_answer_take_body(core, given, &f->body);
     answer.body = f->body.data ? f->body.data : "";
     f->done(f, &answer);
-    api_request_finish(c);
-    free(fc);
+    api_request_finish(req);
+    free(fr);
 }
 
-static int make_url(struct facts_request *fc, char **ret_url)
+static void run_want_facts(void *self, struct source_task *t)
 {
-    const struct source_facts *f = fc->facts;
-    const struct core *core = &fc->api->core;
-
-    fc->is_user = f->question == SOURCE_OWNER_REPOS && core_is_user(core, f->repo.owner);
-    return fc->is_user ? question_make_user_repos_url(core->base, f, ret_url)
-                       : question_make_url(core->base, f, ret_url);
-}
-
-static void begin_facts(struct api *api, struct source_facts *f)
-{
-    struct facts_request *fc = calloc(1, sizeof(*fc));
+    struct core *core = &((struct api *)self)->core;
+    struct source_facts *f = list_entry(t, struct source_facts, task);
+    struct facts_request *fr = calloc(1, sizeof(*fr));
+    bool is_user = f->question == SOURCE_OWNER_REPOS && core_is_user(core, f->repo.owner);
+    struct source_failure failure;
     int err = -ENOMEM;
     char *url;
 
-    if (fc) {
-        fc->api = api;
-        fc->facts = f;
-        err = make_url(fc, &url);
-    }
+    if (fr)
+        err = is_user ? endpoint_make_user_repos_url(core->base, f, &url)
+                      : endpoint_make_url(core->base, f, &url);
     if (err < 0) {
-        free(fc);
-        fail_facts(f, err);
+        free(fr);
+        failure = failure_make(err, SOURCE_BROKEN, 0);
+        f->done(f, &(struct source_answer){.failure = &failure, .etag = ""});
         return;
     }
-    api_request_init(&fc->call, &api->core, REQUEST_FACTS, f->class, facts_told);
-    fc->call.tries = f->tries;
-    fc->call.waits = f->waits;
-    api_request_begin(&fc->call, url, f->etag);
-}
-
-/* -- What other threads post ------------------------------------------------------------------- */
-
-struct post {
-    struct net_task task;
-    struct api *api;
-    void (*run)(struct post *p);
-    union {
-        struct source_bytes *bytes;
-        struct source_facts *facts;
-        struct token_line *line;
-        uint64_t job;
-        struct {
-            struct source_log *log;
-            bool completed; /* the job was seen so, by who checks its log */
-            union {
-                void (*released)(void *who);
-                void (*checked)(void *who, const struct source_failure *failure);
-            };
-        };
-    };
-};
-
-static void run_post(struct net_task *task)
-{
-    struct post *p = list_entry(task, struct post, task);
-
-    p->run(p);
-    free(p);
-}
-
-static struct post *make_post(struct api *api, void (*run)(struct post *p))
-{
-    struct post *p = calloc(1, sizeof(*p));
-
-    if (!p)
-        return NULL;
-    p->task.run = run_post;
-    p->api = api;
-    p->run = run;
-    return p;
-}
-
-static void send_post(struct post *p)
-{
-    net_post(p->api->core.net, &p->task);
-}
-
-static void run_want_bytes(struct post *p)
-{
-    struct source_bytes *b = p->bytes;
-
-    if (b->class == SOURCE_DEMAND)
-        log_state_promote(b->log);
-    log_transfer_begin(b->log, b);
-}
-
-static void want_bytes(void *self, struct source_bytes *b)
-{
-    struct source_failure failure = failure_make(-ENOMEM, SOURCE_BROKEN, 0);
-    struct post *p = make_post(self, run_want_bytes);
-
-    if (!p) {
-        b->done(b, &failure);
-        return;
-    }
-    p->bytes = b;
-    send_post(p);
-}
-
-static void run_want_facts(struct post *p)
-{
-    begin_facts(p->api, p->facts);
+    fr->facts = f;
+    fr->is_user = is_user;
+    api_request_init(&fr->request, core, REQUEST_FACTS, f->class, on_facts);
+    fr->request.tries = f->tries;
+    fr->request.waits = f->waits;
+    api_request_begin(&fr->request, url, f->etag);
 }
 
 static void want_facts(void *self, struct source_facts *f)
 {
-    struct post *p = make_post(self, run_want_facts);
-
-    if (!p) {
-        fail_facts(f, -ENOMEM);
-        return;
-    }
-    p->facts = f;
-    send_post(p);
+    post(self, &f->task, run_want_facts);
 }
 
-static void release_facts(void *self, struct source_facts *f)
+static void facts_release(void *self, struct source_facts *f)
 {
-    struct api *api = self;
-
-    body_release(&api->core.bodies, &f->body);
-}
-
-/* A log of this job that nobody waits for yet. NULL: none. */
-static struct source_log *find_prefetched(struct core *core, uint64_t job)
-{
-    struct source_log *found = NULL;
-
-    pthread_mutex_lock(&core->logs_lock);
-    list_each(link, &core->logs) {
-        struct source_log *log = list_entry(link, struct source_log, in_core);
-        if (log->job == job && log->class == SOURCE_PREFETCH)
-            found = log;
-    }
-    pthread_mutex_unlock(&core->logs_lock);
-    return found;
-}
-
-static void run_promote(struct post *p)
-{
-    struct source_log *log;
-
-    while ((log = find_prefetched(&p->api->core, p->job)))
-        log_state_promote(log);
-}
-
-static void log_promote(void *self, uint64_t job)
-{
-    struct post *p = make_post(self, run_promote);
-
-    if (!p)
-        return; /* it stays prefetch, which is slow but not wrong */
-    p->job = job;
-    send_post(p);
-}
-
-static void resume(void *self)
-{
-    struct api *api = self;
-
-    net_resume(api->core.net);
+    api_body_release(&((struct api *)self)->core, &f->body);
 }
 
 /* -- Logs -------------------------------------------------------------------------------------- */
 
-static struct source_log *create_log(void *self, const struct repo_name *repo, uint64_t job,
+static struct api *api_of(struct source_log *log)
+{
+    return list_entry(log->core, struct api, core);
+}
+
+static struct source_log *log_create(void *self, const struct repo_name *repo, uint64_t job,
                                      bool completed, const struct source_log_ops *ops, void *who)
 {
     struct api *api = self;
-    struct source_log *log = log_state_create(&api->core, repo, job, completed, ops, who);
+    struct source_log *log = source_log_create(&api->core, repo, job, completed, ops, who);
 
-    if (log)
-        log_transfer_prepare(log);
+    if (!log)
+        return NULL;
+    pthread_mutex_lock(&api->lock);
+    list_push_back(&api->logs, &log->in_api);
+    pthread_mutex_unlock(&api->lock);
     return log;
 }
 
-static void end_log(struct source_log *log, void (*released)(void *who))
+static void run_release(void *self, struct source_task *t)
 {
+    struct api *api = self;
+    struct source_log *log = list_entry(t, struct source_log, release_task);
+    void (*released)(void *who) = log->released;
     void *who = log->who;
 
-    log_transfer_cancel_all(log);
-    log_state_destroy(log);
+    pthread_mutex_lock(&api->lock);
+    list_remove(&log->in_api);
+    list_remove(&log->promote_task.link);
+    pthread_mutex_unlock(&api->lock);
+    source_log_destroy(log);
     if (released)
         released(who);
 }
 
-static void run_release(struct net_task *task)
-{
-    struct source_log *log = list_entry(task, struct source_log, release_task);
-
-    end_log(log, log->released);
-}
-
-/* Needs no memory: its place is in the log. */
-static void release_log(struct source_log *log, void (*released)(void *who))
+static void log_release(struct source_log *log, void (*released)(void *who))
 {
     log->released = released;
-    log->release_task.run = run_release;
-    net_post(log->core->net, &log->release_task);
+    post(api_of(log), &log->release_task, run_release);
 }
 
-static void run_check(struct post *p)
+static void run_want_bytes(void *self, struct source_task *t)
 {
-    struct source_failure failure = failure_make(-ENOMEM, SOURCE_BROKEN, 0);
-    struct finality_check *check = calloc(1, sizeof(*check));
+    struct source_bytes *b = list_entry(t, struct source_bytes, task);
 
-    if (!check) {
-        p->checked(p->log->who, &failure);
-        return;
-    }
-    check->checked = p->checked;
-    if (p->completed)
-        core_note_completed(p->log->core, p->log->job);
-    log_state_promote(p->log);
-    log_transfer_check(p->log, check);
+    (void)self;
+    if (b->class == SOURCE_DEMAND)
+        log_state_promote(b->log);
+    log_transfer_begin(b);
 }
 
-static void check_log(struct source_log *log, bool completed,
+static void want_bytes(void *self, struct source_bytes *b)
+{
+    post(self, &b->task, run_want_bytes);
+}
+
+static void run_check(void *self, struct source_task *t)
+{
+    struct source_log *log = list_entry(t, struct source_log, check_task);
+
+    (void)self;
+    if (log->is_check_completed)
+        core_note_completed(log->core, log->job);
+    log_state_promote(log);
+    source_log_check(log, log->posted_checked);
+}
+
+static void log_check(struct source_log *log, bool completed,
                       void (*checked)(void *who, const struct source_failure *failure))
 {
-    struct source_failure failure = failure_make(-ENOMEM, SOURCE_BROKEN, 0);
-    struct post *p = make_post(list_entry(log->core, struct api, core), run_check);
-
-    if (!p) {
-        checked(log->who, &failure);
-        return;
-    }
-    p->log = log;
-    p->completed = completed;
-    p->checked = checked;
-    send_post(p);
+    log->is_check_completed = completed;
+    log->posted_checked = checked;
+    post(api_of(log), &log->check_task, run_check);
 }
 
-/* -- The house --------------------------------------------------------------------------------- */
+static void run_promote(void *self, struct source_task *t)
+{
+    (void)self;
+    log_state_promote(list_entry(t, struct source_log, promote_task));
+}
+
+static void log_promote(void *self, uint64_t job)
+{
+    struct api *api = self;
+    struct source_log *found = NULL;
+
+    pthread_mutex_lock(&api->lock);
+    list_each(link, &api->logs) {
+        struct source_log *log = list_entry(link, struct source_log, in_api);
+        if (log->job == job)
+            found = log;
+    }
+    if (found)
+        post_and_unlock(api, &found->promote_task, run_promote);
+    else
+        pthread_mutex_unlock(&api->lock);
+}
+
+/* -- Beginning and end ------------------------------------------------------------------------- */
 
 static int init_core(struct core *core, const struct api_config *config)
 {
-    const struct budget_config budget = {.reserve = config->reserve};
     struct token_line *line = NULL;
     int err;
 
@@ -359,20 +297,17 @@ static int init_core(struct core *core, const struct api_config *config)
         return -ENOMEM;
     }
     core->net = config->net;
-    core->bodies.net = config->net;
     core->diag = config->diag;
     core->listener = config->listener;
     core->deadline_ms = config->deadline_ms;
     core->offline = config->offline;
     list_init(&core->in_flight);
-    list_init(&core->logs);
-    pthread_mutex_init(&core->logs_lock, NULL);
     core->chance = ((uint64_t)net_now_ms() << 20) ^ (uint64_t)(uintptr_t)core ^ 1;
     atomic_init(&core->limit, -1);
     atomic_init(&core->remaining, -1);
     atomic_init(&core->reset_s, -1);
     token_init(&core->token, config->net, line, config->reread_token, config->who);
-    turns_init(&core->turns, config->net, &budget, config->connections, config->wait_ms,
+    queue_init(&core->queue, config->net, config->reserve, config->connections, config->wait_ms,
                config->deadline_ms);
     return 0;
 }
@@ -389,6 +324,10 @@ int api_create(const struct api_config *config, struct api **ret_api)
         free(api);
         return err;
     }
+    pthread_mutex_init(&api->lock, NULL);
+    list_init(&api->logs);
+    list_init(&api->posted);
+    api->net_task.run = run_posted;
     if (!config->token && !config->offline)
         diag_say(config->diag, DIAG_NOTICE,
                  "no token: GitHub shows runs and jobs of public repositories, 60 requests an "
@@ -397,61 +336,75 @@ int api_create(const struct api_config *config, struct api **ret_api)
     return 0;
 }
 
-static void run_close(struct net_task *task)
+static void run_close(void *self, struct source_task *t)
 {
-    core_close(&list_entry(task, struct api, close_task)->core);
+    (void)t;
+    core_close(&((struct api *)self)->core);
 }
 
 void api_close(struct api *api)
 {
-    api->close_task.run = run_close;
-    net_post(api->core.net, &api->close_task);
+    post(api, &api->close_task, run_close);
 }
 
 void api_destroy(struct api *api)
 {
+    struct list *link;
+
     if (!api)
         return;
     /* Those whose release came too late for the network thread. */
-    while (!list_is_empty(&api->core.logs))
-        end_log(list_entry(api->core.logs.next, struct source_log, in_core), NULL);
-    pthread_mutex_destroy(&api->core.logs_lock);
+    while ((link = list_take_first(&api->logs)))
+        source_log_destroy(list_entry(link, struct source_log, in_api));
+    pthread_mutex_destroy(&api->lock);
+    token_line_unref(api->new_token);
     token_finish(&api->core.token);
     free(api->core.base);
     free(api);
 }
 
-static void run_set_token(struct post *p)
+static void run_set_token(void *self, struct source_task *t)
 {
-    token_replace(&p->api->core.token, p->line);
+    struct api *api = self;
+    struct token_line *line;
+
+    (void)t;
+    pthread_mutex_lock(&api->lock);
+    line = api->new_token;
+    api->new_token = NULL;
+    pthread_mutex_unlock(&api->lock);
+    token_replace(&api->core.token, line);
 }
 
 void api_set_token(struct api *api, const char *token)
 {
     struct token_line *line = NULL;
-    struct post *p;
 
     if (token && token_make_line(token, &line) < 0)
         diag_say(api->core.diag, DIAG_WARNING, "the token that was read again is no token");
-    p = make_post(api, run_set_token);
-    if (!p) {
-        token_line_unref(line);
-        return;
+    pthread_mutex_lock(&api->lock);
+    if (line) {
+        token_line_unref(api->new_token);
+        api->new_token = line;
     }
-    p->line = line;
-    send_post(p);
+    post_and_unlock(api, &api->token_task, run_set_token);
+}
+
+static void resume(void *self)
+{
+    net_resume(((struct api *)self)->core.net);
 }
 
 struct source api_source(struct api *api)
 {
     static const struct source_ops ops = {
-        .log_create = create_log,
-        .log_release = release_log,
+        .log_create = log_create,
+        .log_release = log_release,
         .want_bytes = want_bytes,
-        .log_check = check_log,
+        .log_check = log_check,
         .log_promote = log_promote,
         .want_facts = want_facts,
-        .facts_release = release_facts,
+        .facts_release = facts_release,
         .resume = resume,
     };
 

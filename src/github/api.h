@@ -1,21 +1,21 @@
 /*
- * api.h - the interpreter: what is wanted (source.h) becomes questions to GitHub, and its answers
- * become facts, bytes or failures.
+ * api.h - the source of logs and facts (source.h) that asks GitHub: what is wanted becomes
+ * requests, and their answers become facts, bytes or failures.
  *
- * It knows GitHub and HTTP's meaning, not curl, pages, caches or JSON beyond a job's status. Each
+ * It knows GitHub and what HTTP means, not curl, pages, caches or JSON beyond a job's status. Each
  * log costs one request to the API, answered by a redirect to a signed URL, and one or more to the
  * storage host behind it. The token goes to the API's scheme, host and port only; a signed URL is a
  * secret too: it is kept in memory only, and wiped.
  *
  * Threads: all its work is done on net's thread. api_create, api_close and api_destroy belong to
- * whoever builds the house; the calls of `struct source`, api_set_token and api_read_stats may come
- * on any thread. If there is no memory to hand a want over, its `done` is called with -ENOMEM on
- * the thread of the call.
+ * main; the calls of `struct source`, api_set_token and api_read_stats may come on any thread. They
+ * post work that is embedded in what it is about (struct source_task), so handing it over cannot
+ * fail.
  *
  * End: api_close makes every want fail with SOURCE_CLOSING; then net_stop; then api_destroy.
  * Nothing is called after net_stop.
  *
- * What source.h leaves open: a range that succeeds has `done` called after its log's `told`.
+ * What source.h leaves open: a range that succeeds has `done` called after on_metadata().
  */
 #ifndef GHLOGFS_GITHUB_API_H
 #define GHLOGFS_GITHUB_API_H
@@ -46,8 +46,8 @@ struct api_config {
     int64_t deadline_ms;  /* without progress, then a want fails */
     int64_t wait_ms;      /* for quota, then SOURCE_LIMITED */
     uint32_t reserve;     /* API requests that prefetch leaves untouched */
-    unsigned connections; /* net's: so that no question grows old in net's queue */
-    bool offline;         /* every want fails at once, nothing is asked */
+    unsigned connections; /* net's: so that no request grows old in net's queue */
+    bool offline;         /* every want fails at once, nothing is sent */
 };
 
 /* -EINVAL: the base is no URL, or the token could not be in a header; -ENOMEM. */
@@ -56,7 +56,7 @@ int api_create(const struct api_config *config, struct api **ret_api);
 /* Every want under way, and every later one, fails with SOURCE_CLOSING. Once, before net_stop. */
 void api_close(struct api *api);
 
-/* After net_stop. Logs that were not released go without a word. */
+/* After net_stop. Frees logs that were not released, without notice. */
 void api_destroy(struct api *api);
 
 struct source api_source(struct api *api);

@@ -4,11 +4,11 @@
 
 /* A second more than GitHub's minute: two requests may come nearer to each other on the way. */
 #define WINDOW_MS INT64_C(61000)
-/* Where an answer coming in is what is waited for; the caller looks then, this is for the rest. */
+/* While an answer in flight decides: the caller asks again when it comes in, or after this. */
 #define RECHECK_MS 200
 /* What GitHub asks for after a secondary limit that names no time; doubled each time after. */
 #define PENALTY_MS INT64_C(60000)
-/* Nothing that a server says stops us for longer: its windows are of an hour. */
+/* Nothing that a server reports stops us for longer: its windows are of an hour. */
 #define WAIT_MAX_S INT64_C(3660)
 /* Resets that differ by less are of one window. */
 #define SAME_WINDOW_S 5
@@ -43,7 +43,7 @@ static void pace_count(struct budget_pace *p, int64_t now_ms)
     p->count += p->count < p->size;
 }
 
-/* The last one did not go. The one it replaced had left the window. */
+/* The last one was not sent. The one it replaced had left the window. */
 static void pace_take_back(struct budget_pace *p)
 {
     if (!p->count)
@@ -54,20 +54,16 @@ static void pace_take_back(struct budget_pace *p)
 
 /* --- asking ----------------------------------------------------------------------------------- */
 
-void budget_init(struct budget *b, const struct budget_config *config)
+void budget_init(struct budget *b, uint32_t reserve)
 {
-    uint32_t size = config->per_minute;
-
-    if (size == 0 || size > BUDGET_PER_MINUTE_MAX)
-        size = BUDGET_PER_MINUTE_MAX;
     memset(b, 0, sizeof(*b));
-    b->reserve = config->reserve;
-    b->all.size = size;
-    b->prefetch.size = size > 1 ? size / 2 : 1;
+    b->reserve = reserve;
+    b->all.size = BUDGET_PER_MINUTE;
+    b->prefetch.size = BUDGET_PER_MINUTE / 2;
     b->limit = b->remaining = -1;
 }
 
-/* What was said about times that have passed by now is no longer so. */
+/* Drops limits whose time has passed. */
 static void refresh(struct budget *b, int64_t now_ms)
 {
     if (b->reset_ms && now_ms >= b->reset_ms) {
@@ -79,8 +75,9 @@ static void refresh(struct budget *b, int64_t now_ms)
 }
 
 /*
- * All in flight count as not yet seen by the server: of 100 answers under way none may have told what
- * the others cost. A 304 costs nothing; then this was too careful until its answer is here.
+ * All in flight count as not yet seen by the server: of 100 answers under way none may have
+ * reported what the others cost. A 304 costs nothing: then this was too careful until its answer
+ * comes in.
  */
 static int64_t left(const struct budget *b)
 {
@@ -150,23 +147,23 @@ int64_t budget_remaining(struct budget *b, int64_t now_ms)
 /* --- learning --------------------------------------------------------------------------------- */
 
 /*
- * Whether a refusal is a limit. A plain "forbidden" may happen to carry the header of an empty quota,
- * so where there is a text it must speak of a limit.
+ * Whether a refusal is a limit. A plain "forbidden" may happen to carry the header of an empty
+ * quota, so where there is a text it must name a limit.
  */
 static enum budget_verdict classify(const struct budget_answer *a)
 {
     const char *text = a->message ? a->message : "";
-    bool says_limit = strcasestr(text, "rate limit");
+    bool names_limit = strcasestr(text, "rate limit");
 
     if (a->status != 403 && a->status != 429)
         return BUDGET_NO_LIMIT;
     if (strcasestr(text, "secondary rate limit") || strcasestr(text, "abuse"))
         return BUDGET_SECONDARY;
-    if (a->remaining == 0 && (says_limit || a->status == 429 || !*text))
+    if (a->remaining == 0 && (names_limit || a->status == 429 || !*text))
         return BUDGET_PRIMARY;
-    if (says_limit && a->remaining < 0)
+    if (names_limit && a->remaining < 0)
         return BUDGET_PRIMARY;
-    if (says_limit || a->status == 429 || a->retry_after_s >= 0)
+    if (names_limit || a->status == 429 || a->retry_after_s >= 0)
         return BUDGET_SECONDARY;
     return BUDGET_NO_LIMIT;
 }
@@ -181,7 +178,7 @@ static int64_t reset_in_s(const struct budget_answer *a, int64_t now_wall_s)
     return min_i64(a->reset_s - base, WAIT_MAX_S);
 }
 
-/* Both clocks that this was reckoned with show whole seconds: one more is on the safe side. */
+/* Both clocks that this was computed with show whole seconds: one more is on the safe side. */
 static int64_t after_s(int64_t now_ms, int64_t seconds)
 {
     return now_ms + (seconds + 1) * 1000;
@@ -207,7 +204,7 @@ static int64_t penalty(struct budget *b, bool was_blocked)
 
 /*
  * Answers come in any order. Within a window what remains only falls, so the least is the latest; a
- * later window replaces an earlier one, an earlier one says nothing any more.
+ * later window replaces an earlier one, and an earlier one is ignored.
  */
 static void learn_quota(struct budget *b, const struct budget_answer *a, int64_t now_ms,
                         int64_t now_wall_s)
@@ -273,7 +270,7 @@ enum budget_verdict budget_learn(struct budget *b, const struct budget_answer *a
     if (verdict == BUDGET_PRIMARY)
         learn_primary(b, answer, now_ms, now_wall_s, was_blocked);
     else if (verdict == BUDGET_SECONDARY ||
-             (answer->status >= 500 && answer->retry_after_s >= 0)) /* so says a 503 at times */
+             (answer->status >= 500 && answer->retry_after_s >= 0)) /* some 503s do */
         learn_secondary(b, answer, now_ms, now_wall_s, was_blocked);
     else if (!was_blocked && answer->status < 500)
         b->penalty_ms = 0;

@@ -1,25 +1,11 @@
 #include "github/core.h"
 
-#include "github/failure.h"
+#include "github/headers.h"
 #include "hash.h"
 
-#include <ctype.h>
 #include <errno.h>
-#include <stdio.h>
-#include <string.h>
-#include <time.h>
 
-/* xorshift: good enough to spread retries, and without hidden state. */
-uint32_t core_draw_chance(struct core *core)
-{
-    uint64_t x = core->chance;
-
-    x ^= x << 13;
-    x ^= x >> 7;
-    x ^= x << 17;
-    core->chance = x;
-    return (uint32_t)(x >> 32);
-}
+/* -- What is remembered ------------------------------------------------------------------------ */
 
 void core_note_completed(struct core *core, uint64_t job)
 {
@@ -45,24 +31,20 @@ bool core_is_user(const struct core *core, const char *owner)
     return core->users[h % CORE_USERS_MAX] == h;
 }
 
-bool core_allows_local(const struct core *core)
-{
-    return core->base_at.is_local || core->peer_private;
-}
-
-bool core_allows_http(const struct core *core)
-{
-    return strcmp(core->base_at.scheme, "http") == 0;
-}
+/* -- All together ------------------------------------------------------------------------------ */
 
 void core_close(struct core *core)
 {
+    struct source_failure failure = failure_make(-ECONNABORTED, SOURCE_CLOSING, 0);
     struct list *link;
 
     core->closing = true;
     while ((link = list_take_first(&core->in_flight))) {
-        struct in_flight *e = list_entry(link, struct in_flight, link);
-        e->abort(e);
+        struct attempt *a = list_entry(link, struct attempt, link);
+        if (a->is_sent)
+            net_cancel(&a->request, -ECONNABORTED);
+        else
+            a->fail(a, &failure);
     }
 }
 
@@ -75,20 +57,126 @@ bool core_refuses(const struct core *core, struct source_failure *ret_failure)
     return core->closing || core->offline;
 }
 
-void core_say(struct core *core, const char *hop, const struct net_url *at, const char *what)
+void core_log(struct core *core, enum failure_hop hop, const struct net_url *at, const char *what)
 {
     if (!core->closing)
-        diag_say(core->diag, DIAG_WARNING, "%s %s: %s", hop, at->host, what);
+        diag_say(core->diag, DIAG_WARNING, "%s %s: %s", hop == FAILURE_API ? "API" : "storage",
+                 at->host, what);
 }
 
-void core_say_limited(struct core *core, int64_t until_ms)
-{
-    time_t at = (time_t)(net_wall_s() + (until_ms - net_now_ms() + 59999) / 60000 * 60);
-    char what[96];
-    struct tm tm;
+/* -- Attempts ---------------------------------------------------------------------------------- */
 
-    gmtime_r(&at, &tm);
-    snprintf(what, sizeof(what), "request quota used up, it returns by %02d:%02d UTC", tm.tm_hour,
-             tm.tm_min);
-    core_say(core, "API", &core->base_at, what);
+void attempt_begin(struct attempt *a)
+{
+    retry_init(&a->retry, net_now_ms());
+    list_push_back(&a->core->in_flight, &a->link);
+}
+
+static void on_done(struct net_request *request, int err)
+{
+    struct attempt *a = list_entry(request, struct attempt, request);
+    struct queue *queue = &a->core->queue;
+
+    a->is_sent = false;
+    queue_free_connection(queue);
+    if (err == -ETIMEDOUT && net_was_heard(request))
+        hosts_note_answer(&a->core->hosts, a->at, net_now_ms());
+    a->answered(a, err);
+    queue_pump(queue);
+}
+
+void attempt_send(struct attempt *a, const struct net_url *at, const struct net_request *request)
+{
+    a->at = at;
+    a->status = 0;
+    a->is_sent = true;
+    a->request = *request;
+    a->request.on_done = on_done;
+    net_send(a->core->net, &a->request);
+}
+
+void attempt_note_answer(struct attempt *a, int status)
+{
+    a->status = status;
+    hosts_note_answer(&a->core->hosts, a->at, net_now_ms());
+}
+
+/* What the server asked for; 0: nothing. */
+static int64_t retry_after_ms(const struct attempt *a)
+{
+    int64_t after_s = 0;
+
+    if (a->status == 429 || a->status >= 500)
+        parse_retry_after(net_header(&a->request, "Retry-After"), net_wall_s(), &after_s);
+    return after_s * 1000;
+}
+
+void attempt_judge_refusal(struct attempt *a, uint64_t key, uint64_t answer, bool may_expect,
+                           enum source_class class, struct failure_verdict *verdict)
+{
+    struct refusals *rs = &a->core->refusals;
+    int64_t now_ms = net_now_ms();
+    bool asks_for_patience = retry_after_ms(a) > 0;
+    bool proven = retry_note_refusal(&a->retry, answer, asks_for_patience, now_ms);
+
+    if (proven || (may_expect && refusals_expect(rs, key, answer, now_ms)))
+        verdict->failure = failure_make(-EIO, SOURCE_REFUSED,
+                                        refusals_note(rs, key, answer, proven, now_ms));
+    else if (class == SOURCE_PREFETCH) /* retries are for those who wait */
+        verdict->failure = failure_make(-EIO, SOURCE_LIMITED, now_ms);
+    else
+        return;
+    verdict->retry = RETRY_NOT;
+}
+
+/* xorshift: good enough to spread retries, and without hidden state. */
+static uint32_t draw_chance(struct core *core)
+{
+    uint64_t x = core->chance;
+
+    x ^= x << 13;
+    x ^= x >> 7;
+    x ^= x << 17;
+    core->chance = x;
+    return (uint32_t)(x >> 32);
+}
+
+bool attempt_retry(struct attempt *a, const struct failure_verdict *verdict)
+{
+    struct core *core = a->core;
+    int64_t now_ms = net_now_ms(), at_ms = -1;
+
+    if (verdict->retry != RETRY_CONNECT || !hosts_is_down(&core->hosts, a->at, now_ms))
+        at_ms = retry_next(&a->retry, verdict->retry, now_ms, core->deadline_ms, retry_after_ms(a),
+                           draw_chance(core));
+    if (at_ms < 0) {
+        attempt_give_up(a, verdict);
+        return false;
+    }
+    net_timer_set(core->net, &a->timer, at_ms);
+    return true;
+}
+
+void attempt_give_up(struct attempt *a, const struct failure_verdict *verdict)
+{
+    const struct source_failure *failure = &verdict->failure;
+
+    if (failure->reason == SOURCE_UNREACHABLE)
+        hosts_note_failure(&a->core->hosts, a->at, failure->err, a->retry.progress_ms,
+                           net_now_ms());
+}
+
+void attempt_end(struct attempt *a)
+{
+    net_timer_cancel(&a->timer);
+    list_remove(&a->link);
+}
+
+void attempt_cancel(struct attempt *a)
+{
+    attempt_end(a);
+    a->is_cancelled = true;
+    if (a->is_sent)
+        net_cancel(&a->request, -ECANCELED);
+    a->is_cancelled = false;
 }

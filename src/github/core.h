@@ -1,21 +1,20 @@
 /*
- * core.h - what all questions of one api share: whom it asks, with which token, how much of it, and
- * what is said to the user. Network thread only, but for the counters.
+ * core.h - what all requests of one api share: whom they ask, with which token, how much of it, and
+ * what is logged; and the part that requests to the API and to storage have in common: attempts.
+ * Network thread only, but for the counters.
  */
 #ifndef GHLOGFS_GITHUB_CORE_H
 #define GHLOGFS_GITHUB_CORE_H
 
 #include "diag.h"
-#include "github/body.h"
-#include "github/hosts.h"
+#include "github/failure.h"
+#include "github/queue.h"
 #include "github/refusals.h"
 #include "github/token.h"
-#include "github/turn.h"
 #include "net/net.h"
 #include "net/url.h"
 #include "source.h"
 
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -23,11 +22,8 @@
 #define CORE_COMPLETED_MAX 1024
 #define CORE_USERS_MAX 256
 
-/* Whatever is under way, so that all of it can be ended at once. */
-struct in_flight {
-    struct list link;
-    void (*abort)(struct in_flight *e); /* ends it with SOURCE_CLOSING; it is in no list then */
-};
+/* Logged behind a status that was given several times. */
+#define REFUSED_HINT " (the same answer each time: not asked again for a minute or more)"
 
 struct core {
     struct net *net;
@@ -39,37 +35,32 @@ struct core {
     bool offline, closing;
     bool peer_private; /* the API answered from a loopback or private address */
 
-    struct list in_flight; /* in_flight */
-    pthread_mutex_t logs_lock;
-    struct list logs; /* logs_lock; every source_log there is */
+    struct list in_flight; /* attempt; all of them, so that they can be ended at once */
     struct token token;
-    struct turns turns;
+    struct queue queue;
     struct hosts hosts;
-    struct body_pool bodies;
     struct refusals refusals;
     uint64_t chance; /* state of the jitter */
-    uint64_t
-        completed[CORE_COMPLETED_MAX]; /* jobs seen completed, by id; others may overwrite them */
+    uint64_t completed
+        [CORE_COMPLETED_MAX]; /* ids of jobs seen completed; a new one may overwrite an old one */
+    uint64_t users[CORE_USERS_MAX]; /* hashes of owners that are no organizations, likewise */
 
-    uint64_t users[CORE_USERS_MAX]; /* hashes of owners that are no organizations */
+    /* The bodies of answers, between the network and their reader (request.h). Any thread. */
+    atomic_size_t body_bytes;
+    atomic_bool has_body_beyond; /* one body may exceed the bound */
+    atomic_bool is_body_paused;  /* a transfer waits for space */
 
     /* Written on the network thread, read anywhere. */
     atomic_uint_fast64_t requests, not_modified, storage_requests;
     atomic_int_fast64_t limit, remaining, reset_s;
 };
 
-uint32_t core_draw_chance(struct core *core);
-
 void core_note_completed(struct core *core, uint64_t job);
 bool core_is_completed(const struct core *core, uint64_t job);
 
-/* Of owners, in any case of letters: that one is a user saves a question each time. */
+/* Of owners, case-insensitively: that one is a user saves a request each time. */
 void core_note_user(struct core *core, const char *owner);
 bool core_is_user(const struct core *core, const char *owner);
-
-/* R7: may a redirect lead to a loopback or private address? */
-bool core_allows_local(const struct core *core);
-bool core_allows_http(const struct core *core);
 
 /* Ends everything that is under way, and lets nothing new begin. */
 void core_close(struct core *core);
@@ -77,10 +68,60 @@ void core_close(struct core *core);
 /* The failure of everything that is asked now, if there is one: offline, closing. */
 bool core_refuses(const struct core *core, struct source_failure *ret_failure);
 
-/* "storage HOST: WHAT" and "API HOST: WHAT", once a minute. */
-void core_say(struct core *core, const char *hop, const struct net_url *at, const char *what);
+/* Logs "storage HOST: WHAT" or "API HOST: WHAT", once a minute. */
+void core_log(struct core *core, enum failure_hop hop, const struct net_url *at, const char *what);
 
-/* The same, that the quota is used up until then. */
-void core_say_limited(struct core *core, int64_t until_ms);
+/*
+ * What is asked of one hop, in as many attempts as it takes. Embedded in what knows the meaning of
+ * the answers (request.h, log_transfer.c).
+ */
+struct attempt {
+    struct core *core;
+    struct list link;           /* in core's in_flight, from attempt_begin to attempt_end */
+    const struct net_url *at;   /* whom the last attempt asked */
+    struct net_request request; /* headers of the answer: net_header(&request) */
+    int status;                 /* of the last answer; 0: none came */
+    bool is_sent, is_cancelled;
+    struct retry retry;
+    struct net_timer timer; /* its `fire` makes the next attempt */
+
+    /* The attempt has ended; err as in net's on_done. is_cancelled: its owner wants no result. */
+    void (*answered)(struct attempt *a, int err);
+    /* Called by core_close while it is not sent: it must end with this failure. */
+    void (*fail)(struct attempt *a, const struct source_failure *failure);
+};
+
+/* core and the functions are set. */
+void attempt_begin(struct attempt *a);
+static inline bool attempt_is_active(const struct attempt *a)
+{
+    return list_is_linked(&a->link);
+}
+
+/* Sends it to `at`, which must remain until `answered`. on_done is set here; a connection was
+ * taken (queue.h), and is given back before `answered`. */
+void attempt_send(struct attempt *a, const struct net_url *at, const struct net_request *request);
+
+/* Called in on_head, and whenever more of the answer comes. */
+void attempt_note_answer(struct attempt *a, int status);
+
+/*
+ * The server has refused with this answer (refusals.h). No retry is worth it if the answer will not
+ * change, or if nobody waits: then the verdict is final. may_expect: others' refusals count, too.
+ */
+void attempt_judge_refusal(struct attempt *a, uint64_t key, uint64_t answer, bool may_expect,
+                           enum source_class class, struct failure_verdict *verdict);
+
+/* Sets the timer for the next attempt. False: there is none, and attempt_give_up was called. */
+bool attempt_retry(struct attempt *a, const struct failure_verdict *verdict);
+
+/* No more attempts: a host that could not be reached is noted, so that others need not try it. */
+void attempt_give_up(struct attempt *a, const struct failure_verdict *verdict);
+
+/* Cancels the timer. It is not sent. */
+void attempt_end(struct attempt *a);
+
+/* The same for one that may be sent: then `answered` is called from within. */
+void attempt_cancel(struct attempt *a);
 
 #endif

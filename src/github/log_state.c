@@ -1,8 +1,7 @@
 #include "github/log_state.h"
 
-#include "github/failure.h"
-#include "github/parse_headers.h"
-#include "github/question.h"
+#include "github/endpoints.h"
+#include "github/headers.h"
 #include "github/redirect.h"
 #include "hash.h"
 
@@ -15,15 +14,95 @@
 #include <strings.h>
 
 #define URL_LIFE_MS (10 * 60 * 1000)
-#define URL_EVERY_MS 30000 /* for looking only: at most 120 an hour */
+#define URL_EVERY_MS 30000 /* for checks only: at most 120 an hour */
+
+/* -- One response of storage ------------------------------------------------------------------- */
+
+void response_read_type(const struct net_request *r, char ret_type[RESPONSE_TYPE])
+{
+    const char *type = net_header(r, "Content-Type");
+    size_t len = 0;
+
+    while (type && (*type == ' ' || *type == '\t'))
+        type++;
+    for (; type && *type && !strchr("; \t", *type) && len < RESPONSE_TYPE - 1; type++)
+        ret_type[len++] = isgraph((unsigned char)*type) ? *type : '?';
+    ret_type[len] = '\0';
+}
+
+/* The runner uploads text/plain; stores without a type of their own say that it is bytes. */
+static bool is_log_type(const struct net_request *r)
+{
+    char type[RESPONSE_TYPE];
+
+    response_read_type(r, type);
+    return !type[0] || !strcasecmp(type, "text/plain") ||
+           !strcasecmp(type, "application/octet-stream") ||
+           !strcasecmp(type, "binary/octet-stream");
+}
+
+bool response_begins_like_log(const char *start, size_t len)
+{
+    static const char form[] = "dddd-dd-ddTdd:dd:dd.";
+
+    for (; len >= 3 && !memcmp(start, "\xef\xbb\xbf", 3); len -= 3)
+        start += 3;
+    for (size_t i = 0; i < len && i < sizeof(form) - 1; i++)
+        if (form[i] == 'd' ? !isdigit((unsigned char)start[i]) : start[i] != form[i])
+            return false;
+    return true;
+}
+
+/* Which bytes the body holds, and how many there are in all. */
+static int read_extent(const struct net_request *r, int status, struct response_info *info)
+{
+    struct parse_range range;
+    bool has_range = parse_content_range(net_header(r, "Content-Range"), &range) == 0;
+    uint64_t len;
+    bool has_len = parse_u64(net_header(r, "Content-Length"), &len) == 0;
+
+    if (status == 416) { /* the header that says how much there is, is optional */
+        info->is_sized = has_range && !range.satisfied;
+        info->size = info->is_sized ? range.total : 0;
+    } else if (status == 206) {
+        if (!has_range || !range.satisfied || (has_len && len != range.end - range.first))
+            return -EIO;
+        info->first = range.first;
+        info->end = range.end;
+        info->is_sized = range.total_known;
+        info->size = range.total_known ? range.total : 0;
+    } else {
+        info->is_sized = has_len && !net_header(r, "Transfer-Encoding");
+        info->size = info->is_sized ? len : 0;
+        info->end = info->is_sized ? len : UINT64_MAX;
+    }
+    return 0;
+}
+
+int response_info_read(const struct net_request *r, int status, struct response_info *ret_info)
+{
+    struct response_info info = {.last_modified_ms = -1};
+    const char *etag = net_header(r, "ETag"), *type = net_header(r, "x-ms-blob-type");
+    const char *sealed = net_header(r, "x-ms-blob-sealed");
+    int64_t modified_s;
+
+    if (status != 416 && !is_log_type(r))
+        return -ENOMSG;
+    if (read_extent(r, status, &info) < 0)
+        return -EIO;
+    info.is_blob = type != NULL;
+    info.is_final = type &&
+                    (!strcasecmp(type, "BlockBlob") ||
+                     (!strcasecmp(type, "AppendBlob") && sealed && !strcasecmp(sealed, "true")));
+    if (parse_http_date(net_header(r, "Last-Modified"), net_wall_s(), &modified_s) == 0)
+        info.last_modified_ms = modified_s * 1000;
+    if (status != 416 && etag && strlen(etag) < sizeof(info.etag))
+        memcpy(info.etag, etag, strlen(etag) + 1);
+    *ret_info = info;
+    return 0;
+}
 
 /* -- The signed URL ---------------------------------------------------------------------------- */
-
-struct signed_url *signed_url_ref(struct signed_url *url)
-{
-    url->refs++;
-    return url;
-}
 
 void signed_url_unref(struct signed_url *url)
 {
@@ -33,7 +112,7 @@ void signed_url_unref(struct signed_url *url)
     free(url);
 }
 
-static void wake_all(struct list *waiters, const struct source_failure *failure)
+void log_waiters_wake(struct list *waiters, const struct source_failure *failure)
 {
     struct list due, *link;
 
@@ -45,18 +124,19 @@ static void wake_all(struct list *waiters, const struct source_failure *failure)
     }
 }
 
-/* R7: what may not be followed is told with its host, which the user can judge. */
+/* R7: what may not be followed is logged with its host, which the user can judge. */
 static int take_url(struct source_log *log, const char *location)
 {
     struct core *core = log->core;
+    bool allow_http = strcmp(core->base_at.scheme, "http") == 0;
+    bool allow_local = core->base_at.is_local || core->peer_private;
     size_t len = strlen(location);
     struct signed_url *url;
     struct net_url at;
 
-    if (redirect_check_storage(location, core_allows_http(core), core_allows_local(core), &at) <
-        0) {
+    if (redirect_check_storage(location, allow_http, allow_local, &at) < 0) {
         bool is_url = net_url_parse(location, &at) == 0;
-        core_say(core, "storage", is_url ? &at : &core->base_at,
+        core_log(core, FAILURE_STORAGE, is_url ? &at : &core->base_at,
                  "the redirect to it is not allowed");
         return -EPROTO;
     }
@@ -72,21 +152,20 @@ static int take_url(struct source_log *log, const char *location)
     return 0;
 }
 
-static void url_obtained(struct api_request *c, const struct api_answer *answer)
+static void on_url(struct api_request *req, const struct api_answer *answer)
 {
-    struct source_log *log = list_entry(c, struct source_log, url_request);
-    struct failure_verdict verdict = {.failure.err = 0};
-    int err = 0;
+    struct source_log *log = list_entry(req, struct source_log, url_request);
+    struct failure_event event = {.hop = FAILURE_API};
+    const struct source_failure *failure = answer->failure;
+    struct failure_verdict verdict;
 
-    if (answer->failure) {
-        wake_all(&log->url_waiters, answer->failure);
-        return;
+    if (!failure)
+        event.err = take_url(log, answer->location);
+    if (event.err < 0) {
+        failure_judge(&event, net_now_ms(), &verdict);
+        failure = &verdict.failure;
     }
-    err = take_url(log, answer->location);
-    if (err < 0)
-        failure_judge(&(struct failure_event){.hop = FAILURE_API, .err = err}, net_now_ms(),
-                      &verdict);
-    wake_all(&log->url_waiters, err < 0 ? &verdict.failure : NULL);
+    log_waiters_wake(&log->url_waiters, failure);
 }
 
 struct signed_url *log_state_usable_url(struct source_log *log)
@@ -102,14 +181,14 @@ void log_state_want_url(struct source_log *log, struct log_waiter *w)
     char *url;
 
     list_push_back(&log->url_waiters, &w->link);
-    if (log->url_request.state != REQUEST_IDLE)
+    if (api_request_is_active(&log->url_request))
         return;
-    if (question_make_log_url(log->core->base, &log->repo, log->job, &url) < 0) {
-        wake_all(&log->url_waiters, &failure);
+    if (endpoint_make_log_url(log->core->base, &log->repo, log->job, &url) < 0) {
+        log_waiters_wake(&log->url_waiters, &failure);
         return;
     }
     log->url_asked_ms = net_now_ms();
-    log->url_request.turn.class = log->class;
+    log->url_request.queued.class = log->class;
     api_request_begin(&log->url_request, url, NULL);
 }
 
@@ -129,48 +208,35 @@ void log_state_drop_url(struct source_log *log, const struct signed_url *url)
 
 /* -- Its life ---------------------------------------------------------------------------------- */
 
-static uint64_t make_key(const struct repo_name *repo, uint64_t job)
-{
-    char text[NAME_FULL_LEN + 48];
-
-    snprintf(text, sizeof(text), "storage:%s/%s/%" PRIu64, repo->owner, repo->repo, job);
-    return refusals_make_key(text);
-}
-
 struct source_log *log_state_create(struct core *core, const struct repo_name *repo, uint64_t job,
                                     bool completed, const struct source_log_ops *ops, void *who)
 {
     struct source_log *log = calloc(1, sizeof(*log));
+    char key[NAME_FULL_LEN + 48];
 
     if (!log)
         return NULL;
+    snprintf(key, sizeof(key), "storage:%s/%s/%" PRIu64, repo->owner, repo->repo, job);
     log->core = core;
     log->repo = *repo;
     log->job = job;
-    log->key = make_key(repo, job);
+    log->key = refusals_make_key(key);
     log->ops = ops;
     log->who = who;
     log->class = SOURCE_PREFETCH;
     log->last_modified_ms = log->completed_ms = -1;
-    log->start_digest = log->recheck_digest = LOG_STATE_DIGEST_START;
+    log->start_digest = HASH_START;
     log->job_state = completed ? JOB_COMPLETED : JOB_UNKNOWN;
-    api_request_init(&log->url_request, core, REQUEST_LOG_URL, SOURCE_PREFETCH, url_obtained);
+    api_request_init(&log->url_request, core, REQUEST_LOG_URL, SOURCE_PREFETCH, on_url);
     list_init(&log->url_waiters);
     list_init(&log->check_waiters);
-    list_init(&log->checks);
-    pthread_mutex_lock(&core->logs_lock);
-    list_push_back(&core->logs, &log->in_core);
-    pthread_mutex_unlock(&core->logs_lock);
     return log;
 }
 
 void log_state_destroy(struct source_log *log)
 {
-    pthread_mutex_lock(&log->core->logs_lock);
-    list_remove(&log->in_core);
-    pthread_mutex_unlock(&log->core->logs_lock);
-    api_request_cancel(&log->url_request);
     api_request_finish(&log->url_request);
+    api_request_finish(&log->job_request);
     signed_url_unref(log->url);
     free(log);
 }
@@ -178,16 +244,8 @@ void log_state_destroy(struct source_log *log)
 void log_state_promote(struct source_log *log)
 {
     log->class = SOURCE_DEMAND;
-    if (log->url_request.state != REQUEST_IDLE)
-        api_request_promote(&log->url_request);
-    if (log->job_request.state != REQUEST_IDLE)
-        api_request_promote(&log->job_request);
-}
-
-void log_state_want_check(struct source_log *log, struct log_waiter *w)
-{
-    list_push_back(&log->check_waiters, &w->link);
-    log->inquire(log);
+    api_request_promote(&log->url_request);
+    api_request_promote(&log->job_request);
 }
 
 bool log_state_is_completed(const struct source_log *log)
@@ -195,31 +253,7 @@ bool log_state_is_completed(const struct source_log *log)
     return log->job_state == JOB_COMPLETED || core_is_completed(log->core, log->job);
 }
 
-static bool is_same_etag(const char *a, const char *b)
-{
-    return !a[0] || !b[0] || strcmp(a, b) == 0;
-}
-
-/* -- The start --------------------------------------------------------------------------------- */
-
-/* FNV-1a: it tells logs apart, not forgeries. */
-uint64_t log_state_digest(uint64_t digest, const char *data, size_t len)
-{
-    return hash_bytes(digest, data, len);
-}
-
-void log_state_note_bytes(struct source_log *log, uint64_t offset, const char *data, size_t len)
-{
-    uint64_t room = SOURCE_FIRST_RANGE - log->start_len;
-
-    if (log->is_proven || log->recheck || offset != log->start_len)
-        return;
-    len = len < room ? len : (size_t)room;
-    log->start_digest = log_state_digest(log->start_digest, data, len);
-    log->start_len += len;
-}
-
-/* -- Telling ----------------------------------------------------------------------------------- */
+/* -- What is reported -------------------------------------------------------------------------- */
 
 static int report(struct source_log *log, bool is_final)
 {
@@ -236,7 +270,7 @@ static int report(struct source_log *log, bool is_final)
 
     memcpy(metadata.etag, log->etag, sizeof(metadata.etag));
     err = log->ops->on_metadata(log->who, &metadata);
-    if (err == -ESTALE) { /* whoever wants it knows better: as if it had not been said */
+    if (err == -ESTALE) { /* whoever wants it knows better: as if it had not been reported */
         log->is_sized = log->is_reported;
         log->size = log->reported_size;
         return err;
@@ -255,9 +289,14 @@ int log_state_report_growing(struct source_log *log)
     return report(log, false);
 }
 
-/* -- One answer -------------------------------------------------------------------------------- */
+/* -- Whom to believe --------------------------------------------------------------------------- */
 
-static void accept(struct source_log *log, const struct response_info *info)
+static bool is_same_etag(const char *a, const char *b)
+{
+    return !a[0] || !b[0] || strcmp(a, b) == 0;
+}
+
+static void adopt(struct source_log *log, const struct response_info *info)
 {
     log->is_sized = true;
     log->size = info->size;
@@ -292,13 +331,13 @@ static void agree(struct source_log *log, const struct response_info *info)
     if (log->is_final && log->etag[0])
         stronger.etag[0] = '\0'; /* the same; or none, for once */
     if (log->is_final)
-        stronger.last_modified_ms = -1; /* its time was told */
-    accept(log, &stronger);
+        stronger.last_modified_ms = -1; /* its time was reported */
+    adopt(log, &stronger);
     log->votes = votes;
     log->etag_votes = etag_votes;
 }
 
-/* 0: it is believed from now on. */
+/* It contradicts what is believed. 0: it is believed from now on. */
 static int dispute(struct source_log *log, const struct response_info *info)
 {
     bool is_again = log->rival_votes > 0 &&
@@ -311,22 +350,14 @@ static int dispute(struct source_log *log, const struct response_info *info)
     else
         log->rival = *info;
     log->rival_votes = votes;
-    if (log->is_final && votes >= LOG_STATE_VOTES - 1)
-        log->start_recheck(log);
     if (log->is_final || votes < (log->is_reported ? LOG_STATE_VOTES : 2))
         return -ESTALE;
-    accept(log, info);
+    adopt(log, info);
     log->votes = votes;
     return 0;
 }
 
-/* Whether all of the log is in this very answer, which says so twice. */
-static bool is_whole_answer(const struct response_info *info)
-{
-    return info->first == 0 && info->end == info->size && !info->is_weak && !info->is_unframed;
-}
-
-/* What is known by now is told, as far as it may be and is news. */
+/* Reports what is known by now, as far as it may be reported and is news. */
 static int report_news(struct source_log *log, bool is_change)
 {
     bool was_proven = log->is_proven;
@@ -350,7 +381,7 @@ int log_state_learn(struct source_log *log, const struct response_info *info, bo
     if (!info->is_sized)
         return 0;
     if (!log->is_sized || (log->is_weak && !log->is_reported && info->size != log->size))
-        accept(log, info);
+        adopt(log, info);
     else if (contradicts(log, info))
         err = dispute(log, info);
     else
@@ -359,19 +390,31 @@ int log_state_learn(struct source_log *log, const struct response_info *info, bo
         return err;
     if (!log->is_final) {
         log->is_whole = whole && !log->is_reported;
-        log->is_proven = is_whole_answer(info);
+        /* All of the log is in this very response, which says so twice. */
+        log->is_proven = info->first == 0 && info->end == info->size && !info->is_weak &&
+                         !info->is_unframed;
     }
     log->has_ended |= info->is_final || after_completion;
     return report_news(log, log->size != before);
 }
 
-/* -- A second opinion -------------------------------------------------------------------------- */
+void log_state_note_bytes(struct source_log *log, uint64_t offset, const char *data, size_t len)
+{
+    uint64_t left = SOURCE_FIRST_RANGE - log->start_len;
 
+    if (log->is_proven || log->recheck || offset != log->start_len)
+        return;
+    len = len < left ? len : (size_t)left;
+    log->start_digest = hash_bytes(log->start_digest, data, len);
+    log->start_len += len;
+}
+
+/* Storage has another log by now. */
 static void give_up(struct source_log *log)
 {
     log->is_other = true;
     if (log->url)
-        core_say(log->core, "storage", &log->url->at, failure_word(-ESTALE));
+        core_log(log->core, FAILURE_STORAGE, &log->url->at, failure_word(-ESTALE));
 }
 
 void log_state_judge_recheck(struct source_log *log)
@@ -390,127 +433,14 @@ void log_state_judge_recheck(struct source_log *log)
         log->rival_votes = 1;
         return;
     }
-    /* Under an ETag that several answers have told, more may have been read than its start. */
+    /* Under an ETag that several responses had, more may have been read than its start. */
     if (!is_start || (!is_etag && (!is_size || log->etag_votes > 1 || !log->start_len))) {
         give_up(log);
         return;
     }
-    accept(log, info);
+    adopt(log, info);
     log->votes = LOG_STATE_VOTES;
     log->is_proven = true;
     if (report(log, true) == -ESTALE)
         give_up(log);
-}
-
-static bool says(const struct net_request *r, const char *name, const char *value)
-{
-    const char *said = net_header(r, name);
-
-    return said && strcasecmp(said, value) == 0;
-}
-
-/* -- What kind of answer it is ----------------------------------------------------------------- */
-
-void response_read_type(const struct net_request *r, char ret_type[RESPONSE_TYPE])
-{
-    const char *said = net_header(r, "Content-Type");
-    size_t len = 0;
-
-    while (said && (*said == ' ' || *said == '\t'))
-        said++;
-    for (; said && *said && !strchr("; \t", *said) && len < RESPONSE_TYPE - 1; said++)
-        ret_type[len++] = isgraph((unsigned char)*said) ? *said : '?';
-    ret_type[len] = '\0';
-}
-
-/* The runner uploads text/plain; stores without a type of their own say that it is bytes. */
-static bool is_log_type(const struct net_request *r)
-{
-    char type[RESPONSE_TYPE];
-
-    response_read_type(r, type);
-    return !type[0] || !strcasecmp(type, "text/plain") ||
-           !strcasecmp(type, "application/octet-stream") ||
-           !strcasecmp(type, "binary/octet-stream");
-}
-
-bool response_begins_like_log(const char *start, size_t len)
-{
-    static const char form[] = "dddd-dd-ddTdd:dd:dd.";
-
-    for (; len >= 3 && !memcmp(start, "\xef\xbb\xbf", 3); len -= 3)
-        start += 3;
-    for (size_t i = 0; i < len && i < sizeof(form) - 1; i++)
-        if (form[i] == 'd' ? !isdigit((unsigned char)start[i]) : start[i] != form[i])
-            return false;
-    return true;
-}
-
-/* -- What it says ------------------------------------------------------------------------------ */
-
-static void read_whole(const struct net_request *r, struct response_info *info)
-{
-    info->first = 0;
-    info->end = UINT64_MAX;
-    if (!net_header(r, "Transfer-Encoding") &&
-        parse_u64(net_header(r, "Content-Length"), &info->size) == 0) {
-        info->is_sized = true;
-        info->end = info->size;
-    }
-}
-
-static int read_part(const struct net_request *r, struct response_info *info)
-{
-    struct parse_range range;
-    uint64_t len;
-
-    if (parse_content_range(net_header(r, "Content-Range"), &range) < 0 || !range.satisfied)
-        return -EIO;
-    if (parse_u64(net_header(r, "Content-Length"), &len) == 0 && len != range.end - range.first)
-        return -EIO;
-    info->first = range.first;
-    info->end = range.end;
-    info->is_sized = range.total_known;
-    info->size = range.total_known ? range.total : 0;
-    return 0;
-}
-
-/* Nothing from there on: the header that says how much there is, is optional. */
-static void read_nothing(const struct net_request *r, struct response_info *info)
-{
-    struct parse_range range;
-
-    if (parse_content_range(net_header(r, "Content-Range"), &range) == 0 && !range.satisfied) {
-        info->is_sized = true;
-        info->size = range.total;
-    }
-}
-
-int response_info_read(const struct net_request *r, int status, struct response_info *ret_info)
-{
-    struct response_info info = {.last_modified_ms = -1};
-    const char *etag = net_header(r, "ETag");
-    int64_t modified_s;
-    int err = 0;
-
-    if (status != 416 && !is_log_type(r))
-        return -ENOMSG;
-    if (status == 206)
-        err = read_part(r, &info);
-    else if (status == 416)
-        read_nothing(r, &info);
-    else
-        read_whole(r, &info);
-    if (err < 0)
-        return err;
-    info.is_blob = net_header(r, "x-ms-blob-type") != NULL;
-    info.is_final = says(r, "x-ms-blob-type", "BlockBlob") ||
-                    (says(r, "x-ms-blob-type", "AppendBlob") &&
-                     says(r, "x-ms-blob-sealed", "true"));
-    if (parse_http_date(net_header(r, "Last-Modified"), net_wall_s(), &modified_s) == 0)
-        info.last_modified_ms = modified_s * 1000;
-    if (status != 416 && etag && strlen(etag) < sizeof(info.etag))
-        memcpy(info.etag, etag, strlen(etag) + 1);
-    *ret_info = info;
-    return 0;
 }

@@ -72,7 +72,6 @@ bool response_begins_like_log(const char *start, size_t len);
 /* -- The log ----------------------------------------------------------------------------------- */
 
 #define LOG_STATE_VOTES 4 /* responses that must agree: one more than may be wrong unnoticed (R1) */
-#define LOG_STATE_DIGEST_START UINT64_C(1469598103934665603)
 
 /* Shared by the requests under way; wiped when the last reference is dropped. */
 struct signed_url {
@@ -82,7 +81,6 @@ struct signed_url {
     char text[];
 };
 
-struct signed_url *signed_url_ref(struct signed_url *url);
 void signed_url_unref(struct signed_url *url);
 
 /* Who waits for the log's URL, or for the end of its finality check. */
@@ -92,11 +90,13 @@ struct log_waiter {
     void (*wake)(struct log_waiter *w, const struct source_failure *failure);
 };
 
+void log_waiters_wake(struct list *waiters, const struct source_failure *failure);
+
 enum job_state { JOB_UNKNOWN, JOB_RUNNING, JOB_COMPLETED };
 
 struct source_log {
     struct core *core;
-    struct list in_core; /* core's logs_lock */
+    struct list in_api; /* api's lock */
     struct repo_name repo;
     uint64_t job;
     const struct source_log_ops *ops;
@@ -123,11 +123,10 @@ struct source_log {
     uint64_t reported_size;
     unsigned votes, etag_votes, rival_votes;
     struct response_info rival;
-    uint64_t start_len, start_digest; /* the first bytes that were delivered */
-    struct log_transfer *recheck;
+    uint64_t start_len, start_digest;  /* the first bytes that were delivered */
+    struct log_transfer *recheck;      /* fetches them once more */
     struct response_info recheck_info; /* what it has found */
     uint64_t recheck_digest;
-    void (*start_recheck)(struct source_log *log); /* set as `inquire` is */
 
     /* The finality check's: is the job completed, and did the log still change then? */
     enum job_state job_state;
@@ -137,17 +136,20 @@ struct source_log {
     char job_etag[SOURCE_ETAG_LEN];
     struct api_request job_request;
     bool is_checking, is_end_wanted;
-    bool is_job_single;        /* the next question about the job is not repeated if refused */
+    bool is_job_single;        /* the next request for the job is not repeated if refused */
     struct list check_waiters; /* log_waiter */
-    struct list checks;        /* log_check */
-    struct log_transfer *end_range;
-    void (*inquire)(struct source_log *log); /* set by whoever makes the log */
+    struct log_transfer *end_check;
+    void (*checked)(void *who, const struct source_failure *failure); /* NULL: the owner has not
+                                                                       * asked for it */
 
-    struct net_task release_task;
+    /* What the owner has posted (api.c). */
+    struct source_task promote_task, check_task, release_task;
+    bool is_check_completed; /* the job was seen completed by who checks its log */
+    void (*posted_checked)(void *who, const struct source_failure *failure);
     void (*released)(void *who);
 };
 
-/* NULL: no memory. Any thread. */
+/* job_request is not initialised. NULL: no memory. Any thread. */
 struct source_log *log_state_create(struct core *core, const struct repo_name *repo, uint64_t job,
                                     bool completed, const struct source_log_ops *ops, void *who);
 
@@ -170,9 +172,6 @@ bool log_state_is_url_too_costly(const struct source_log *log);
 /* Storage refuses this one. */
 void log_state_drop_url(struct source_log *log, const struct signed_url *url);
 
-/* Waits for the end of the finality check that is under way or starts now. */
-void log_state_want_check(struct source_log *log, struct log_waiter *w);
-
 bool log_state_is_completed(const struct source_log *log);
 
 /*
@@ -189,7 +188,6 @@ int log_state_report_growing(struct source_log *log);
 
 /* Bytes of the log were delivered: its start is remembered, to know it again. */
 void log_state_note_bytes(struct source_log *log, uint64_t offset, const char *data, size_t len);
-uint64_t log_state_digest(uint64_t digest, const char *data, size_t len);
 
 /* log->recheck_info has come: the start of the log, asked for once more. */
 void log_state_judge_recheck(struct source_log *log);

@@ -5,14 +5,14 @@
  * at the first byte that was not delivered. Never delivered: bytes of a response that does not fit
  * what was asked, bytes beyond what was promised.
  *
- * The finality check (S8, S11) is made where storage's responses do not show it: one question about
- * the job, for all who wait. Completed: the end of the log is asked for once more over the same URL,
- * since what was seen may be older than the job's end; then it is final. Not completed: it is a
- * running job's log. The job's answer goes to the listener. A running job's log is checked in the
- * same steps: its end over the URL as long as storage takes it, which costs nothing, and the job with
- * its ETag once a minute.
+ * The finality check (S8, S11) finds out whether a log will still change, where storage's responses
+ * do not show it. One request asks for the job, for all who wait. Completed: the end of the log is
+ * requested once more over the same URL, since what was seen may be older than the job's end; then
+ * it is final. Not completed: it is a running job's log. The job's answer is given to the listener.
+ * A running job's log is checked in the same steps: its end over the URL as long as storage takes
+ * it, which costs nothing, and the job with its ETag once a minute.
  *
- * Network thread only.
+ * Network thread only, but for source_log_create.
  */
 #ifndef GHLOGFS_GITHUB_LOG_TRANSFER_H
 #define GHLOGFS_GITHUB_LOG_TRANSFER_H
@@ -20,23 +20,18 @@
 #include "github/log_state.h"
 #include "source.h"
 
-/* Who wants to be notified of the end of a check. Freed after that. */
-struct finality_check {
-    struct list link;
-    void (*checked)(void *who, const struct source_failure *failure);
-};
+/* NULL: no memory. Any thread. */
+struct source_log *source_log_create(struct core *core, const struct repo_name *repo, uint64_t job,
+                                     bool completed, const struct source_log_ops *ops, void *who);
 
-/* Equips a new log: its `inquire` asks whether it is final, or does nothing while that is being
- * found out already. */
-void log_transfer_prepare(struct source_log *log);
+/* Cancels the check and what serves it, notifies nobody, frees the log. No range may be wanted. */
+void source_log_destroy(struct source_log *log);
 
 /* Fetches what is wanted; b->done ends it. */
-void log_transfer_begin(struct source_log *log, struct source_bytes *b);
+void log_transfer_begin(struct source_bytes *b);
 
-/* Has it grown, is it final by now? Takes the check. */
-void log_transfer_check(struct source_log *log, struct finality_check *check);
-
-/* Cancels the check and whatever serves it, notifies nobody. */
-void log_transfer_cancel_all(struct source_log *log);
+/* Has it grown, is it final by now? checked() is called once, at the end. */
+void source_log_check(struct source_log *log,
+                      void (*checked)(void *who, const struct source_failure *failure));
 
 #endif

@@ -64,7 +64,7 @@ static size_t slot_of(uint64_t key)
     return (key ^ key >> 32) % REFUSALS_MAX;
 }
 
-/* Long after its end it says nothing any more about the next answer. */
+/* Long after its end it predicts the next answer no more. */
 static bool is_of_use(const struct refusals_entry *e, uint64_t key, int64_t now_ms)
 {
     return e->key == key && now_ms < e->until_ms + REFUSALS_HOLD_MAX_MS;

@@ -1,11 +1,11 @@
 /*
- * refusals.h - errors that a server repeats: which question they answer, until when the question is
- * not worth asking again, and how many requests may be spent on asking again.
+ * refusals.h - errors that a server repeats: for which question, until when a repetition is
+ * useless, and how many requests may be spent on retries.
  *
  * GitHub answers some questions with the same 5xx for ever (the log of an old run, a list whose
- * pages are too large). A question that got the same answer several times (retry.h counts them) is
- * refused: the refusal is remembered for a minute, and twice as long each time it turns out to hold
- * still, up to half an hour. Asking then costs one request, because the answer is known already.
+ * pages are too large). A question that got the same answer several times (failure.h counts them)
+ * is refused: the refusal is remembered for a minute, and twice as long each time it is confirmed,
+ * up to half an hour. After that one request is sent, and the same answer needs no retry.
  *
  * Pure: time is an argument. The network thread owns it.
  */
@@ -21,8 +21,9 @@
 #define REFUSALS_HOLD_MAX_MS INT64_C(1800000)
 #define REFUSALS_RETRIES_MAX 60 /* charged requests in REFUSALS_WINDOW_MS, all questions together */
 #define REFUSALS_WINDOW_MS INT64_C(61000)
-#define REFUSALS_WAIT_MS 6000 /* a question waits so long for its next retry, then it is refused */
-#define REFUSALS_PROOFS 4     /* questions that prove an answer for all others, for a minute */
+#define REFUSALS_WAIT_MS                                                                           \
+    6000                  /* the longest wait for the next retry, then the question is refused */
+#define REFUSALS_PROOFS 4 /* so many questions prove an answer for all others, for a minute */
 #define REFUSALS_PROVEN_MAX 8 /* answers proven at once */
 
 struct refusals_entry {
@@ -78,14 +79,15 @@ bool refusals_expect(const struct refusals *rs, uint64_t key, uint64_t answer, i
 int64_t refusals_note(struct refusals *rs, uint64_t key, uint64_t answer, bool proven,
                       int64_t now_ms);
 
-/* What is refused is the log of a running job: it stays refused for no longer than the first time. */
+/* What is refused is the log of a running job: it stays refused for no longer than the first
+ * time. */
 void refusals_note_running(struct refusals *rs, uint64_t key);
 bool refusals_is_of_running(const struct refusals *rs, uint64_t key);
 
 /* It was answered in another way. */
 void refusals_clear(struct refusals *rs, uint64_t key);
 
-/* One more request after a refusal: counts it, or says that there were too many. */
+/* One more request after a refusal: counts it, or returns false if there were too many. */
 bool refusals_take_retry(struct refusals *rs, int64_t now_ms);
 
 /* The last `count` retries were no waste: the answer changed. */

@@ -9,25 +9,17 @@
 
 static const char prefix[] = "Authorization: Bearer ";
 
-/* Visible ASCII only: anything else could end the header line. */
-static bool is_token(const char *s)
-{
-    size_t len = strnlen(s, TOKEN_MAX + 1);
-
-    for (size_t i = 0; i < len; i++)
-        if (s[i] <= 0x20 || s[i] >= 0x7f)
-            return false;
-    return len > 0 && len <= TOKEN_MAX;
-}
-
 int token_make_line(const char *token, struct token_line **ret_line)
 {
+    size_t len = strnlen(token, TOKEN_MAX + 1);
     struct token_line *line;
-    size_t len;
 
-    if (!is_token(token))
+    if (len == 0 || len > TOKEN_MAX)
         return -EINVAL;
-    len = strlen(token);
+    /* Visible ASCII only: anything else could end the header line. */
+    for (size_t i = 0; i < len; i++)
+        if (token[i] <= 0x20 || token[i] >= 0x7f)
+            return -EINVAL;
     line = malloc(sizeof(*line) + sizeof(prefix) + len);
     if (!line)
         return -ENOMEM;
@@ -61,22 +53,21 @@ bool token_is_in(const struct token_line *line, const char *text, size_t len)
     return line && memmem(text, len, line->text + at, line->size - 1 - at);
 }
 
-static void tell_all(struct token *t, bool renewed)
+static void notify_all(struct token *t, bool renewed)
 {
-    struct list waiters;
-    struct list *link;
+    struct list waiters, *link;
 
     list_init(&waiters);
     list_splice(&waiters, &t->waiters);
     while ((link = list_take_first(&waiters))) {
         struct token_waiter *w = list_entry(link, struct token_waiter, link);
-        w->told(w, renewed);
+        w->notify(w, renewed);
     }
 }
 
 static void give_up(struct net_timer *timer)
 {
-    tell_all(list_entry(timer, struct token, timer), false);
+    notify_all(list_entry(timer, struct token, timer), false);
 }
 
 void token_init(struct token *t, struct net *net, struct token_line *line,
@@ -95,31 +86,29 @@ void token_finish(struct token *t)
 
 bool token_await(struct token *t, struct token_waiter *w)
 {
-    bool asked = !list_is_empty(&t->waiters);
+    bool is_first = list_is_empty(&t->waiters);
 
     if (!t->reread)
         return false;
     list_push_back(&t->waiters, &w->link);
-    if (asked)
-        return true;
-    net_timer_set(t->net, &t->timer, net_now_ms() + REREAD_MS);
-    t->reread(t->who);
+    if (is_first) {
+        net_timer_set(t->net, &t->timer, net_now_ms() + REREAD_MS);
+        t->reread(t->who);
+    }
     return true;
-}
-
-static bool is_same(const struct token_line *a, const struct token_line *b)
-{
-    return a && b ? a->size == b->size && memcmp(a->text, b->text, a->size) == 0 : a == b;
 }
 
 void token_replace(struct token *t, struct token_line *line)
 {
-    bool renewed = line && !is_same(t->line, line);
+    const struct token_line *old = t->line;
+    bool is_same = line && old && line->size == old->size &&
+                   !memcmp(line->text, old->text, old->size);
+    bool renewed = line && !is_same;
 
     net_timer_cancel(&t->timer);
     if (line) {
         token_line_unref(t->line);
         t->line = line;
     }
-    tell_all(t, renewed);
+    notify_all(t, renewed);
 }

@@ -1,8 +1,8 @@
 /*
- * token.h - the token as the header line it is sent in, and the wait for another one after a 401.
+ * token.h - the token as the header line that is sent, and the wait for another one after a 401.
  *
- * The line lies in one buffer, is shared by the requests that carry it, and is wiped when the last
- * of them lets go. Network thread only, but for token_make_line.
+ * The line is one buffer, shared by the requests that carry it, and wiped when the last of them
+ * releases it. Network thread only, but for token_make_line.
  */
 #ifndef GHLOGFS_GITHUB_TOKEN_H
 #define GHLOGFS_GITHUB_TOKEN_H
@@ -19,41 +19,41 @@ struct token_line {
     char text[]; /* "Authorization: Bearer ..." */
 };
 
-/* Whoever waits for the token to be read again. */
+/* A request that waits for the token to be read again. */
 struct token_waiter {
     struct list link;
     /* renewed: there is another token than the one that was refused. */
-    void (*told)(struct token_waiter *w, bool renewed);
+    void (*notify)(struct token_waiter *w, bool renewed);
 };
 
 struct token {
     struct net *net;
     struct token_line *line;   /* NULL: no token */
-    void (*reread)(void *who); /* NULL: there is no way to get another one */
+    void (*reread)(void *who); /* NULL: there is no other token to read */
     void *who;
     struct list waiters;
-    struct net_timer timer; /* nobody waits for ever */
+    struct net_timer timer; /* ends the wait if no token comes */
 };
 
-/* A line with one reference; any thread. -EINVAL: bytes that no token has; -ENOMEM. */
+/* A line with one reference; any thread. -EINVAL: bytes that no token has, or too long; -ENOMEM. */
 int token_make_line(const char *token, struct token_line **ret_line);
 struct token_line *token_line_ref(struct token_line *line);
 void token_line_unref(struct token_line *line);
 
-/* Whether the text repeats the token; never without one. */
+/* Whether the text contains the token; false without one. */
 bool token_is_in(const struct token_line *line, const char *text, size_t len);
 
 void token_init(struct token *t, struct net *net, struct token_line *line,
                 void (*reread)(void *who), void *who);
 void token_finish(struct token *t);
 
-/* Asks for the token to be read again, once for all who wait. False: there is no way to. */
+/* Has the token read again, once for all that wait. False: there is no way to. */
 bool token_await(struct token *t, struct token_waiter *w);
 
 /*
- * The token is this now; takes the reference. Everybody who waits is told. NULL: it could not be
- * read. Then the old one stays: whoever goes on without any is answered 404 or 403, never the 401
- * after which it is read again.
+ * Sets the token and takes the reference; all that wait are notified. NULL: it could not be read,
+ * the old one stays. (Without a token GitHub answers 404 or 403, never the 401 after which it is
+ * read again.)
  */
 void token_replace(struct token *t, struct token_line *line);
 

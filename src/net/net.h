@@ -1,9 +1,9 @@
 /*
- * net.h - the wire: the only room that knows libcurl.
+ * net.h - HTTP over the network: the only module that knows libcurl.
  *
  * One thread owns one curl multi handle, the transfers, the timers and an inbox. It knows HTTP, not
- * GitHub: what a status means is its callers' business. It never touches the disk, never follows a
- * redirect, never retries (but for curl's own second try where a kept connection turns out dead).
+ * GitHub: the callers decide what a status means. It never touches the disk, never follows a
+ * redirect, never retries (but for curl's own retry where a kept connection turns out dead).
  * Besides Host, User-Agent, Accept and `Accept-Encoding: identity` it sends a header only because
  * the request carries it. HTTP/1.1 only.
  *
@@ -14,10 +14,10 @@
  * Errors (negative errno) given to on_done:
  *   -EHOSTUNREACH  name not found or no route      -ECONNREFUSED  refused
  *   -ETIMEDOUT     not connected, or less than 1 KiB/s moved, for `timeout`
- *   -EPROTO        a URL we do not ask, TLS failure, not HTTP, headers that contradict themselves or
- *                  are out of bounds, content encoded against our wish
- *   -EIO           cut, reset, or a length other than promised, also where curl calls that a success
- *   -EFBIG         body over body_max              -ECONNABORTED  the room is closing
+ *   -EPROTO        a URL that is not allowed, TLS failure, not HTTP, headers that contradict each
+ *                  other or exceed a bound, a body that is encoded though identity was requested
+ *   -EIO           cut, reset, or a length other than promised, also where curl reports a success
+ *   -EFBIG         body over body_max              -ECONNABORTED  net_stop was called
  *   -ENOMEM        no memory
  *   or whatever negative value on_head or on_body returned, or net_cancel was given.
  */
@@ -34,42 +34,43 @@ struct diag;
 struct net;
 struct net_transfer;
 
-/* Copied by net_create; the strings stay the caller's and must outlive the room. */
+/* Copied by net_create; the strings stay the caller's and must outlive the object. */
 struct net_config {
     unsigned connections; /* transfers at once, 1..100 */
     unsigned timeout_s;   /* for connecting, and for moving less than 1 KiB/s; at least 1 */
     const char *user_agent;
     const char *ca_file;  /* the only authorities that are trusted; NULL: curl's own */
-    const char *proxy;    /* NULL: none. The environment is never read by this room */
-    const char *no_proxy; /* NULL: none. Names (with all below them), addresses, networks or "*" */
+    const char *proxy;    /* NULL: none. This module never reads the environment */
+    const char *no_proxy; /* NULL: none. Names (with all below them), addresses, networks, or "*" */
     bool allow_http;      /* plain http besides https */
     struct diag *diag;
 };
 
 /* on_body's answers besides negative errno. */
 #define NET_TAKEN 0
-#define NET_PAUSE 1 /* none of it was taken; it is offered again after net_resume */
+#define NET_PAUSE 1 /* nothing was taken; the same bytes are offered again after net_resume */
 
 /*
  * One GET, zeroed before its first use. The caller owns the struct and all it points at, until
  * on_done, which may free it or send it again. Nothing may be changed between net_send and on_done.
  */
 struct net_request {
-    /* asked */
+    /* the caller's */
     const char *url;
     const char *const *headers; /* "Name: value" lines, NULL-terminated, or NULL */
-    bool express;      /* goes before all that are not, when transfers queue: the second hop */
+    bool express;      /* starts before all that are not, when requests queue: the second hop */
     uint64_t body_max; /* a longer body, promised or sent, is -EFBIG */
 
     /*
-     * answered. on_head is called once, with the final answer's headers complete, before any
-     * on_body; 0 goes on, a negative errno ends the request with it. on_done comes last, once.
+     * the caller's callbacks. on_head is called once, with the final answer's headers complete,
+     * before any on_body; 0 goes on, a negative errno ends the request with it. on_done comes last,
+     * once.
      */
     int (*on_head)(struct net_request *r, int status);
     int (*on_body)(struct net_request *r, const void *data, size_t len);
     void (*on_done)(struct net_request *r, int err);
 
-    /* the room's own */
+    /* this module's own */
     struct list link;              /* in a queue, while it has no transfer */
     struct net *net;               /* NULL unless queued or under way */
     struct net_transfer *transfer; /* from its start until on_done returns */
@@ -91,13 +92,13 @@ struct net_timer {
 int net_create(const struct net_config *config, struct net **ret_net);
 
 /*
- * Ends every transfer with -ECONNABORTED, runs the posted tasks, drops the timers, joins the
- * thread: all within a second, whatever hangs. What is sent while it closes ends likewise; a task
- * posted after it has returned is never run. A second call does nothing. Not on the network thread.
+ * Ends every request with -ECONNABORTED, runs the posted tasks, drops the timers, joins the thread:
+ * all within a second, whatever hangs. A request that is sent meanwhile ends likewise; a task that
+ * is posted after the return never runs. A second call does nothing. Not on the network thread.
  */
 void net_stop(struct net *net);
 
-/* Stops, if that was not done, and frees. NULL is fine. Nobody may post any more. */
+/* Calls net_stop, and frees. NULL is allowed. No thread may post any more. */
 void net_destroy(struct net *net);
 
 /*
@@ -117,29 +118,33 @@ int64_t net_wall_s(void);
 /* Queues the request. No callback comes from within this call. */
 void net_send(struct net *net, struct net_request *r);
 
-/* Ends the request with on_done(err), from within this call. One that is not under way: nothing. */
+/* Ends the request with on_done(err), from within this call; does nothing if it is idle. */
 void net_cancel(struct net_request *r, int err);
 
 /*
- * A header of the answer; from on_head until on_done returns. Case does not matter. NULL where it is
- * absent, and where it was given several times with different values: no value can be trusted then.
+ * A header of the answer; from on_head until on_done returns. Case does not matter. NULL where it
+ * is absent, and where it was given several times with different values: no value can be trusted
+ * then.
  */
 const char *net_header(const struct net_request *r, const char *name);
 
 /*
- * Whether who answered is known to have a loopback or private address: not through a proxy, of whom
- * that would be said. From on_head until on_done returns.
+ * Whether the server is known to have a loopback or private address; false through a proxy, whose
+ * address that would be. From on_head until on_done returns.
  */
 bool net_peer_is_private(const struct net_request *r);
 
 /*
- * Whether a byte came from the other side in this exchange, even if the answer's headers did not end:
- * of a handshake, of a proxy, of a header. In on_done.
+ * Whether any byte was received in this exchange, even if the answer's headers did not end: of a
+ * handshake, of a proxy, of a header. In on_done.
  */
 bool net_was_heard(const struct net_request *r);
 
-/* (Re)arms a timer; a time in the past fires at the next turn. */
+/* Sets or resets a timer; one in the past fires at the next pass of the loop. */
 void net_timer_set(struct net *net, struct net_timer *t, int64_t at_ms);
 void net_timer_cancel(struct net_timer *t);
+
+/* "libcurl/7.88.1 OpenSSL/3.0.11", of the library in use. No network. */
+void net_describe_library(char *text, size_t size);
 
 #endif

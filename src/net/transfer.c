@@ -1,32 +1,21 @@
-#include "net/transfer.h"
-
-#include "net/address.h"
+#include "name.h"
+#include "net/internal.h"
 
 #include <errno.h>
-#include <linux/tcp.h>
-#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/socket.h>
 
 #define HEADERS_MAX (64 * 1024)
 /* 16 KiB costs half the speed of a large body; more than this costs memory touched for the first
- * time. The same for all: where buffers of two sizes come and go, the heap is all over the place. */
+ * time. The same for all, because buffers of two sizes would fragment the heap. */
 #define BUFFER (128 * 1024L)
 #define SLOW_BYTES 1024L
 /* A file of authorities that has changed is read again after so long. */
 #define AUTHORITIES_KEPT_S 600L
 
-/* -- What came in ----------------------------------------------------------------------------- */
-
-/* Ends the exchange with our own verdict, from within a callback of curl's. */
-static size_t refuse(struct net_transfer *t, int err)
-{
-    t->verdict = err;
-    return CURL_WRITEFUNC_ERROR;
-}
+/* -- Headers ---------------------------------------------------------------------------------- */
 
 enum presence { ABSENT, GIVEN, AMBIGUOUS };
 
@@ -47,102 +36,86 @@ static enum presence find_header(CURL *easy, const char *name, const char **ret_
     return GIVEN;
 }
 
-/* Whether the header is absent, empty, or says just `allowed`. */
-static bool says_at_most(CURL *easy, const char *name, const char *allowed)
+/* Whether the header is absent, empty, or has just the value `allowed`. */
+static bool has_at_most(CURL *easy, const char *name, const char *allowed)
 {
-    const char *value;
+    const char *value = "";
 
-    switch (find_header(easy, name, &value)) {
-    case ABSENT: return true;
-    case GIVEN: return !*value || strcasecmp(value, allowed) == 0;
-    case AMBIGUOUS: break;
-    }
-    return false;
+    if (find_header(easy, name, &value) == AMBIGUOUS)
+        return false;
+    return !*value || strcasecmp(value, allowed) == 0;
 }
 
-/* Digits only: curl is more forgiving, and lets the last of several lengths win. */
-static int read_length(CURL *easy, int64_t *ret_length)
+/*
+ * 0, or -EPROTO for headers that contradict each other or announce an encoded body. An encoded
+ * error page is still an error page, so only a success is refused for its encoding. The length is
+ * digits only: curl accepts more, and takes the last of several lengths.
+ */
+static int check_headers(struct net_transfer *t, int status)
 {
-    const char *value;
-    int64_t length = 0;
-
-    switch (find_header(easy, "Content-Length", &value)) {
-    case ABSENT: return 0;
-    case AMBIGUOUS: return -EPROTO;
-    case GIVEN: break;
-    }
-    if (!*value)
-        return -EPROTO;
-    for (; *value; value++) {
-        if (*value < '0' || *value > '9' || length > (INT64_MAX - 9) / 10)
-            return -EPROTO;
-        length = length * 10 + (*value - '0');
-    }
-    *ret_length = length;
-    return 0;
-}
-
-/* An encoded error page is still an error page, so only a success is refused for its encoding. */
-static int check_head(struct net_transfer *t, int status)
-{
-    const char *ignored;
+    const char *length, *ignored;
     bool is_success = status >= 200 && status <= 299;
+    uint64_t promised;
 
     t->promised = -1;
     if (status == 204 || status == 304)
         return 0;
-    if (is_success && !says_at_most(t->easy, "Content-Encoding", "identity"))
+    if (is_success && !has_at_most(t->easy, "Content-Encoding", "identity"))
         return -EPROTO;
-    if (!says_at_most(t->easy, "Transfer-Encoding", "chunked"))
+    if (!has_at_most(t->easy, "Transfer-Encoding", "chunked"))
         return -EPROTO;
-    if (read_length(t->easy, &t->promised) < 0)
+    switch (find_header(t->easy, "Content-Length", &length)) {
+    case ABSENT: return 0;
+    case AMBIGUOUS: return -EPROTO;
+    case GIVEN: break;
+    }
+    if (!name_parse_number(length, strlen(length), INT64_MAX, &promised) ||
+        find_header(t->easy, "Transfer-Encoding", &ignored) != ABSENT)
         return -EPROTO;
-    if (t->promised >= 0 && find_header(t->easy, "Transfer-Encoding", &ignored) != ABSENT)
-        return -EPROTO;
+    t->promised = (int64_t)promised;
     return 0;
 }
 
-static bool promises_too_much(const struct net_transfer *t)
-{
-    return t->promised >= 0 && (uint64_t)t->promised > t->request->body_max;
-}
+/* -- What came in ----------------------------------------------------------------------------- */
 
-static size_t begin_answer(struct net_transfer *t, size_t len)
+/* Ends the exchange with an error of our own, from within a callback of curl's. */
+static size_t refuse(struct net_transfer *t, int err)
 {
-    struct net_request *r = t->request;
-    long status = 0;
-    int err;
-
-    curl_easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, &status);
-    if (status < 200)
-        return len; /* 1xx: the answer is still to come */
-    err = check_head(t, (int)status);
-    if (err < 0)
-        return refuse(t, err);
-    t->headed = true;
-    err = r->on_head(r, (int)status);
-    if (t->request && err >= 0 && promises_too_much(t))
-        err = -EFBIG; /* its status and headers were of use all the same */
-    if (t->request && err < 0)
-        return refuse(t, err);
-    return t->request ? len : CURL_WRITEFUNC_ERROR;
+    t->verdict = err;
+    return CURL_WRITEFUNC_ERROR;
 }
 
 /* Called for each line, also for those of interim answers and for trailers. */
 static size_t on_header(char *data, size_t size, size_t count, void *arg)
 {
     struct net_transfer *t = arg;
+    struct net_request *r = t->request;
     size_t len = size * count;
-    bool is_blank = len > 0 && (data[0] == '\r' || data[0] == '\n');
+    bool is_end = len > 0 && (data[0] == '\r' || data[0] == '\n');
+    long status = 0;
+    int err;
 
-    if (!t->request)
+    if (!r)
         return CURL_WRITEFUNC_ERROR;
     t->header_bytes += len;
     if (t->header_bytes > HEADERS_MAX)
         return refuse(t, -EPROTO);
-    if (t->headed || !is_blank)
+    if (t->has_headers || !is_end)
         return len;
-    return begin_answer(t, len);
+    curl_easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, &status);
+    if (status < 200)
+        return len; /* 1xx: the answer is still to come */
+    err = check_headers(t, (int)status);
+    if (err < 0)
+        return refuse(t, err);
+    t->has_headers = true;
+    err = r->on_head(r, (int)status);
+    if (!t->request) /* cancelled; r may be freed */
+        return CURL_WRITEFUNC_ERROR;
+    /* Checked after on_head, because status and headers are of use all the same. */
+    if (err >= 0 && t->promised >= 0 && (uint64_t)t->promised > r->body_max)
+        err = -EFBIG;
+    return err < 0 ? refuse(t, err) : len;
 }
 
 static size_t on_write(char *data, size_t size, size_t count, void *arg)
@@ -154,7 +127,7 @@ static size_t on_write(char *data, size_t size, size_t count, void *arg)
 
     if (!r)
         return CURL_WRITEFUNC_ERROR;
-    if (!t->headed)
+    if (!t->has_headers)
         return refuse(t, -EPROTO);
     if (len > r->body_max - t->received)
         return refuse(t, -EFBIG);
@@ -165,71 +138,39 @@ static size_t on_write(char *data, size_t size, size_t count, void *arg)
         return CURL_WRITEFUNC_ERROR;
     if (answer < 0)
         return refuse(t, answer);
-    t->paused = answer == NET_PAUSE;
-    if (t->paused)
+    t->is_paused = answer == NET_PAUSE;
+    if (t->is_paused)
         return CURL_WRITEFUNC_PAUSE;
     t->received += len;
     return len;
 }
 
-/* -- The gate --------------------------------------------------------------------------------- */
-
-static void settle_gate(struct net_transfer *t, int64_t known_until_ms)
-{
-    if (t->leads)
-        net_gate_settle(t->gate, t->leads, known_until_ms);
-    t->leads = NULL;
-}
-
-/* A connection is opened, so the name has been looked up, and all who follow find it in the cache. */
-static curl_socket_t on_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
-{
-    struct net_transfer *t = arg;
-
-    (void)purpose;
-    settle_gate(t, net_now_ms() + NET_GATE_KNOWN_MS);
-    t->socket = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
-    return t->socket;
-}
-
-/* About to ask. Nobody has settled the gate: the connection was kept, this one needed no lookup, the
- * next one may. */
-static int on_connected(void *arg, char *peer, char *local, int peer_port, int local_port)
-{
-    struct net_transfer *t = arg;
-
-    (void)peer, (void)local, (void)peer_port, (void)local_port;
-    t->asked++;
-    settle_gate(t, 0);
-    return CURL_PREREQFUNC_OK;
-}
-
 /* -- Setting up ------------------------------------------------------------------------------- */
 
-static int append(struct curl_slist **list, const char *line)
+/*
+ * Whom to trust: one file and no folder beside it, because only then curl keeps what it has read
+ * for all connections. Read for each of them, the authorities of a usual system cost 30 ms of this
+ * thread and 1 MiB. The later settings may fail: a TLS library without them does no more than this.
+ */
+static bool set_trust(CURL *e, const char *ca_file)
 {
-    struct curl_slist *longer = curl_slist_append(*list, line);
-
-    if (!longer)
-        return -ENOMEM;
-    *list = longer;
-    return 0;
+    if (!ca_file)
+        return true;
+    if (curl_easy_setopt(e, CURLOPT_CAINFO, ca_file) != CURLE_OK)
+        return false;
+    curl_easy_setopt(e, CURLOPT_CAPATH, NULL);
+    curl_easy_setopt(e, CURLOPT_CA_CACHE_TIMEOUT, AUTHORITIES_KEPT_S);
+    curl_easy_setopt(e, CURLOPT_PROXY_CAINFO, ca_file);
+    curl_easy_setopt(e, CURLOPT_PROXY_CAPATH, NULL);
+    return true;
 }
 
-static int set_headers(struct net_transfer *t, const char *const *headers)
+/* The options that are the same in all exchanges. */
+static bool set_options(struct net_transfer *t, const struct net_config *config)
 {
-    int err = append(&t->headers, "Accept-Encoding: identity");
-
-    for (; err == 0 && headers && *headers; headers++)
-        err = strpbrk(*headers, "\r\n") ? -EPROTO : append(&t->headers, *headers);
-    return err;
-}
-
-/* What is the same in all exchanges: how it speaks, and what it never does. */
-static bool set_manners(struct net_transfer *t, const struct net_config *config)
-{
-    CURL *e = t->easy;
     const char *protocols = config->allow_http ? "http,https" : "https";
+    long timeout_s = config->timeout_s;
+    CURL *e = t->easy;
     int bad = 0;
 
     bad |= curl_easy_setopt(e, CURLOPT_PATH_AS_IS, 1L);
@@ -244,55 +185,9 @@ static bool set_manners(struct net_transfer *t, const struct net_config *config)
     bad |= curl_easy_setopt(e, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
     bad |= curl_easy_setopt(e, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
     bad |= curl_easy_setopt(e, CURLOPT_BUFFERSIZE, BUFFER);
-    return !bad;
-}
 
-/* What is asked, of whom, by which way, and with which headers. The leader drops what curl remembers
- * of the name (resolve), so that a lookup is as young as the gate believes. */
-static bool set_question(struct net_transfer *t, const struct net_config *config)
-{
-    CURL *e = t->easy;
-    const char *proxy = t->is_proxied ? config->proxy : "";
-    const char *no_proxy = config->no_proxy ? config->no_proxy : "";
-    int bad = 0;
-
-    bad |= curl_easy_setopt(e, CURLOPT_URL, t->request->url);
-    bad |= curl_easy_setopt(e, CURLOPT_HTTPHEADER, t->headers);
-    bad |= curl_easy_setopt(e, CURLOPT_PROXY, proxy);
-    bad |= curl_easy_setopt(e, CURLOPT_NOPROXY, no_proxy);
-    bad |= curl_easy_setopt(e, CURLOPT_RESOLVE, t->resolve);
-    return !bad;
-}
-
-/*
- * Whom to trust: one file and no folder beside it, for only then does curl keep what it has read for
- * all connections. Read for each of them anew, the authorities of a usual system cost 30 ms of this
- * thread and 1 MiB. The other settings may fail: a TLS library without them does no more than this.
- */
-static bool set_trust(struct net_transfer *t, const char *ca_file)
-{
-    CURL *e = t->easy;
-
-    if (!ca_file)
-        return true;
-    if (curl_easy_setopt(e, CURLOPT_CAINFO, ca_file) != CURLE_OK)
-        return false;
-    curl_easy_setopt(e, CURLOPT_CAPATH, NULL);
-    curl_easy_setopt(e, CURLOPT_CA_CACHE_TIMEOUT, AUTHORITIES_KEPT_S);
-    curl_easy_setopt(e, CURLOPT_PROXY_CAINFO, ca_file);
-    curl_easy_setopt(e, CURLOPT_PROXY_CAPATH, NULL);
-    return true;
-}
-
-/*
- * How long it may take. A paused transfer is not slow, says curl. QUICK_EXIT: a lookup that hangs is
- * left to its thread, not waited for.
- */
-static bool set_patience(struct net_transfer *t, long timeout_s)
-{
-    CURL *e = t->easy;
-    int bad = 0;
-
+    /* QUICK_EXIT: a lookup that hangs is left to its thread, not waited for. A paused transfer is
+     * not slow to curl. */
     bad |= curl_easy_setopt(e, CURLOPT_NOSIGNAL, 1L);
     bad |= curl_easy_setopt(e, CURLOPT_QUICK_EXIT, 1L);
     bad |= curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT, timeout_s);
@@ -301,17 +196,6 @@ static bool set_patience(struct net_transfer *t, long timeout_s)
     bad |= curl_easy_setopt(e, CURLOPT_TCP_KEEPALIVE, 1L);
     bad |= curl_easy_setopt(e, CURLOPT_TCP_NODELAY, 1L);
     bad |= curl_easy_setopt(e, CURLOPT_PIPEWAIT, 0L);
-    bad |= curl_easy_setopt(e, CURLOPT_DNS_CACHE_TIMEOUT, NET_GATE_CURL_S);
-    return !bad;
-}
-
-static bool set_callbacks(struct net_transfer *t, curl_closesocket_callback on_close, void *room)
-{
-    CURL *e = t->easy;
-    int bad = 0;
-
-    bad |= curl_easy_setopt(e, CURLOPT_CLOSESOCKETFUNCTION, on_close);
-    bad |= curl_easy_setopt(e, CURLOPT_CLOSESOCKETDATA, room);
 
     bad |= curl_easy_setopt(e, CURLOPT_PRIVATE, t);
     bad |= curl_easy_setopt(e, CURLOPT_ERRORBUFFER, t->error);
@@ -319,23 +203,17 @@ static bool set_callbacks(struct net_transfer *t, curl_closesocket_callback on_c
     bad |= curl_easy_setopt(e, CURLOPT_HEADERDATA, t);
     bad |= curl_easy_setopt(e, CURLOPT_WRITEFUNCTION, on_write);
     bad |= curl_easy_setopt(e, CURLOPT_WRITEDATA, t);
-    bad |= curl_easy_setopt(e, CURLOPT_OPENSOCKETFUNCTION, on_socket);
-    bad |= curl_easy_setopt(e, CURLOPT_OPENSOCKETDATA, t);
-    bad |= curl_easy_setopt(e, CURLOPT_PREREQFUNCTION, on_connected);
-    bad |= curl_easy_setopt(e, CURLOPT_PREREQDATA, t);
-    return !bad;
+    return !bad && set_trust(e, config->ca_file);
 }
 
-struct net_transfer *net_transfer_create(const struct net_config *config,
-                                         curl_closesocket_callback on_close, void *room)
+struct net_transfer *net_transfer_create(const struct net_config *config)
 {
     struct net_transfer *t = calloc(1, sizeof(*t));
 
     if (!t)
         return NULL;
     t->easy = curl_easy_init();
-    if (t->easy && set_manners(t, config) && set_trust(t, config->ca_file) &&
-        set_patience(t, config->timeout_s) && set_callbacks(t, on_close, room))
+    if (t->easy && set_options(t, config))
         return t;
     net_transfer_destroy(t);
     return NULL;
@@ -343,8 +221,6 @@ struct net_transfer *net_transfer_create(const struct net_config *config,
 
 void net_transfer_destroy(struct net_transfer *t)
 {
-    if (!t)
-        return;
     net_transfer_clear(t);
     curl_easy_cleanup(t->easy);
     free(t);
@@ -352,23 +228,35 @@ void net_transfer_destroy(struct net_transfer *t)
 
 void net_transfer_clear(struct net_transfer *t)
 {
-    CURL *easy = t->easy;
-
-    curl_easy_setopt(easy, CURLOPT_URL, NULL);
-    curl_easy_setopt(easy, CURLOPT_HTTPHEADER, NULL);
-    curl_easy_setopt(easy, CURLOPT_RESOLVE, NULL);
+    curl_easy_setopt(t->easy, CURLOPT_URL, NULL);
+    curl_easy_setopt(t->easy, CURLOPT_HTTPHEADER, NULL);
+    curl_easy_setopt(t->easy, CURLOPT_RESOLVE, NULL);
     curl_slist_free_all(t->headers);
     curl_slist_free_all(t->resolve);
-    memset(t, 0, sizeof(*t));
-    t->easy = easy;
+    *t = (struct net_transfer){.net = t->net, .easy = t->easy};
 }
 
+static int append(struct curl_slist **list, const char *line)
+{
+    struct curl_slist *longer = curl_slist_append(*list, line);
+
+    if (!longer)
+        return -ENOMEM;
+    *list = longer;
+    return 0;
+}
+
+/* A leader drops what curl remembers of the name (resolve), so that its lookup is a new one. */
 int net_transfer_prepare(struct net_transfer *t, const struct net_config *config,
                          const struct net_route *route, struct net_request *r)
 {
-    int err = set_headers(t, r->headers);
+    const char *no_proxy = config->no_proxy ? config->no_proxy : "";
+    int err = append(&t->headers, "Accept-Encoding: identity");
     char forget[sizeof(route->lookup) + 1];
+    int bad = 0;
 
+    for (const char *const *h = r->headers; err == 0 && h && *h; h++)
+        err = strpbrk(*h, "\r\n") ? -EPROTO : append(&t->headers, *h);
     if (err == 0 && t->leads) {
         snprintf(forget, sizeof(forget), "-%s", route->lookup);
         err = append(&t->resolve, forget);
@@ -379,19 +267,24 @@ int net_transfer_prepare(struct net_transfer *t, const struct net_config *config
     t->promised = -1;
     t->socket = -1;
     t->is_proxied = route->is_proxied;
-    return set_question(t, config) ? 0 : -ENOMEM;
+    bad |= curl_easy_setopt(t->easy, CURLOPT_URL, r->url);
+    bad |= curl_easy_setopt(t->easy, CURLOPT_HTTPHEADER, t->headers);
+    bad |= curl_easy_setopt(t->easy, CURLOPT_PROXY, t->is_proxied ? config->proxy : "");
+    bad |= curl_easy_setopt(t->easy, CURLOPT_NOPROXY, no_proxy);
+    bad |= curl_easy_setopt(t->easy, CURLOPT_RESOLVE, t->resolve);
+    return bad ? -ENOMEM : 0;
 }
 
-/* -- What became of it ------------------------------------------------------------------------ */
+/* -- The result ------------------------------------------------------------------------------- */
 
 /* curl has one code for a handshake that was refused and for one that was cut. */
-static int errno_of_handshake(const char *words)
+static int errno_of_handshake(const char *text)
 {
     static const char *const cut[] = {"SSL_ERROR_SYSCALL", "unexpected eof", "reset by peer",
                                       "Broken pipe"};
 
     for (size_t i = 0; i < sizeof(cut) / sizeof(cut[0]); i++) {
-        if (strstr(words, cut[i]))
+        if (strstr(text, cut[i]))
             return -EIO;
     }
     return -EPROTO;
@@ -412,20 +305,6 @@ static int errno_of_connect(CURL *easy)
     }
 }
 
-/* Handshakes and a proxy's answers are bytes too, which curl tells nobody of. */
-bool net_transfer_note_close(struct net_transfer *t, int socket)
-{
-    struct tcp_info info = {0};
-    socklen_t len = sizeof(info);
-
-    if (t->socket != socket)
-        return false;
-    t->socket = -1;
-    if (getsockopt(socket, IPPROTO_TCP, TCP_INFO, &info, &len) == 0 && info.tcpi_bytes_received > 0)
-        t->was_heard = true;
-    return true;
-}
-
 long net_transfer_refused_tunnel(const struct net_transfer *t)
 {
     long status = 0;
@@ -434,20 +313,23 @@ long net_transfer_refused_tunnel(const struct net_transfer *t)
     return status >= 300 ? status : 0;
 }
 
-static int errno_of_curl(const struct net_transfer *t, CURLcode result)
+/* Lengths are compared here whatever curl reports: it has called cut bodies complete before. */
+int net_transfer_result(const struct net_transfer *t, CURLcode code)
 {
+    if (t->verdict < 0)
+        return t->verdict;
     /* To curl it is an answer that cannot be read, to the reader a host that cannot be reached. */
-    if (result != CURLE_OK && net_transfer_refused_tunnel(t))
+    if (code != CURLE_OK && net_transfer_refused_tunnel(t))
         return -ECONNREFUSED;
-    switch (result) {
-    case CURLE_OK: return 0;
+    switch (code) {
+    case CURLE_OK: break;
     case CURLE_COULDNT_RESOLVE_HOST:
     case CURLE_COULDNT_RESOLVE_PROXY: return -EHOSTUNREACH;
     case CURLE_COULDNT_CONNECT: return errno_of_connect(t->easy);
     case CURLE_OPERATION_TIMEDOUT: return -ETIMEDOUT;
     case CURLE_SSL_CONNECT_ERROR: return errno_of_handshake(t->error);
-    /* A header line longer than curl's own bound ends as if there were no memory. */
-    case CURLE_OUT_OF_MEMORY: return t->header_bytes > 0 && !t->headed ? -EPROTO : -ENOMEM;
+    /* curl's code also for a header line that is longer than its own bound. */
+    case CURLE_OUT_OF_MEMORY: return t->header_bytes > 0 && !t->has_headers ? -EPROTO : -ENOMEM;
     case CURLE_GOT_NOTHING:
     case CURLE_RECV_ERROR:
     case CURLE_SEND_ERROR:
@@ -457,20 +339,9 @@ static int errno_of_curl(const struct net_transfer *t, CURLcode result)
     case CURLE_NO_CONNECTION_AVAILABLE: return -EIO;
     default: return -EPROTO;
     }
-}
-
-/* Lengths are compared here whatever curl says: it has called cut bodies complete before. */
-int net_transfer_outcome(struct net_transfer *t, CURLcode result)
-{
-    if (t->verdict < 0)
-        return t->verdict;
-    if (result != CURLE_OK)
-        return errno_of_curl(t, result);
-    if (!t->headed)
+    if (!t->has_headers)
         return -EPROTO;
-    if (t->promised >= 0 && t->received != (uint64_t)t->promised)
-        return -EIO;
-    return 0;
+    return t->promised >= 0 && t->received != (uint64_t)t->promised ? -EIO : 0;
 }
 
 const char *net_header(const struct net_request *r, const char *name)
@@ -490,7 +361,7 @@ bool net_was_heard(const struct net_request *r)
     if (!r->transfer)
         return false;
     curl_easy_getinfo(r->transfer->easy, CURLINFO_STARTTRANSFER_TIME_T, &first_us);
-    return r->transfer->was_heard || first_us > 0;
+    return r->transfer->has_heard || first_us > 0;
 }
 
 bool net_peer_is_private(const struct net_request *r)

@@ -25,25 +25,9 @@ static int add_run_link(struct view_listing *l, uint64_t run)
 /* Appends to a filter what may stand in a query; -ENAMETOOLONG. */
 static int encode(char filter[FILTER_LEN], const char *text, size_t len)
 {
-    static const char hex[] = "0123456789ABCDEF";
     size_t used = strlen(filter);
 
-    for (; len; text++, len--) {
-        unsigned char c = (unsigned char)*text;
-        bool plain = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-                     c == '-' || c == '_' || c == '.';
-        if (used + 4 > FILTER_LEN)
-            return -ENAMETOOLONG;
-        if (plain) {
-            filter[used++] = (char)c;
-        } else {
-            filter[used++] = '%';
-            filter[used++] = hex[c >> 4];
-            filter[used++] = hex[c & 15];
-        }
-    }
-    filter[used] = '\0';
-    return 0;
+    return name_escape(text, len, "-_.", filter + used, FILTER_LEN - used) ? 0 : -ENAMETOOLONG;
 }
 
 /* --- filtered views (S18) --- */

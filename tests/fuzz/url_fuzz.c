@@ -3,7 +3,7 @@
  * Input: three lines, the URL, the proxy, the exceptions; the last two may be missing.
  */
 #include "net/net.h"
-#include "net/route.h"
+#include "net/url.h"
 
 #include <netdb.h>
 #include <netinet/in.h>

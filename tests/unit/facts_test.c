@@ -191,22 +191,16 @@ static void finish_takes_what_was_never_filled(void **state)
 {
     struct facts_run run = {0};
     struct facts_repo repo = {0};
-    struct facts_workflow workflow = {0};
     struct facts_run_list runs = {.items = calloc(1, sizeof(*runs.items)), .count = 1};
     struct facts_repo_list repos = {.items = calloc(1, sizeof(*repos.items)), .count = 1};
-    struct facts_workflow_list workflows = {.items = calloc(1, sizeof(*workflows.items)),
-                                            .count = 1};
 
     (void)state;
     facts_run_finish(&run);
     facts_repo_finish(&repo);
-    facts_workflow_finish(&workflow);
     facts_run_list_finish(&runs);
     facts_repo_list_finish(&repos);
-    facts_workflow_list_finish(&workflows);
     assert_null(runs.items);
     assert_null(repos.items);
-    assert_null(workflows.items);
 }
 
 int main(void)

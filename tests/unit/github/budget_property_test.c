@@ -141,7 +141,7 @@ static void start(struct schedule *s, uint64_t seed, int64_t limit, uint32_t res
     s->server.limit = limit;
     s->reserve = reserve;
     s->not_modified_percent = (unsigned)draw(s, 3) * 40;
-    budget_init(&s->budget, &(struct budget_config){.reserve = reserve});
+    budget_init(&s->budget, reserve);
 }
 
 /* The first answer tells what there is: until then nobody can keep to it. */
@@ -242,7 +242,7 @@ static void r5_demand_has_the_reserve_when_prefetch_took_the_rest(void **state)
 }
 
 /* Whoever asks again when told to gets on, with nobody else asking. */
-static void the_time_told_is_a_time_at_which_it_goes(void **state)
+static void request_may_go_at_the_time_that_was_returned(void **state)
 {
     struct schedule *s = &schedule;
 
@@ -271,7 +271,7 @@ int main(void)
         cmocka_unit_test(r5_no_schedule_overruns_minute_quota_or_reserve),
         cmocka_unit_test(r5_demand_is_not_starved_by_prefetch),
         cmocka_unit_test(r5_demand_has_the_reserve_when_prefetch_took_the_rest),
-        cmocka_unit_test(the_time_told_is_a_time_at_which_it_goes),
+        cmocka_unit_test(request_may_go_at_the_time_that_was_returned),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

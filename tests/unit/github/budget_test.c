@@ -12,11 +12,11 @@
 #define MINUTE INT64_C(60000)
 #define HOUR_S 3600
 
-static struct budget make(uint32_t reserve, uint32_t per_minute)
+static struct budget make(uint32_t reserve)
 {
     struct budget b;
 
-    budget_init(&b, &(struct budget_config){.reserve = reserve, .per_minute = per_minute});
+    budget_init(&b, reserve);
     return b;
 }
 
@@ -66,7 +66,7 @@ static void go(struct budget *b, enum budget_class class, int64_t now_ms)
 
 static void r5_nine_hundred_in_a_burst_and_no_more_for_a_minute(void **state)
 {
-    struct budget b = make(0, 0);
+    struct budget b = make(0);
     int64_t at;
 
     (void)state;
@@ -82,7 +82,7 @@ static void r5_nine_hundred_in_a_burst_and_no_more_for_a_minute(void **state)
 
 static void r5_prefetch_has_half_of_it_and_the_rest_is_demands(void **state)
 {
-    struct budget b = make(0, 0);
+    struct budget b = make(0);
 
     (void)state;
     for (int i = 0; i < 450; i++)
@@ -97,7 +97,7 @@ static void r5_prefetch_has_half_of_it_and_the_rest_is_demands(void **state)
 /* As while a host is known to be down. */
 static void r5_what_was_not_sent_does_not_count_for_the_minute(void **state)
 {
-    struct budget b = make(0, 0);
+    struct budget b = make(0);
 
     (void)state;
     for (int i = 0; i < 450; i++)
@@ -116,23 +116,11 @@ static void r5_what_was_not_sent_does_not_count_for_the_minute(void **state)
     assert_true(budget_ask(&b, BUDGET_PREFETCH, T0 + 61000) > T0 + 61000);
 }
 
-static void a_number_a_minute_that_makes_no_sense_is_the_default(void **state)
-{
-    struct budget more = make(0, 5000), one = make(0, 1);
-
-    (void)state;
-    for (int i = 0; i < 900; i++)
-        go(&more, BUDGET_DEMAND, T0);
-    assert_true(budget_ask(&more, BUDGET_DEMAND, T0) > T0);
-    go(&one, BUDGET_PREFETCH, T0);
-    assert_true(budget_ask(&one, BUDGET_DEMAND, T0) > T0);
-}
-
 /* --- quota ------------------------------------------------------------------------------------ */
 
-static void a_server_without_limits_has_none(void **state)
+static void server_that_reports_no_quota_has_none(void **state)
 {
-    struct budget b = make(500, 0);
+    struct budget b = make(500);
 
     (void)state;
     for (int i = 0; i < 800; i++) {
@@ -142,9 +130,9 @@ static void a_server_without_limits_has_none(void **state)
     assert_int_equal(budget_remaining(&b, T0 + 800), -1);
 }
 
-static void r5_a_quota_used_up_holds_all_until_its_reset(void **state)
+static void r5_used_up_quota_holds_all_requests_until_its_reset(void **state)
 {
-    struct budget b = make(0, 0);
+    struct budget b = make(0);
     int64_t at;
 
     (void)state;
@@ -159,13 +147,13 @@ static void r5_a_quota_used_up_holds_all_until_its_reset(void **state)
     go(&b, BUDGET_DEMAND, at);
 }
 
-static void the_servers_date_corrects_a_clock_that_is_wrong(void **state)
+static void date_of_the_server_corrects_a_wrong_clock(void **state)
 {
     static const int64_t skews[] = {0, 86400, -86400, 7};
 
     (void)state;
     for (size_t i = 0; i < 4; i++) {
-        struct budget b = make(0, 0);
+        struct budget b = make(0);
         int64_t at;
         learn(&b, quota(200, 0, 600, skews[i]), T0);
         at = budget_ask(&b, BUDGET_DEMAND, T0);
@@ -173,10 +161,10 @@ static void the_servers_date_corrects_a_clock_that_is_wrong(void **state)
     }
 }
 
-static void without_a_date_no_clock_makes_us_wait_for_more_than_an_hour(void **state)
+static void without_a_date_no_clock_causes_a_wait_of_more_than_an_hour(void **state)
 {
     struct budget_answer a = quota(200, 0, 600, 0);
-    struct budget b = make(0, 0);
+    struct budget b = make(0);
     int64_t at;
 
     (void)state;
@@ -185,12 +173,12 @@ static void without_a_date_no_clock_makes_us_wait_for_more_than_an_hour(void **s
     learn(&b, a, T0);
     at = budget_ask(&b, BUDGET_DEMAND, T0);
     assert_true(at > T0 && at <= T0 + 3700000);
-    b = make(0, 0);
+    b = make(0);
     a.reset_s = INT64_MAX;
     learn(&b, a, T0);
     at = budget_ask(&b, BUDGET_DEMAND, T0);
     assert_true(at > T0 && at <= T0 + 3700000);
-    b = make(0, 0);
+    b = make(0);
     a.reset_s = 0;
     learn(&b, a, T0);
     at = budget_ask(&b, BUDGET_DEMAND, T0);
@@ -199,7 +187,7 @@ static void without_a_date_no_clock_makes_us_wait_for_more_than_an_hour(void **s
 
 static void r5_requests_in_flight_count_before_their_answers_tell(void **state)
 {
-    struct budget b = make(0, 0);
+    struct budget b = make(0);
 
     (void)state;
     go(&b, BUDGET_DEMAND, T0);
@@ -219,7 +207,7 @@ static void r5_requests_in_flight_count_before_their_answers_tell(void **state)
 
 static void answers_out_of_order_do_not_give_quota_back(void **state)
 {
-    struct budget b = make(0, 0);
+    struct budget b = make(0);
 
     (void)state;
     learn(&b, quota(200, 10, HOUR_S, 0), T0);
@@ -231,10 +219,10 @@ static void answers_out_of_order_do_not_give_quota_back(void **state)
     assert_int_equal(budget_remaining(&b, T0 + 3), 4999);
 }
 
-static void another_tokens_quota_replaces_the_first(void **state)
+static void quota_of_another_token_replaces_the_first(void **state)
 {
     struct budget_answer a = quota(200, 50, HOUR_S, 0);
-    struct budget b = make(0, 0);
+    struct budget b = make(0);
 
     (void)state;
     a.limit = 60;
@@ -244,10 +232,10 @@ static void another_tokens_quota_replaces_the_first(void **state)
     assert_int_equal(budget_remaining(&b, T0 + 1), 4000);
 }
 
-static void a_bad_token_says_nothing_about_the_quota_of_a_good_one(void **state)
+static void answer_401_does_not_change_the_quota(void **state)
 {
     struct budget_answer a = quota(401, 0, HOUR_S, 0);
-    struct budget b = make(0, 0);
+    struct budget b = make(0);
 
     (void)state;
     a.limit = 60;
@@ -255,10 +243,10 @@ static void a_bad_token_says_nothing_about_the_quota_of_a_good_one(void **state)
     go(&b, BUDGET_DEMAND, T0);
 }
 
-static void headers_that_make_no_sense_are_not_learnt(void **state)
+static void malformed_quota_headers_are_ignored(void **state)
 {
     struct budget_answer a = quota(200, 0, HOUR_S, 0);
-    struct budget b = make(0, 0);
+    struct budget b = make(0);
 
     (void)state;
     a.limit = 0;
@@ -275,7 +263,7 @@ static void headers_that_make_no_sense_are_not_learnt(void **state)
 
 static void r5_prefetch_leaves_the_reserve_to_demand(void **state)
 {
-    struct budget b = make(500, 0);
+    struct budget b = make(500);
     int64_t at;
 
     (void)state;
@@ -292,10 +280,10 @@ static void r5_prefetch_leaves_the_reserve_to_demand(void **state)
     go(&b, BUDGET_PREFETCH, at);
 }
 
-static void a_quota_smaller_than_the_reserve_has_no_prefetch(void **state)
+static void quota_smaller_than_the_reserve_allows_no_prefetch(void **state)
 {
     struct budget_answer a = quota(200, 59, 10, 0);
-    struct budget b = make(500, 0);
+    struct budget b = make(500);
     int64_t at;
 
     (void)state;
@@ -310,9 +298,9 @@ static void a_quota_smaller_than_the_reserve_has_no_prefetch(void **state)
 
 /* --- refusals --------------------------------------------------------------------------------- */
 
-static void r5_retry_after_holds_everything(void **state)
+static void r5_retry_after_holds_all_requests(void **state)
 {
-    struct budget b = make(0, 0);
+    struct budget b = make(0);
     struct budget_answer a = refusal(403, "You have exceeded a secondary rate limit.");
     int64_t at;
 
@@ -329,12 +317,12 @@ static void r5_retry_after_holds_everything(void **state)
     go(&b, BUDGET_DEMAND, at);
 }
 
-static void r5_a_secondary_limit_without_a_time_is_a_minute_doubled_each_time(void **state)
+static void r5_secondary_limit_without_a_time_waits_a_minute_doubled_each_time(void **state)
 {
     static const int64_t waits[] = {60000,  120000,  240000,  480000,
                                     960000, 1920000, 3660000, 3660000};
     struct budget_answer a = quota(403, 4000, HOUR_S, 0);
-    struct budget b = make(0, 0);
+    struct budget b = make(0);
     int64_t now = T0;
 
     (void)state;
@@ -349,10 +337,10 @@ static void r5_a_secondary_limit_without_a_time_is_a_minute_doubled_each_time(vo
     assert_int_equal(budget_ask(&b, BUDGET_DEMAND, now), now + waits[0]);
 }
 
-static void a_hundred_refused_at_once_are_one_refusal(void **state)
+static void hundred_requests_refused_at_once_count_as_one(void **state)
 {
     struct budget_answer a = refusal(429, "");
-    struct budget b = make(0, 0);
+    struct budget b = make(0);
 
     (void)state;
     for (int i = 0; i < 100; i++)
@@ -362,10 +350,10 @@ static void a_hundred_refused_at_once_are_one_refusal(void **state)
     assert_int_equal(budget_ask(&b, BUDGET_DEMAND, T0 + 100), T0 + 99 + MINUTE);
 }
 
-static void a_secondary_limit_with_an_empty_quota_waits_for_its_reset(void **state)
+static void secondary_limit_with_an_empty_quota_waits_for_its_reset(void **state)
 {
     struct budget_answer a = quota(403, 0, 300, 0);
-    struct budget b = make(0, 0);
+    struct budget b = make(0);
     int64_t at;
 
     (void)state;
@@ -375,14 +363,14 @@ static void a_secondary_limit_with_an_empty_quota_waits_for_its_reset(void **sta
     assert_true(at >= T0 + 300000 && at <= T0 + 302000);
 }
 
-static void r5_a_refusal_for_the_quota_holds_until_the_reset(void **state)
+static void r5_refusal_for_the_quota_holds_until_the_reset(void **state)
 {
     static const int statuses[] = {403, 429};
 
     (void)state;
     for (size_t i = 0; i < 2; i++) {
         struct budget_answer a = quota(statuses[i], 0, 900, 0);
-        struct budget b = make(0, 0);
+        struct budget b = make(0);
         int64_t at;
         learn(&b, quota(200, 77, 1500, 0), T0);
         a.message = "API rate limit exceeded for user ID 1.";
@@ -394,10 +382,10 @@ static void r5_a_refusal_for_the_quota_holds_until_the_reset(void **state)
     }
 }
 
-static void a_refusal_for_the_quota_with_a_reset_gone_by_is_not_asked_again_at_once(void **state)
+static void refusal_for_the_quota_with_a_past_reset_still_waits(void **state)
 {
     struct budget_answer a = quota(403, 0, -5, 0);
-    struct budget b = make(0, 0);
+    struct budget b = make(0);
     int64_t now = T0;
 
     (void)state;
@@ -409,7 +397,7 @@ static void a_refusal_for_the_quota_with_a_reset_gone_by_is_not_asked_again_at_o
     }
 }
 
-static void what_a_refusal_is_and_is_not(void **state)
+static void limits_are_told_from_plain_refusals(void **state)
 {
     const struct {
         int status;
@@ -440,7 +428,7 @@ static void what_a_refusal_is_and_is_not(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
         struct budget_answer a = refusal(cases[i].status, cases[i].message);
-        struct budget b = make(0, 0);
+        struct budget b = make(0);
         a.remaining = cases[i].remaining;
         a.retry_after_s = cases[i].retry_after;
         if (learn(&b, a, T0) != cases[i].verdict)
@@ -450,10 +438,10 @@ static void what_a_refusal_is_and_is_not(void **state)
     }
 }
 
-static void a_server_that_is_down_and_says_for_how_long_is_left_alone(void **state)
+static void retry_after_of_a_503_holds_all_requests(void **state)
 {
     struct budget_answer a = plain(503);
-    struct budget b = make(0, 0);
+    struct budget b = make(0);
     int64_t at;
 
     (void)state;
@@ -473,26 +461,25 @@ int main(void)
         cmocka_unit_test(r5_nine_hundred_in_a_burst_and_no_more_for_a_minute),
         cmocka_unit_test(r5_prefetch_has_half_of_it_and_the_rest_is_demands),
         cmocka_unit_test(r5_what_was_not_sent_does_not_count_for_the_minute),
-        cmocka_unit_test(a_number_a_minute_that_makes_no_sense_is_the_default),
-        cmocka_unit_test(a_server_without_limits_has_none),
-        cmocka_unit_test(r5_a_quota_used_up_holds_all_until_its_reset),
-        cmocka_unit_test(the_servers_date_corrects_a_clock_that_is_wrong),
-        cmocka_unit_test(without_a_date_no_clock_makes_us_wait_for_more_than_an_hour),
+        cmocka_unit_test(server_that_reports_no_quota_has_none),
+        cmocka_unit_test(r5_used_up_quota_holds_all_requests_until_its_reset),
+        cmocka_unit_test(date_of_the_server_corrects_a_wrong_clock),
+        cmocka_unit_test(without_a_date_no_clock_causes_a_wait_of_more_than_an_hour),
         cmocka_unit_test(r5_requests_in_flight_count_before_their_answers_tell),
         cmocka_unit_test(answers_out_of_order_do_not_give_quota_back),
-        cmocka_unit_test(another_tokens_quota_replaces_the_first),
-        cmocka_unit_test(a_bad_token_says_nothing_about_the_quota_of_a_good_one),
-        cmocka_unit_test(headers_that_make_no_sense_are_not_learnt),
+        cmocka_unit_test(quota_of_another_token_replaces_the_first),
+        cmocka_unit_test(answer_401_does_not_change_the_quota),
+        cmocka_unit_test(malformed_quota_headers_are_ignored),
         cmocka_unit_test(r5_prefetch_leaves_the_reserve_to_demand),
-        cmocka_unit_test(a_quota_smaller_than_the_reserve_has_no_prefetch),
-        cmocka_unit_test(r5_retry_after_holds_everything),
-        cmocka_unit_test(r5_a_secondary_limit_without_a_time_is_a_minute_doubled_each_time),
-        cmocka_unit_test(a_hundred_refused_at_once_are_one_refusal),
-        cmocka_unit_test(a_secondary_limit_with_an_empty_quota_waits_for_its_reset),
-        cmocka_unit_test(r5_a_refusal_for_the_quota_holds_until_the_reset),
-        cmocka_unit_test(a_refusal_for_the_quota_with_a_reset_gone_by_is_not_asked_again_at_once),
-        cmocka_unit_test(what_a_refusal_is_and_is_not),
-        cmocka_unit_test(a_server_that_is_down_and_says_for_how_long_is_left_alone),
+        cmocka_unit_test(quota_smaller_than_the_reserve_allows_no_prefetch),
+        cmocka_unit_test(r5_retry_after_holds_all_requests),
+        cmocka_unit_test(r5_secondary_limit_without_a_time_waits_a_minute_doubled_each_time),
+        cmocka_unit_test(hundred_requests_refused_at_once_count_as_one),
+        cmocka_unit_test(secondary_limit_with_an_empty_quota_waits_for_its_reset),
+        cmocka_unit_test(r5_refusal_for_the_quota_holds_until_the_reset),
+        cmocka_unit_test(refusal_for_the_quota_with_a_past_reset_still_waits),
+        cmocka_unit_test(limits_are_told_from_plain_refusals),
+        cmocka_unit_test(retry_after_of_a_503_holds_all_requests),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,8 +2,8 @@
  * fake_net.h - net without a network, for one test program: requests lie in a list until the test
  * answers them, and time passes when the test says so.
  *
- * It defines every function of net.h that the room github calls, so that the library's own are not
- * linked. Included by one file of a program.
+ * It defines every function of net.h that the module github calls, so that the library's own are
+ * not linked. Included by one file of a program.
  */
 #ifndef TESTS_UNIT_GITHUB_FAKE_NET_H
 #define TESTS_UNIT_GITHUB_FAKE_NET_H

@@ -19,7 +19,7 @@
 
 static const struct repo_name octo_hello = {"octo", "hello"};
 
-/* One api, and what it has told. */
+/* One api, and how often it has called back. */
 struct world {
     struct api *api;
     struct source source;
@@ -86,8 +86,8 @@ struct reader {
     struct world *world;
     struct source_log *log;
     struct source_bytes want;
-    struct source_metadata told;
-    unsigned tells, ends, checks;
+    struct source_metadata metadata;
+    unsigned reports, ends, checks;
     int refuse; /* what on_metadata() answers */
     struct source_failure failure, check_failure;
     char data[256];
@@ -96,15 +96,16 @@ struct reader {
     bool is_full, is_released;
 };
 
-static inline int reader_told(void *who, const struct source_metadata *told)
+static inline int reader_on_metadata(void *who, const struct source_metadata *metadata)
 {
     struct reader *r = who;
 
     assert_int_equal(r->ends, 0);
-    if (r->told.final) /* told again only where there is news */
-        assert_true(told->final && (told->size != r->told.size || told->proven != r->told.proven));
-    r->told = *told;
-    r->tells++;
+    if (r->metadata.final) /* called again only where there is news */
+        assert_true(metadata->final &&
+                    (metadata->size != r->metadata.size || metadata->proven != r->metadata.proven));
+    r->metadata = *metadata;
+    r->reports++;
     return r->refuse;
 }
 
@@ -126,7 +127,7 @@ static inline void reader_done(struct source_bytes *b, const struct source_failu
 {
     struct reader *r = list_entry(b, struct reader, want);
 
-    assert_true(failure || r->tells > 0);
+    assert_true(failure || r->reports > 0);
     r->failure = failure ? *failure : (struct source_failure){0};
     r->ends++;
 }
@@ -147,7 +148,7 @@ static inline void reader_released(void *who)
 /* Opens the log of job 42. */
 static inline void reader_open(struct reader *r, struct world *w, bool completed)
 {
-    static const struct source_log_ops ops = {.on_metadata = reader_told};
+    static const struct source_log_ops ops = {.on_metadata = reader_on_metadata};
 
     *r = (struct reader){.world = w};
     r->log = w->source.ops->log_create(w->source.self, &octo_hello, 42, completed, &ops, r);

@@ -1,4 +1,4 @@
-#include "github/hosts.h"
+#include "github/failure.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -37,7 +37,7 @@ static void down_is_remembered_for_five_seconds_with_its_errno(void **state)
     assert_int_equal(hosts_ask(&h, &a, T0 + 5000, &until), 0);
 }
 
-static void one_a_second_looks_whether_it_is_back(void **state)
+static void one_request_a_second_probes_a_host_that_is_down(void **state)
 {
     struct hosts h = {0};
     struct net_url a = at("https", "a", 443);
@@ -67,7 +67,7 @@ static void scheme_host_and_port_are_the_key(void **state)
     assert_int_equal(hosts_ask(&h, &a, T0, &until), -EHOSTUNREACH);
 }
 
-static void r8_number_of_hosts_is_bounded_and_the_oldest_goes(void **state)
+static void r8_number_of_hosts_is_bounded_and_the_oldest_is_removed(void **state)
 {
     struct hosts h = {0};
     char name[16];
@@ -83,7 +83,7 @@ static void r8_number_of_hosts_is_bounded_and_the_oldest_goes(void **state)
     assert_true(hosts_is_down(&h, &last, T0 + 100));
 }
 
-static void who_timed_out_is_down_if_nobody_heard_from_it(void **state)
+static void host_that_timed_out_is_down_if_it_answered_nobody(void **state)
 {
     struct hosts h = {0};
     struct net_url a = at("https", "a", 443);
@@ -98,7 +98,7 @@ static void who_timed_out_is_down_if_nobody_heard_from_it(void **state)
     assert_int_equal(hosts_ask(&h, &a, T0 + 3000 + HOSTS_DOWN_MS, &until), 0);
 }
 
-static void who_timed_out_for_one_and_answered_another_is_not_down(void **state)
+static void host_that_timed_out_but_answered_another_is_not_down(void **state)
 {
     struct hosts h = {0};
     struct net_url a = at("https", "a", 443);
@@ -118,11 +118,11 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(down_is_remembered_for_five_seconds_with_its_errno),
-        cmocka_unit_test(one_a_second_looks_whether_it_is_back),
-        cmocka_unit_test(who_timed_out_is_down_if_nobody_heard_from_it),
-        cmocka_unit_test(who_timed_out_for_one_and_answered_another_is_not_down),
+        cmocka_unit_test(one_request_a_second_probes_a_host_that_is_down),
+        cmocka_unit_test(host_that_timed_out_is_down_if_it_answered_nobody),
+        cmocka_unit_test(host_that_timed_out_but_answered_another_is_not_down),
         cmocka_unit_test(scheme_host_and_port_are_the_key),
-        cmocka_unit_test(r8_number_of_hosts_is_bounded_and_the_oldest_goes),
+        cmocka_unit_test(r8_number_of_hosts_is_bounded_and_the_oldest_is_removed),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -33,10 +33,11 @@ static void read_running(void)
     fake_answer(at_storage(fake_next(), FIRST), 206, APPEND "Content-Range: bytes 0-2/3\n", "abc");
     give_job(fake_next(), "in_progress", "null");
     assert_read(&r, "abc");
-    assert_false(r.told.final);
+    assert_false(r.metadata.final);
 }
 
-/* Answers whatever is asked as long as anything is: storage with this status, no job with a time. */
+/* Answers whatever is asked as long as anything is: storage with this status, the job without a
+ * time. */
 static void answer_all(int storage_status, const char *job_status)
 {
     struct net_request *q;
@@ -73,7 +74,7 @@ static void s11_check_that_storage_has_no_answer_for_ends(void **state)
     fake_answer(at_storage(fake_next(), "bytes=3-"), 206, APPEND "Content-Range: bytes 3-3/4\n",
                 "d");
     assert_int_equal(r.checks, 1);
-    assert_int_equal(r.told.size, 4);
+    assert_int_equal(r.metadata.size, 4);
 }
 
 static void s11_check_of_a_completed_job_without_a_time_ends_where_its_log_is_gone(void **state)
@@ -136,7 +137,7 @@ static void end_that_is_told_by_a_416_alone_makes_a_log_final(void **state)
     give_job(fake_next(), "completed", "null");
     fake_answer(at_storage(fake_next(), "bytes=3-"), 416, "", "<xml>");
     assert_read(&r, "abc");
-    assert_true(r.told.final);
+    assert_true(r.metadata.final);
 }
 
 /* -- Answers that are no logs ------------------------------------------------------------------ */
@@ -163,7 +164,7 @@ static void assert_is_no_log(int status, const char *headers, const char *body)
     }
     assert_failed(&r, -EPROTO, SOURCE_PROTOCOL, 5000);
     assert_int_equal(r.len, 0);
-    assert_int_equal(r.tells, 0);
+    assert_int_equal(r.reports, 0);
     assert_null(fake_next());
 }
 
@@ -287,14 +288,14 @@ static void empty_answer_is_no_log_of_a_job_that_ran(void **state)
         for (int i = 0; i < 3; i++)
             fake_answer(at_storage(fake_next_within(20000), FIRST), 200, headers, "");
         assert_failed(&r, -EPROTO, SOURCE_PROTOCOL, 5000);
-        assert_int_equal(r.tells, 0);
+        assert_int_equal(r.reports, 0);
         /* Of one that ran nothing there may be an empty one. */
         want_completed();
         fake_answer(fake_next(), 200, headers, "");
         give_job(fake_next(), "completed", "null");
         fake_answer(fake_next(), 200, headers, "");
         assert_read(&r, "");
-        assert_true(r.told.final);
+        assert_true(r.metadata.final);
     }
 }
 

@@ -101,15 +101,15 @@ static void read_after(const struct saying *first)
     want(0, PART);
     answer_storage(next_of_storage(), first);
     assert_read(&r, "2026-");
-    assert_true(r.told.size == first->total && r.told.final && !r.told.proven);
+    assert_true(r.metadata.size == first->total && r.metadata.final && !r.metadata.proven);
     want(PART, first->total);
     answer_until_end(&truth);
 }
 
 static void assert_proven(uint64_t size)
 {
-    assert_int_equal(r.told.size, size);
-    assert_true(r.told.final && r.told.proven);
+    assert_int_equal(r.metadata.size, size);
+    assert_true(r.metadata.final && r.metadata.proven);
 }
 
 /* -- The first answer was wrong ---------------------------------------------------------------- */
@@ -173,7 +173,7 @@ static void r1_etag_that_was_another_once_is_mended(void **state)
     read_after(&(struct saying){SIZE, "e2", TEXT});
     assert_read(&r, "abcdefghij");
     assert_proven(SIZE);
-    assert_string_equal(r.told.etag, "\"e1\"");
+    assert_string_equal(r.metadata.etag, "\"e1\"");
 }
 
 static void r1_totals_that_are_wrong_twice_and_differently_are_mended(void **state)
@@ -195,11 +195,11 @@ static void r1_total_that_does_not_fit_its_part_is_not_told(void **state)
     (void)state;
     want(0, SOURCE_FIRST_RANGE);
     answer_storage(next_of_storage(), &(struct saying){SIZE + 1, "e1", TEXT});
-    assert_int_equal(r.tells, 0);
+    assert_int_equal(r.reports, 0);
     assert_int_equal(answer_until_end(&truth), 1);
     assert_read(&r, TEXT);
-    assert_int_equal(r.tells, 1);
-    assert_int_equal(r.told.size, SIZE);
+    assert_int_equal(r.reports, 1);
+    assert_int_equal(r.metadata.size, SIZE);
 }
 
 /* -- Later answers are wrong ------------------------------------------------------------------- */
@@ -219,11 +219,11 @@ static void r1_three_wrong_answers_alike_change_nothing(void **state)
         for (int n = 0; n < 3; n++)
             answer_storage(next_of_storage(), &wrong[i]);
         assert_int_equal(r.ends, 0);
-        assert_int_equal(r.told.size, SIZE);
+        assert_int_equal(r.metadata.size, SIZE);
         answer_until_end(&truth);
         assert_read(&r, "abcdefghij");
-        assert_int_equal(r.told.size, SIZE);
-        assert_int_equal(r.tells, 1);
+        assert_int_equal(r.metadata.size, SIZE);
+        assert_int_equal(r.reports, 1);
     }
 }
 
@@ -231,13 +231,13 @@ static void s8_size_that_four_answers_have_told_is_proven(void **state)
 {
     (void)state;
     for (uint64_t at = 0; at < 4; at++) {
-        assert_false(r.told.proven);
+        assert_false(r.metadata.proven);
         want(at, at + 1);
         answer_storage(next_of_storage(), &truth);
         assert_read(&r, (const char[]){TEXT[at], '\0'});
     }
     assert_proven(SIZE);
-    assert_int_equal(r.tells, 2);
+    assert_int_equal(r.reports, 2);
 }
 
 /* The part holds all of the log: it says twice how long that is. */
@@ -248,7 +248,7 @@ static void s8_size_of_a_whole_log_is_proven_at_once(void **state)
     answer_storage(next_of_storage(), &truth);
     assert_read(&r, TEXT);
     assert_proven(SIZE);
-    assert_int_equal(r.tells, 1);
+    assert_int_equal(r.reports, 1);
 }
 
 /* -- Another log ------------------------------------------------------------------------------- */
@@ -274,7 +274,7 @@ static void s6_other_log_is_not_mixed_in(void **state)
         answer_until_end(&others[i]);
         assert_failed(&r, -EIO, SOURCE_CHANGED, 1000);
         assert_int_equal(r.len, 0);
-        assert_int_equal(r.told.size, SIZE);
+        assert_int_equal(r.metadata.size, SIZE);
         assert_in_range(fake.now_ms - start_ms, 0, 10000);
         want(PART, SIZE);
         assert_failed(&r, -EIO, SOURCE_CHANGED, 1000);
@@ -292,10 +292,10 @@ static void size_that_is_known_otherwise_is_a_wrong_answer(void **state)
     answer_storage(next_of_storage(), &(struct saying){SIZE + 1, "e1", TEXT});
     assert_int_equal(r.ends, 0);
     r.refuse = 0;
-    r.told.final = false; /* it was not taken */
+    r.metadata.final = false; /* it was not taken */
     answer_until_end(&truth);
     assert_read(&r, "abcdefghij");
-    assert_int_equal(r.told.size, SIZE);
+    assert_int_equal(r.metadata.size, SIZE);
 }
 
 /* -- A running job's log ----------------------------------------------------------------------- */
@@ -316,7 +316,7 @@ static void s11_running_log_said_too_large_once_is_mended(void **state)
     reader_check(&r);
     fake_answer(at_storage(fake_next(), "bytes=3-"), 206, APPEND "Content-Range: bytes 3-5/9\n",
                 "def");
-    assert_int_equal(r.told.size, 9);
+    assert_int_equal(r.metadata.size, 9);
     want(3, 9);
     for (int i = 0; r.ends == 0; i++) {
         assert_true(i < 20);
@@ -327,8 +327,8 @@ static void s11_running_log_said_too_large_once_is_mended(void **state)
             fake_answer(q, 416, "Content-Range: bytes */6\n", "");
     }
     assert_read(&r, "def");
-    assert_int_equal(r.told.size, 6);
-    assert_false(r.told.final);
+    assert_int_equal(r.metadata.size, 6);
+    assert_false(r.metadata.final);
 }
 
 /* Shorter than what has come already: nobody is told that all is well, and nobody asks for ever. */

@@ -1,4 +1,4 @@
-/* Questions to the API: token, limits, moves, retries, and what comes back as facts. */
+/* Requests to the API: token, limits, moves, retries, and what comes back as facts. */
 #include "fake_reader.h"
 
 #define QUOTA(remaining, in_s)                                                                     \
@@ -57,7 +57,7 @@ static void assert_refused(const struct asker *a, int err, enum source_reason re
         assert_int_equal(a->failure.until_ms - fake.now_ms, lasts_ms);
 }
 
-static void assert_told(const struct asker *a, const char *body)
+static void assert_answer(const struct asker *a, const char *body)
 {
     assert_int_equal(a->ends, 1);
     assert_int_equal(a->failure.err, 0);
@@ -100,7 +100,7 @@ static void answer_comes_with_etag_and_next_page(void **state)
                         BASE "/repos/octo/hello/actions/runs?per_page=100&page=1");
     fake_answer(fake_next(), 200, "ETag: W/\"7\"\nLink: <" BASE "/x?page=2>; rel=\"next\"\n",
                 "{\"a\":1}");
-    assert_told(&asker, "{\"a\":1}");
+    assert_answer(&asker, "{\"a\":1}");
     assert_string_equal(asker.etag, "W/\"7\"");
     assert_int_equal(asker.next_page, 2);
 }
@@ -114,7 +114,7 @@ static void known_answer_is_asked_for_with_its_etag(void **state)
     ask_run(&asker);
     assert_string_equal(fake_asked(fake_next(), "If-None-Match"), "W/\"7\"");
     fake_answer(fake_next(), 304, "", "");
-    assert_told(&asker, "");
+    assert_answer(&asker, "");
     assert_true(asker.not_modified);
     api_read_stats(w.api, &stats);
     assert_int_equal(stats.requests, 1);
@@ -155,7 +155,7 @@ static void owner_is_asked_for_as_an_organization_and_then_as_a_user(void **stat
     fake_answer(fake_next(), 404, "", "{}");
     assert_non_null(strstr(fake_next()->url, "/users/octo/repos?"));
     fake_answer(fake_next(), 200, "", "[]");
-    assert_told(&asker, "[]");
+    assert_answer(&asker, "[]");
     ask(&asker, SOURCE_OWNER_REPOS, SOURCE_DEMAND);
     assert_non_null(strstr(fake_next()->url, "/users/octo/repos?"));
     fake_answer(fake_next(), 404, "", "{}");
@@ -187,7 +187,7 @@ static void bad_token_has_the_token_read_again_once(void **state)
     api_set_token(w.api, "token-2");
     assert_string_equal(fake_asked(fake_next(), "Authorization"), "Bearer token-2");
     fake_answer(fake_next(), 200, "", "{}");
-    assert_told(&asker, "{}");
+    assert_answer(&asker, "{}");
     fake_answer(fake_next(), 401, "", "{\"message\":\"Bad credentials\"}");
     assert_refused(&other, -EACCES, SOURCE_FORBIDDEN, 30000);
     assert_int_equal(w.rereads, 1);
@@ -225,7 +225,22 @@ static void token_that_cannot_be_read_leaves_the_old_one(void **state)
     api_set_token(w.api, "token-2");
     assert_string_equal(fake_asked(fake_next(), "Authorization"), "Bearer token-2");
     fake_answer(fake_next(), 200, "", "{}");
-    assert_told(&asker, "{}");
+    assert_answer(&asker, "{}");
+}
+
+/* Several were read before the network thread takes any: the last that could be read counts. */
+static void tokens_set_in_a_row_are_taken_as_the_last_one(void **state)
+{
+    (void)state;
+    ask_run(&asker);
+    fake_answer(fake_next(), 401, "", "{\"message\":\"Bad credentials\"}");
+    api_set_token(w.api, "token-2");
+    api_set_token(w.api, "token-3");
+    api_set_token(w.api, NULL);
+    assert_string_equal(fake_asked(fake_next(), "Authorization"), "Bearer token-3");
+    fake_answer(fake_next(), 200, "", "{}");
+    assert_answer(&asker, "{}");
+    api_set_token(w.api, "token-4"); /* never taken: freed with the rest */
 }
 
 static void nobody_waits_for_ever_for_the_token(void **state)
@@ -266,7 +281,7 @@ static void r5_quota_that_returns_within_wait_is_waited_for(void **state)
     assert_null(fake_next());
     assert_int_equal(asker.ends, 0);
     fake_answer(fake_next_within(WAIT_MS), 200, "", "{}");
-    assert_told(&asker, "{}");
+    assert_answer(&asker, "{}");
     assert_in_range(fake.now_ms - start_ms, 30000, 32000);
 }
 
@@ -314,7 +329,7 @@ static void r5_no_more_are_sent_than_connections_and_the_rest_in_order(void **st
     while (fake_next())
         fake_answer(fake_next(), 200, "", "{}");
     for (size_t i = 0; i < 40; i++)
-        assert_told(&crowd[i], "{}");
+        assert_answer(&crowd[i], "{}");
 }
 
 static void r5_at_most_900_in_a_minute(void **state)
@@ -333,7 +348,7 @@ static void r5_at_most_900_in_a_minute(void **state)
     while (fake_next_within(DEADLINE_MS))
         fake_answer(fake_next(), 200, "", "{}");
     for (size_t i = 0; i < 1000; i++)
-        assert_told(&crowd[i], "{}");
+        assert_answer(&crowd[i], "{}");
     assert_in_range(fake.now_ms - start_ms, 60000, 65000);
 }
 
@@ -361,7 +376,7 @@ static void s15_moved_repository_is_followed_with_the_token(void **state)
     fake_answer(fake_next(), 307, "Location: /repositories/8\n", "{}");
     assert_string_equal(fake_next()->url, BASE "/repositories/8");
     fake_answer(fake_next(), 200, "", "{\"id\":8}");
-    assert_told(&asker, "{\"id\":8}");
+    assert_answer(&asker, "{\"id\":8}");
 }
 
 static void s15_moves_without_end_are_garbage(void **state)
@@ -406,7 +421,7 @@ static void r1_trouble_of_the_api_is_not_noticed(void **state)
     fake_fail(fake_next_within(10000), -EIO);
     fake_cut(fake_next_within(10000), 200, "", "{\"a\"", 4, -EIO);
     fake_answer(fake_next_within(10000), 200, "", "{\"a\":1}");
-    assert_told(&asker, "{\"a\":1}");
+    assert_answer(&asker, "{\"a\":1}");
 }
 
 /* Who can do without the answer says how many requests it is worth. */
@@ -427,7 +442,7 @@ static void few_tries_are_made_of_what_is_not_worth_more_S18(void **state)
     for (unsigned i = 1; i < 4; i++)
         fake_answer(fake_next_within(10000), 502, "", "");
     fake_answer(fake_next_within(10000), 200, "", "{\"a\":1}");
-    assert_told(&asker, "{\"a\":1}");
+    assert_answer(&asker, "{\"a\":1}");
 }
 
 /* What a refusal says of itself is not what was asked for: the pauses grow, the deadline holds. */
@@ -502,7 +517,7 @@ static void success_clears_a_refusal(void **state)
     fake.now_ms = asker.failure.until_ms;
     ask_run(&asker);
     fake_answer(fake_next(), 200, "", "{}");
-    assert_told(&asker, "{}");
+    assert_answer(&asker, "{}");
     /* Now it takes four again, and a minute. */
     ask_run(&asker);
     for (int i = 0; i < 3; i++)
@@ -519,7 +534,7 @@ static void r1_refusals_that_ask_for_patience_are_waited_out(void **state)
     for (int i = 0; i < 7; i++)
         fake_answer(fake_next_within(20000), 503, "Retry-After: 2\n", "{\"message\":\"busy\"}");
     fake_answer(fake_next_within(20000), 200, "", "{}");
-    assert_told(&asker, "{}");
+    assert_answer(&asker, "{}");
     /* But not for ever. */
     ask_run(&asker);
     assert_in_range(answer_all(503, "Retry-After: 2\n", "{\"message\":\"busy\"}", 60000), 8, 10);
@@ -547,7 +562,7 @@ static void prefetch_does_not_try_a_refusal_again(void **state)
     ask_run(&asker);
     fake_answer(fake_next(), 500, "", NO_URL);
     fake_answer(fake_next_within(10000), 200, "", "{}");
-    assert_told(&asker, "{}");
+    assert_answer(&asker, "{}");
 }
 
 static struct asker crowd[800];
@@ -610,7 +625,7 @@ static void r1_one_refusal_for_each_of_many_is_not_noticed(void **state)
             fake_answer(q, 200, "", "{}");
     }
     for (size_t i = 0; i < 400; i++)
-        assert_told(&crowd[i], "{}");
+        assert_answer(&crowd[i], "{}");
 }
 
 static void closing_ends_who_waits_for_a_retry(void **state)
@@ -657,7 +672,7 @@ static void question_is_tried_as_often_as_its_asker_says(void **state)
     ask(&asker, SOURCE_RUNS, SOURCE_DEMAND);
     fake_answer(fake_next(), 504, "", "<html>");
     fake_answer(fake_next_within(10000), 200, "", "{}");
-    assert_told(&asker, "{}");
+    assert_answer(&asker, "{}");
 }
 
 /* One that is not answered in time says something of the host only if nobody else was. */
@@ -680,7 +695,7 @@ static void silence_ends_a_question_with_few_tries_and_not_the_host(void **state
     fake.now_ms += 30000;
     fake_answer(fake_last(), 200, "", "{}");
     fake_fail(fake_next(), -ETIMEDOUT);
-    assert_told(&other, "{}");
+    assert_answer(&other, "{}");
     assert_refused(&asker, -ETIMEDOUT, SOURCE_BROKEN, 5000);
 }
 
@@ -835,6 +850,7 @@ int main(void)
         TEST(bad_token_has_the_token_read_again_once),
         TEST(same_token_is_not_tried_again),
         TEST(token_that_cannot_be_read_leaves_the_old_one),
+        TEST(tokens_set_in_a_row_are_taken_as_the_last_one),
         TEST(nobody_waits_for_ever_for_the_token),
         TEST(no_token_is_no_header),
         TEST(r5_quota_that_returns_within_wait_is_waited_for),

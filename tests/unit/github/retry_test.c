@@ -1,4 +1,4 @@
-#include "github/retry.h"
+#include "github/failure.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -18,14 +18,14 @@ static struct retry make(void)
     return r;
 }
 
-/* The longest wait after each failure, where chance is the largest it can be. */
+/* The longest wait after each failure, where jitter is the largest it can be. */
 static int64_t longest(struct retry *r, int64_t now_ms)
 {
     int64_t most = 0;
 
-    for (uint32_t chance = 0; chance < 20000; chance++) {
+    for (uint32_t jitter = 0; jitter < 20000; jitter++) {
         struct retry copy = *r;
-        int64_t at = retry_next(&copy, RETRY_LATER, now_ms, DEADLINE, 0, chance);
+        int64_t at = retry_next(&copy, RETRY_LATER, now_ms, DEADLINE, 0, jitter);
         most = at - now_ms > most ? at - now_ms : most;
     }
     retry_next(r, RETRY_LATER, now_ms, DEADLINE, 0, 0);
@@ -73,7 +73,7 @@ static void r1_deadline_counts_from_the_last_byte(void **state)
     assert_int_equal(longest(&r, T0 + DEADLINE), 400);
 }
 
-static void what_the_server_asks_for_is_waited_for(void **state)
+static void wait_is_at_least_what_the_server_asks_for(void **state)
 {
     struct retry r = make();
 
@@ -93,16 +93,16 @@ static void renewed_url_is_tried_at_once_but_only_once(void **state)
 
 static void connecting_is_given_up_after_four_tries_within_two_seconds(void **state)
 {
-    for (uint32_t chance = 0; chance < 1000; chance++) {
+    for (uint32_t jitter = 0; jitter < 1000; jitter++) {
         struct retry r = make();
         int64_t at = T0;
         for (int tries = 1; tries < RETRY_CONNECT_TRIES; tries++) {
-            int64_t next = retry_next(&r, RETRY_CONNECT, at, DEADLINE, 0, chance);
+            int64_t next = retry_next(&r, RETRY_CONNECT, at, DEADLINE, 0, jitter);
             assert_true(next > at);
             at = next;
         }
         assert_in_range(at - T0, 500, 2000);
-        assert_int_equal(retry_next(&r, RETRY_CONNECT, at, DEADLINE, 0, chance), -1);
+        assert_int_equal(retry_next(&r, RETRY_CONNECT, at, DEADLINE, 0, jitter), -1);
     }
     (void)state;
 }
@@ -140,12 +140,12 @@ static void r1_refusal_that_asks_for_patience_counts_half(void **state)
 /* A brown-out of two seconds is ridden out, and the fourth refusal comes long before ten are over. */
 static void r1_four_refusals_take_two_to_six_seconds(void **state)
 {
-    for (uint32_t chance = 0; chance < 20000; chance++) {
+    for (uint32_t jitter = 0; jitter < 20000; jitter++) {
         struct retry r = make();
         int64_t at = T0;
         for (int i = 0; i < 3; i++) {
             assert_false(retry_note_refusal(&r, 1, false, at));
-            at = retry_next(&r, RETRY_LATER, at, DEADLINE, 0, chance);
+            at = retry_next(&r, RETRY_LATER, at, DEADLINE, 0, jitter);
         }
         assert_true(retry_note_refusal(&r, 1, false, at));
         assert_in_range(at - T0, 2000, 6000);
@@ -153,7 +153,7 @@ static void r1_four_refusals_take_two_to_six_seconds(void **state)
     (void)state;
 }
 
-static void garbage_is_forgiven_three_times(void **state)
+static void malformed_answers_are_retried_three_times(void **state)
 {
     struct retry r = make();
 
@@ -163,7 +163,7 @@ static void garbage_is_forgiven_three_times(void **state)
     assert_int_equal(retry_next(&r, RETRY_GARBAGE, T0, DEADLINE, 0, 0), -1);
 }
 
-static void what_may_not_be_tried_again_is_not(void **state)
+static void failures_that_forbid_a_retry_are_not_retried(void **state)
 {
     struct retry r = make();
 
@@ -178,14 +178,14 @@ int main(void)
         cmocka_unit_test(jitter_is_full),
         cmocka_unit_test(r1_last_try_is_at_the_deadline_and_none_after),
         cmocka_unit_test(r1_deadline_counts_from_the_last_byte),
-        cmocka_unit_test(what_the_server_asks_for_is_waited_for),
+        cmocka_unit_test(wait_is_at_least_what_the_server_asks_for),
         cmocka_unit_test(renewed_url_is_tried_at_once_but_only_once),
         cmocka_unit_test(connecting_is_given_up_after_four_tries_within_two_seconds),
         cmocka_unit_test(four_equal_refusals_in_a_row_are_one_that_stays),
         cmocka_unit_test(r1_refusal_that_asks_for_patience_counts_half),
         cmocka_unit_test(r1_four_refusals_take_two_to_six_seconds),
-        cmocka_unit_test(garbage_is_forgiven_three_times),
-        cmocka_unit_test(what_may_not_be_tried_again_is_not),
+        cmocka_unit_test(malformed_answers_are_retried_three_times),
+        cmocka_unit_test(failures_that_forbid_a_retry_are_not_retried),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

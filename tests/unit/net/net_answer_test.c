@@ -135,25 +135,25 @@ static bool answer(struct http_conn *c)
     return false;
 }
 
-static struct net_bench bench;
+static struct net_fixture fixture;
 
-static int open_bench(void **state)
+static int open_fixture(void **state)
 {
     (void)state;
-    net_bench_open(&bench, answer, 4, 1);
+    net_fixture_open(&fixture, answer, 4, 1);
     return 0;
 }
 
-static int close_bench(void **state)
+static int close_fixture(void **state)
 {
     (void)state;
-    net_bench_close(&bench);
+    net_fixture_close(&fixture);
     return 0;
 }
 
 static struct net_call *run(const char *path)
 {
-    struct net_call *call = net_call_new(&bench, path);
+    struct net_call *call = net_call_new(&fixture, path);
 
     net_call_run(call);
     return call;
@@ -196,7 +196,7 @@ static void test_answers_arrive_whole(void **state)
     assert_answer("/nowhere?a=%20b&c=..", 404, "/nowhere?a=%20b&c=..");
 }
 
-static void test_path_is_asked_as_it_is_written(void **state)
+static void test_path_is_sent_as_written(void **state)
 {
     (void)state;
     assert_answer("/a/../b/./c", 404, "/a/../b/./c");
@@ -278,9 +278,9 @@ static void test_r8_what_is_not_http_is_refused(void **state)
 
 static void test_r8_body_is_bounded_by_promise_and_by_count(void **state)
 {
-    struct net_call *promised = net_call_new(&bench, "/hello");
-    struct net_call *counted = net_call_new(&bench, "/flood");
-    struct net_call *exact = net_call_new(&bench, "/hello");
+    struct net_call *promised = net_call_new(&fixture, "/hello");
+    struct net_call *counted = net_call_new(&fixture, "/flood");
+    struct net_call *exact = net_call_new(&fixture, "/hello");
 
     (void)state;
     promised->request.body_max = 4;
@@ -323,8 +323,8 @@ static void test_headers_are_readable_in_on_done(void **state)
 static void test_r7_request_carries_only_its_own_headers(void **state)
 {
     static const char *const secret[] = {"Authorization: Bearer t0ken", NULL};
-    struct net_call *first = net_call_new(&bench, "/echo");
-    struct net_call *second = net_call_new(&bench, "/echo");
+    struct net_call *first = net_call_new(&fixture, "/echo");
+    struct net_call *second = net_call_new(&fixture, "/echo");
 
     (void)state;
     first->request.headers = secret;
@@ -343,24 +343,24 @@ static void test_r7_request_carries_only_its_own_headers(void **state)
 static void test_header_with_a_newline_is_not_sent(void **state)
 {
     static const char *const split[] = {"X-A: b\r\nX-C: d", NULL};
-    struct net_call *call = net_call_new(&bench, "/echo");
-    unsigned before = http_server_requests(bench.server);
+    struct net_call *call = net_call_new(&fixture, "/echo");
+    unsigned before = http_server_requests(fixture.server);
 
     (void)state;
     call->request.headers = split;
     assert_int_equal(net_call_run(call), -EPROTO);
-    assert_int_equal(http_server_requests(bench.server), before);
+    assert_int_equal(http_server_requests(fixture.server), before);
     net_call_free(call);
 }
 
-static void test_url_we_do_not_ask_is_eproto(void **state)
+static void test_url_that_is_not_allowed_is_eproto(void **state)
 {
     static const char *const urls[] = {"ftp://127.0.0.1/", "file:///etc/passwd",
                                        "http://user:pw@127.0.0.1/", "http://a b/", ""};
 
     (void)state;
     for (size_t i = 0; i < sizeof(urls) / sizeof(urls[0]); i++) {
-        struct net_call *call = net_call_new(&bench, "/");
+        struct net_call *call = net_call_new(&fixture, "/");
         snprintf(call->url, sizeof(call->url), "%s", urls[i]);
         assert_int_equal(net_call_run(call), -EPROTO);
         net_call_free(call);
@@ -381,7 +381,7 @@ static unsigned bind_port(int *fd)
 
 static void test_refused_connection(void **state)
 {
-    struct net_call *call = net_call_new(&bench, "/");
+    struct net_call *call = net_call_new(&fixture, "/");
     int fd;
 
     (void)state;
@@ -418,7 +418,7 @@ static void *greet_once(void *arg)
 
 static void assert_handshake(const char *words, int err)
 {
-    struct net_call *call = net_call_new(&bench, "/");
+    struct net_call *call = net_call_new(&fixture, "/");
     struct no_tls peer = {.words = words};
     pthread_t thread;
 
@@ -458,9 +458,9 @@ static void assert_heard(const char *scheme, bool is_proxied, const char *words,
 {
     struct net_config config = {
         .connections = 1, .timeout_s = 1, .user_agent = "t", .allow_http = true};
-    struct net_call *call = net_call_new(&bench, "/");
+    struct net_call *call = net_call_new(&fixture, "/");
     struct no_tls peer = {.words = words};
-    struct net *spare = bench.net;
+    struct net *spare = fixture.net;
     char proxy[64];
     pthread_t thread;
     unsigned port = bind_port(&peer.fd);
@@ -468,14 +468,14 @@ static void assert_heard(const char *scheme, bool is_proxied, const char *words,
     snprintf(proxy, sizeof(proxy), "http://127.0.0.1:%u", port);
     snprintf(call->url, sizeof(call->url), "%s://127.0.0.1:%u/", scheme, port);
     config.proxy = is_proxied ? proxy : NULL;
-    assert_int_equal(net_create(&config, &bench.net), 0);
+    assert_int_equal(net_create(&config, &fixture.net), 0);
     assert_int_equal(listen(peer.fd, 1), 0);
     pthread_create(&thread, NULL, say_and_fall_silent, &peer);
     assert_int_equal(net_call_run(call), -ETIMEDOUT);
     assert_int_equal(call->heads, 0);
     assert_int_equal(call->was_heard, is_heard);
-    net_destroy(bench.net);
-    bench.net = spare;
+    net_destroy(fixture.net);
+    fixture.net = spare;
     pthread_join(thread, NULL);
     close(peer.fd);
     net_call_free(call);
@@ -498,10 +498,10 @@ static void test_first_byte_over_a_kept_connection_is_heard(void **state)
 
     (void)state;
     assert_answer("/hello", 200, "hello");
-    connections = http_server_connections(bench.server);
+    connections = http_server_connections(fixture.server);
     call = run("/half-a-head");
     assert_int_equal(call->err, -ETIMEDOUT);
-    assert_int_equal(http_server_connections(bench.server), connections);
+    assert_int_equal(http_server_connections(fixture.server), connections);
     assert_true(call->was_heard);
     net_call_free(call);
 }
@@ -529,8 +529,8 @@ static int refuse_body(struct net_call *call, const void *data, size_t len)
 
 static void test_callbacks_end_the_request_with_their_own_error(void **state)
 {
-    struct net_call *head = net_call_new(&bench, "/hello");
-    struct net_call *body = net_call_new(&bench, "/hello");
+    struct net_call *head = net_call_new(&fixture, "/hello");
+    struct net_call *body = net_call_new(&fixture, "/hello");
 
     (void)state;
     head->on_head = refuse_head;
@@ -542,23 +542,23 @@ static void test_callbacks_end_the_request_with_their_own_error(void **state)
     net_call_free(body);
 }
 
-static void test_plain_http_needs_leave(void **state)
+static void test_plain_http_needs_permission(void **state)
 {
     struct net_config config = {.connections = 1, .timeout_s = 1, .user_agent = "t"};
-    struct net *spare = bench.net, *strict;
-    struct net_call *call = net_call_new(&bench, "/hello");
+    struct net *spare = fixture.net, *strict;
+    struct net_call *call = net_call_new(&fixture, "/hello");
 
     (void)state;
     assert_int_equal(net_create(&config, &strict), 0);
-    bench.net = strict;
+    fixture.net = strict;
     assert_int_equal(net_call_run(call), -EPROTO);
-    bench.net = spare;
+    fixture.net = spare;
     net_destroy(strict);
     net_call_free(call);
 }
 
 /* Through a proxy the whole URL is asked of the proxy, but not for what no_proxy names. */
-static void test_proxy_is_asked_but_for_no_proxy(void **state)
+static void test_proxy_is_used_except_for_no_proxy(void **state)
 {
     char proxy[64];
     struct net_config config = {.connections = 2,
@@ -567,14 +567,14 @@ static void test_proxy_is_asked_but_for_no_proxy(void **state)
                                 .proxy = proxy,
                                 .no_proxy = "127.0.0.1",
                                 .allow_http = true};
-    struct net *spare = bench.net, *proxied;
-    struct net_call *through = net_call_new(&bench, "/hello");
-    struct net_call *direct = net_call_new(&bench, "/hello");
+    struct net *spare = fixture.net, *proxied;
+    struct net_call *through = net_call_new(&fixture, "/hello");
+    struct net_call *direct = net_call_new(&fixture, "/hello");
 
     (void)state;
-    snprintf(proxy, sizeof(proxy), "http://127.0.0.1:%u", http_server_port(bench.server));
+    snprintf(proxy, sizeof(proxy), "http://127.0.0.1:%u", http_server_port(fixture.server));
     assert_int_equal(net_create(&config, &proxied), 0);
-    bench.net = proxied;
+    fixture.net = proxied;
     snprintf(through->url, sizeof(through->url), "http://far.test/x");
     assert_int_equal(net_call_run(through), 0);
     assert_int_equal(through->status, 404);
@@ -583,7 +583,7 @@ static void test_proxy_is_asked_but_for_no_proxy(void **state)
     assert_int_equal(net_call_run(direct), 0);
     assert_string_equal(direct->body, "hello");
     assert_true(direct->is_private);
-    bench.net = spare;
+    fixture.net = spare;
     net_destroy(proxied);
     net_call_free(through);
     net_call_free(direct);
@@ -593,7 +593,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_answers_arrive_whole),
-        cmocka_unit_test(test_path_is_asked_as_it_is_written),
+        cmocka_unit_test(test_path_is_sent_as_written),
         cmocka_unit_test(test_answer_without_body_has_one_head),
         cmocka_unit_test(test_interim_answer_is_not_a_head),
         cmocka_unit_test(test_redirect_is_not_followed),
@@ -608,7 +608,7 @@ int main(void)
         cmocka_unit_test(test_headers_are_readable_in_on_done),
         cmocka_unit_test(test_r7_request_carries_only_its_own_headers),
         cmocka_unit_test(test_header_with_a_newline_is_not_sent),
-        cmocka_unit_test(test_url_we_do_not_ask_is_eproto),
+        cmocka_unit_test(test_url_that_is_not_allowed_is_eproto),
         cmocka_unit_test(test_refused_connection),
         cmocka_unit_test(test_stalled_body_times_out),
         cmocka_unit_test(test_r1_handshake_cut_is_eio_and_refused_is_eproto),
@@ -616,9 +616,9 @@ int main(void)
         cmocka_unit_test(test_first_byte_over_a_kept_connection_is_heard),
         cmocka_unit_test(test_first_byte_of_a_handshake_or_of_a_proxy_is_heard),
         cmocka_unit_test(test_callbacks_end_the_request_with_their_own_error),
-        cmocka_unit_test(test_plain_http_needs_leave),
-        cmocka_unit_test(test_proxy_is_asked_but_for_no_proxy),
+        cmocka_unit_test(test_plain_http_needs_permission),
+        cmocka_unit_test(test_proxy_is_used_except_for_no_proxy),
     };
 
-    return cmocka_run_group_tests(tests, open_bench, close_bench);
+    return cmocka_run_group_tests(tests, open_fixture, close_fixture);
 }

@@ -9,8 +9,8 @@
 
 #define PATIENCE_S 30
 
-void net_bench_open(struct net_bench *b, http_answer answer, unsigned connections,
-                    unsigned timeout_s)
+void net_fixture_open(struct net_fixture *b, http_answer answer, unsigned connections,
+                      unsigned timeout_s)
 {
     struct net_config config = {
         .connections = connections,
@@ -27,7 +27,7 @@ void net_bench_open(struct net_bench *b, http_answer answer, unsigned connection
         abort();
 }
 
-void net_bench_close(struct net_bench *b)
+void net_fixture_close(struct net_fixture *b)
 {
     net_destroy(b->net);
     http_server_stop(b->server);
@@ -35,7 +35,7 @@ void net_bench_close(struct net_bench *b)
     pthread_mutex_destroy(&b->lock);
 }
 
-void net_bench_add(struct net_bench *b, unsigned *value)
+void net_fixture_add(struct net_fixture *b, unsigned *value)
 {
     pthread_mutex_lock(&b->lock);
     (*value)++;
@@ -43,7 +43,7 @@ void net_bench_add(struct net_bench *b, unsigned *value)
     pthread_mutex_unlock(&b->lock);
 }
 
-bool net_bench_wait(struct net_bench *b, const unsigned *value, unsigned count)
+bool net_fixture_wait(struct net_fixture *b, const unsigned *value, unsigned count)
 {
     struct timespec until;
     bool reached;
@@ -73,7 +73,7 @@ static void keep_header(char *into, size_t size, const struct net_request *r, co
 static int record_head(struct net_request *r, int status)
 {
     struct net_call *call = call_of(r);
-    struct net_bench *b = call->bench;
+    struct net_fixture *b = call->fixture;
 
     pthread_mutex_lock(&b->lock);
     call->heads++;
@@ -88,7 +88,7 @@ static int record_head(struct net_request *r, int status)
 static int record_body(struct net_request *r, const void *data, size_t len)
 {
     struct net_call *call = call_of(r);
-    struct net_bench *b = call->bench;
+    struct net_fixture *b = call->fixture;
     int answer = call->on_body ? call->on_body(call, data, len) : NET_TAKEN;
 
     if (answer != NET_TAKEN)
@@ -107,7 +107,7 @@ static int record_body(struct net_request *r, const void *data, size_t len)
 static void record_done(struct net_request *r, int err)
 {
     struct net_call *call = call_of(r);
-    struct net_bench *b = call->bench;
+    struct net_fixture *b = call->fixture;
 
     pthread_mutex_lock(&b->lock);
     keep_header(call->etag, sizeof(call->etag), r, "ETag");
@@ -123,12 +123,12 @@ static void record_done(struct net_request *r, int err)
     pthread_mutex_unlock(&b->lock);
 }
 
-struct net_call *net_call_new(struct net_bench *b, const char *path)
+struct net_call *net_call_new(struct net_fixture *b, const char *path)
 {
     struct net_call *call = calloc(1, sizeof(*call));
 
     assert(call);
-    call->bench = b;
+    call->fixture = b;
     snprintf(call->url, sizeof(call->url), "http://127.0.0.1:%u%s", http_server_port(b->server),
              path);
     call->request.url = call->url;
@@ -148,18 +148,18 @@ static void send_task(struct net_task *t)
 {
     struct net_call *call = list_entry(t, struct net_call, task);
 
-    net_send(call->bench->net, &call->request);
+    net_send(call->fixture->net, &call->request);
 }
 
 void net_call_send(struct net_call *call)
 {
     call->task.run = send_task;
-    net_post(call->bench->net, &call->task);
+    net_post(call->fixture->net, &call->task);
 }
 
 int net_call_wait(struct net_call *call)
 {
-    return net_bench_wait(call->bench, &call->dones, 1) ? call->err : -ETIME;
+    return net_fixture_wait(call->fixture, &call->dones, 1) ? call->err : -ETIME;
 }
 
 int net_call_run(struct net_call *call)
@@ -170,7 +170,7 @@ int net_call_run(struct net_call *call)
 
 struct errand {
     struct net_task task;
-    struct net_bench *bench;
+    struct net_fixture *fixture;
     void (*run)(void *arg);
     void *arg;
     unsigned done;
@@ -181,14 +181,14 @@ static void run_errand(struct net_task *t)
     struct errand *e = list_entry(t, struct errand, task);
 
     e->run(e->arg);
-    net_bench_add(e->bench, &e->done);
+    net_fixture_add(e->fixture, &e->done);
 }
 
-void net_bench_do(struct net_bench *b, void (*run)(void *arg), void *arg)
+void net_fixture_do(struct net_fixture *b, void (*run)(void *arg), void *arg)
 {
-    struct errand e = {.task.run = run_errand, .bench = b, .run = run, .arg = arg};
+    struct errand e = {.task.run = run_errand, .fixture = b, .run = run, .arg = arg};
 
     net_post(b->net, &e.task);
-    if (!net_bench_wait(b, &e.done, 1))
+    if (!net_fixture_wait(b, &e.done, 1))
         abort();
 }

@@ -99,30 +99,30 @@ static bool answer(struct http_conn *c)
     return true;
 }
 
-static struct net_bench bench;
+static struct net_fixture fixture;
 
-static int open_bench(void **state)
+static int open_fixture(void **state)
 {
     (void)state;
     resolver.lookups = 0;
     resolver.is_open = false;
-    net_bench_open(&bench, answer, 32, 1);
+    net_fixture_open(&fixture, answer, 32, 1);
     return 0;
 }
 
-static int close_bench(void **state)
+static int close_fixture(void **state)
 {
     (void)state;
     let_hanging_go();
-    net_bench_close(&bench);
+    net_fixture_close(&fixture);
     return 0;
 }
 
 static struct net_call *new_call(const char *host, const char *path)
 {
-    struct net_call *call = net_call_new(&bench, path);
+    struct net_call *call = net_call_new(&fixture, path);
 
-    snprintf(call->url, sizeof(call->url), "http://%s:%u%s", host, http_server_port(bench.server),
+    snprintf(call->url, sizeof(call->url), "http://%s:%u%s", host, http_server_port(fixture.server),
              path);
     return call;
 }
@@ -132,7 +132,7 @@ static void send_all(void *arg)
     struct net_call **calls = arg;
 
     for (size_t i = 0; i < MANY; i++)
-        net_send(bench.net, &calls[i]->request);
+        net_send(fixture.net, &calls[i]->request);
 }
 
 /* In one turn of the network thread. */
@@ -140,7 +140,7 @@ static void send_many(struct net_call *calls[MANY], const char *host, const char
 {
     for (size_t i = 0; i < MANY; i++)
         calls[i] = new_call(host, path);
-    net_bench_do(&bench, send_all, calls);
+    net_fixture_do(&fixture, send_all, calls);
 }
 
 static void end_many(struct net_call *calls[MANY], int err)
@@ -158,9 +158,9 @@ static void test_p10_many_transfers_make_one_lookup(void **state)
 
     (void)state;
     send_many(calls, "one.test", "/held");
-    assert_true(http_server_wait_held(bench.server, 32));
+    assert_true(http_server_wait_held(fixture.server, 32));
     assert_int_equal(count_lookups(), 1);
-    http_server_let_pass(bench.server, MANY);
+    http_server_let_pass(fixture.server, MANY);
     end_many(calls, 0);
     assert_int_equal(count_lookups(), 1);
 }
@@ -186,8 +186,8 @@ static struct net_call *send_new(const char *host, const char *path)
 }
 
 /*
- * Nobody listens any more, so the name is looked up afresh; who leads on the connection that was kept
- * makes no lookup, and must not hold the next one back.
+ * Nobody listens any more, so the name is looked up afresh; who leads on the connection that was
+ * kept makes no lookup, and must not hold the next one back.
  */
 static void test_leader_on_a_kept_connection_lets_the_next_lead(void **state)
 {
@@ -195,24 +195,24 @@ static void test_leader_on_a_kept_connection_lets_the_next_lead(void **state)
 
     (void)state;
     held = send_new("one.test", "/held");
-    assert_true(http_server_wait_held(bench.server, 1));
-    http_server_stop_listening(bench.server);
+    assert_true(http_server_wait_held(fixture.server, 1));
+    http_server_stop_listening(fixture.server);
     refused = send_new("one.test", "/");
     assert_int_equal(net_call_wait(refused), -ECONNREFUSED);
     net_call_free(refused);
-    http_server_let_pass(bench.server, 1);
+    http_server_let_pass(fixture.server, 1);
     assert_int_equal(net_call_wait(held), 0);
     net_call_free(held);
 
     held = send_new("one.test", "/held");
-    assert_true(http_server_wait_held(bench.server, 1));
+    assert_true(http_server_wait_held(fixture.server, 1));
     assert_int_equal(count_lookups(), 1);
     refused = send_new("one.test", "/");
     assert_int_equal(net_call_wait(refused), -ECONNREFUSED);
     assert_int_equal(count_lookups(), 2);
     assert_int_equal(held->dones, 0);
     net_call_free(refused);
-    http_server_let_pass(bench.server, 1);
+    http_server_let_pass(fixture.server, 1);
     assert_int_equal(net_call_wait(held), 0);
     net_call_free(held);
 }
@@ -225,16 +225,17 @@ static void test_failed_lookup_fails_all_at_once(void **state)
     send_many(calls, "none.test", "/");
     end_many(calls, -EHOSTUNREACH);
     assert_int_equal(count_lookups(), 1);
-    assert_int_equal(http_server_requests(bench.server), 0);
+    assert_int_equal(http_server_requests(fixture.server), 0);
     next->request.express = true;
     assert_int_equal(net_call_run(next), 0);
     net_call_free(next);
 }
 
-/* R1: others are not held up, and those who wait get the leader's answer, not each a wait of its own. */
+/* R1: others are not held up, and those who wait get the leader's answer, not each a wait of its
+ * own. */
 static void test_r1_silent_name_server_blocks_nobody_else(void **state)
 {
-    struct net_call *calls[MANY], *other = net_call_new(&bench, "/");
+    struct net_call *calls[MANY], *other = net_call_new(&fixture, "/");
     int64_t before_ms = net_now_ms();
 
     (void)state;
@@ -260,7 +261,7 @@ static void test_cancelled_leader_is_followed_by_the_next(void **state)
     net_call_send(leader);
     net_call_send(next);
     wait_hanging(1);
-    net_bench_do(&bench, cancel, &leader->request);
+    net_fixture_do(&fixture, cancel, &leader->request);
     assert_int_equal(net_call_wait(leader), -EINTR);
     wait_hanging(2);
     assert_int_equal(next->dones, 0);
@@ -278,7 +279,7 @@ static void test_cancelled_while_it_waits_for_a_lookup(void **state)
     net_call_send(leader);
     net_call_send(next);
     wait_hanging(1);
-    net_bench_do(&bench, cancel, &next->request);
+    net_fixture_do(&fixture, cancel, &next->request);
     assert_int_equal(net_call_wait(next), -EINTR);
     let_hanging_go();
     assert_int_equal(net_call_wait(leader), 0);
@@ -296,12 +297,12 @@ static void test_r6_stop_does_not_wait_for_lookups(void **state)
     send_many(calls, "hang.test", "/");
     wait_hanging(1);
     before_ms = net_now_ms();
-    net_stop(bench.net);
+    net_stop(fixture.net);
     assert_true(net_now_ms() - before_ms < 1000);
     end_many(calls, -ECONNABORTED);
 }
 
-#define CASE(test) cmocka_unit_test_setup_teardown(test, open_bench, close_bench)
+#define CASE(test) cmocka_unit_test_setup_teardown(test, open_fixture, close_fixture)
 
 int main(void)
 {

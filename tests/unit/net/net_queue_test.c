@@ -37,25 +37,25 @@ static bool answer(struct http_conn *c)
     return true;
 }
 
-static struct net_bench bench;
+static struct net_fixture fixture;
 
-static int open_bench(void **state)
+static int open_fixture(void **state)
 {
     (void)state;
-    net_bench_open(&bench, answer, SLOTS, 30);
+    net_fixture_open(&fixture, answer, SLOTS, 30);
     return 0;
 }
 
-static int close_bench(void **state)
+static int close_fixture(void **state)
 {
     (void)state;
-    net_bench_close(&bench);
+    net_fixture_close(&fixture);
     return 0;
 }
 
 static struct net_call *send_new(const char *path)
 {
-    struct net_call *call = net_call_new(&bench, path);
+    struct net_call *call = net_call_new(&fixture, path);
 
     net_call_send(call);
     return call;
@@ -75,32 +75,32 @@ static void test_transfers_at_once_are_bounded(void **state)
     (void)state;
     for (size_t i = 0; i < MANY; i++)
         calls[i] = send_new("/held");
-    assert_true(http_server_wait_held(bench.server, SLOTS));
-    assert_int_equal(http_server_requests(bench.server), SLOTS);
-    http_server_let_pass(bench.server, MANY);
+    assert_true(http_server_wait_held(fixture.server, SLOTS));
+    assert_int_equal(http_server_requests(fixture.server), SLOTS);
+    http_server_let_pass(fixture.server, MANY);
     for (size_t i = 0; i < MANY; i++)
         end(calls[i], 0);
-    assert_int_equal(http_server_most_held(bench.server), SLOTS);
-    assert_int_equal(http_server_connections(bench.server), SLOTS);
+    assert_int_equal(http_server_most_held(fixture.server), SLOTS);
+    assert_int_equal(http_server_connections(fixture.server), SLOTS);
 }
 
 /* With one slot left to pass through, the order of ending is the order of going. */
-static void test_express_goes_before_and_else_first_come_first_served(void **state)
+static void test_express_starts_before_others_else_first_come_first_served(void **state)
 {
     struct net_call *blockers[SLOTS], *ordinary[3], *express[3];
 
     (void)state;
     for (size_t i = 0; i < SLOTS; i++)
         blockers[i] = send_new("/held");
-    assert_true(http_server_wait_held(bench.server, SLOTS));
+    assert_true(http_server_wait_held(fixture.server, SLOTS));
     for (size_t i = 0; i < 3; i++)
         ordinary[i] = send_new("/");
     for (size_t i = 0; i < 3; i++) {
-        express[i] = net_call_new(&bench, "/");
+        express[i] = net_call_new(&fixture, "/");
         express[i]->request.express = true;
         net_call_send(express[i]);
     }
-    http_server_let_pass(bench.server, 1);
+    http_server_let_pass(fixture.server, 1);
     for (size_t i = 0; i < 3; i++)
         assert_int_equal(net_call_wait(ordinary[i]), 0);
     for (size_t i = 0; i < 3; i++) {
@@ -109,7 +109,7 @@ static void test_express_goes_before_and_else_first_come_first_served(void **sta
         end(express[i], 0);
         end(ordinary[i], 0);
     }
-    http_server_let_pass(bench.server, SLOTS - 1);
+    http_server_let_pass(fixture.server, SLOTS - 1);
     for (size_t i = 0; i < SLOTS; i++)
         end(blockers[i], 0);
 }
@@ -122,14 +122,14 @@ static void cancel(void *arg)
 static void send_other(struct net_call *call, int err)
 {
     (void)err;
-    net_send(call->bench->net, &call->other->request);
+    net_send(call->fixture->net, &call->other->request);
 }
 
 /* R5: a log keeps its place through both hops, though another has been waiting for longer. */
 static void test_r5_second_hop_takes_the_slot_of_the_first(void **state)
 {
-    struct net_call *stalled[SLOTS - 1], *first = net_call_new(&bench, "/held");
-    struct net_call *waiting, *second = net_call_new(&bench, "/");
+    struct net_call *stalled[SLOTS - 1], *first = net_call_new(&fixture, "/held");
+    struct net_call *waiting, *second = net_call_new(&fixture, "/");
 
     (void)state;
     for (size_t i = 0; i < SLOTS - 1; i++)
@@ -138,9 +138,9 @@ static void test_r5_second_hop_takes_the_slot_of_the_first(void **state)
     first->on_done = send_other;
     first->other = second;
     net_call_send(first);
-    assert_true(http_server_wait_held(bench.server, 1));
+    assert_true(http_server_wait_held(fixture.server, 1));
     waiting = send_new("/");
-    http_server_let_pass(bench.server, 1);
+    http_server_let_pass(fixture.server, 1);
     assert_int_equal(net_call_wait(waiting), 0);
     assert_int_equal(first->order, 1);
     assert_int_equal(second->order, 2);
@@ -149,7 +149,7 @@ static void test_r5_second_hop_takes_the_slot_of_the_first(void **state)
     end(second, 0);
     end(waiting, 0);
     for (size_t i = 0; i < SLOTS - 1; i++) {
-        net_bench_do(&bench, cancel, &stalled[i]->request);
+        net_fixture_do(&fixture, cancel, &stalled[i]->request);
         end(stalled[i], -EINTR);
     }
 }
@@ -158,34 +158,34 @@ static void send_self_again(struct net_call *call, int err)
 {
     (void)err;
     call->on_done = NULL;
-    net_send(call->bench->net, &call->request);
+    net_send(call->fixture->net, &call->request);
 }
 
 static void test_request_may_be_sent_again_from_on_done(void **state)
 {
-    struct net_call *call = net_call_new(&bench, "/");
+    struct net_call *call = net_call_new(&fixture, "/");
 
     (void)state;
     call->on_done = send_self_again;
     net_call_send(call);
-    assert_true(net_bench_wait(&bench, &call->dones, 2));
+    assert_true(net_fixture_wait(&fixture, &call->dones, 2));
     assert_int_equal(call->heads, 2);
     assert_int_equal(call->received, 4);
     net_call_free(call);
 }
 
-/* R1: each time but the first the connection that was kept is dead: curl asks once more on another. Of
- * one handle it does so five times. */
+/* R1: each time but the first the connection that was kept is dead: curl asks once more on another.
+ * Of one handle it does so five times. */
 static void test_r1_dead_kept_connections_are_never_noticed(void **state)
 {
     (void)state;
     for (int i = 0; i < 20; i++) {
-        struct net_call *call = net_call_new(&bench, "/fresh");
+        struct net_call *call = net_call_new(&fixture, "/fresh");
         assert_int_equal(net_call_run(call), 0);
         net_call_free(call);
     }
-    assert_int_equal(http_server_connections(bench.server), 20);
-    assert_int_equal(http_server_requests(bench.server), 39);
+    assert_int_equal(http_server_connections(fixture.server), 20);
+    assert_int_equal(http_server_requests(fixture.server), 39);
 }
 
 /* -- Cancelling ------------------------------------------------------------------------------- */
@@ -197,17 +197,17 @@ static void test_cancel_queued_and_running(void **state)
     (void)state;
     for (size_t i = 0; i < SLOTS; i++)
         blockers[i] = send_new("/held");
-    assert_true(http_server_wait_held(bench.server, SLOTS));
+    assert_true(http_server_wait_held(fixture.server, SLOTS));
     queued = send_new("/");
-    net_bench_do(&bench, cancel, &queued->request);
+    net_fixture_do(&fixture, cancel, &queued->request);
     assert_int_equal(queued->dones, 1);
     assert_int_equal(queued->heads, 0);
-    net_bench_do(&bench, cancel, &blockers[0]->request);
+    net_fixture_do(&fixture, cancel, &blockers[0]->request);
     assert_int_equal(blockers[0]->dones, 1);
-    net_bench_do(&bench, cancel, &blockers[0]->request);
+    net_fixture_do(&fixture, cancel, &blockers[0]->request);
     end(queued, -EINTR);
     end(blockers[0], -EINTR);
-    http_server_let_pass(bench.server, SLOTS);
+    http_server_let_pass(fixture.server, SLOTS);
     for (size_t i = 1; i < SLOTS; i++)
         end(blockers[i], 0);
     end(send_new("/"), 0);
@@ -232,8 +232,9 @@ static int cancel_in_body(struct net_call *call, const void *data, size_t len)
 
 static void test_cancel_itself_and_another_from_a_callback(void **state)
 {
-    struct net_call *head = net_call_new(&bench, "/big"), *body = net_call_new(&bench, "/big");
-    struct net_call *pair = net_call_new(&bench, "/big"), *other = net_call_new(&bench, "/stalls");
+    struct net_call *head = net_call_new(&fixture, "/big"), *body = net_call_new(&fixture, "/big");
+    struct net_call *pair = net_call_new(&fixture, "/big"),
+                    *other = net_call_new(&fixture, "/stalls");
 
     (void)state;
     head->on_head = cancel_in_head;
@@ -241,7 +242,7 @@ static void test_cancel_itself_and_another_from_a_callback(void **state)
     pair->on_body = cancel_in_body;
     pair->other = other;
     net_call_send(other);
-    assert_true(net_bench_wait(&bench, &other->heads, 1));
+    assert_true(net_fixture_wait(&fixture, &other->heads, 1));
     net_call_send(head);
     net_call_send(body);
     net_call_send(pair);
@@ -260,7 +261,7 @@ static void cancel_in_done(struct net_call *call, int err)
 
 static void test_cancel_in_on_done_is_harmless(void **state)
 {
-    struct net_call *call = net_call_new(&bench, "/");
+    struct net_call *call = net_call_new(&fixture, "/");
 
     (void)state;
     call->on_done = cancel_in_done;
@@ -271,7 +272,7 @@ static void test_cancel_in_on_done_is_harmless(void **state)
 /* -- Pausing ---------------------------------------------------------------------------------- */
 
 struct reader {
-    unsigned offered; /* bench's lock */
+    unsigned offered; /* fixture's lock */
     bool is_open;     /* network thread */
     int verdict;
 };
@@ -282,13 +283,13 @@ static struct reader reader;
 static int read_slowly(struct net_call *call, const void *data, size_t len)
 {
     (void)data, (void)len;
-    net_bench_add(call->bench, &reader.offered);
+    net_fixture_add(call->fixture, &reader.offered);
     if (!reader.is_open)
         return NET_PAUSE;
     if (reader.verdict < 0)
         return reader.verdict;
     if (reader.offered % 2 == 0)
-        net_resume(call->bench->net);
+        net_resume(call->fixture->net);
     return reader.offered % 2 ? NET_TAKEN : NET_PAUSE;
 }
 
@@ -300,18 +301,18 @@ static void open_reader(void *arg)
 
 static void test_paused_body_arrives_whole(void **state)
 {
-    struct net_call *call = net_call_new(&bench, "/big");
+    struct net_call *call = net_call_new(&fixture, "/big");
 
     (void)state;
     memset(&reader, 0, sizeof(reader));
     call->on_body = read_slowly;
     net_call_send(call);
-    assert_true(net_bench_wait(&bench, &reader.offered, 1));
-    net_resume(bench.net);
-    assert_true(net_bench_wait(&bench, &reader.offered, 2));
+    assert_true(net_fixture_wait(&fixture, &reader.offered, 1));
+    net_resume(fixture.net);
+    assert_true(net_fixture_wait(&fixture, &reader.offered, 2));
     assert_int_equal(call->received, 0);
-    net_bench_do(&bench, open_reader, NULL);
-    net_resume(bench.net);
+    net_fixture_do(&fixture, open_reader, NULL);
+    net_resume(fixture.net);
     assert_int_equal(net_call_wait(call), 0);
     assert_int_equal(call->received, BIG);
     net_call_free(call);
@@ -320,16 +321,16 @@ static void test_paused_body_arrives_whole(void **state)
 /* An error given to a body that was offered again ends the request as any other. */
 static void test_paused_body_refused_when_offered_again(void **state)
 {
-    struct net_call *call = net_call_new(&bench, "/big");
+    struct net_call *call = net_call_new(&fixture, "/big");
 
     (void)state;
     memset(&reader, 0, sizeof(reader));
     reader.verdict = -ENOSPC;
     call->on_body = read_slowly;
     net_call_send(call);
-    assert_true(net_bench_wait(&bench, &reader.offered, 1));
-    net_bench_do(&bench, open_reader, NULL);
-    net_resume(bench.net);
+    assert_true(net_fixture_wait(&fixture, &reader.offered, 1));
+    net_fixture_do(&fixture, open_reader, NULL);
+    net_resume(fixture.net);
     assert_int_equal(net_call_wait(call), -ENOSPC);
     end(send_new("/"), 0);
     assert_int_equal(reader.offered, 2);
@@ -339,7 +340,7 @@ static void test_paused_body_refused_when_offered_again(void **state)
 static int cancel_when_open(struct net_call *call, const void *data, size_t len)
 {
     (void)data, (void)len;
-    net_bench_add(call->bench, &reader.offered);
+    net_fixture_add(call->fixture, &reader.offered);
     if (!reader.is_open)
         return NET_PAUSE;
     net_cancel(&call->other->request, -EINTR);
@@ -350,7 +351,7 @@ static int cancel_when_open(struct net_call *call, const void *data, size_t len)
 /* Two that are paused end each other while both are offered again. */
 static void test_paused_body_cancelled_when_offered_again(void **state)
 {
-    struct net_call *one = net_call_new(&bench, "/big"), *two = net_call_new(&bench, "/big");
+    struct net_call *one = net_call_new(&fixture, "/big"), *two = net_call_new(&fixture, "/big");
 
     (void)state;
     memset(&reader, 0, sizeof(reader));
@@ -359,9 +360,9 @@ static void test_paused_body_cancelled_when_offered_again(void **state)
     two->other = one;
     net_call_send(one);
     net_call_send(two);
-    assert_true(net_bench_wait(&bench, &reader.offered, 2));
-    net_bench_do(&bench, open_reader, NULL);
-    net_resume(bench.net);
+    assert_true(net_fixture_wait(&fixture, &reader.offered, 2));
+    net_fixture_do(&fixture, open_reader, NULL);
+    net_resume(fixture.net);
     end(one, -EINTR);
     end(two, -EINTR);
     end(send_new("/"), 0);
@@ -369,14 +370,14 @@ static void test_paused_body_cancelled_when_offered_again(void **state)
 
 static void test_cancel_while_paused(void **state)
 {
-    struct net_call *call = net_call_new(&bench, "/big");
+    struct net_call *call = net_call_new(&fixture, "/big");
 
     (void)state;
     memset(&reader, 0, sizeof(reader));
     call->on_body = read_slowly;
     net_call_send(call);
-    assert_true(net_bench_wait(&bench, &reader.offered, 1));
-    net_bench_do(&bench, cancel, &call->request);
+    assert_true(net_fixture_wait(&fixture, &reader.offered, 1));
+    net_fixture_do(&fixture, cancel, &call->request);
     end(call, -EINTR);
 }
 
@@ -385,7 +386,7 @@ static void test_cancel_while_paused(void **state)
 struct clock_test {
     struct net_timer timers[4];
     char fired[16];
-    unsigned count; /* bench's lock */
+    unsigned count; /* fixture's lock */
 };
 
 static struct clock_test clock_test;
@@ -393,7 +394,7 @@ static struct clock_test clock_test;
 static void fire(struct net_timer *t)
 {
     clock_test.fired[clock_test.count] = (char)('0' + (t - clock_test.timers));
-    net_bench_add(&bench, &clock_test.count);
+    net_fixture_add(&fixture, &clock_test.count);
 }
 
 /* The last one takes out number 1, which is due as well, and arms itself once more, in the past. */
@@ -401,7 +402,7 @@ static void fire_and_rearm(struct net_timer *t)
 {
     net_timer_cancel(&clock_test.timers[1]);
     t->fire = fire;
-    net_timer_set(bench.net, t, 1);
+    net_timer_set(fixture.net, t, 1);
     fire(t);
 }
 
@@ -414,19 +415,19 @@ static void arm(void *arg)
     for (size_t i = 0; i < 4; i++)
         t[i].fire = fire;
     t[3].fire = fire_and_rearm;
-    net_timer_set(bench.net, &t[2], now_ms + 30);
-    net_timer_set(bench.net, &t[0], now_ms + 3600 * 1000);
-    net_timer_set(bench.net, &t[0], now_ms + 20);
-    net_timer_set(bench.net, &t[1], now_ms - 1000);
-    net_timer_set(bench.net, &t[3], now_ms - 2000);
+    net_timer_set(fixture.net, &t[2], now_ms + 30);
+    net_timer_set(fixture.net, &t[0], now_ms + 3600 * 1000);
+    net_timer_set(fixture.net, &t[0], now_ms + 20);
+    net_timer_set(fixture.net, &t[1], now_ms - 1000);
+    net_timer_set(fixture.net, &t[3], now_ms - 2000);
 }
 
 static void test_timers_fire_in_order_and_can_be_cancelled(void **state)
 {
     (void)state;
     memset(&clock_test, 0, sizeof(clock_test));
-    net_bench_do(&bench, arm, NULL);
-    assert_true(net_bench_wait(&bench, &clock_test.count, 4));
+    net_fixture_do(&fixture, arm, NULL);
+    assert_true(net_fixture_wait(&fixture, &clock_test.count, 4));
     assert_string_equal(clock_test.fired, "3302");
 }
 
@@ -435,16 +436,16 @@ static void arm_far(void *arg)
     struct net_timer *t = arg;
 
     t->fire = fire;
-    net_timer_set(bench.net, t, net_now_ms() + 3600 * 1000);
+    net_timer_set(fixture.net, t, net_now_ms() + 3600 * 1000);
 }
 
 static void test_stop_drops_timers(void **state)
 {
     (void)state;
     memset(&clock_test, 0, sizeof(clock_test));
-    net_bench_do(&bench, arm_far, &clock_test.timers[0]);
+    net_fixture_do(&fixture, arm_far, &clock_test.timers[0]);
     assert_true(list_is_linked(&clock_test.timers[0].link));
-    net_stop(bench.net);
+    net_stop(fixture.net);
     assert_false(list_is_linked(&clock_test.timers[0].link));
     assert_int_equal(clock_test.count, 0);
 }
@@ -460,7 +461,7 @@ struct parcel {
 };
 
 static struct {
-    unsigned next[POSTERS], arrived, disorder; /* bench's lock for arrived */
+    unsigned next[POSTERS], arrived, disorder; /* fixture's lock for arrived */
 } post_office;
 
 static void receive(struct net_task *t)
@@ -470,7 +471,7 @@ static void receive(struct net_task *t)
     if (post_office.next[p->poster]++ != p->number)
         post_office.disorder++;
     free(p);
-    net_bench_add(&bench, &post_office.arrived);
+    net_fixture_add(&fixture, &post_office.arrived);
 }
 
 static void *post_many(void *arg)
@@ -482,7 +483,7 @@ static void *post_many(void *arg)
         p->task.run = receive;
         p->poster = poster;
         p->number = i;
-        net_post(bench.net, &p->task);
+        net_post(fixture.net, &p->task);
     }
     return NULL;
 }
@@ -500,7 +501,7 @@ static void test_tasks_of_many_threads_arrive_in_order(void **state)
     }
     for (unsigned i = 0; i < POSTERS; i++)
         pthread_join(threads[i], NULL);
-    assert_true(net_bench_wait(&bench, &post_office.arrived, POSTERS * POSTS));
+    assert_true(net_fixture_wait(&fixture, &post_office.arrived, POSTERS * POSTS));
     assert_int_equal(post_office.disorder, 0);
 }
 
@@ -509,41 +510,41 @@ static void test_tasks_of_many_threads_arrive_in_order(void **state)
 static void send_other_when_closing(struct net_call *call, int err)
 {
     if (err == -ECONNABORTED)
-        net_send(call->bench->net, &call->other->request);
+        net_send(call->fixture->net, &call->other->request);
 }
 
 /* R6: within a second, whatever hangs; everybody is answered, also who is sent meanwhile. */
 static void test_r6_stop_ends_everything_within_a_second(void **state)
 {
-    struct net_call *calls[MANY], *late = net_call_new(&bench, "/");
+    struct net_call *calls[MANY], *late = net_call_new(&fixture, "/");
     int64_t before_ms;
 
     (void)state;
     for (size_t i = 0; i < MANY; i++) {
-        calls[i] = net_call_new(&bench, i % 2 ? "/held" : "/stalls");
+        calls[i] = net_call_new(&fixture, i % 2 ? "/held" : "/stalls");
         calls[i]->on_done = i == 0 ? send_other_when_closing : NULL;
         calls[i]->other = late;
         net_call_send(calls[i]);
     }
-    assert_true(http_server_wait_held(bench.server, SLOTS / 2));
+    assert_true(http_server_wait_held(fixture.server, SLOTS / 2));
     before_ms = net_now_ms();
-    net_stop(bench.net);
+    net_stop(fixture.net);
     assert_true(net_now_ms() - before_ms < 1000);
     for (size_t i = 0; i < MANY; i++) {
         assert_int_equal(calls[i]->dones, 1);
         end(calls[i], -ECONNABORTED);
     }
     end(late, -ECONNABORTED);
-    net_stop(bench.net);
+    net_stop(fixture.net);
 }
 
-#define CASE(test) cmocka_unit_test_setup_teardown(test, open_bench, close_bench)
+#define CASE(test) cmocka_unit_test_setup_teardown(test, open_fixture, close_fixture)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         CASE(test_transfers_at_once_are_bounded),
-        CASE(test_express_goes_before_and_else_first_come_first_served),
+        CASE(test_express_starts_before_others_else_first_come_first_served),
         CASE(test_r5_second_hop_takes_the_slot_of_the_first),
         CASE(test_request_may_be_sent_again_from_on_done),
         CASE(test_r1_dead_kept_connections_are_never_noticed),

@@ -1,6 +1,5 @@
 /* What a URL says, and which name asking it looks up (R7). */
 #include "net/net.h"
-#include "net/route.h"
 #include "net/url.h"
 
 #include <errno.h>
@@ -31,7 +30,7 @@ static void assert_url(const char *text, const char *scheme, const char *host, u
     assert_false(url.has_userinfo);
 }
 
-static void test_parts_are_told(void **state)
+static void test_parts_of_a_url(void **state)
 {
     (void)state;
     assert_url("https://api.github.com", "https", "api.github.com", 443);
@@ -44,7 +43,7 @@ static void test_parts_are_told(void **state)
     assert_url("https://h.test:/", "https", "h.test", 443);
 }
 
-static void test_what_is_no_url_is_refused_and_leaves_the_output_alone(void **state)
+static void test_malformed_url_is_refused_and_leaves_the_output_alone(void **state)
 {
     static const char *const wrong[] = {
         "",
@@ -220,7 +219,7 @@ static void test_lookup_is_named_as_curl_caches_it(void **state)
     assert_string_equal(find(&direct, "http://[::1]:80/x").lookup, "");
 }
 
-static void test_through_a_proxy_it_is_the_proxy_that_is_looked_up(void **state)
+static void test_through_a_proxy_the_proxy_is_looked_up(void **state)
 {
     const struct net_config named = {.proxy = "proxy.test:3128"};
     const struct net_config schemed = {.proxy = "http://user:pw@proxy.test"};
@@ -262,7 +261,7 @@ static void test_no_proxy_names_hosts_and_what_is_below_them(void **state)
     assert_proxied("192.0.2.1", "https://192.0.2.1/", false);
 }
 
-static void test_r7_route_refuses_userinfo_and_plain_http_without_leave(void **state)
+static void test_r7_route_refuses_userinfo_and_plain_http_without_permission(void **state)
 {
     const struct net_config strict = {0}, lax = {.allow_http = true};
     struct net_route route;
@@ -276,16 +275,16 @@ static void test_r7_route_refuses_userinfo_and_plain_http_without_leave(void **s
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_parts_are_told),
-        cmocka_unit_test(test_what_is_no_url_is_refused_and_leaves_the_output_alone),
+        cmocka_unit_test(test_parts_of_a_url),
+        cmocka_unit_test(test_malformed_url_is_refused_and_leaves_the_output_alone),
         cmocka_unit_test(test_length_is_bounded),
         cmocka_unit_test(test_r7_userinfo_is_flagged),
         cmocka_unit_test(test_r7_local_hosts_in_all_their_spellings),
         cmocka_unit_test(test_r7_public_hosts_are_not_local),
         cmocka_unit_test(test_lookup_is_named_as_curl_caches_it),
-        cmocka_unit_test(test_through_a_proxy_it_is_the_proxy_that_is_looked_up),
+        cmocka_unit_test(test_through_a_proxy_the_proxy_is_looked_up),
         cmocka_unit_test(test_no_proxy_names_hosts_and_what_is_below_them),
-        cmocka_unit_test(test_r7_route_refuses_userinfo_and_plain_http_without_leave),
+        cmocka_unit_test(test_r7_route_refuses_userinfo_and_plain_http_without_permission),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

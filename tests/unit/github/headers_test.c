@@ -1,4 +1,4 @@
-#include "github/parse_headers.h"
+#include "github/headers.h"
 
 #include <errno.h>
 #include <setjmp.h>
@@ -38,7 +38,7 @@ static void numbers_are_digits_and_fit(void **state)
     assert_int_equal(value, 7);
 }
 
-static void a_count_that_is_none_is_minus_one(void **state)
+static void malformed_count_is_minus_one(void **state)
 {
     (void)state;
     assert_int_equal(parse_count("4999"), 4999);
@@ -49,7 +49,7 @@ static void a_count_that_is_none_is_minus_one(void **state)
     assert_int_equal(parse_count("9223372036854775807"), INT64_MAX);
 }
 
-static void r8_a_header_too_long_is_refused(void **state)
+static void r8_header_that_is_too_long_is_refused(void **state)
 {
     char *text = malloc(PARSE_HEADER_MAX + 2);
     uint64_t value;
@@ -68,7 +68,7 @@ static void r8_a_header_too_long_is_refused(void **state)
 
 /* --- Content-Range ---------------------------------------------------------------------------- */
 
-static void a_content_range_in_its_forms(void **state)
+static void content_range_is_parsed_in_all_forms(void **state)
 {
     struct parse_range r;
 
@@ -90,7 +90,7 @@ static void a_content_range_in_its_forms(void **state)
     assert_true(r.end == UINT64_MAX);
 }
 
-static void r8_a_content_range_that_cannot_be_is_refused(void **state)
+static void r8_contradicting_content_range_is_refused(void **state)
 {
     static const char *const wrong[] = {
         "",
@@ -129,7 +129,7 @@ static void r8_a_content_range_that_cannot_be_is_refused(void **state)
 
 /* --- Link ------------------------------------------------------------------------------------- */
 
-static void the_next_page_of_a_link(void **state)
+static void link_gives_the_next_page(void **state)
 {
     static const struct {
         const char *link;
@@ -153,7 +153,7 @@ static void the_next_page_of_a_link(void **state)
     }
 }
 
-static void a_last_page_has_no_next(void **state)
+static void link_of_the_last_page_has_no_next(void **state)
 {
     static const char *const links[] = {
         "<https://h/x?page=1>; rel=\"prev\", <https://h/x?page=1>; rel=\"first\"",
@@ -173,7 +173,7 @@ static void a_last_page_has_no_next(void **state)
     assert_int_equal(page, 42);
 }
 
-static void r8_a_link_that_leads_nowhere_is_refused(void **state)
+static void r8_malformed_link_is_refused(void **state)
 {
     static const char *const links[] = {
         "<https://h/x?page=1>; rel=\"next\"",
@@ -201,7 +201,7 @@ static void r8_a_link_that_leads_nowhere_is_refused(void **state)
 
 /* --- Retry-After ------------------------------------------------------------------------------ */
 
-static void retry_after_in_seconds_or_as_a_date(void **state)
+static void retry_after_is_seconds_or_a_date(void **state)
 {
     int64_t s = 42;
 
@@ -228,14 +228,14 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(numbers_are_digits_and_fit),
-        cmocka_unit_test(a_count_that_is_none_is_minus_one),
-        cmocka_unit_test(r8_a_header_too_long_is_refused),
-        cmocka_unit_test(a_content_range_in_its_forms),
-        cmocka_unit_test(r8_a_content_range_that_cannot_be_is_refused),
-        cmocka_unit_test(the_next_page_of_a_link),
-        cmocka_unit_test(a_last_page_has_no_next),
-        cmocka_unit_test(r8_a_link_that_leads_nowhere_is_refused),
-        cmocka_unit_test(retry_after_in_seconds_or_as_a_date),
+        cmocka_unit_test(malformed_count_is_minus_one),
+        cmocka_unit_test(r8_header_that_is_too_long_is_refused),
+        cmocka_unit_test(content_range_is_parsed_in_all_forms),
+        cmocka_unit_test(r8_contradicting_content_range_is_refused),
+        cmocka_unit_test(link_gives_the_next_page),
+        cmocka_unit_test(link_of_the_last_page_has_no_next),
+        cmocka_unit_test(r8_malformed_link_is_refused),
+        cmocka_unit_test(retry_after_is_seconds_or_a_date),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,32 +1,25 @@
-#include "net/room.h"
-
 #include "diag.h"
+#include "net/internal.h"
 
 #include <errno.h>
 #include <poll.h>
-#include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 #include <unistd.h>
 
-/* Kept connections beside those in use: the API's while storage has all slots. */
+/* Kept connections beside those in use: the API's while storage has all transfers. */
 #define SPARE_CONNECTIONS 8
 #define LONGEST_WAIT_MS 60000
 
-/* -- Clocks ----------------------------------------------------------------------------------- */
-
-int64_t net_now_ms(void)
+/* Not curl_version(): it initialises each library that curl was built with, and libldap looks up
+ * the name of this machine, which takes minutes where the name server is silent. */
+void net_describe_library(char *text, size_t size)
 {
-    struct timespec now;
+    const curl_version_info_data *info = curl_version_info(CURLVERSION_NOW);
 
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000 + 1;
-}
-
-int64_t net_wall_s(void)
-{
-    return time(NULL);
+    snprintf(text, size, "libcurl/%s %s", info->version,
+             info->ssl_version ? info->ssl_version : "");
 }
 
 /* -- Timers ----------------------------------------------------------------------------------- */
@@ -48,7 +41,7 @@ void net_timer_cancel(struct net_timer *t)
     list_remove(&t->link);
 }
 
-/* A timer that is set again meanwhile waits for the next turn, so that a turn ends. */
+/* A timer that is set again meanwhile waits for the next call, so that a call ends. */
 static void fire_timers(struct net *net)
 {
     int64_t now_ms = net_now_ms();
@@ -64,9 +57,9 @@ static void fire_timers(struct net *net)
     }
 }
 
-/* -- One turn of the thread ------------------------------------------------------------------- */
+/* -- The thread ------------------------------------------------------------------------------- */
 
-/* Runs what was posted before. False: the room is to be closed. */
+/* Runs what was posted before. False: net_stop was called. */
 static bool run_inbox(struct net *net)
 {
     struct list tasks, *link;
@@ -88,50 +81,38 @@ static bool run_inbox(struct net *net)
     return !is_closing;
 }
 
-/* curl cuts the wait short for its own timers. */
-static int longest_wait_ms(struct net *net)
+/* Waits for sockets, net_post or the next timer; curl cuts the wait short for its own timers. */
+static void wait_for_events(struct net *net)
 {
     int64_t wait_ms = LONGEST_WAIT_MS;
 
-    if (net_exchange_can_start(net))
-        return 0;
     if (!list_is_empty(&net->timers)) {
         int64_t in_ms = list_entry(net->timers.next, struct net_timer, link)->at_ms - net_now_ms();
         if (in_ms < wait_ms)
             wait_ms = in_ms > 0 ? in_ms : 0;
     }
-    return (int)wait_ms;
-}
-
-static void wait_for_news(struct net *net)
-{
+    if (net_exchange_can_start(net))
+        wait_ms = 0;
     /* Without memory for its poll there is nothing to wait on, but nothing to spin for either. */
-    if (curl_multi_poll(net->multi, NULL, 0, longest_wait_ms(net), NULL) != CURLM_OK)
+    if (curl_multi_poll(net->multi, NULL, 0, (int)wait_ms, NULL) != CURLM_OK)
         poll(NULL, 0, 10);
 }
 
-/* -- Closing ---------------------------------------------------------------------------------- */
-
-/* Whether nothing is left; from then on nothing posted is run. */
-static bool try_close(struct net *net)
+/* Ends what is under way. Its callbacks may post more; once nothing is left, posts are refused. */
+static void close_down(struct net *net)
 {
     bool is_closed;
 
-    pthread_mutex_lock(&net->lock);
-    is_closed = list_is_empty(&net->inbox) && net_exchange_is_idle(net);
-    net->is_closed = is_closed;
-    pthread_mutex_unlock(&net->lock);
-    return is_closed;
-}
-
-static void close_down(struct net *net)
-{
     do {
         run_inbox(net);
-        net_exchange_end_all(net, -ECONNABORTED);
+        net_exchange_cancel_all(net, -ECONNABORTED);
         while (list_take_first(&net->timers))
             ;
-    } while (!try_close(net));
+        pthread_mutex_lock(&net->lock);
+        is_closed = list_is_empty(&net->inbox) && net_exchange_is_idle(net);
+        net->is_closed = is_closed;
+        pthread_mutex_unlock(&net->lock);
+    } while (!is_closed);
 }
 
 static void *net_main(void *arg)
@@ -141,14 +122,14 @@ static void *net_main(void *arg)
     pthread_setname_np(pthread_self(), "ghlogfs-net");
     while (run_inbox(net)) {
         fire_timers(net);
-        net_exchange_turn(net);
-        wait_for_news(net);
+        net_exchange_step(net);
+        wait_for_events(net);
     }
     close_down(net);
     return NULL;
 }
 
-/* -- The doors -------------------------------------------------------------------------------- */
+/* -- Calls from other threads ----------------------------------------------------------------- */
 
 void net_post(struct net *net, struct net_task *task)
 {
@@ -188,35 +169,7 @@ void net_stop(struct net *net)
     net->is_joined = true;
 }
 
-/* The file that curl would take unasked, named so that it is the only one (see transfer.c). */
-static const char *find_authorities(const char *ca_file)
-{
-    const char *usual = curl_version_info(CURLVERSION_NOW)->cainfo;
-
-    return ca_file || !usual || access(usual, R_OK) < 0 ? ca_file : usual;
-}
-
-static struct net *alloc_room(const struct net_config *config)
-{
-    struct net *net = calloc(1, sizeof(*net));
-
-    if (!net)
-        return NULL;
-    net->config = *config;
-    net->config.ca_file = find_authorities(config->ca_file);
-    list_init(&net->inbox);
-    list_init(&net->timers);
-    net_exchange_init(net);
-    return net;
-}
-
-static void free_room(struct net *net)
-{
-    net_exchange_finish(net);
-    curl_multi_cleanup(net->multi);
-    free(net);
-    curl_global_cleanup();
-}
+/* -- First and last --------------------------------------------------------------------------- */
 
 /* Signals are for the threads that expect them; curl's lookups inherit this mask. */
 static int start_thread(struct net *net)
@@ -231,18 +184,35 @@ static int start_thread(struct net *net)
     return err;
 }
 
+static void free_net(struct net *net)
+{
+    net_exchange_finish(net);
+    curl_multi_cleanup(net->multi);
+    free(net);
+    curl_global_cleanup();
+}
+
 int net_create(const struct net_config *config, struct net **ret_net)
 {
+    const curl_version_info_data *library;
     struct net *net;
     int err;
 
     if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
         return -ENOMEM;
-    net = alloc_room(config);
+    net = calloc(1, sizeof(*net));
     if (!net) {
         curl_global_cleanup();
         return -ENOMEM;
     }
+    net->config = *config;
+    library = curl_version_info(CURLVERSION_NOW);
+    /* The file that curl would take by itself, named so that it is the only one (set_trust). */
+    if (!config->ca_file && library->cainfo && access(library->cainfo, R_OK) == 0)
+        net->config.ca_file = library->cainfo;
+    list_init(&net->inbox);
+    list_init(&net->timers);
+    net_exchange_init(net);
     net->multi = curl_multi_init();
     err = net->multi ? -pthread_mutex_init(&net->lock, NULL) : -ENOMEM;
     if (err < 0)
@@ -250,7 +220,7 @@ int net_create(const struct net_config *config, struct net **ret_net)
     curl_multi_setopt(net->multi, CURLMOPT_PIPELINING, (long)CURLPIPE_NOTHING);
     curl_multi_setopt(net->multi, CURLMOPT_MAXCONNECTS,
                       2 * (long)config->connections + SPARE_CONNECTIONS);
-    if (!(curl_version_info(CURLVERSION_NOW)->features & CURL_VERSION_ASYNCHDNS))
+    if (!(library->features & CURL_VERSION_ASYNCHDNS))
         diag_say(config->diag, DIAG_WARNING, "this libcurl blocks while it looks names up");
     err = start_thread(net);
     if (err < 0)
@@ -261,7 +231,7 @@ int net_create(const struct net_config *config, struct net **ret_net)
 no_thread:
     pthread_mutex_destroy(&net->lock);
 no_lock:
-    free_room(net);
+    free_net(net);
     return err;
 }
 
@@ -271,5 +241,5 @@ void net_destroy(struct net *net)
         return;
     net_stop(net);
     pthread_mutex_destroy(&net->lock);
-    free_room(net);
+    free_net(net);
 }

@@ -1,5 +1,5 @@
 /* Any header, as each kind that is looked at: no crash, and what is taken is within its bounds. */
-#include "github/parse_headers.h"
+#include "github/headers.h"
 
 #include <errno.h>
 #include <stdint.h>

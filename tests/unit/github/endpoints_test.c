@@ -1,4 +1,4 @@
-#include "github/question.h"
+#include "github/endpoints.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -21,7 +21,7 @@ static void assert_url(const struct source_facts *f, const char *path)
 {
     char *url;
 
-    assert_int_equal(question_make_url("https://h/api/v3", f, &url), 0);
+    assert_int_equal(endpoint_make_url("https://h/api/v3", f, &url), 0);
     assert_string_equal(url + strlen("https://h/api/v3"), path);
     free(url);
 }
@@ -37,22 +37,18 @@ static void each_question_has_its_url(void **state)
     f = ask(SOURCE_RUN);
     f.id = 7;
     assert_url(&f, "/repos/octo/hello.c/actions/runs/7");
-    f.question = SOURCE_RUN_JOBS;
-    assert_url(&f, "/repos/octo/hello.c/actions/runs/7/jobs?filter=latest&per_page=100&page=1");
     f.question = SOURCE_RUN_ATTEMPT;
     f.attempt = 2;
     assert_url(&f, "/repos/octo/hello.c/actions/runs/7/attempts/2");
     f.question = SOURCE_ATTEMPT_JOBS;
     assert_url(&f, "/repos/octo/hello.c/actions/runs/7/attempts/2/jobs?per_page=100&page=1");
-    f = ask(SOURCE_WORKFLOWS);
-    assert_url(&f, "/repos/octo/hello.c/actions/workflows?per_page=100&page=1");
     f = ask(SOURCE_OWNER_REPOS);
     assert_url(&f, "/orgs/octo/repos?sort=pushed&per_page=100&page=1");
     f = ask(SOURCE_MY_REPOS);
     assert_url(&f, "/user/repos?sort=pushed&per_page=100&page=1");
 }
 
-static void pages_and_filters_are_passed_on(void **state)
+static void page_and_filter_are_in_the_query(void **state)
 {
     struct source_facts f = ask(SOURCE_RUNS);
 
@@ -66,7 +62,7 @@ static void pages_and_filters_are_passed_on(void **state)
     assert_url(&f, "/repos/octo/hello.c/actions/runs?per_page=100&page=3");
 }
 
-static void workflow_is_one_segment(void **state)
+static void workflow_is_one_segment_of_the_path(void **state)
 {
     struct source_facts f = ask(SOURCE_WORKFLOW_RUNS);
 
@@ -76,7 +72,7 @@ static void workflow_is_one_segment(void **state)
                    "?per_page=100&page=1");
 }
 
-static void what_is_no_question_is_refused(void **state)
+static void malformed_filter_is_refused(void **state)
 {
     static const char *const bad[] = {"a b", "a#b", "a\nb", "\xc3\xa4", "a\x7f"};
     struct source_facts f = ask(SOURCE_RUNS);
@@ -85,23 +81,23 @@ static void what_is_no_question_is_refused(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         memcpy(f.filter, bad[i], strlen(bad[i]) + 1);
-        assert_int_equal(question_make_url("https://h", &f, &url), -EINVAL);
+        assert_int_equal(endpoint_make_url("https://h", &f, &url), -EINVAL);
     }
     memset(f.filter, 'a', sizeof(f.filter));
-    assert_int_equal(question_make_url("https://h", &f, &url), -EINVAL);
+    assert_int_equal(endpoint_make_url("https://h", &f, &url), -EINVAL);
     f = ask(SOURCE_WORKFLOW_RUNS);
-    assert_int_equal(question_make_url("https://h", &f, &url), -EINVAL);
+    assert_int_equal(endpoint_make_url("https://h", &f, &url), -EINVAL);
     memcpy(f.filter, "..", 3);
-    assert_int_equal(question_make_url("https://h", &f, &url), -EINVAL);
+    assert_int_equal(endpoint_make_url("https://h", &f, &url), -EINVAL);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_question_has_its_url),
-        cmocka_unit_test(pages_and_filters_are_passed_on),
-        cmocka_unit_test(workflow_is_one_segment),
-        cmocka_unit_test(what_is_no_question_is_refused),
+        cmocka_unit_test(page_and_filter_are_in_the_query),
+        cmocka_unit_test(workflow_is_one_segment_of_the_path),
+        cmocka_unit_test(malformed_filter_is_refused),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

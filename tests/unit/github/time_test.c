@@ -1,4 +1,4 @@
-#include "github/parse_time.h"
+#include "github/headers.h"
 
 #include <errno.h>
 #include <setjmp.h>
@@ -13,7 +13,7 @@
 #define NOW INT64_C(1767225600) /* 2026-01-01 */
 #define COUNT(array) (sizeof(array) / sizeof(*(array)))
 
-static void a_time_in_each_form_of_the_api(void **state)
+static void times_of_the_api_are_parsed_in_all_forms(void **state)
 {
     static const struct {
         const char *text;
@@ -38,7 +38,7 @@ static void a_time_in_each_form_of_the_api(void **state)
     }
 }
 
-static void what_is_no_time_is_refused(void **state)
+static void malformed_time_is_refused(void **state)
 {
     static const char *const wrong[] = {
         "",
@@ -76,7 +76,7 @@ static void what_is_no_time_is_refused(void **state)
 }
 
 /* Every 7 days and a bit from 1970 to 2169, against the C library's calendar. */
-static void the_calendar_is_that_of_the_c_library(void **state)
+static void calendar_equals_that_of_the_c_library(void **state)
 {
     (void)state;
     for (time_t t = 0; t < INT64_C(6300000000); t += 612345) {
@@ -93,7 +93,7 @@ static void the_calendar_is_that_of_the_c_library(void **state)
     }
 }
 
-static void an_http_date_in_its_three_forms(void **state)
+static void http_date_is_parsed_in_three_forms(void **state)
 {
     static const char *const forms[] = {
         "Sun, 06 Nov 1994 08:49:37 GMT",
@@ -112,7 +112,7 @@ static void an_http_date_in_its_three_forms(void **state)
     assert_int_equal(parse_http_date("Tue Nov 16 08:49:37 1994", NOW, &s), 0);
 }
 
-static void a_year_of_two_digits_is_at_most_50_years_ahead(void **state)
+static void year_of_two_digits_is_at_most_50_years_ahead(void **state)
 {
     int64_t s, full;
 
@@ -127,7 +127,7 @@ static void a_year_of_two_digits_is_at_most_50_years_ahead(void **state)
     (void)parse_http_date("Monday, 01-Jan-77 00:00:00 GMT", INT64_MAX, &s);
 }
 
-static void what_is_no_http_date_is_refused(void **state)
+static void malformed_http_date_is_refused(void **state)
 {
     static const char *const wrong[] = {
         "",
@@ -161,12 +161,12 @@ static void what_is_no_http_date_is_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_time_in_each_form_of_the_api),
-        cmocka_unit_test(what_is_no_time_is_refused),
-        cmocka_unit_test(the_calendar_is_that_of_the_c_library),
-        cmocka_unit_test(an_http_date_in_its_three_forms),
-        cmocka_unit_test(a_year_of_two_digits_is_at_most_50_years_ahead),
-        cmocka_unit_test(what_is_no_http_date_is_refused),
+        cmocka_unit_test(times_of_the_api_are_parsed_in_all_forms),
+        cmocka_unit_test(malformed_time_is_refused),
+        cmocka_unit_test(calendar_equals_that_of_the_c_library),
+        cmocka_unit_test(http_date_is_parsed_in_three_forms),
+        cmocka_unit_test(year_of_two_digits_is_at_most_50_years_ahead),
+        cmocka_unit_test(malformed_http_date_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

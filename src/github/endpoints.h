@@ -1,0 +1,24 @@
+/*
+ * endpoints.h - a question of source.h as a URL of GitHub's REST API. Pure.
+ *
+ * Owners and repositories have passed their grammar, ids are numbers: nothing in them needs an
+ * escape. A filter is percent-encoded already; one with bytes that no URL has is refused.
+ */
+#ifndef GHLOGFS_GITHUB_ENDPOINTS_H
+#define GHLOGFS_GITHUB_ENDPOINTS_H
+
+#include "source.h"
+
+/* All: the caller frees the URL. -EINVAL: no such question; -ENOMEM. */
+int endpoint_make_url(const char *base, const struct source_facts *f, char **ret_url);
+
+/*
+ * SOURCE_OWNER_REPOS of an owner who is no organization: GitHub answers 404 to the request for an
+ * organization's then. This endpoint lists organizations' repositories too, but only public ones.
+ */
+int endpoint_make_user_repos_url(const char *base, const struct source_facts *f, char **ret_url);
+
+int endpoint_make_log_url(const char *base, const struct repo_name *repo, uint64_t job,
+                          char **ret_url);
+
+#endif
