@@ -1,7 +1,7 @@
 /*
  * Open files.
  */
-#include "views/room.h"
+#include "views/internal.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -4,7 +4,7 @@
 #ifndef GHLOGFS_VIEWS_GROUPS_H
 #define GHLOGFS_VIEWS_GROUPS_H
 
-#include "views/room.h"
+#include "views/internal.h"
 
 /* failed/: links of the runs that ended in failure, timed_out or startup_failure. */
 int groups_list_failed(struct views *v, const struct vnode *dir, struct waiter *w,

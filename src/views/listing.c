@@ -1,7 +1,7 @@
 /*
  * A listing: one snapshot of a directory, in a fixed order.
  */
-#include "views/room.h"
+#include "views/internal.h"
 
 #include <errno.h>
 #include <stdlib.h>

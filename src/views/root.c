@@ -1,4 +1,4 @@
-#include "views/room.h"
+#include "views/internal.h"
 
 #include "hash.h"
 #include "views/attempts.h"

@@ -4,7 +4,7 @@
 #ifndef GHLOGFS_VIEWS_RUNS_H
 #define GHLOGFS_VIEWS_RUNS_H
 
-#include "views/room.h"
+#include "views/internal.h"
 
 /* The question of a repository's most recent runs. */
 void runs_question(const struct views *v, const struct repo_name *repo,

@@ -1,5 +1,5 @@
 /* Open files of logs. What a log is a part of is told here by the test, in place of views/part.c. */
-#include "views/room.h"
+#include "views/internal.h"
 
 #include "cache/cache_bench.h"
 

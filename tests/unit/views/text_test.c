@@ -1,5 +1,5 @@
 /* Generated texts: what a lookup told of one is true of the file that is opened next. */
-#include "views/room.h"
+#include "views/internal.h"
 
 #include "catalog/catalog_bench.h"
 

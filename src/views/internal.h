@@ -1,8 +1,8 @@
 /*
- * room.h - inside the views: what its files share.
+ * internal.h - inside the views: what its files share.
  */
-#ifndef GHLOGFS_VIEWS_ROOM_H
-#define GHLOGFS_VIEWS_ROOM_H
+#ifndef GHLOGFS_VIEWS_INTERNAL_H
+#define GHLOGFS_VIEWS_INTERNAL_H
 
 #include "cache/cache.h"
 #include "catalog/catalog.h"
