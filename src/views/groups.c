@@ -1,6 +1,6 @@
 #include "views/groups.h"
 
-#include "views/branch_name.h"
+#include "views/names.h"
 #include "views/runs.h"
 #include "views/united.h"
 

@@ -9,7 +9,7 @@
 #define GHLOGFS_VIEWS_NAMED_H
 
 #include "catalog/catalog.h"
-#include "views/safe_name.h"
+#include "views/names.h"
 
 #include <stdint.h>
 
