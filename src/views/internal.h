@@ -7,7 +7,6 @@
 #include "cache/cache.h"
 #include "catalog/catalog.h"
 #include "views/generated.h"
-#include "views/named.h"
 #include "views/views.h"
 #include "views/walk.h"
 

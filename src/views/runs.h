@@ -5,6 +5,7 @@
 #define GHLOGFS_VIEWS_RUNS_H
 
 #include "views/internal.h"
+#include "views/names.h"
 
 /* The question of a repository's most recent runs. */
 void runs_question(const struct views *v, const struct repo_name *repo,
@@ -36,5 +37,27 @@ int runs_get_jobs(struct views *v, const struct vnode *p, struct waiter *w,
 /* A run in the list of recent runs as far as it is known at no cost. The answer is the caller's. */
 const struct facts_run *runs_peek(struct views *v, const struct repo_name *repo, uint64_t run,
                                   const struct catalog_answer **ret_answer);
+
+/* --- the names of a run's jobs -------------------------------------------------------------------- */
+
+/*
+ * A job's name depends on all others of its run (S12), so to give them is work for the whole run; who
+ * looks up each in turn, as `ls -l` does, does it once. Remembers the runs looked into last. Any
+ * thread; its lock is held while names are given, never while anything waits.
+ */
+
+#define NAMED_RUNS 4
+
+struct named;
+
+struct named *named_create(void); /* NULL: no memory */
+void named_destroy(struct named *n);
+
+/* The names of the jobs' directories, in the order of the answer. -ENOMEM; the caller frees. */
+int named_make(const struct catalog_answer *jobs, struct safe_name **ret_names);
+
+/* The job of this name among those of a run or attempt. -ENOENT, -ENOMEM. */
+int named_find(struct named *n, const struct catalog_answer *jobs, const char *name,
+               uint64_t *ret_job);
 
 #endif

@@ -1,5 +1,5 @@
 /* Which job a name in a run's directory means, of more runs than are remembered. */
-#include "views/named.h"
+#include "views/runs.h"
 
 #include "catalog/catalog_bench.h"
 

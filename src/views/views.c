@@ -2,6 +2,7 @@
 
 #include "hash.h"
 #include "views/attempts.h"
+#include "views/runs.h"
 
 #include "store/store.h"
 
