@@ -5,7 +5,6 @@
 #include "views/runs.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,24 +12,6 @@
 
 #define DIRECTORY_MS 60000 /* how long a directory's times may be remembered */
 #define UNTIMED_MS 1000    /* the same before its own time is known, or what a step's name means */
-
-static enum view_type type_of(enum vnode_kind kind)
-{
-    switch (kind) {
-    case VNODE_LOG:
-    case VNODE_LOG_TXT:
-    case VNODE_JOB_JSON:
-    case VNODE_RUN_JSON:
-    case VNODE_STEP:
-    case VNODE_STATS:
-    case VNODE_OPTIONS:
-    case VNODE_VERSION: return VIEW_FILE;
-    case VNODE_JOB_LINK:
-    case VNODE_LATEST:
-    case VNODE_RUN_LINK: return VIEW_LINK;
-    default: return VIEW_DIRECTORY;
-    }
-}
 
 void view_job_hint(struct views *v, const struct vnode *p, struct log_hint *ret_hint)
 {
@@ -147,8 +128,8 @@ static int64_t how_long(const struct view_part *part)
     return part->size ? VIEWS_FINAL_MS : DIRECTORY_MS;
 }
 
-static int get_part_attr(struct views *v, const struct vnode *p, struct waiter *w,
-                         struct view_attr *ret_attr)
+int view_attr_of_log(struct views *v, const struct vnode *p, struct waiter *w,
+                     struct view_attr *ret_attr)
 {
     struct view_part part;
     int rc = view_get_part(v, p, w, &part);
@@ -159,56 +140,36 @@ static int get_part_attr(struct views *v, const struct vnode *p, struct waiter *
                                    .size = part.size,
                                    .mtime_ms = part.mtime_ms,
                                    .valid_ms = how_long(&part),
-                                   .name_ms = part.final && !part.settled ? UNTIMED_MS : 0,
-                                   .growing = !part.final};
+                                   .name_ms = part.final && !part.settled ? UNTIMED_MS : 0};
     return 0;
 }
 
 /* Not to be remembered: each lookup of the path makes the text anew. */
-static void get_text_attr(struct views *v, const struct vnode *p, struct view_attr *ret_attr)
+void view_attr_of_text(struct views *v, const struct vnode *p, struct view_attr *ret_attr)
 {
     *ret_attr = (struct view_attr){
         .type = VIEW_FILE, .size = p->size, .mtime_ms = known_time(v, p)};
 }
 
-/* A link exists by grammar; where it points to is asked only when it is read (S13). */
-static int get_link_attr(struct views *v, const struct vnode *p, struct view_attr *ret_attr)
+void view_attr_of_link(struct views *v, const struct vnode *p, size_t target_len, bool is_constant,
+                       struct view_attr *ret_attr)
 {
-    char target[PATH_MAX] = "";
-
-    if (p->kind != VNODE_LATEST && views_read_link(v, p, NULL, target, sizeof(target)))
-        return -ENOENT;
     *ret_attr = (struct view_attr){.type = VIEW_LINK,
-                                   .size = strlen(target),
+                                   .size = target_len,
                                    .mtime_ms = known_time(v, p),
-                                   .valid_ms = p->kind == VNODE_LATEST ? 0 : DIRECTORY_MS};
-    return 0;
+                                   .valid_ms = is_constant ? DIRECTORY_MS : 0};
 }
 
 /* A time that is not known yet may be a moment later: by the listing that is being read just now. */
-static void get_directory_attr(struct views *v, const struct vnode *p, struct view_attr *ret_attr)
+void view_attr_of_directory(struct views *v, const struct vnode *p, struct view_attr *ret_attr)
 {
-    bool has_time = p->repo.repo[0] && p->kind != VNODE_CONTROL;
     int64_t ms = own_time(v, p);
 
     *ret_attr = (struct view_attr){.type = VIEW_DIRECTORY,
                                    .mtime_ms = ms > 0 ? ms : v->config.mounted_ms,
                                    .ctime_ms = v->config.mounted_ms,
-                                   .valid_ms = ms > 0 || !has_time ? DIRECTORY_MS : UNTIMED_MS};
-}
-
-int views_get_attr(struct views *v, const struct vnode *p, struct waiter *w,
-                   struct view_attr *ret_attr)
-{
-    if (p->log)
-        return get_part_attr(v, p, w, ret_attr);
-    if (type_of(p->kind) == VIEW_LINK)
-        return get_link_attr(v, p, ret_attr);
-    if (type_of(p->kind) == VIEW_FILE)
-        get_text_attr(v, p, ret_attr);
-    else
-        get_directory_attr(v, p, ret_attr);
-    return 0;
+                                   .valid_ms = ms > 0 || !p->repo.repo[0] ? DIRECTORY_MS
+                                                                          : UNTIMED_MS};
 }
 
 /* --- user.ghlogfs.*: what is known of a job and its log, or of a run's jobs, at no cost (S17) --- */
@@ -337,7 +298,7 @@ int views_get_xattr(struct views *v, const struct vnode *p, const char *name, st
     if (strncmp(name, PREFIX, strlen(PREFIX)) != 0)
         return -ENODATA;
     name += strlen(PREFIX);
-    if (p->kind == VNODE_RUN && !strcmp(name, "state"))
+    if ((p->kind == VNODE_RUN || p->kind == VNODE_ATTEMPT) && !strcmp(name, "state"))
         return get_state_of_run(v, p, ret_value);
     if (!p->job)
         return -ENODATA;

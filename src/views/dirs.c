@@ -3,7 +3,7 @@
  * wherever that is enough (S13).
  */
 #include "views/attempts.h"
-#include "views/groups.h"
+#include "views/internal.h"
 #include "views/runs.h"
 #include "views/steps.h"
 
@@ -21,16 +21,30 @@ static int add_id(struct view_listing *l, uint64_t id, enum view_type type)
     return listing_add(l, name, type);
 }
 
-static int list_names(struct view_listing *l, const char *const *names, enum view_type type)
-{
-    int rc = 0;
+/* --- owners and repositories --- */
 
-    for (; *names && !rc; names++)
-        rc = listing_add(l, *names, type);
-    return rc;
+bool view_is_ignore_file(const char *name)
+{
+    return !strcmp(name, ".gitignore") || !strcmp(name, ".ignore") || !strcmp(name, ".rgignore");
 }
 
-/* --- owners and repositories --- */
+int dirs_parse_owner(const struct vnode *dir, const char *name, struct vnode *p)
+{
+    (void)dir;
+    if (!name_is_owner(name))
+        return -ENOENT;
+    memcpy(p->repo.owner, name, strlen(name) + 1);
+    return 0;
+}
+
+int dirs_parse_repo(const struct vnode *dir, const char *name, struct vnode *p)
+{
+    (void)dir;
+    if (!name_is_repo(name) || view_is_ignore_file(name))
+        return -ENOENT;
+    memcpy(p->repo.repo, name, strlen(name) + 1);
+    return 0;
+}
 
 struct collecting {
     struct view_listing *listing;
@@ -82,13 +96,15 @@ static int end_collecting(const struct collecting *to, int rc)
 }
 
 /* Owners of the repositories that the token sees, and owners in use. */
-static int list_root(struct views *v, struct waiter *w, struct view_listing *l)
+int dirs_list_root(struct views *v, const struct vnode *dir, struct waiter *w,
+                   struct view_listing *l)
 {
     const struct catalog_question mine = {.what = SOURCE_MY_REPOS};
     struct collecting to = {.listing = l};
     const struct catalog_answer *answer;
     int rc = v->config.has_token ? catalog_ask(v->config.catalog, &mine, w, &answer) : -ENOENT;
 
+    (void)dir;
     if (rc == PENDING_PARKED)
         return rc;
     if (!rc) {
@@ -100,8 +116,8 @@ static int list_root(struct views *v, struct waiter *w, struct view_listing *l)
 }
 
 /* The owner's repositories, those of the owner's that the token sees if that is known, those in use. */
-static int list_owner(struct views *v, const struct vnode *dir, struct waiter *w,
-                      struct view_listing *l)
+int dirs_list_owner(struct views *v, const struct vnode *dir, struct waiter *w,
+                    struct view_listing *l)
 {
     const struct catalog_question mine = {.what = SOURCE_MY_REPOS};
     struct catalog_question theirs = {.what = SOURCE_OWNER_REPOS, .limit = CATALOG_PAGE};
@@ -125,11 +141,9 @@ static int list_owner(struct views *v, const struct vnode *dir, struct waiter *w
     return end_collecting(&to, rc);
 }
 
-static int list_repo(struct views *v, const struct vnode *dir, struct waiter *w,
-                     struct view_listing *l)
+int dirs_list_repo(struct views *v, const struct vnode *dir, struct waiter *w,
+                   struct view_listing *l)
 {
-    static const char *const directories[] = {"jobs",     "runs",      "failed",
-                                              "branches", "workflows", NULL};
     const struct catalog_answer *runs;
     struct catalog_question q;
     int rc;
@@ -139,14 +153,19 @@ static int list_repo(struct views *v, const struct vnode *dir, struct waiter *w,
     if (rc)
         return rc;
     catalog_note_used(v->config.catalog, &dir->repo, 0);
-    rc = list_names(l, directories, VIEW_DIRECTORY);
-    if (!rc && runs->count)
+    if (runs->count)
         rc = listing_add(l, "latest", VIEW_LINK);
     catalog_answer_release(runs);
     return rc;
 }
 
 /* --- jobs --- */
+
+int dirs_parse_job(const struct vnode *dir, const char *name, struct vnode *p)
+{
+    (void)dir;
+    return name_parse_id(name, &p->job) ? 0 : -ENOENT;
+}
 
 /* The jobs of all recent runs, asked for at once. */
 struct gathering {
@@ -257,8 +276,8 @@ static void add_used_job(void *who, uint64_t job)
     to->rc = add_id(to->listing, job, VIEW_DIRECTORY);
 }
 
-static int list_jobs(struct views *v, const struct vnode *dir, struct waiter *w,
-                     struct view_listing *l)
+int dirs_list_jobs(struct views *v, const struct vnode *dir, struct waiter *w,
+                   struct view_listing *l)
 {
     struct gathering g = {.views = v, .dir = dir, .waiter = w};
     struct adding used = {.listing = l};
@@ -330,8 +349,8 @@ static int shows_log(struct views *v, const struct vnode *dir, struct log *log,
     return rc == PENDING_PARKED ? rc : 0;
 }
 
-static int list_job(struct views *v, const struct vnode *dir, struct waiter *w,
-                    struct view_listing *l)
+int dirs_list_job(struct views *v, const struct vnode *dir, struct waiter *w,
+                  struct view_listing *l)
 {
     struct log *log = cache_hold(v->config.cache, dir->job);
     struct catalog_seen seen = {0};
@@ -346,8 +365,6 @@ static int list_job(struct views *v, const struct vnode *dir, struct waiter *w,
     if (shows && !rc)
         rc = listing_add(l, "log", VIEW_FILE);
     if (!rc)
-        rc = listing_add(l, "job.json", VIEW_FILE);
-    if (!rc)
         walk_note_enter(v->walk, &dir->repo, dir->job);
     catalog_seen_release(&seen);
     log_release(log);
@@ -356,8 +373,14 @@ static int list_job(struct views *v, const struct vnode *dir, struct waiter *w,
 
 /* --- runs --- */
 
-static int list_runs(struct views *v, const struct vnode *dir, struct waiter *w,
-                     struct view_listing *l)
+int dirs_parse_run(const struct vnode *dir, const char *name, struct vnode *p)
+{
+    (void)dir;
+    return name_parse_id(name, &p->run) ? 0 : -ENOENT;
+}
+
+int dirs_list_runs(struct views *v, const struct vnode *dir, struct waiter *w,
+                   struct view_listing *l)
 {
     const struct catalog_answer *runs;
     struct catalog_question q;
@@ -370,6 +393,19 @@ static int list_runs(struct views *v, const struct vnode *dir, struct waiter *w,
     for (size_t i = 0; i < runs->count && !rc; i++)
         rc = add_id(l, runs->runs[i]->id, VIEW_DIRECTORY);
     catalog_answer_release(runs);
+    return rc;
+}
+
+int dirs_look_up_run_job(struct views *v, const struct vnode *dir, const char *name,
+                         struct waiter *w, struct vnode *p)
+{
+    const struct catalog_answer *jobs;
+    int rc = runs_get_jobs(v, dir, w, &jobs);
+
+    if (rc)
+        return rc;
+    rc = named_find(v->named, jobs, name, &p->job);
+    catalog_answer_release(jobs);
     return rc;
 }
 
@@ -394,8 +430,8 @@ static int add_jobs(struct views *v, const struct vnode *dir, const struct catal
     return rc;
 }
 
-static int list_run(struct views *v, const struct vnode *dir, struct waiter *w,
-                    struct view_listing *l)
+int dirs_list_run(struct views *v, const struct vnode *dir, struct waiter *w,
+                  struct view_listing *l)
 {
     const struct catalog_answer *jobs;
     struct run_brief brief;
@@ -405,8 +441,6 @@ static int list_run(struct views *v, const struct vnode *dir, struct waiter *w,
         return rc;
     rc = runs_get_brief(v, &dir->repo, dir->run, w, &brief);
     if (!rc)
-        rc = listing_add(l, "run.json", VIEW_FILE);
-    if (!rc)
         rc = add_jobs(v, dir, jobs, l);
     if (!rc && !dir->attempt && brief.attempt > 1)
         rc = listing_add(l, "attempts", VIEW_DIRECTORY);
@@ -414,9 +448,20 @@ static int list_run(struct views *v, const struct vnode *dir, struct waiter *w,
     return rc;
 }
 
+int dirs_parse_attempt(const struct vnode *dir, const char *name, struct vnode *p)
+{
+    uint64_t n;
+
+    (void)dir;
+    if (!name_parse_id(name, &n) || n > UINT32_MAX)
+        return -ENOENT;
+    p->attempt = (unsigned)n;
+    return 0;
+}
+
 /* The earlier attempts. */
-static int list_attempts(struct views *v, const struct vnode *dir, struct waiter *w,
-                         struct view_listing *l)
+int dirs_list_attempts(struct views *v, const struct vnode *dir, struct waiter *w,
+                       struct view_listing *l)
 {
     struct run_brief brief;
     int rc = runs_get_brief(v, &dir->repo, dir->run, w, &brief);
@@ -426,263 +471,7 @@ static int list_attempts(struct views *v, const struct vnode *dir, struct waiter
     return rc;
 }
 
-static int add_steps(const struct facts_job *job, struct view_listing *l)
-{
-    struct steps_file *files = steps_get_files(job);
-    unsigned width = steps_get_width(job);
-    char name[SAFE_NAME_LEN];
-    int rc = files ? 0 : -ENOMEM;
-
-    if (!rc && steps_is_whole(job)) {
-        rc = listing_add(l, VIEWS_WHOLE_STEP, VIEW_FILE);
-        goto out;
-    }
-    for (size_t i = 0; i < job->step_count && !rc; i++) {
-        if (!files[i].present)
-            continue;
-        steps_make_name(&job->steps[i], &files[i], width, name);
-        rc = listing_add(l, name, VIEW_FILE);
-    }
-out:
-    free(files);
-    return rc;
-}
-
-/* Steps have files once the job is completed, and unless its log is known to be absent. */
-static int list_steps(struct views *v, const struct vnode *dir, struct waiter *w,
-                      struct view_listing *l)
-{
-    struct catalog_seen seen;
-    struct log_stat stat;
-    bool shows = false;
-    struct log *log;
-    int rc = view_find_job(v, dir, w, &seen);
-
-    if (rc)
-        return rc;
-    log = cache_hold(v->config.cache, dir->job);
-    /* What the disk knows of the log, a 410 for one, counts as well. */
-    rc = log ? log_find_stat(log, &dir->repo, w, &stat) : -ENOMEM;
-    if (rc == -EAGAIN || rc == -ENOENT)
-        rc = 0;
-    if (!rc && seen.job->status == FACTS_COMPLETED)
-        rc = shows_log(v, dir, log, seen.job, w, &shows);
-    if (shows && !rc)
-        rc = add_steps(seen.job, l);
-    if (!rc)
-        walk_note_enter(v->walk, &dir->repo, dir->job);
-    log_release(log);
-    catalog_seen_release(&seen);
-    return rc;
-}
-
-/* --- all of them --- */
-
-static int list_vnode(struct views *v, const struct vnode *dir, struct waiter *w,
-                      struct view_listing *l)
-{
-    static const char *const in_control[] = {"stats", "options", "version", NULL};
-
-    switch (dir->kind) {
-    case VNODE_ROOT: return list_root(v, w, l);
-    case VNODE_OWNER: return list_owner(v, dir, w, l);
-    case VNODE_REPO: return list_repo(v, dir, w, l);
-    case VNODE_JOBS: return list_jobs(v, dir, w, l);
-    case VNODE_JOB: return list_job(v, dir, w, l);
-    case VNODE_RUNS: return list_runs(v, dir, w, l);
-    case VNODE_RUN: return list_run(v, dir, w, l);
-    case VNODE_RUN_JOB: return list_steps(v, dir, w, l);
-    case VNODE_ATTEMPTS: return list_attempts(v, dir, w, l);
-    case VNODE_FAILED: return groups_list_failed(v, dir, w, l);
-    case VNODE_BRANCHES:
-    case VNODE_BRANCH: return groups_list_branches(v, dir, w, l);
-    case VNODE_WORKFLOWS: return groups_list_workflows(v, dir, w, l);
-    case VNODE_WORKFLOW: return groups_list_workflow(v, dir, w, l);
-    case VNODE_CONTROL: return list_names(l, in_control, VIEW_FILE);
-    default: return -ENOTDIR;
-    }
-}
-
-int views_list(struct views *v, const struct vnode *dir, struct waiter *w,
-               struct view_listing **ret_listing)
-{
-    struct view_listing *l = listing_create();
-    int rc;
-
-    if (!l)
-        return -ENOMEM;
-    rc = list_vnode(v, dir, w, l);
-    if (rc) {
-        views_listing_release(l);
-        return rc;
-    }
-    *ret_listing = l;
-    return 0;
-}
-
-/* --- names --- */
-
-/* A vnode below `dir`: its names and ids, not its kind. */
-static void vnode_below(const struct vnode *dir, enum vnode_kind kind, struct vnode *ret_vnode)
-{
-    *ret_vnode = *dir;
-    ret_vnode->kind = kind;
-    ret_vnode->text = NULL;
-    ret_vnode->log = NULL;
-    ret_vnode->size = ret_vnode->sum = 0;
-    ret_vnode->content = NULL;
-    ret_vnode->depth = dir->depth + 1;
-}
-
-struct fixed_name {
-    enum vnode_kind dir;
-    const char *name;
-    enum vnode_kind kind;
-};
-
-/* Names that the tree itself uses. */
-static const struct fixed_name fixed_names[] = {
-    {VNODE_ROOT, VIEWS_CONTROL, VNODE_CONTROL},
-    {VNODE_CONTROL, "stats", VNODE_STATS},
-    {VNODE_CONTROL, "options", VNODE_OPTIONS},
-    {VNODE_CONTROL, "version", VNODE_VERSION},
-    {VNODE_REPO, "jobs", VNODE_JOBS},
-    {VNODE_REPO, "runs", VNODE_RUNS},
-    {VNODE_REPO, "latest", VNODE_LATEST},
-    {VNODE_REPO, "failed", VNODE_FAILED},
-    {VNODE_REPO, "branches", VNODE_BRANCHES},
-    {VNODE_REPO, "workflows", VNODE_WORKFLOWS},
-    {VNODE_JOB, "log", VNODE_LOG},
-    {VNODE_JOB, "log.txt", VNODE_LOG_TXT},
-    {VNODE_JOB, "job.json", VNODE_JOB_JSON},
-    {VNODE_RUN, "run.json", VNODE_RUN_JSON},
-    {VNODE_RUN_JOB, "log", VNODE_JOB_LINK},
-};
-
-static const struct fixed_name *find_fixed(enum vnode_kind dir, const char *name)
-{
-    for (size_t i = 0; i < sizeof(fixed_names) / sizeof(fixed_names[0]); i++)
-        if (fixed_names[i].dir == dir && !strcmp(fixed_names[i].name, name))
-            return &fixed_names[i];
-    return NULL;
-}
-
-static int lookup_owner(const struct vnode *dir, const char *name, struct vnode *ret_vnode)
-{
-    if (!name_is_owner(name))
-        return -ENOENT;
-    vnode_below(dir, VNODE_OWNER, ret_vnode);
-    memcpy(ret_vnode->repo.owner, name, strlen(name) + 1);
-    return 0;
-}
-
-/* Every rg looks for these wherever it goes; a repository of such a name would be asked for each
- * time. Nobody has one. */
-static bool is_ignore_file(const char *name)
-{
-    return !strcmp(name, ".gitignore") || !strcmp(name, ".ignore") || !strcmp(name, ".rgignore");
-}
-
-static int lookup_repo(const struct vnode *dir, const char *name, struct vnode *ret_vnode)
-{
-    if (!name_is_repo(name) || is_ignore_file(name))
-        return -ENOENT;
-    vnode_below(dir, VNODE_REPO, ret_vnode);
-    memcpy(ret_vnode->repo.repo, name, strlen(name) + 1);
-    return 0;
-}
-
-static int lookup_id(const struct vnode *dir, const char *name, enum vnode_kind kind,
-                     struct vnode *ret_vnode)
-{
-    uint64_t id;
-
-    if (!name_parse_id(name, &id))
-        return -ENOENT;
-    vnode_below(dir, kind, ret_vnode);
-    if (kind == VNODE_JOB)
-        ret_vnode->job = id;
-    else
-        ret_vnode->run = id;
-    return 0;
-}
-
-static int lookup_attempt(const struct vnode *dir, const char *name, struct vnode *ret_vnode)
-{
-    uint64_t n;
-
-    if (!name_parse_id(name, &n) || n > UINT32_MAX)
-        return -ENOENT;
-    vnode_below(dir, VNODE_RUN, ret_vnode);
-    ret_vnode->attempt = (unsigned)n;
-    return 0;
-}
-
-/* What no part of a git branch's name can be. */
-static bool is_no_branch(const char *name)
-{
-    size_t len = strlen(name);
-
-    return name[0] == '.' || (len >= 5 && !strcmp(name + len - 5, ".lock"));
-}
-
-/* A part of a branch's name, or a workflow. */
-static int lookup_text(const struct vnode *dir, const char *name, enum vnode_kind kind,
-                       struct vnode *ret_vnode)
-{
-    struct vnode vnode;
-
-    if (kind == VNODE_BRANCH ? is_no_branch(name) : is_ignore_file(name))
-        return -ENOENT;
-    vnode_below(dir, kind, &vnode);
-    if (asprintf(&vnode.text, "%s%s%s", dir->text ? dir->text : "", dir->text ? "/" : "", name) < 0)
-        return -ENOMEM;
-    if (strlen(vnode.text) >= VIEWS_TEXT_MAX) {
-        free(vnode.text);
-        return -ENAMETOOLONG;
-    }
-    *ret_vnode = vnode;
-    return 0;
-}
-
-/* Under a view, a part of digits only is a run's link; a branch or workflow cannot be that. */
-static int lookup_in_view(const struct vnode *dir, const char *name, struct vnode *ret_vnode)
-{
-    bool is_top = dir->kind == VNODE_BRANCHES || dir->kind == VNODE_WORKFLOWS;
-    uint64_t id;
-
-    if (name_parse_id(name, &id))
-        return is_top ? -ENOENT : lookup_id(dir, name, VNODE_RUN_LINK, ret_vnode);
-    switch (dir->kind) {
-    case VNODE_BRANCHES:
-    case VNODE_BRANCH: return lookup_text(dir, name, VNODE_BRANCH, ret_vnode);
-    case VNODE_WORKFLOWS: return lookup_text(dir, name, VNODE_WORKFLOW, ret_vnode);
-    default: return -ENOENT;
-    }
-}
-
-static int lookup_in_run(struct views *v, const struct vnode *dir, const char *name,
-                         struct waiter *w, struct vnode *ret_vnode)
-{
-    const struct catalog_answer *jobs;
-    uint64_t job;
-    int rc;
-
-    if (!strcmp(name, "attempts") && !dir->attempt) {
-        vnode_below(dir, VNODE_ATTEMPTS, ret_vnode);
-        return 0;
-    }
-    rc = runs_get_jobs(v, dir, w, &jobs);
-    if (rc)
-        return rc;
-    rc = named_find(v->named, jobs, name, &job);
-    catalog_answer_release(jobs);
-    if (rc)
-        return rc;
-    vnode_below(dir, VNODE_RUN_JOB, ret_vnode);
-    ret_vnode->job = job;
-    return 0;
-}
+/* --- steps --- */
 
 /* 0 is the whole log. */
 static int find_step(const struct facts_job *job, const char *name, unsigned *ret_step)
@@ -711,73 +500,67 @@ static int find_step(const struct facts_job *job, const char *name, unsigned *re
     return rc;
 }
 
-static int lookup_step(struct views *v, const struct vnode *dir, const char *name, struct waiter *w,
-                       struct vnode *ret_vnode)
+int dirs_look_up_step(struct views *v, const struct vnode *dir, const char *name, struct waiter *w,
+                      struct vnode *p)
 {
     struct catalog_seen seen;
     int rc = view_find_job(v, dir, w, &seen);
 
     if (rc)
         return rc;
-    vnode_below(dir, VNODE_STEP, ret_vnode);
-    rc = find_step(seen.job, name, &ret_vnode->step);
-    if (!rc && ret_vnode->step)
-        ret_vnode->cut = steps_digest(seen.job);
+    rc = find_step(seen.job, name, &p->step);
+    if (!rc && p->step)
+        p->cut = steps_digest(seen.job);
     catalog_seen_release(&seen);
     return rc;
 }
 
-static int lookup_vnode(struct views *v, const struct vnode *dir, const char *name,
-                        struct waiter *w, struct vnode *ret_vnode)
+static int add_steps(const struct facts_job *job, struct view_listing *l)
 {
-    const struct fixed_name *fixed = find_fixed(dir->kind, name);
+    struct steps_file *files = steps_get_files(job);
+    unsigned width = steps_get_width(job);
+    char name[SAFE_NAME_LEN];
+    int rc = files ? 0 : -ENOMEM;
 
-    if (fixed) {
-        vnode_below(dir, fixed->kind, ret_vnode);
-        return 0;
+    if (!rc && steps_is_whole(job)) {
+        rc = listing_add(l, VIEWS_WHOLE_STEP, VIEW_FILE);
+        goto out;
     }
-    switch (dir->kind) {
-    case VNODE_ROOT: return lookup_owner(dir, name, ret_vnode);
-    case VNODE_OWNER: return lookup_repo(dir, name, ret_vnode);
-    case VNODE_JOBS: return lookup_id(dir, name, VNODE_JOB, ret_vnode);
-    case VNODE_RUNS: return lookup_id(dir, name, VNODE_RUN, ret_vnode);
-    case VNODE_RUN: return lookup_in_run(v, dir, name, w, ret_vnode);
-    case VNODE_RUN_JOB: return lookup_step(v, dir, name, w, ret_vnode);
-    case VNODE_ATTEMPTS: return lookup_attempt(dir, name, ret_vnode);
-    case VNODE_FAILED:
-    case VNODE_BRANCHES:
-    case VNODE_BRANCH:
-    case VNODE_WORKFLOWS:
-    case VNODE_WORKFLOW: return lookup_in_view(dir, name, ret_vnode);
-    default: return -ENOENT;
+    for (size_t i = 0; i < job->step_count && !rc; i++) {
+        if (!files[i].present)
+            continue;
+        steps_make_name(&job->steps[i], &files[i], width, name);
+        rc = listing_add(l, name, VIEW_FILE);
     }
+out:
+    free(files);
+    return rc;
 }
 
-/* A vnode that needs its log, or the text made of it, holds it. */
-static int hold_log(struct views *v, struct vnode *p)
+/* Steps have files once the job is completed, and unless its log is known to be absent. */
+int dirs_list_steps(struct views *v, const struct vnode *dir, struct waiter *w,
+                    struct view_listing *l)
 {
-    uint64_t id = p->job;
-
-    if (p->kind != VNODE_LOG && p->kind != VNODE_LOG_TXT && p->kind != VNODE_STEP)
-        return 0;
-    if (p->kind != VNODE_LOG)
-        id = generated_id(v->generated, p->job);
-    p->log = cache_hold(v->config.cache, id);
-    return p->log ? 0 : -ENOMEM;
-}
-
-int views_lookup(struct views *v, const struct vnode *dir, const char *name, struct waiter *w,
-                 struct vnode *ret_vnode)
-{
-    struct vnode vnode;
-    int rc = lookup_vnode(v, dir, name, w, &vnode);
+    struct catalog_seen seen;
+    struct log_stat stat;
+    bool shows = false;
+    struct log *log;
+    int rc = view_find_job(v, dir, w, &seen);
 
     if (rc)
         return rc;
-    rc = view_is_text(vnode.kind) ? view_text_look_up(v, &vnode, w) : hold_log(v, &vnode);
-    if (rc)
-        views_vnode_finish(&vnode);
-    else
-        *ret_vnode = vnode;
+    log = cache_hold(v->config.cache, dir->job);
+    /* What the disk knows of the log, a 410 for one, counts as well. */
+    rc = log ? log_find_stat(log, &dir->repo, w, &stat) : -ENOMEM;
+    if (rc == -EAGAIN || rc == -ENOENT)
+        rc = 0;
+    if (!rc && seen.job->status == FACTS_COMPLETED)
+        rc = shows_log(v, dir, log, seen.job, w, &shows);
+    if (shows && !rc)
+        rc = add_steps(seen.job, l);
+    if (!rc)
+        walk_note_enter(v->walk, &dir->repo, dir->job);
+    log_release(log);
+    catalog_seen_release(&seen);
     return rc;
 }

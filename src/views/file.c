@@ -73,11 +73,11 @@ static int open_log(struct views *v, const struct vnode *p, struct waiter *w, st
     return 0;
 }
 
-static int open_text(struct views *v, const struct vnode *p, struct waiter *w, struct view_file *f,
-                     struct view_opened *ret_opened)
+static int open_text(struct views *v, const struct vnode *p, view_make_text *make, struct waiter *w,
+                     struct view_file *f, struct view_opened *ret_opened)
 {
     bool is_same;
-    int rc = view_text_open(v, p, w, &f->text, &is_same);
+    int rc = make ? view_text_open(v, p, make, w, &f->text, &is_same) : -EISDIR;
 
     if (rc)
         return rc;
@@ -85,8 +85,8 @@ static int open_text(struct views *v, const struct vnode *p, struct waiter *w, s
     return 0;
 }
 
-int views_open(struct views *v, const struct vnode *p, struct waiter *w,
-               struct view_opened *ret_opened)
+int view_file_open(struct views *v, const struct vnode *p, view_make_text *make, struct waiter *w,
+                   struct view_opened *ret_opened)
 {
     struct view_opened opened = {0};
     struct view_file *f = calloc(1, sizeof(*f));
@@ -96,7 +96,7 @@ int views_open(struct views *v, const struct vnode *p, struct waiter *w,
         return -ENOMEM;
     f->views = v;
     f->repo = p->repo;
-    rc = p->log ? open_log(v, p, w, f, &opened) : open_text(v, p, w, f, &opened);
+    rc = p->log ? open_log(v, p, w, f, &opened) : open_text(v, p, make, w, f, &opened);
     if (rc) {
         free(f);
         return rc;

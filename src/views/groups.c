@@ -1,5 +1,4 @@
-#include "views/groups.h"
-
+#include "views/internal.h"
 #include "views/names.h"
 #include "views/runs.h"
 #include "views/united.h"
@@ -117,6 +116,13 @@ static int list_group(struct views *v, const struct group *g, struct waiter *w,
 
 /* --- failed --- */
 
+/* In a view, a name of digits only is a run's link. */
+int groups_parse_run(const struct vnode *dir, const char *name, struct vnode *p)
+{
+    (void)dir;
+    return name_parse_id(name, &p->run) ? 0 : -ENOENT;
+}
+
 static bool is_failed(const struct united_filter *filter, const struct facts_run *run)
 {
     (void)filter;
@@ -145,6 +151,38 @@ int groups_list_failed(struct views *v, const struct vnode *dir, struct waiter *
 }
 
 /* --- branches --- */
+
+/* What follows `dir` in a branch's or workflow's name. Takes no number: that is a run. */
+static int append_text(const struct vnode *dir, const char *name, struct vnode *p)
+{
+    uint64_t id;
+
+    if (name_parse_id(name, &id))
+        return -ENOENT;
+    if (asprintf(&p->text, "%s%s%s", dir->text ? dir->text : "", dir->text ? "/" : "", name) < 0) {
+        p->text = NULL;
+        return -ENOMEM;
+    }
+    return strlen(p->text) < VIEWS_TEXT_MAX ? 0 : -ENAMETOOLONG;
+}
+
+int groups_parse_branch(const struct vnode *dir, const char *name, struct vnode *p)
+{
+    size_t len = strlen(name);
+
+    /* No part of a branch's name in git is so. */
+    if (name[0] == '.' || (len >= 5 && !strcmp(name + len - 5, ".lock")))
+        return -ENOENT;
+    return append_text(dir, name, p);
+}
+
+int groups_parse_in_branch(const struct vnode *dir, const char *name, struct vnode *p)
+{
+    if (!name_parse_id(name, &p->run))
+        return groups_parse_branch(dir, name, p);
+    p->kind = VNODE_RUN_LINK;
+    return 0;
+}
 
 /* Adds the directories in `dir`, but those whose paths are too long to be looked up. */
 static int add_parts(const struct branch_runs *runs, const struct branch_dir *dir, const char *path,
@@ -274,6 +312,11 @@ int groups_list_branches(struct views *v, const struct vnode *dir, struct waiter
 }
 
 /* --- workflows --- */
+
+int groups_parse_workflow(const struct vnode *dir, const char *name, struct vnode *p)
+{
+    return view_is_ignore_file(name) ? -ENOENT : append_text(dir, name, p);
+}
 
 static bool ends_in(const char *text, size_t len, const char *end)
 {

@@ -30,13 +30,71 @@ struct views {
     struct named *named;
 };
 
+/* --- what a row of the table in kinds.c names ------------------------------------------------- */
+
+/* Finds `name` in a directory by grammar alone. `p` is a vnode below `dir` of the kind that the row
+ * names: gets what the name tells, and may get another kind. -ENOENT. */
+typedef int view_parse(const struct vnode *dir, const char *name, struct vnode *p);
+
+/* The same where it takes a request or more. May park. */
+typedef int view_look_up(struct views *v, const struct vnode *dir, const char *name,
+                         struct waiter *w, struct vnode *p);
+
+/* Adds what `dir` has besides its fixed names. May park: the listing is begun anew then. */
+typedef int view_list(struct views *v, const struct vnode *dir, struct waiter *w,
+                      struct view_listing *l);
+
+/* As views_read_link. */
+typedef int view_read_link(struct views *v, const struct vnode *p, struct waiter *w, char *buf,
+                           size_t cap);
+
+/* Makes the text of a file; malloc'd. May park. */
+typedef int view_make_text(struct views *v, const struct vnode *p, struct waiter *w,
+                           char **ret_text, size_t *ret_len);
+
+/* dirs.c: owners, repositories, jobs, runs, steps. */
+view_parse dirs_parse_owner, dirs_parse_repo, dirs_parse_job, dirs_parse_run, dirs_parse_attempt;
+view_look_up dirs_look_up_run_job, dirs_look_up_step;
+view_list dirs_list_root, dirs_list_owner, dirs_list_repo, dirs_list_jobs, dirs_list_job;
+view_list dirs_list_runs, dirs_list_run, dirs_list_steps, dirs_list_attempts;
+
+/* groups.c: runs by branch, by workflow, and those that failed (S19). */
+view_parse groups_parse_run, groups_parse_branch, groups_parse_in_branch, groups_parse_workflow;
+view_list groups_list_failed, groups_list_branches, groups_list_workflows, groups_list_workflow;
+
+/* runs.c: links. */
+view_read_link runs_read_run_link, runs_read_job_link, runs_read_latest_link;
+
+/* text.c: texts in memory. */
+view_make_text view_text_of_job, view_text_of_run, view_text_of_attempt;
+view_make_text view_text_of_stats, view_text_of_options, view_text_of_version;
+
+/* --- dirs.c --- */
+
+/* Every rg looks for these wherever it goes: a repository of such a name would send a request each
+ * time, and nobody has one. */
+bool view_is_ignore_file(const char *name);
+
 /* --- attr.c --- */
+
+void view_attr_of_directory(struct views *v, const struct vnode *p, struct view_attr *ret_attr);
+void view_attr_of_text(struct views *v, const struct vnode *p, struct view_attr *ret_attr);
+void view_attr_of_link(struct views *v, const struct vnode *p, size_t target_len, bool is_constant,
+                       struct view_attr *ret_attr);
+/* May park. */
+int view_attr_of_log(struct views *v, const struct vnode *p, struct waiter *w,
+                     struct view_attr *ret_attr);
 
 /* What the catalog knows of a job, as a hint for the cache. */
 void view_job_hint(struct views *v, const struct vnode *p, struct log_hint *ret_hint);
 
 /* Whether the job is known to have ended and not to have a log (S19). */
 bool view_has_no_log(struct views *v, const struct vnode *p);
+
+/* --- file.c --- */
+
+int view_file_open(struct views *v, const struct vnode *p, view_make_text *make, struct waiter *w,
+                   struct view_opened *ret_opened);
 
 /* --- text.c --- */
 
@@ -50,17 +108,16 @@ struct view_text {
     size_t len;
 };
 
-/* Whether a vnode of this kind is such a file. */
-bool view_is_text(enum vnode_kind kind);
-
 /* Makes the text that the vnode stands for from now on; sets its size, sum and, mostly, content.
  * May park. */
-int view_text_look_up(struct views *v, struct vnode *p, struct waiter *w);
+int view_text_look_up(struct views *v, struct vnode *p, view_make_text *make, struct waiter *w);
 
 /* The text of a vnode that was looked up. Where that was a while ago it is made anew, and may have
  * become another: ret_is_same false. May park. */
-int view_text_open(struct views *v, const struct vnode *p, struct waiter *w,
+int view_text_open(struct views *v, const struct vnode *p, view_make_text *make, struct waiter *w,
                    struct view_text **ret_text, bool *ret_is_same);
+/* `same` was made of the same vnode just now, and is equal. */
+void view_text_renew(struct view_text *t, const struct view_text *same);
 struct view_text *view_text_ref(struct view_text *t);
 void view_text_unref(struct view_text *t); /* takes NULL */
 

@@ -17,17 +17,6 @@
 
 #define RECENT_MS 10000 /* a text is opened as it was looked up */
 
-static int copy_text(const char *text, char **ret_text, size_t *ret_len)
-{
-    char *copy = strdup(text);
-
-    if (!copy)
-        return -ENOMEM;
-    *ret_text = copy;
-    *ret_len = strlen(copy);
-    return 0;
-}
-
 /* The list of jobs that the job was last seen in. False: none, or the job has not ended. */
 static bool find_list(struct views *v, const struct vnode *p, struct catalog_question *ret_q,
                       bool *ret_settled)
@@ -64,8 +53,8 @@ static int refresh_list(struct views *v, const struct catalog_question *q, struc
 }
 
 /* A job that has ended is shown as the list of its run had it; that costs no request. */
-static int get_job_json(struct views *v, const struct vnode *p, struct waiter *w, char **ret_text,
-                        size_t *ret_len)
+int view_text_of_job(struct views *v, const struct vnode *p, struct waiter *w, char **ret_text,
+                     size_t *ret_len)
 {
     struct catalog_question q = {.what = SOURCE_JOB, .repo = p->repo, .id = p->job}, list;
     bool is_settled, is_listed = find_list(v, p, &list, &is_settled);
@@ -79,17 +68,14 @@ static int get_job_json(struct views *v, const struct vnode *p, struct waiter *w
     return rc;
 }
 
-static int get_run_json(struct views *v, const struct vnode *p, struct waiter *w, char **ret_text,
-                        size_t *ret_len)
+int view_text_of_run(struct views *v, const struct vnode *p, struct waiter *w, char **ret_text,
+                     size_t *ret_len)
 {
-    struct catalog_question q = {.what = p->attempt ? SOURCE_RUN_ATTEMPT : SOURCE_RUN,
-                                 .repo = p->repo,
-                                 .id = p->run,
-                                 .attempt = p->attempt};
+    const struct catalog_question q = {.what = SOURCE_RUN, .repo = p->repo, .id = p->run};
     const struct catalog_answer *answer;
     const struct facts_run *listed;
     struct catalog_question from;
-    int rc = p->attempt ? -ENOENT : runs_ask_listed(v, &p->repo, p->run, w, &listed, &answer);
+    int rc = runs_ask_listed(v, &p->repo, p->run, w, &listed, &answer);
 
     if (!rc)
         catalog_answer_release(answer);
@@ -99,34 +85,57 @@ static int get_run_json(struct views *v, const struct vnode *p, struct waiter *w
     return catalog_get_json(v->config.catalog, &q, rc ? NULL : &from, w, ret_text, ret_len);
 }
 
-static int make_bytes(struct views *v, const struct vnode *p, struct waiter *w, char **ret_text,
-                      size_t *ret_len)
+int view_text_of_attempt(struct views *v, const struct vnode *p, struct waiter *w, char **ret_text,
+                         size_t *ret_len)
 {
-    switch (p->kind) {
-    case VNODE_JOB_JSON: return get_job_json(v, p, w, ret_text, ret_len);
-    case VNODE_RUN_JSON: return get_run_json(v, p, w, ret_text, ret_len);
-    case VNODE_OPTIONS: return copy_text(v->config.options, ret_text, ret_len);
-    case VNODE_VERSION: return copy_text(v->config.version, ret_text, ret_len);
-    case VNODE_STATS:
-        *ret_text = v->config.stats(v->config.who);
-        *ret_len = *ret_text ? strlen(*ret_text) : 0;
-        return *ret_text ? 0 : -ENOMEM;
-    default: return -EISDIR;
-    }
+    const struct catalog_question q = {
+        .what = SOURCE_RUN_ATTEMPT, .repo = p->repo, .id = p->run, .attempt = p->attempt};
+
+    return catalog_get_json(v->config.catalog, &q, NULL, w, ret_text, ret_len);
 }
 
-bool view_is_text(enum vnode_kind kind)
+/* --- what the mount reports of itself ----------------------------------------------------------- */
+
+/* Takes `text`, malloc'd; NULL: no memory. */
+static int give(char *text, char **ret_text, size_t *ret_len)
 {
-    return kind == VNODE_JOB_JSON || kind == VNODE_RUN_JSON || kind == VNODE_OPTIONS ||
-           kind == VNODE_VERSION || kind == VNODE_STATS;
+    if (!text)
+        return -ENOMEM;
+    *ret_text = text;
+    *ret_len = strlen(text);
+    return 0;
+}
+
+int view_text_of_stats(struct views *v, const struct vnode *p, struct waiter *w, char **ret_text,
+                       size_t *ret_len)
+{
+    (void)p;
+    (void)w;
+    return give(v->config.stats(v->config.who), ret_text, ret_len);
+}
+
+int view_text_of_options(struct views *v, const struct vnode *p, struct waiter *w, char **ret_text,
+                         size_t *ret_len)
+{
+    (void)p;
+    (void)w;
+    return give(strdup(v->config.options), ret_text, ret_len);
+}
+
+int view_text_of_version(struct views *v, const struct vnode *p, struct waiter *w, char **ret_text,
+                         size_t *ret_len)
+{
+    (void)p;
+    (void)w;
+    return give(strdup(v->config.version), ret_text, ret_len);
 }
 
 /* --- counted ---------------------------------------------------------------------------------- */
 
-/* Those of this mount are small, and few paths lead to them: all are kept. */
+/* The texts of the mount itself belong to no repository. They are small and few: all are kept. */
 static bool take_budget(struct views *v, const struct vnode *p, struct view_text *t)
 {
-    if (p->kind != VNODE_JOB_JSON && p->kind != VNODE_RUN_JSON)
+    if (!p->repo.repo[0])
         return true;
     t->budget = &v->texts_kept;
     if (atomic_fetch_add(t->budget, t->len) + t->len <= VIEWS_TEXTS_BYTES)
@@ -136,11 +145,11 @@ static bool take_budget(struct views *v, const struct vnode *p, struct view_text
     return false;
 }
 
-static int make_text(struct views *v, const struct vnode *p, struct waiter *w,
+static int make_text(struct views *v, const struct vnode *p, view_make_text *make, struct waiter *w,
                      struct view_text **ret_text)
 {
     struct view_text *t = calloc(1, sizeof(*t));
-    int rc = t ? make_bytes(v, p, w, &t->bytes, &t->len) : -ENOMEM;
+    int rc = t ? make(v, p, w, &t->bytes, &t->len) : -ENOMEM;
 
     if (rc) {
         free(t);
@@ -175,10 +184,10 @@ static uint64_t sum_of(const struct view_text *t)
     return store_page_checksum(t->bytes, t->len);
 }
 
-int view_text_look_up(struct views *v, struct vnode *p, struct waiter *w)
+int view_text_look_up(struct views *v, struct vnode *p, view_make_text *make, struct waiter *w)
 {
     struct view_text *t;
-    int rc = make_text(v, p, w, &t);
+    int rc = make_text(v, p, make, w, &t);
 
     if (rc)
         return rc;
@@ -191,13 +200,12 @@ int view_text_look_up(struct views *v, struct vnode *p, struct waiter *w)
     return 0;
 }
 
-void views_vnode_renew(struct vnode *p, const struct vnode *same)
+void view_text_renew(struct view_text *t, const struct view_text *same)
 {
-    if (p->content && same->content)
-        atomic_store(&p->content->made_ms, atomic_load(&same->content->made_ms));
+    atomic_store(&t->made_ms, atomic_load(&same->made_ms));
 }
 
-int view_text_open(struct views *v, const struct vnode *p, struct waiter *w,
+int view_text_open(struct views *v, const struct vnode *p, view_make_text *make, struct waiter *w,
                    struct view_text **ret_text, bool *ret_is_same)
 {
     struct view_text *t = p->content;
@@ -208,7 +216,7 @@ int view_text_open(struct views *v, const struct vnode *p, struct waiter *w,
         *ret_is_same = true;
         return 0;
     }
-    rc = make_text(v, p, w, &t);
+    rc = make_text(v, p, make, w, &t);
     if (rc)
         return rc;
     *ret_text = t;

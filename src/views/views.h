@@ -38,12 +38,14 @@ enum vnode_kind {
     VNODE_LOG_TXT,
     VNODE_JOB_JSON,
     VNODE_RUNS,
-    VNODE_RUN, /* of the latest attempt, or with vnode.attempt */
+    VNODE_RUN, /* each job as it ran last */
     VNODE_RUN_JSON,
-    VNODE_RUN_JOB, /* a job's directory inside its run */
+    VNODE_RUN_JOB, /* a job's directory inside its run or attempt */
     VNODE_STEP,
     VNODE_JOB_LINK, /* runs/<id>/<job>/log */
     VNODE_ATTEMPTS,
+    VNODE_ATTEMPT, /* the jobs that ran in it */
+    VNODE_ATTEMPT_JSON,
     VNODE_LATEST,
     VNODE_FAILED,
     VNODE_BRANCHES,
@@ -84,7 +86,6 @@ struct view_attr {
     int64_t ctime_ms;
     int64_t valid_ms; /* how long this may be remembered; 0: not at all */
     int64_t name_ms;  /* not 0: its name so long only, which may mean another file then */
-    bool growing;     /* a file whose size is only "so far": to be opened with direct I/O */
 };
 
 struct view_config {
