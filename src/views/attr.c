@@ -1,7 +1,6 @@
 /*
  * What a file or directory looks like: type, size, time.
  */
-#include "views/attempts.h"
 #include "views/runs.h"
 
 #include <errno.h>
@@ -13,71 +12,7 @@
 #define DIRECTORY_MS 60000 /* how long a directory's times may be remembered */
 #define UNTIMED_MS 1000    /* the same before its own time is known, or what a step's name means */
 
-void view_job_hint(struct views *v, const struct vnode *p, struct log_hint *ret_hint)
-{
-    struct catalog_seen seen;
-
-    memset(ret_hint, 0, sizeof(*ret_hint));
-    if (!catalog_find_job(v->config.catalog, &p->repo, p->job, &seen))
-        return;
-    ret_hint->completed = seen.job->status == FACTS_COMPLETED;
-    if (ret_hint->completed)
-        ret_hint->completed_ms = seen.job->completed_ms;
-    catalog_seen_release(&seen);
-}
-
-bool view_has_no_log(struct views *v, const struct vnode *p)
-{
-    struct catalog_seen seen;
-    bool has_none;
-
-    if (!catalog_find_job(v->config.catalog, &p->repo, p->job, &seen))
-        return false;
-    has_none = seen.job->status == FACTS_COMPLETED && !facts_may_have_log(seen.job);
-    catalog_seen_release(&seen);
-    return has_none;
-}
-
-/* --- times, as far as they are known at no cost; 0: not at all (S7) --- */
-
-static int64_t job_time(struct views *v, const struct vnode *p)
-{
-    struct catalog_seen seen;
-    int64_t ms;
-
-    if (!catalog_find_job(v->config.catalog, &p->repo, p->job, &seen))
-        return 0;
-    ms = seen.job->completed_ms;
-    if (ms <= 0)
-        ms = seen.job->started_ms > 0 ? seen.job->started_ms : seen.job->created_ms;
-    catalog_seen_release(&seen);
-    return ms;
-}
-
-static int64_t time_of_run(const struct facts_run *run)
-{
-    return run->updated_ms > 0 ? run->updated_ms : run->created_ms;
-}
-
-/* Out of the recent runs or of what was asked about this one, whichever is later. */
-static int64_t run_time(struct views *v, const struct vnode *p)
-{
-    const struct catalog_question q = {.what = SOURCE_RUN, .repo = p->repo, .id = p->run};
-    const struct catalog_answer *answer;
-    const struct facts_run *run = runs_peek(v, &p->repo, p->run, &answer);
-    int64_t ms = 0;
-
-    if (run) {
-        ms = time_of_run(run);
-        catalog_answer_release(answer);
-    }
-    if (!catalog_peek(v->config.catalog, &q, &answer)) {
-        if (time_of_run(answer->runs[0]) > ms)
-            ms = time_of_run(answer->runs[0]);
-        catalog_answer_release(answer);
-    }
-    return ms;
-}
+/* --- times, as far as they are known without a request; 0: not at all (S7) --- */
 
 /* Out of the listings in which the repository may have been seen. */
 static int64_t repo_time(struct views *v, const struct vnode *p)
@@ -103,11 +38,16 @@ static int64_t repo_time(struct views *v, const struct vnode *p)
 /* 0: not known yet. */
 static int64_t own_time(struct views *v, const struct vnode *p)
 {
+    struct known_job job = {0};
+    struct known_run run = {0};
+
     if (p->job)
-        return job_time(v, p);
-    if (p->run)
-        return run_time(v, p);
-    return p->repo.repo[0] ? repo_time(v, p) : 0;
+        runs_peek_job(v, p, &job);
+    else if (p->run)
+        runs_peek(v, p, &run);
+    else
+        return p->repo.repo[0] ? repo_time(v, p) : 0;
+    return p->job ? job.time_ms : run.time_ms;
 }
 
 static int64_t known_time(struct views *v, const struct vnode *p)
@@ -199,6 +139,7 @@ static int get_state(struct views *v, const struct vnode *p, struct waiter *w, c
 {
     struct log *log = cache_hold(v->config.cache, p->job);
     struct log_known known;
+    struct known_job job;
     struct log_stat ignored;
     const char *word;
 
@@ -211,46 +152,29 @@ static int get_state(struct views *v, const struct vnode *p, struct waiter *w, c
     }
     log_get_known(log, &p->repo, &known);
     log_release(log);
-    if (known.available)
-        word = known.live ? "running" : "available";
-    else if (view_has_no_log(v, p))
-        word = "never";
-    else
-        word = reason_word(known.failure.reason);
+    runs_peek_job(v, p, &job);
+    word = known.available  ? (known.live ? "running" : "available")
+           : job.has_no_log ? "never"
+                            : reason_word(known.failure.reason);
     *ret_value = strdup(word);
     return *ret_value ? 0 : -ENOMEM;
-}
-
-/* The attempt that the run's directory shows, as far as it is known; 0: not at all. */
-static unsigned peek_attempt(struct views *v, const struct vnode *p)
-{
-    const struct catalog_question q = {.what = SOURCE_RUN, .repo = p->repo, .id = p->run};
-    const struct catalog_answer *answer;
-    const struct facts_run *run;
-    unsigned attempt = 0;
-
-    if (p->attempt)
-        return p->attempt;
-    run = runs_peek(v, &p->repo, p->run, &answer);
-    if (!run && !catalog_peek(v->config.catalog, &q, &answer))
-        run = answer->runs[0];
-    if (run) {
-        attempt = run->attempt;
-        catalog_answer_release(answer);
-    }
-    return attempt;
 }
 
 /* Whether the run's jobs can be listed, by the last look. */
 static int get_state_of_run(struct views *v, const struct vnode *p, char **ret_value)
 {
-    const struct attempts_run run = {.repo = p->repo, .id = p->run, .latest = peek_attempt(v, p)};
+    struct attempts_run run = {.repo = p->repo, .id = p->run, .latest = p->attempt};
     const struct catalog_answer *jobs;
+    struct known_run known;
     struct catalog_question q;
     const char *word = "unknown";
     enum source_reason reason;
     bool is_refused;
 
+    if (!run.latest) {
+        runs_peek(v, p, &known);
+        run.latest = known.attempt;
+    }
     if (run.latest) {
         attempts_question(&run, run.latest, &q);
         reason = catalog_peek_failure(v->config.catalog, &q);

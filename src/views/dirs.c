@@ -2,8 +2,6 @@
  * What each directory lists, and what a name means inside it: by grammar, without asking anybody,
  * wherever that is enough (S13).
  */
-#include "views/attempts.h"
-#include "views/internal.h"
 #include "views/runs.h"
 #include "views/steps.h"
 
@@ -199,18 +197,10 @@ static int gather_job(struct gathering *g, const struct facts_job *job)
     return 0;
 }
 
-static struct attempts_run attempts_of(const struct gathering *g, const struct facts_run *run)
-{
-    return (struct attempts_run){.repo = g->dir->repo,
-                                 .id = run->id,
-                                 .latest = run->attempt,
-                                 .ended = run->status == FACTS_COMPLETED};
-}
-
 /* The jobs of a run, if they can be had. */
 static int gather_run(struct gathering *g, const struct facts_run *run)
 {
-    const struct attempts_run attempts = attempts_of(g, run);
+    const struct attempts_run attempts = runs_resolve(&g->dir->repo, run);
     const struct catalog_answer *jobs;
     struct catalog_question q;
     int rc = attempts_get_latest(g->views, &attempts, g->waiter, &jobs);
@@ -243,7 +233,7 @@ static int gather(struct gathering *g)
     if (rc)
         return rc;
     for (size_t i = 0; i < runs->count; i++) {
-        const struct attempts_run attempts = attempts_of(g, runs->runs[i]);
+        const struct attempts_run attempts = runs_resolve(&g->dir->repo, runs->runs[i]);
         attempts_want(g->views, &attempts, g->waiter);
     }
     for (size_t i = 0; i < runs->count && !rc; i++)
@@ -332,7 +322,7 @@ static int shows_log(struct views *v, const struct vnode *dir, struct log *log,
                      const struct facts_job *job, struct waiter *w, bool *ret_shows)
 {
     struct log_known known;
-    struct log_hint hint;
+    struct known_job facts;
     struct log_stat stat;
     int rc;
 
@@ -343,8 +333,8 @@ static int shows_log(struct views *v, const struct vnode *dir, struct log *log,
     *ret_shows = true;
     if (!facts_has_open_steps(job))
         return 0;
-    view_job_hint(v, dir, &hint);
-    rc = log_get_stat(log, &dir->repo, &hint, w, &stat);
+    runs_know_job(v, job, &facts);
+    rc = log_get_stat(log, &dir->repo, &facts.hint, w, &stat);
     *ret_shows = rc != -ENOENT;
     return rc == PENDING_PARKED ? rc : 0;
 }
@@ -404,7 +394,7 @@ int dirs_look_up_run_job(struct views *v, const struct vnode *dir, const char *n
 
     if (rc)
         return rc;
-    rc = named_find(v->named, jobs, name, &p->job);
+    rc = job_names_find(v->names, jobs, name, &p->job);
     catalog_answer_release(jobs);
     return rc;
 }
@@ -416,7 +406,7 @@ static int add_jobs(struct views *v, const struct vnode *dir, const struct catal
     uint64_t *ids = calloc(jobs->count + 1, sizeof(*ids));
     struct safe_name *names = NULL;
     size_t count = 0;
-    int rc = ids ? named_make(jobs, &names) : -ENOMEM;
+    int rc = ids ? job_names_make(jobs, &names) : -ENOMEM;
 
     for (size_t i = 0; i < jobs->count && !rc; i++) {
         if (facts_may_have_log(jobs->jobs[i]))
@@ -434,15 +424,15 @@ int dirs_list_run(struct views *v, const struct vnode *dir, struct waiter *w,
                   struct view_listing *l)
 {
     const struct catalog_answer *jobs;
-    struct run_brief brief;
-    int rc = runs_get_jobs(v, dir, w, &jobs);
+    struct attempts_run run;
+    int rc = runs_get(v, dir, w, &run);
 
+    if (!rc)
+        rc = runs_list_jobs(v, &run, dir->attempt, w, &jobs);
     if (rc)
         return rc;
-    rc = runs_get_brief(v, &dir->repo, dir->run, w, &brief);
-    if (!rc)
-        rc = add_jobs(v, dir, jobs, l);
-    if (!rc && !dir->attempt && brief.attempt > 1)
+    rc = add_jobs(v, dir, jobs, l);
+    if (!rc && !dir->attempt && run.latest > 1)
         rc = listing_add(l, "attempts", VIEW_DIRECTORY);
     catalog_answer_release(jobs);
     return rc;
@@ -463,10 +453,10 @@ int dirs_parse_attempt(const struct vnode *dir, const char *name, struct vnode *
 int dirs_list_attempts(struct views *v, const struct vnode *dir, struct waiter *w,
                        struct view_listing *l)
 {
-    struct run_brief brief;
-    int rc = runs_get_brief(v, &dir->repo, dir->run, w, &brief);
+    struct attempts_run run;
+    int rc = runs_get(v, dir, w, &run);
 
-    for (unsigned n = 1; !rc && n < brief.attempt && n <= CATALOG_ENTRIES_MAX; n++)
+    for (unsigned n = 1; !rc && n < run.latest && n <= CATALOG_ENTRIES_MAX; n++)
         rc = add_id(l, n, VIEW_DIRECTORY);
     return rc;
 }

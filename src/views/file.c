@@ -1,7 +1,7 @@
 /*
  * Open files.
  */
-#include "views/internal.h"
+#include "views/runs.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -19,34 +19,26 @@ struct view_file {
     struct view_text *text; /* else */
 };
 
-/* Fetches one log, if the walker will find it listed. */
-static void fetch_ahead(struct views *v, const struct repo_name *repo, uint64_t job)
+/* A reader goes through a listing: the logs that come next are fetched, if it will find them listed. */
+static void fetch_ahead(struct views *v, const struct vnode *p)
 {
-    struct log *log = cache_hold(v->config.cache, job);
-    struct catalog_seen seen;
-    struct log_known known;
-    struct log_hint hint;
-
-    if (!log)
-        return;
-    log_get_known(log, repo, &known);
-    if (known.failure.err != -ENOENT && catalog_find_job(v->config.catalog, repo, job, &seen)) {
-        hint = (struct log_hint){.completed = true, .completed_ms = seen.job->completed_ms};
-        if (facts_may_have_log(seen.job))
-            log_prefetch(log, repo, &hint);
-        catalog_seen_release(&seen);
-    }
-    log_release(log);
-}
-
-/* Somebody goes through a listing: the logs that come next are fetched. */
-static void look_ahead(struct views *v, const struct vnode *p)
-{
+    struct vnode next = {.repo = p->repo};
     uint64_t jobs[AHEAD_MAX];
-    size_t n = walk_note_open(v->walk, &p->repo, p->job, jobs, AHEAD_MAX);
+    size_t count = walk_note_open(v->walk, &p->repo, p->job, jobs, AHEAD_MAX);
 
-    for (size_t i = 0; i < n; i++)
-        fetch_ahead(v, &p->repo, jobs[i]);
+    for (size_t i = 0; i < count; i++) {
+        struct log *log = cache_hold(v->config.cache, jobs[i]);
+        struct log_known known;
+        struct known_job job;
+        if (!log)
+            return;
+        next.job = jobs[i];
+        log_get_known(log, &p->repo, &known);
+        runs_peek_job(v, &next, &job);
+        if (known.failure.err != -ENOENT && job.hint.completed && !job.has_no_log)
+            log_prefetch(log, &p->repo, &job.hint);
+        log_release(log);
+    }
 }
 
 /* Once a log's size is known it may be opened. */
@@ -69,7 +61,7 @@ static int open_log(struct views *v, const struct vnode *p, struct waiter *w, st
     f->is_step = p->kind == VNODE_STEP;
     ret_opened->direct = f->reader.direct;
     ret_opened->keep_cache = !f->reader.direct;
-    look_ahead(v, p);
+    fetch_ahead(v, p);
     return 0;
 }
 

@@ -20,6 +20,7 @@
 #define VIEWS_TEXTS_BYTES (1 << 20) /* of job.json and run.json kept between lookup and open */
 
 struct attempts;
+struct job_names;
 
 struct views {
     struct view_config config;
@@ -27,7 +28,7 @@ struct views {
     struct attempts *attempts;
     struct generated *generated;
     struct walk *walk;
-    struct named *named;
+    struct job_names *names;
 };
 
 /* --- what a row of the table in kinds.c names ------------------------------------------------- */
@@ -84,12 +85,6 @@ void view_attr_of_link(struct views *v, const struct vnode *p, size_t target_len
 /* May park. */
 int view_attr_of_log(struct views *v, const struct vnode *p, struct waiter *w,
                      struct view_attr *ret_attr);
-
-/* What the catalog knows of a job, as a hint for the cache. */
-void view_job_hint(struct views *v, const struct vnode *p, struct log_hint *ret_hint);
-
-/* Whether the job is known to have ended and not to have a log (S19). */
-bool view_has_no_log(struct views *v, const struct vnode *p);
 
 /* --- file.c --- */
 

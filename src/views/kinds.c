@@ -5,7 +5,6 @@
  * A new view is a row for each of its kinds here, and their functions: `look_up` and `list` for a
  * directory, `read_link` for a link, `make_text` or `hold_log` for a file.
  */
-#include "views/attempts.h"
 #include "views/runs.h"
 
 #include "hash.h"
@@ -151,9 +150,9 @@ int views_create(const struct view_config *config, struct views **ret_views)
         return -ENOMEM;
     v->config = *config;
     v->walk = walk_create(config->prefetch);
-    v->named = named_create();
+    v->names = job_names_create();
     v->attempts = attempts_create();
-    rc = v->walk && v->named && v->attempts ? generated_create(&generated, &v->generated) : -ENOMEM;
+    rc = v->walk && v->names && v->attempts ? generated_create(&generated, &v->generated) : -ENOMEM;
     if (rc)
         views_destroy(v);
     else
@@ -173,7 +172,7 @@ void views_destroy(struct views *v)
         return;
     generated_destroy(v->generated);
     walk_destroy(v->walk);
-    named_destroy(v->named);
+    job_names_destroy(v->names);
     attempts_destroy(v->attempts);
     free(v);
 }
@@ -226,6 +225,20 @@ static struct vnode make_below(const struct vnode *dir, enum vnode_kind kind)
     return p;
 }
 
+/* Facts that will not change any more go with the vnode, so that they are looked up once. */
+static void carry_facts(struct views *v, struct vnode *p)
+{
+    struct known_job job;
+
+    if (!p->job || p->settled_ms)
+        return;
+    runs_peek_job(v, p, &job);
+    if (!job.is_settled || job.hint.completed_ms <= 0)
+        return;
+    p->settled_ms = job.hint.completed_ms;
+    p->has_no_log = job.has_no_log;
+}
+
 int views_lookup(struct views *v, const struct vnode *dir, const char *name, struct waiter *w,
                  struct vnode *ret_vnode)
 {
@@ -239,6 +252,8 @@ int views_lookup(struct views *v, const struct vnode *dir, const char *name, str
     else if (fixed == KIND_COUNT)
         rc = of_dir->look_up ? of_dir->look_up(v, dir, name, w, &p) : -ENOENT;
     kind = &kinds[p.kind];
+    if (!rc)
+        carry_facts(v, &p);
     if (!rc && kind->make_text)
         rc = view_text_look_up(v, &p, kind->make_text, w);
     if (!rc && kind->hold_log) {

@@ -1,6 +1,7 @@
+/*
+ * Runs, their jobs, and the links to them.
+ */
 #include "views/runs.h"
-
-#include "views/attempts.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -14,6 +15,16 @@ void runs_question(const struct views *v, const struct repo_name *repo,
     *ret_q = (struct catalog_question){.what = SOURCE_RUNS, .repo = *repo, .limit = v->config.runs};
 }
 
+/* --- one run --- */
+
+struct attempts_run runs_resolve(const struct repo_name *repo, const struct facts_run *run)
+{
+    return (struct attempts_run){.repo = *repo,
+                                 .id = run->id,
+                                 .latest = run->attempt,
+                                 .ended = run->status == FACTS_COMPLETED};
+}
+
 static const struct facts_run *find_run(const struct catalog_answer *answer, uint64_t run)
 {
     for (size_t i = 0; i < answer->count; i++)
@@ -22,43 +33,25 @@ static const struct facts_run *find_run(const struct catalog_answer *answer, uin
     return NULL;
 }
 
-const struct facts_run *runs_peek(struct views *v, const struct repo_name *repo, uint64_t run,
-                                  const struct catalog_answer **ret_answer)
-{
-    const struct catalog_answer *answer;
-    const struct facts_run *found;
-    struct catalog_question q;
-
-    runs_question(v, repo, &q);
-    if (catalog_peek(v->config.catalog, &q, &answer))
-        return NULL;
-    found = find_run(answer, run);
-    if (found)
-        *ret_answer = answer;
-    else
-        catalog_answer_release(answer);
-    return found;
-}
-
-int runs_ask_listed(struct views *v, const struct repo_name *repo, uint64_t run, struct waiter *w,
-                    const struct facts_run **ret_run, const struct catalog_answer **ret_answer)
+int runs_find_listed(struct views *v, const struct vnode *p, struct waiter *w,
+                     const struct facts_run **ret_run, const struct catalog_answer **ret_answer)
 {
     const struct catalog_answer *answer;
     struct catalog_question q;
     int rc;
 
-    runs_question(v, repo, &q);
+    runs_question(v, &p->repo, &q);
     rc = catalog_recall(v->config.catalog, &q, w, &answer);
     if (rc)
         return rc == -EAGAIN ? -ENOENT : rc;
-    *ret_run = find_run(answer, run);
+    *ret_run = find_run(answer, p->run);
     catalog_answer_release(answer);
     if (!*ret_run)
         return -ENOENT;
     rc = catalog_ask(v->config.catalog, &q, w, &answer);
     if (rc)
         return rc;
-    *ret_run = find_run(answer, run);
+    *ret_run = find_run(answer, p->run);
     if (!*ret_run) { /* newer ones have pushed it out */
         catalog_answer_release(answer);
         return -ENOENT;
@@ -67,13 +60,12 @@ int runs_ask_listed(struct views *v, const struct repo_name *repo, uint64_t run,
     return 0;
 }
 
-int runs_get_brief(struct views *v, const struct repo_name *repo, uint64_t run, struct waiter *w,
-                   struct run_brief *ret_brief)
+int runs_get(struct views *v, const struct vnode *p, struct waiter *w, struct attempts_run *ret_run)
 {
-    struct catalog_question q = {.what = SOURCE_RUN, .repo = *repo, .id = run};
+    const struct catalog_question q = {.what = SOURCE_RUN, .repo = p->repo, .id = p->run};
     const struct catalog_answer *answer;
     const struct facts_run *found;
-    int rc = runs_ask_listed(v, repo, run, w, &found, &answer);
+    int rc = runs_find_listed(v, p, w, &found, &answer);
 
     if (rc == -ENOENT) {
         rc = catalog_ask(v->config.catalog, &q, w, &answer);
@@ -81,27 +73,86 @@ int runs_get_brief(struct views *v, const struct repo_name *repo, uint64_t run, 
     }
     if (rc)
         return rc;
-    ret_brief->attempt = found->attempt;
-    ret_brief->ended = found->status == FACTS_COMPLETED;
+    *ret_run = runs_resolve(&p->repo, found);
+    ret_run->id = p->run;
     catalog_answer_release(answer);
-    return 0;
+    return p->attempt <= ret_run->latest ? 0 : -ENOENT;
+}
+
+int runs_list_jobs(struct views *v, const struct attempts_run *run, unsigned attempt,
+                   struct waiter *w, const struct catalog_answer **ret_jobs)
+{
+    return attempt ? attempts_get_own(v, run, attempt, w, ret_jobs)
+                   : attempts_get_latest(v, run, w, ret_jobs);
 }
 
 int runs_get_jobs(struct views *v, const struct vnode *p, struct waiter *w,
                   const struct catalog_answer **ret_jobs)
 {
-    struct attempts_run run = {.repo = p->repo, .id = p->run};
-    struct run_brief brief;
-    int rc = runs_get_brief(v, &p->repo, p->run, w, &brief);
+    struct attempts_run run;
+    int rc = runs_get(v, p, w, &run);
 
-    if (rc)
-        return rc;
-    if (p->attempt > brief.attempt)
-        return -ENOENT;
-    run.latest = brief.attempt;
-    run.ended = brief.ended;
-    return p->attempt ? attempts_get_own(v, &run, p->attempt, w, ret_jobs)
-                      : attempts_get_latest(v, &run, w, ret_jobs);
+    return rc ? rc : runs_list_jobs(v, &run, p->attempt, w, ret_jobs);
+}
+
+static void peek_answer(struct views *v, const struct catalog_question *q, uint64_t id,
+                        struct known_run *known)
+{
+    const struct catalog_answer *answer;
+    const struct facts_run *run;
+
+    if (catalog_peek(v->config.catalog, q, &answer))
+        return;
+    run = find_run(answer, id);
+    if (run) {
+        int64_t time_ms = run->updated_ms > 0 ? run->updated_ms : run->created_ms;
+        known->time_ms = time_ms > known->time_ms ? time_ms : known->time_ms;
+        known->attempt = known->attempt ? known->attempt : run->attempt;
+    }
+    catalog_answer_release(answer);
+}
+
+void runs_peek(struct views *v, const struct vnode *p, struct known_run *ret_run)
+{
+    const struct catalog_question alone = {.what = SOURCE_RUN, .repo = p->repo, .id = p->run};
+    struct catalog_question recent;
+
+    *ret_run = (struct known_run){0};
+    runs_question(v, &p->repo, &recent);
+    peek_answer(v, &recent, p->run, ret_run);
+    peek_answer(v, &alone, p->run, ret_run);
+}
+
+/* --- one job --- */
+
+void runs_know_job(struct views *v, const struct facts_job *job, struct known_job *ret_job)
+{
+    bool has_ended = job->status == FACTS_COMPLETED;
+    int64_t time_ms = job->completed_ms;
+
+    if (time_ms <= 0)
+        time_ms = job->started_ms > 0 ? job->started_ms : job->created_ms;
+    *ret_job = (struct known_job){
+        .is_known = true,
+        .is_settled = catalog_is_settled(v->config.catalog, job),
+        .has_no_log = has_ended && !facts_may_have_log(job),
+        .hint = {.completed = has_ended, .completed_ms = has_ended ? job->completed_ms : 0},
+        .time_ms = time_ms};
+}
+
+void runs_peek_job(struct views *v, const struct vnode *p, struct known_job *ret_job)
+{
+    struct catalog_seen seen;
+
+    *ret_job = (struct known_job){.is_known = p->settled_ms,
+                                  .is_settled = p->settled_ms,
+                                  .has_no_log = p->has_no_log,
+                                  .hint = {p->settled_ms, p->settled_ms},
+                                  .time_ms = p->settled_ms};
+    if (p->settled_ms || !catalog_find_job(v->config.catalog, &p->repo, p->job, &seen))
+        return;
+    runs_know_job(v, seen.job, ret_job);
+    catalog_seen_release(&seen);
 }
 
 /* --- the names of jobs --- */
@@ -112,18 +163,43 @@ static bool is_taken_in_run(const char *name)
     return !strcmp(name, "run.json") || !strcmp(name, "attempts");
 }
 
-/* The names in one answer, which is held: so it stays what its address says. */
-struct named_run {
+/* The names in one answer, which is held, so that its address stays its own. */
+struct run_names {
     const struct catalog_answer *jobs; /* NULL: free */
     struct safe_name *by_name;         /* sorted */
 };
 
-struct named {
+struct job_names {
     pthread_mutex_t lock;
-    struct named_run runs[NAMED_RUNS]; /* lock; the latest use first */
+    struct run_names runs[JOB_NAMES_RUNS]; /* lock; the latest use first */
 };
 
-int named_make(const struct catalog_answer *jobs, struct safe_name **ret_names)
+struct job_names *job_names_create(void)
+{
+    struct job_names *n = calloc(1, sizeof(*n));
+
+    if (n)
+        pthread_mutex_init(&n->lock, NULL);
+    return n;
+}
+
+static void forget(struct run_names *run)
+{
+    free(run->by_name);
+    catalog_answer_release(run->jobs);
+}
+
+void job_names_destroy(struct job_names *n)
+{
+    if (!n)
+        return;
+    for (size_t i = 0; i < JOB_NAMES_RUNS; i++)
+        forget(&n->runs[i]);
+    pthread_mutex_destroy(&n->lock);
+    free(n);
+}
+
+int job_names_make(const struct catalog_answer *jobs, struct safe_name **ret_names)
 {
     struct safe_name *names = calloc(jobs->count + 1, sizeof(*names));
     int rc;
@@ -152,77 +228,31 @@ static int compare_name(const void *name, const void *of)
     return strcmp(name, ((const struct safe_name *)of)->name);
 }
 
-static void forget(struct named_run *run)
+int job_names_find(struct job_names *n, const struct catalog_answer *jobs, const char *name,
+                   uint64_t *ret_job)
 {
-    free(run->by_name);
-    catalog_answer_release(run->jobs);
-    *run = (struct named_run){0};
-}
-
-struct named *named_create(void)
-{
-    struct named *n = calloc(1, sizeof(*n));
-
-    if (n)
-        pthread_mutex_init(&n->lock, NULL);
-    return n;
-}
-
-void named_destroy(struct named *n)
-{
-    if (!n)
-        return;
-    for (size_t i = 0; i < NAMED_RUNS; i++)
-        forget(&n->runs[i]);
-    pthread_mutex_destroy(&n->lock);
-    free(n);
-}
-
-/* Lock held. The run of this answer comes to the front; if it is not there, the last one is given up
- * in *ret_old and its room is free. */
-static struct named_run *come_to_front(struct named *n, const struct catalog_answer *jobs,
-                                       struct named_run *ret_old)
-{
-    struct named_run run;
-    size_t at = 0;
-
-    while (at < NAMED_RUNS - 1 && n->runs[at].jobs != jobs)
-        at++;
-    run = n->runs[at];
-    if (run.jobs != jobs) {
-        *ret_old = run;
-        run = (struct named_run){0};
-    }
-    memmove(n->runs + 1, n->runs, at * sizeof(run));
-    n->runs[0] = run;
-    return &n->runs[0];
-}
-
-/* Lock held. */
-static int give_names(struct named_run *run, const struct catalog_answer *jobs)
-{
-    int rc = named_make(jobs, &run->by_name);
-
-    if (rc)
-        return rc;
-    qsort(run->by_name, jobs->count, sizeof(*run->by_name), compare_names);
-    run->jobs = catalog_answer_hold(jobs);
-    return 0;
-}
-
-int named_find(struct named *n, const struct catalog_answer *jobs, const char *name,
-               uint64_t *ret_job)
-{
-    struct named_run old = {0}, *run;
+    struct run_names run, old = {0};
     const struct safe_name *found = NULL;
+    size_t at = 0;
     int rc = 0;
 
     pthread_mutex_lock(&n->lock);
-    run = come_to_front(n, jobs, &old);
-    if (!run->jobs)
-        rc = give_names(run, jobs);
+    while (at < JOB_NAMES_RUNS - 1 && n->runs[at].jobs != jobs)
+        at++;
+    run = n->runs[at];
+    if (run.jobs != jobs) {
+        old = run;
+        run = (struct run_names){0};
+        rc = job_names_make(jobs, &run.by_name);
+        if (!rc) {
+            qsort(run.by_name, jobs->count, sizeof(*run.by_name), compare_names);
+            run.jobs = catalog_answer_hold(jobs);
+        }
+    }
+    memmove(n->runs + 1, n->runs, at * sizeof(run));
+    n->runs[0] = run;
     if (!rc)
-        found = bsearch(name, run->by_name, jobs->count, sizeof(*found), compare_name);
+        found = bsearch(name, run.by_name, jobs->count, sizeof(*found), compare_name);
     if (found)
         *ret_job = found->id;
     pthread_mutex_unlock(&n->lock);

@@ -8,7 +8,6 @@
  * that has changed since, its size is not what the kernel knows, and it is opened with direct I/O.
  */
 #include "store/store.h"
-#include "views/attempts.h"
 #include "views/runs.h"
 
 #include <errno.h>
@@ -75,7 +74,7 @@ int view_text_of_run(struct views *v, const struct vnode *p, struct waiter *w, c
     const struct catalog_answer *answer;
     const struct facts_run *listed;
     struct catalog_question from;
-    int rc = runs_ask_listed(v, &p->repo, p->run, w, &listed, &answer);
+    int rc = runs_find_listed(v, p, w, &listed, &answer);
 
     if (!rc)
         catalog_answer_release(answer);

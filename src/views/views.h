@@ -69,7 +69,10 @@ struct vnode {
     struct repo_name repo; /* as spelled in the path */
     char *text;            /* branch or workflow as spelled; NULL */
     unsigned depth;        /* directories below the mountpoint: for relative links */
-    struct log *log;       /* VNODE_LOG, VNODE_LOG_TXT, VNODE_STEP: held as long as the vnode */
+    /* Of a job whose facts will not change any more: carried from its directory to what is below. */
+    bool has_no_log;    /* it has ended without one (S19) */
+    int64_t settled_ms; /* when it ended, UTC; 0: nothing is carried */
+    struct log *log;    /* VNODE_LOG, VNODE_LOG_TXT, VNODE_STEP: held as long as the vnode */
     /* job.json, run.json and the files of .ghlogfs: of the text that this vnode stands for. */
     uint64_t size, sum;
     struct view_text *content; /* NULL: to be made again */
