@@ -1,6 +1,5 @@
 /*
- * What each directory lists, and what a name means inside it: by grammar, without asking anybody,
- * wherever that is enough (S13).
+ * Owners, repositories, jobs, runs and steps: what their directories list, and which entry a name is.
  */
 #include "views/runs.h"
 #include "views/steps.h"
@@ -10,14 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-
-static int add_id(struct view_listing *l, uint64_t id, enum view_type type)
-{
-    char name[32];
-
-    snprintf(name, sizeof(name), "%llu", (unsigned long long)id);
-    return listing_add(l, name, type);
-}
 
 /* --- owners and repositories --- */
 
@@ -44,33 +35,27 @@ int dirs_parse_repo(const struct vnode *dir, const char *name, struct vnode *p)
     return 0;
 }
 
+/* Repositories that become one listing: with `owner` those of the owner, else the owners of all. */
 struct collecting {
     struct view_listing *listing;
     int rc;
-    const char *owner; /* NULL: collects owners; else this owner's repositories */
+    const char *owner;
 };
 
-/* GitHub's owners and repositories are the same in any case of letters. */
-static bool has_folded(const struct view_listing *l, const char *name)
-{
-    struct view_entry entry;
-
-    for (size_t i = 0; views_listing_get(l, i, &entry); i++)
-        if (!strcasecmp(entry.name, name))
-            return true;
-    return false;
-}
-
+/* Owners and repositories are the same case-insensitively. */
 static void collect(struct collecting *to, const char *owner, const char *repo)
 {
     const char *name = to->owner ? repo : owner;
+    struct view_entry entry;
 
     if (to->rc || (to->owner && strcasecmp(to->owner, owner) != 0))
         return;
     if (to->owner ? !name_is_repo(name) : !name_is_owner(name))
         return;
-    if (!has_folded(to->listing, name))
-        to->rc = listing_add(to->listing, name, VIEW_DIRECTORY);
+    for (size_t i = 0; views_listing_get(to->listing, i, &entry); i++)
+        if (!strcasecmp(entry.name, name))
+            return;
+    to->rc = listing_add(to->listing, name, VIEW_DIRECTORY);
 }
 
 static void collect_used(void *who, const struct repo_name *repo)
@@ -82,72 +67,56 @@ static void collect_answer(struct collecting *to, const struct catalog_answer *a
 {
     for (size_t i = 0; i < answer->count; i++)
         collect(to, answer->repos[i]->owner, answer->repos[i]->name);
+    catalog_answer_release(answer);
 }
 
-/* Some tokens may not list repositories (those of workflows and of apps): what is in use is shown all
- * the same. */
-static int end_collecting(const struct collecting *to, int rc)
+/* Collects what the question (NULL: none) is answered, and then what is known besides. Some tokens may
+ * not list repositories (those of workflows and of apps): the others are listed all the same. */
+static int collect_all(struct views *v, struct collecting *to, const struct catalog_question *q,
+                       struct waiter *w)
 {
-    bool has_some = views_listing_get(to->listing, 0, &(struct view_entry){0});
+    const struct catalog_question mine = {.what = SOURCE_MY_REPOS};
+    const struct catalog_answer *answer;
+    int rc = q ? catalog_ask(v->config.catalog, q, w, &answer) : 0;
 
-    return rc && !has_some ? rc : to->rc;
+    if (rc == PENDING_PARKED)
+        return rc;
+    if (q && !rc)
+        collect_answer(to, answer);
+    if (to->owner && !catalog_peek(v->config.catalog, &mine, &answer))
+        collect_answer(to, answer);
+    catalog_each_used_repo(v->config.catalog, to->owner, collect_used, to);
+    return rc && !views_listing_get(to->listing, 0, &(struct view_entry){0}) ? rc : to->rc;
 }
 
-/* Owners of the repositories that the token sees, and owners in use. */
+/* The owners of the repositories that the token sees, and of those in use. */
 int dirs_list_root(struct views *v, const struct vnode *dir, struct waiter *w,
                    struct view_listing *l)
 {
     const struct catalog_question mine = {.what = SOURCE_MY_REPOS};
     struct collecting to = {.listing = l};
-    const struct catalog_answer *answer;
-    int rc = v->config.has_token ? catalog_ask(v->config.catalog, &mine, w, &answer) : -ENOENT;
 
     (void)dir;
-    if (rc == PENDING_PARKED)
-        return rc;
-    if (!rc) {
-        collect_answer(&to, answer);
-        catalog_answer_release(answer);
-    }
-    catalog_each_used_repo(v->config.catalog, NULL, collect_used, &to);
-    return v->config.has_token ? end_collecting(&to, rc) : to.rc;
+    return collect_all(v, &to, v->config.has_token ? &mine : NULL, w);
 }
 
-/* The owner's repositories, those of the owner's that the token sees if that is known, those in use. */
+/* The owner's public repositories, those that the token sees if that is known, and those in use. */
 int dirs_list_owner(struct views *v, const struct vnode *dir, struct waiter *w,
                     struct view_listing *l)
 {
-    const struct catalog_question mine = {.what = SOURCE_MY_REPOS};
     struct catalog_question theirs = {.what = SOURCE_OWNER_REPOS, .limit = CATALOG_PAGE};
     struct collecting to = {.listing = l, .owner = dir->repo.owner};
-    const struct catalog_answer *answer;
-    int rc;
 
     memcpy(theirs.repo.owner, dir->repo.owner, sizeof(dir->repo.owner));
-    rc = catalog_ask(v->config.catalog, &theirs, w, &answer);
-    if (rc == PENDING_PARKED)
-        return rc;
-    if (!rc) {
-        collect_answer(&to, answer);
-        catalog_answer_release(answer);
-    }
-    if (!catalog_peek(v->config.catalog, &mine, &answer)) {
-        collect_answer(&to, answer);
-        catalog_answer_release(answer);
-    }
-    catalog_each_used_repo(v->config.catalog, dir->repo.owner, collect_used, &to);
-    return end_collecting(&to, rc);
+    return collect_all(v, &to, &theirs, w);
 }
 
 int dirs_list_repo(struct views *v, const struct vnode *dir, struct waiter *w,
                    struct view_listing *l)
 {
     const struct catalog_answer *runs;
-    struct catalog_question q;
-    int rc;
+    int rc = runs_ask_recent(v, &dir->repo, w, &runs);
 
-    runs_question(v, &dir->repo, &q);
-    rc = catalog_ask(v->config.catalog, &q, w, &runs);
     if (rc)
         return rc;
     catalog_note_used(v->config.catalog, &dir->repo, 0);
@@ -165,79 +134,78 @@ int dirs_parse_job(const struct vnode *dir, const char *name, struct vnode *p)
     return name_parse_id(name, &p->job) ? 0 : -ENOENT;
 }
 
-/* The jobs of all recent runs, asked for at once. */
+/* The jobs of all recent runs. */
 struct gathering {
-    struct views *views;
-    const struct vnode *dir;
-    struct waiter *waiter;
-    uint64_t *jobs, *walked; /* all; those whose logs a walker will come to */
-    size_t count, walked_count, room;
+    uint64_t *jobs, *walked; /* all; those whose logs a recursive reader will come to */
+    size_t count, walked_count, capacity;
     unsigned runs_had;    /* whose jobs are known */
     unsigned runs_silent; /* about which GitHub said nothing; if no more than one, it is left out */
     int first_failure;    /* of a run that is left out; 0: none is */
 };
 
-static int gather_job(struct gathering *g, const struct facts_job *job)
+/* Takes the jobs over. */
+static int gather_jobs(struct gathering *g, const struct catalog_answer *jobs)
 {
-    if (g->count == g->room) {
-        size_t room = g->room ? 2 * g->room : 256;
-        uint64_t *jobs = realloc(g->jobs, room * sizeof(*jobs)), *walked;
-        if (!jobs)
-            return -ENOMEM;
-        g->jobs = jobs;
-        walked = realloc(g->walked, room * sizeof(*walked));
-        if (!walked)
-            return -ENOMEM;
-        g->walked = walked;
-        g->room = room;
-    }
-    g->jobs[g->count++] = job->id;
-    if (facts_may_have_log(job))
-        g->walked[g->walked_count++] = job->id;
-    return 0;
-}
+    size_t capacity = g->count + jobs->count;
+    int rc = 0;
 
-/* The jobs of a run, if they can be had. */
-static int gather_run(struct gathering *g, const struct facts_run *run)
-{
-    const struct attempts_run attempts = runs_resolve(&g->dir->repo, run);
-    const struct catalog_answer *jobs;
-    struct catalog_question q;
-    int rc = attempts_get_latest(g->views, &attempts, g->waiter, &jobs);
-
-    if (rc < 0) {
-        attempts_question(&attempts, run->attempt, &q);
-        if (!attempts_can_do_without(g->views, &q, rc) &&
-            (rc != -ETIMEDOUT || ++g->runs_silent > 1))
-            return rc;
-        g->first_failure = g->first_failure ? g->first_failure : rc;
-        return 0;
+    if (capacity > g->capacity) {
+        uint64_t *all, *walked;
+        capacity = capacity > 2 * g->capacity ? capacity : 2 * g->capacity;
+        all = realloc(g->jobs, capacity * sizeof(*all));
+        g->jobs = all ? all : g->jobs;
+        walked = realloc(g->walked, capacity * sizeof(*walked));
+        g->walked = walked ? walked : g->walked;
+        rc = all && walked ? 0 : -ENOMEM;
+        g->capacity = rc ? g->capacity : capacity;
     }
-    if (rc)
-        return rc;
+    for (size_t i = 0; i < jobs->count && !rc; i++) {
+        g->jobs[g->count++] = jobs->jobs[i]->id;
+        if (facts_may_have_log(jobs->jobs[i]))
+            g->walked[g->walked_count++] = jobs->jobs[i]->id;
+    }
     g->runs_had++;
-    for (size_t i = 0; i < jobs->count && !rc; i++)
-        rc = gather_job(g, jobs->jobs[i]);
     catalog_answer_release(jobs);
     return rc;
 }
 
-static int gather(struct gathering *g)
+/* The jobs of a run, if they can be had. */
+static int gather_run(struct views *v, struct gathering *g, const struct attempts_run *run,
+                      struct waiter *w)
+{
+    const struct catalog_answer *jobs;
+    struct catalog_question q;
+    int rc = attempts_get_latest(v, run, w, &jobs);
+
+    if (rc == PENDING_PARKED)
+        return rc;
+    if (!rc)
+        return gather_jobs(g, jobs);
+    attempts_question(run, run->latest, &q);
+    if (!attempts_can_do_without(v, &q, rc) && (rc != -ETIMEDOUT || ++g->runs_silent > 1))
+        return rc;
+    g->first_failure = g->first_failure ? g->first_failure : rc;
+    return 0;
+}
+
+/* The lists of all runs are asked for at once. */
+static int gather(struct views *v, struct gathering *g, const struct repo_name *repo,
+                  struct waiter *w)
 {
     const struct catalog_answer *runs;
-    struct catalog_question q;
-    int rc;
+    struct attempts_run run;
+    int rc = runs_ask_recent(v, repo, w, &runs);
 
-    runs_question(g->views, &g->dir->repo, &q);
-    rc = catalog_ask(g->views->config.catalog, &q, g->waiter, &runs);
     if (rc)
         return rc;
     for (size_t i = 0; i < runs->count; i++) {
-        const struct attempts_run attempts = runs_resolve(&g->dir->repo, runs->runs[i]);
-        attempts_want(g->views, &attempts, g->waiter);
+        run = runs_resolve(repo, runs->runs[i]);
+        attempts_want(v, &run, w);
     }
-    for (size_t i = 0; i < runs->count && !rc; i++)
-        rc = gather_run(g, runs->runs[i]);
+    for (size_t i = 0; i < runs->count && !rc; i++) {
+        run = runs_resolve(repo, runs->runs[i]);
+        rc = gather_run(v, g, &run, w);
+    }
     catalog_answer_release(runs);
     return rc || g->runs_had ? rc : g->first_failure;
 }
@@ -256,25 +224,24 @@ struct adding {
     int rc;
 };
 
-/* A job in use that is in no recent run. */
+/* A job in use that no recent run has. */
 static void add_used_job(void *who, uint64_t job)
 {
     struct adding *to = who;
 
-    if (to->rc || bsearch(&job, to->listed, to->count, sizeof(job), compare_ids))
-        return;
-    to->rc = add_id(to->listing, job, VIEW_DIRECTORY);
+    if (!to->rc && !bsearch(&job, to->listed, to->count, sizeof(job), compare_ids))
+        to->rc = listing_add_id(to->listing, job, VIEW_DIRECTORY);
 }
 
 int dirs_list_jobs(struct views *v, const struct vnode *dir, struct waiter *w,
                    struct view_listing *l)
 {
-    struct gathering g = {.views = v, .dir = dir, .waiter = w};
+    struct gathering g = {0};
     struct adding used = {.listing = l};
-    int rc = gather(&g);
+    int rc = gather(v, &g, &dir->repo, w);
 
     for (size_t i = 0; i < g.count && !rc; i++)
-        rc = add_id(l, g.jobs[i], VIEW_DIRECTORY);
+        rc = listing_add_id(l, g.jobs[i], VIEW_DIRECTORY);
     if (!rc) {
         walk_note_listing(v->walk, &dir->repo, g.walked, g.walked_count);
         if (g.count)
@@ -289,10 +256,10 @@ int dirs_list_jobs(struct views *v, const struct vnode *dir, struct waiter *w,
     return rc;
 }
 
-/* Whether the job is GitHub's at all, from what is known or else by asking; -ENOENT: it is not.
- * ret_seen->job is NULL where its log is known, which is proof enough. */
-static int prove_job(struct views *v, const struct vnode *dir, struct log *log, struct waiter *w,
-                     struct catalog_seen *ret_seen)
+/* Whether GitHub has such a job, by what is known, else by a request; -ENOENT: it has none. A job whose
+ * log is known exists, and ret_seen->job stays NULL. */
+static int verify_job(struct views *v, const struct vnode *dir, struct log *log, struct waiter *w,
+                      struct catalog_seen *ret_seen)
 {
     struct catalog_question q = {.what = SOURCE_JOB, .repo = dir->repo, .id = dir->job};
     const struct catalog_answer *answer;
@@ -313,10 +280,10 @@ static int prove_job(struct views *v, const struct vnode *dir, struct log *log, 
 }
 
 /*
- * S19: `log` is listed unless it is known to be absent, as that of a skipped job is; that of a job
- * that is still queued or in progress only once it was seen. A NULL job: nothing is known of it. A
- * job whose steps have not ended has most likely lost its runner and its log with it: that is found
- * out here, so that no walker meets a name that is not there.
+ * Whether the job's log is listed (S19): unless it is known to be absent, as that of a skipped job; a
+ * queued or running job's only once it was seen. `job` is NULL if nothing is known of it. A completed
+ * job with open steps has most likely lost its runner, and its log with it: storage is asked here, so
+ * that no recursive reader meets a name that is not there.
  */
 static int shows_log(struct views *v, const struct vnode *dir, struct log *log,
                      const struct facts_job *job, struct waiter *w, bool *ret_shows)
@@ -349,7 +316,7 @@ int dirs_list_job(struct views *v, const struct vnode *dir, struct waiter *w,
 
     if (!log)
         return -ENOMEM;
-    rc = prove_job(v, dir, log, w, &seen);
+    rc = verify_job(v, dir, log, w, &seen);
     if (!rc)
         rc = shows_log(v, dir, log, seen.job, w, &shows);
     if (shows && !rc)
@@ -373,15 +340,12 @@ int dirs_list_runs(struct views *v, const struct vnode *dir, struct waiter *w,
                    struct view_listing *l)
 {
     const struct catalog_answer *runs;
-    struct catalog_question q;
-    int rc;
+    int rc = runs_ask_recent(v, &dir->repo, w, &runs);
 
-    runs_question(v, &dir->repo, &q);
-    rc = catalog_ask(v->config.catalog, &q, w, &runs);
     if (rc)
         return rc;
     for (size_t i = 0; i < runs->count && !rc; i++)
-        rc = add_id(l, runs->runs[i]->id, VIEW_DIRECTORY);
+        rc = listing_add_id(l, runs->runs[i]->id, VIEW_DIRECTORY);
     catalog_answer_release(runs);
     return rc;
 }
@@ -399,15 +363,23 @@ int dirs_look_up_run_job(struct views *v, const struct vnode *dir, const char *n
     return rc;
 }
 
-/* Jobs by name, and the order in which a walker will come to their logs. */
-static int add_jobs(struct views *v, const struct vnode *dir, const struct catalog_answer *jobs,
-                    struct view_listing *l)
+/* Also notes in which order a recursive reader will come to the jobs' logs. */
+int dirs_list_run(struct views *v, const struct vnode *dir, struct waiter *w,
+                  struct view_listing *l)
 {
-    uint64_t *ids = calloc(jobs->count + 1, sizeof(*ids));
+    const struct catalog_answer *jobs;
     struct safe_name *names = NULL;
+    struct attempts_run run;
     size_t count = 0;
-    int rc = ids ? job_names_make(jobs, &names) : -ENOMEM;
+    uint64_t *ids;
+    int rc = runs_get(v, dir, w, &run);
 
+    if (!rc)
+        rc = runs_list_jobs(v, &run, dir->attempt, w, &jobs);
+    if (rc)
+        return rc;
+    ids = calloc(jobs->count + 1, sizeof(*ids));
+    rc = ids ? job_names_make(jobs, &names) : -ENOMEM;
     for (size_t i = 0; i < jobs->count && !rc; i++) {
         if (facts_may_have_log(jobs->jobs[i]))
             ids[count++] = jobs->jobs[i]->id;
@@ -415,25 +387,10 @@ static int add_jobs(struct views *v, const struct vnode *dir, const struct catal
     }
     if (!rc)
         walk_note_listing(v->walk, &dir->repo, ids, count);
-    free(names);
-    free(ids);
-    return rc;
-}
-
-int dirs_list_run(struct views *v, const struct vnode *dir, struct waiter *w,
-                  struct view_listing *l)
-{
-    const struct catalog_answer *jobs;
-    struct attempts_run run;
-    int rc = runs_get(v, dir, w, &run);
-
-    if (!rc)
-        rc = runs_list_jobs(v, &run, dir->attempt, w, &jobs);
-    if (rc)
-        return rc;
-    rc = add_jobs(v, dir, jobs, l);
     if (!rc && !dir->attempt && run.latest > 1)
         rc = listing_add(l, "attempts", VIEW_DIRECTORY);
+    free(names);
+    free(ids);
     catalog_answer_release(jobs);
     return rc;
 }
@@ -457,17 +414,17 @@ int dirs_list_attempts(struct views *v, const struct vnode *dir, struct waiter *
     int rc = runs_get(v, dir, w, &run);
 
     for (unsigned n = 1; !rc && n < run.latest && n <= CATALOG_ENTRIES_MAX; n++)
-        rc = add_id(l, n, VIEW_DIRECTORY);
+        rc = listing_add_id(l, n, VIEW_DIRECTORY);
     return rc;
 }
 
 /* --- steps --- */
 
-/* 0 is the whole log. */
+/* Step 0 is the whole log. */
 static int find_step(const struct facts_job *job, const char *name, unsigned *ret_step)
 {
-    struct steps_file *files;
     unsigned width = steps_get_width(job);
+    struct steps_file *files;
     char step_name[SAFE_NAME_LEN];
     int rc = -ENOENT;
 
@@ -477,14 +434,12 @@ static int find_step(const struct facts_job *job, const char *name, unsigned *re
     files = steps_get_files(job);
     if (!files)
         return -ENOMEM;
-    for (size_t i = 0; rc && i < job->step_count; i++) {
+    for (size_t i = 0; i < job->step_count && rc; i++) {
         if (!files[i].present)
             continue;
         steps_make_name(&job->steps[i], &files[i], width, step_name);
-        if (!strcmp(step_name, name)) {
-            *ret_step = job->steps[i].number;
-            rc = 0;
-        }
+        rc = strcmp(step_name, name) ? -ENOENT : 0;
+        *ret_step = job->steps[i].number;
     }
     free(files);
     return rc;
@@ -507,27 +462,27 @@ int dirs_look_up_step(struct views *v, const struct vnode *dir, const char *name
 
 static int add_steps(const struct facts_job *job, struct view_listing *l)
 {
-    struct steps_file *files = steps_get_files(job);
     unsigned width = steps_get_width(job);
+    struct steps_file *files;
     char name[SAFE_NAME_LEN];
-    int rc = files ? 0 : -ENOMEM;
+    int rc = 0;
 
-    if (!rc && steps_is_whole(job)) {
-        rc = listing_add(l, VIEWS_WHOLE_STEP, VIEW_FILE);
-        goto out;
-    }
+    if (steps_is_whole(job))
+        return listing_add(l, VIEWS_WHOLE_STEP, VIEW_FILE);
+    files = steps_get_files(job);
+    if (!files)
+        return -ENOMEM;
     for (size_t i = 0; i < job->step_count && !rc; i++) {
         if (!files[i].present)
             continue;
         steps_make_name(&job->steps[i], &files[i], width, name);
         rc = listing_add(l, name, VIEW_FILE);
     }
-out:
     free(files);
     return rc;
 }
 
-/* Steps have files once the job is completed, and unless its log is known to be absent. */
+/* A completed job has files for its steps, unless its log is known to be absent. */
 int dirs_list_steps(struct views *v, const struct vnode *dir, struct waiter *w,
                     struct view_listing *l)
 {
@@ -540,7 +495,7 @@ int dirs_list_steps(struct views *v, const struct vnode *dir, struct waiter *w,
     if (rc)
         return rc;
     log = cache_hold(v->config.cache, dir->job);
-    /* What the disk knows of the log, a 410 for one, counts as well. */
+    /* The disk may know of the log, or that it has expired. */
     rc = log ? log_find_stat(log, &dir->repo, w, &stat) : -ENOMEM;
     if (rc == -EAGAIN || rc == -ENOENT)
         rc = 0;

@@ -139,5 +139,6 @@ int view_find_job(struct views *v, const struct vnode *p, struct waiter *w,
 struct view_listing *listing_create(void);
 /* -ENOMEM. Copies the name. */
 int listing_add(struct view_listing *l, const char *name, enum view_type type);
+int listing_add_id(struct view_listing *l, uint64_t id, enum view_type type);
 
 #endif

@@ -15,6 +15,15 @@ void runs_question(const struct views *v, const struct repo_name *repo,
     *ret_q = (struct catalog_question){.what = SOURCE_RUNS, .repo = *repo, .limit = v->config.runs};
 }
 
+int runs_ask_recent(struct views *v, const struct repo_name *repo, struct waiter *w,
+                    const struct catalog_answer **ret_runs)
+{
+    struct catalog_question q;
+
+    runs_question(v, repo, &q);
+    return catalog_ask(v->config.catalog, &q, w, ret_runs);
+}
+
 /* --- one run --- */
 
 struct attempts_run runs_resolve(const struct repo_name *repo, const struct facts_run *run)
@@ -286,11 +295,8 @@ int runs_read_latest_link(struct views *v, const struct vnode *p, struct waiter 
                           size_t cap)
 {
     const struct catalog_answer *runs;
-    struct catalog_question q;
-    int rc;
+    int rc = runs_ask_recent(v, &p->repo, w, &runs);
 
-    runs_question(v, &p->repo, &q);
-    rc = catalog_ask(v->config.catalog, &q, w, &runs);
     if (rc)
         return rc;
     rc = runs->count ? print_target(p, "runs", runs->runs[0]->id, "", buf, cap) : -ENOENT;

@@ -15,6 +15,10 @@
 void runs_question(const struct views *v, const struct repo_name *repo,
                    struct catalog_question *ret_q);
 
+/* These runs. May park. The answer is the caller's. */
+int runs_ask_recent(struct views *v, const struct repo_name *repo, struct waiter *w,
+                    const struct catalog_answer **ret_runs);
+
 /* --- one run ---------------------------------------------------------------------------------- */
 
 /* The run of an answer in the terms of attempts.h. */
