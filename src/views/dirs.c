@@ -12,11 +12,6 @@
 
 /* --- owners and repositories --- */
 
-bool view_is_ignore_file(const char *name)
-{
-    return !strcmp(name, ".gitignore") || !strcmp(name, ".ignore") || !strcmp(name, ".rgignore");
-}
-
 int dirs_parse_owner(const struct vnode *dir, const char *name, struct vnode *p)
 {
     (void)dir;
@@ -29,7 +24,7 @@ int dirs_parse_owner(const struct vnode *dir, const char *name, struct vnode *p)
 int dirs_parse_repo(const struct vnode *dir, const char *name, struct vnode *p)
 {
     (void)dir;
-    if (!name_is_repo(name) || view_is_ignore_file(name))
+    if (!name_is_repo(name) || name_is_ignore_file(name))
         return -ENOENT;
     memcpy(p->repo.repo, name, strlen(name) + 1);
     return 0;

@@ -268,7 +268,7 @@ int groups_list_branches(struct views *v, const struct vnode *dir, struct waiter
 
 int groups_parse_workflow(const struct vnode *dir, const char *name, struct vnode *p)
 {
-    return view_is_ignore_file(name) ? -ENOENT : append_text(dir, name, p);
+    return name_is_ignore_file(name) ? -ENOENT : append_text(dir, name, p);
 }
 
 static bool is_yaml(const char *path, size_t len)

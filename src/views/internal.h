@@ -70,12 +70,6 @@ view_read_link runs_read_run_link, runs_read_job_link, runs_read_latest_link;
 view_make_text view_text_of_job, view_text_of_run, view_text_of_attempt;
 view_make_text view_text_of_stats, view_text_of_options, view_text_of_version;
 
-/* --- dirs.c --- */
-
-/* Every rg looks for these wherever it goes: a repository of such a name would send a request each
- * time, and nobody has one. */
-bool view_is_ignore_file(const char *name);
-
 /* --- attr.c --- */
 
 void view_attr_of_directory(struct views *v, const struct vnode *p, struct view_attr *ret_attr);

@@ -1,14 +1,18 @@
 #include "views/names.h"
 
-#include "hash.h"
-
 #include <errno.h>
+#include <search.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
 #define SLASH "\xe2\x88\x95" /* U+2215 division slash */
+
+bool name_is_ignore_file(const char *name)
+{
+    return !strcmp(name, ".gitignore") || !strcmp(name, ".ignore") || !strcmp(name, ".rgignore");
+}
 
 /* Bytes of the UTF-8 character at `s`; 1 for a byte that begins none. */
 static size_t character_length(const char *s)
@@ -33,23 +37,21 @@ static bool is_control(const char *s, size_t len)
     return len == 2 && c == 0xc2 && (unsigned char)s[1] < 0xa0;
 }
 
-/* What a name must not begin with. Tools take - and + for the beginning of an option (less and vi run
- * the command behind a +), perl -n runs what is behind a |, shells put a home directory for ~, ls,
- * globs and rg leave out what begins with a dot, and a space in front is lost where words are split. */
+/* What a name must not begin with. Tools take - and + for an option (less and vi run the command that
+ * follows a +), perl -n runs what follows a |, shells expand ~ to a home directory, ls, globs and rg
+ * leave out what begins with a dot, and a leading space is lost where words are split. */
 static bool misleads(char first)
 {
     return first && strchr("-+|~. ", first);
 }
 
-/* Writes at most `max` bytes and the NUL; answers how many. */
-static size_t clean(const char *name, size_t max, char *out)
+size_t safe_name_clean(const char *name, size_t max, char *ret_name)
 {
     size_t used = 0;
 
     while (*name) {
-        size_t len = character_length(name);
+        size_t len = character_length(name), add = len;
         const char *from = name;
-        size_t add = len;
         if (is_control(name, len)) {
             from = "_";
             add = 1;
@@ -59,17 +61,12 @@ static size_t clean(const char *name, size_t max, char *out)
         }
         if (used + add > max)
             break;
-        memcpy(out + used, from, add);
+        memcpy(ret_name + used, from, add);
         used += add;
         name += len;
     }
-    out[used] = '\0';
+    ret_name[used] = '\0';
     return used;
-}
-
-void safe_name_clean(const char *name, size_t max, char ret_name[SAFE_NAME_LEN])
-{
-    clean(name, max, ret_name);
 }
 
 bool safe_name_unmake(const char *shown, const char **ret_given)
@@ -88,12 +85,12 @@ void safe_name_make(const char *before, const char *name, const char *behind,
 
     if (misleads(*first))
         ret_name[used++] = '_';
-    used += clean(before, SAFE_NAME_LEN - 1 - len - used, ret_name + used);
-    used += clean(name, SAFE_NAME_LEN - 1 - len - used, ret_name + used);
+    used += safe_name_clean(before, SAFE_NAME_LEN - 1 - len - used, ret_name + used);
+    used += safe_name_clean(name, SAFE_NAME_LEN - 1 - len - used, ret_name + used);
     memcpy(ret_name + used, behind, len + 1);
 }
 
-static int by_id(const void *a, const void *b)
+static int compare_ids(const void *a, const void *b)
 {
     const struct safe_name *x = *(struct safe_name *const *)a;
     const struct safe_name *y = *(struct safe_name *const *)b;
@@ -101,58 +98,50 @@ static int by_id(const void *a, const void *b)
     return x->id < y->id ? -1 : x->id > y->id;
 }
 
-/* An open hash of the names given so far. */
-struct taken {
-    struct safe_name **slots;
-    size_t mask;
-};
-
-static struct safe_name **slot_of(const struct taken *t, const char *name)
+static int compare_names(const void *a, const void *b)
 {
-    for (uint64_t h = hash_string(HASH_START, name);; h++) {
-        struct safe_name **slot = &t->slots[h & t->mask];
-        if (!*slot || !strcmp((*slot)->name, name))
-            return slot;
-    }
+    return strcmp(((const struct safe_name *)a)->name, ((const struct safe_name *)b)->name);
 }
 
-/* Names are given in the order of the ids, so the result does not depend on that of the list. A
- * suffixed name may itself be somebody's bare one: then the suffix is given once more. */
-static void assign_one(struct safe_name *n, safe_name_test *is_taken, struct taken *t)
+static void keep(void *name)
+{
+    (void)name;
+}
+
+/* A name with a suffix may itself be the bare one of another: then the suffix is added once more.
+ * `taken` is the tree (tsearch) of the names given so far. */
+static int assign_one(struct safe_name *n, safe_name_test *is_taken, void **taken)
 {
     char suffix[64] = "";
+    size_t len = 0;
 
     safe_name_make("", n->given, suffix, n->name);
-    while (!*n->name || (is_taken && is_taken(n->name)) || *slot_of(t, n->name)) {
-        size_t len = strlen(suffix);
+    while (!*n->name || (is_taken && is_taken(n->name)) || tfind(n, taken, compare_names)) {
         if (len + 32 > sizeof(suffix))
             break;
-        snprintf(suffix + len, sizeof(suffix) - len, " (%llu)", (unsigned long long)n->id);
+        len += (size_t)snprintf(suffix + len, sizeof(suffix) - len, " (%llu)",
+                                (unsigned long long)n->id);
         safe_name_make("", n->given, suffix, n->name);
     }
-    *slot_of(t, n->name) = n;
+    return tsearch(n, taken, compare_names) ? 0 : -ENOMEM;
 }
 
+/* In the order of the ids, so the result does not depend on that of the list. */
 int safe_name_assign(struct safe_name *names, size_t count, safe_name_test *is_taken)
 {
     struct safe_name **order = calloc(count + 1, sizeof(struct safe_name *));
-    struct taken t = {.mask = 15};
-    int rc = -ENOMEM;
+    void *taken = NULL;
+    int rc = 0;
 
-    while (t.mask < 2 * count)
-        t.mask = 2 * t.mask + 1;
-    t.slots = calloc(t.mask + 1, sizeof(struct safe_name *));
-    if (!order || !t.slots)
-        goto out;
+    if (!order)
+        return -ENOMEM;
     for (size_t i = 0; i < count; i++)
         order[i] = &names[i];
-    qsort(order, count, sizeof(struct safe_name *), by_id);
-    for (size_t i = 0; i < count; i++)
-        assign_one(order[i], is_taken, &t);
-    rc = 0;
-out:
+    qsort(order, count, sizeof(struct safe_name *), compare_ids);
+    for (size_t i = 0; i < count && !rc; i++)
+        rc = assign_one(order[i], is_taken, &taken);
+    tdestroy(taken, keep);
     free(order);
-    free(t.slots);
     return rc;
 }
 
@@ -200,8 +189,7 @@ bool branch_dir_has_runs(const struct branch_runs *runs, const struct branch_dir
     return i < runs->count;
 }
 
-/* What no part can be called: one of digits only is taken for a run, and no name in git is empty or
- * ends so. */
+/* What no part can be called: a number means a run, and in git no part is empty or ends so. */
 static bool is_no_part(const char *name)
 {
     size_t len = strlen(name);
@@ -228,42 +216,36 @@ static char *spell(const struct branch_dir *dir, const char *part, size_t len, b
     return longer;
 }
 
-/* The index of an equal directory among those made so far, or their count. */
-static size_t find_dir(const struct branch_parts *parts, const struct branch_dir *dir)
+static bool is_same_dir(const struct branch_dir *a, const struct branch_dir *b)
 {
-    size_t i = 0;
-
-    while (i < parts->count &&
-           (parts->dirs[i].len != dir->len || memcmp(parts->dirs[i].name, dir->name, dir->len) ||
-            strcasecmp(parts->dirs[i].fork, dir->fork)))
-        i++;
-    return i;
+    return a->len == b->len && !memcmp(a->name, b->name, a->len) && !strcasecmp(a->fork, b->fork);
 }
 
+/* Adds the directory in `dir` that leads to the branch of the run, once. */
 static int add_run(const struct branch_dir *dir, const struct facts_run *run,
                    struct branch_parts *parts)
 {
     struct branch_dir below = {.fork = fork_of(run), .name = run->head_branch};
     const char *part = rest_behind(dir, run);
-    size_t len, i;
+    size_t len, i = 0;
 
     if (!part || (dir->name && !*part))
         return 0;
     part += dir->name ? 1 : 0; /* the slash */
     len = strcspn(part, "/");
     below.len = (size_t)(part - run->head_branch) + len;
-    i = find_dir(parts, &below);
-    if (i < parts->count) {
-        if (run->id < parts->shown[i].id)
-            parts->shown[i].id = run->id;
-        return 0;
+    while (i < parts->count && !is_same_dir(&parts->dirs[i], &below))
+        i++;
+    if (i == parts->count) {
+        parts->shown[i].given = spell(&below, part, len, !dir->name);
+        if (!parts->shown[i].given)
+            return -ENOMEM;
+        parts->shown[i].id = run->id;
+        parts->dirs[i] = below;
+        parts->count++;
+    } else if (run->id < parts->shown[i].id) {
+        parts->shown[i].id = run->id;
     }
-    parts->shown[i].given = spell(&below, part, len, !dir->name);
-    if (!parts->shown[i].given)
-        return -ENOMEM;
-    parts->shown[i].id = run->id;
-    parts->dirs[i] = below;
-    parts->count++;
     return 0;
 }
 
@@ -294,7 +276,7 @@ void branch_parts_finish(struct branch_parts *parts)
     *parts = (struct branch_parts){0};
 }
 
-/* Whether the first `len` bytes of `typed` are this name. Owners are the same in any case of letters. */
+/* Whether the first `len` bytes of `typed` are this name. Owners are the same case-insensitively. */
 static bool is_typed(const char *shown, const char *typed, size_t len)
 {
     size_t owner = strcspn(shown, ":");
@@ -306,34 +288,24 @@ static bool is_typed(const char *shown, const char *typed, size_t len)
     return !strncasecmp(shown, typed, owner) && !memcmp(shown + owner, typed + owner, len - owner);
 }
 
-/* Goes from `dir` to the one in it that is shown as the first `len` bytes of `name`. */
-static int go_down(const struct branch_runs *runs, const char *name, size_t len,
-                   struct branch_dir *dir)
-{
-    struct branch_parts parts;
-    int rc = branch_parts_make(runs, dir, &parts);
-
-    if (rc)
-        return rc;
-    rc = -ENOENT;
-    for (size_t i = 0; i < parts.count && rc; i++) {
-        if (is_typed(parts.shown[i].name, name, len)) {
-            *dir = parts.dirs[i];
-            rc = 0;
-        }
-    }
-    branch_parts_finish(&parts);
-    return rc;
-}
-
 int branch_dir_find(const struct branch_runs *runs, const char *path, struct branch_dir *ret_dir)
 {
     struct branch_dir dir = {0};
     int rc = 0;
 
     while (*path && !rc) {
-        size_t len = strcspn(path, "/");
-        rc = go_down(runs, path, len, &dir);
+        size_t len = strcspn(path, "/"), i = 0;
+        struct branch_parts parts;
+        rc = branch_parts_make(runs, &dir, &parts);
+        if (rc)
+            break;
+        while (i < parts.count && !is_typed(parts.shown[i].name, path, len))
+            i++;
+        if (i < parts.count)
+            dir = parts.dirs[i];
+        else
+            rc = -ENOENT;
+        branch_parts_finish(&parts);
         path += len + (path[len] == '/');
     }
     if (!rc)

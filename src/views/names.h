@@ -17,10 +17,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* Every rg looks for these wherever it goes: a repository or workflow of such a name would send a
+ * request each time, and nobody has one. */
+bool name_is_ignore_file(const char *name);
+
 #define SAFE_NAME_LEN 256 /* with its NUL */
 
-/* Characters only, for what becomes a part of a name. Cut to `max` bytes (at most 255). */
-void safe_name_clean(const char *name, size_t max, char ret_name[SAFE_NAME_LEN]);
+/* Characters only, for what becomes a part of a name. Writes at most `max` bytes and a NUL; returns how
+ * many bytes. */
+size_t safe_name_clean(const char *name, size_t max, char *ret_name);
 
 /* A whole file name of three parts, `name` cut so that they fit. `behind` is kept as it is. */
 void safe_name_make(const char *before, const char *name, const char *behind,
