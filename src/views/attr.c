@@ -135,6 +135,12 @@ static const char *reason_word(enum source_reason reason)
     }
 }
 
+static int give(const char *value, char **ret_value)
+{
+    *ret_value = strdup(value);
+    return *ret_value ? 0 : -ENOMEM;
+}
+
 static int get_state(struct views *v, const struct vnode *p, struct waiter *w, char **ret_value)
 {
     struct log *log = cache_hold(v->config.cache, p->job);
@@ -156,8 +162,7 @@ static int get_state(struct views *v, const struct vnode *p, struct waiter *w, c
     word = known.available  ? (known.live ? "running" : "available")
            : job.has_no_log ? "never"
                             : reason_word(known.failure.reason);
-    *ret_value = strdup(word);
-    return *ret_value ? 0 : -ENOMEM;
+    return give(word, ret_value);
 }
 
 /* Whether the run's jobs can be listed, by the last look. */
@@ -185,32 +190,22 @@ static int get_state_of_run(struct views *v, const struct vnode *p, char **ret_v
             catalog_answer_release(jobs);
         }
     }
-    *ret_value = strdup(word);
-    return *ret_value ? 0 : -ENOMEM;
+    return give(word, ret_value);
 }
 
-static int get_of_job(const struct facts_job *job, const char *name, char **ret_value)
+static int get_fact(const struct facts_job *job, const char *name, char **ret_value)
 {
-    const char *text = NULL;
     char id[32];
+    const char *const values[][2] = {
+        {"status", job->status_text},      {"conclusion", job->conclusion_text},
+        {"run_id", job->run_id ? id : ""}, {"html_url", job->html_url},
+        {"head_sha", job->head_sha},       {"name", job->name}};
 
     snprintf(id, sizeof(id), "%llu", (unsigned long long)job->run_id);
-    if (!strcmp(name, "status"))
-        text = job->status_text;
-    else if (!strcmp(name, "conclusion"))
-        text = job->conclusion_text;
-    else if (!strcmp(name, "run_id"))
-        text = job->run_id ? id : NULL;
-    else if (!strcmp(name, "html_url"))
-        text = job->html_url;
-    else if (!strcmp(name, "head_sha"))
-        text = job->head_sha;
-    else if (!strcmp(name, "name"))
-        text = job->name;
-    if (!text || !*text)
-        return -ENODATA;
-    *ret_value = strdup(text);
-    return *ret_value ? 0 : -ENOMEM;
+    for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++)
+        if (!strcmp(name, values[i][0]) && values[i][1][0])
+            return give(values[i][1], ret_value);
+    return -ENODATA;
 }
 
 int views_get_xattr(struct views *v, const struct vnode *p, const char *name, struct waiter *w,
@@ -230,7 +225,7 @@ int views_get_xattr(struct views *v, const struct vnode *p, const char *name, st
         return get_state(v, p, w, ret_value);
     if (!catalog_find_job(v->config.catalog, &p->repo, p->job, &seen))
         return -ENODATA;
-    rc = get_of_job(seen.job, name, ret_value);
+    rc = get_fact(seen.job, name, ret_value);
     catalog_seen_release(&seen);
     return rc;
 }

@@ -66,7 +66,7 @@ view_list groups_list_failed, groups_list_branches, groups_list_workflows, group
 /* runs.c: links. */
 view_read_link runs_read_run_link, runs_read_job_link, runs_read_latest_link;
 
-/* text.c: texts in memory. */
+/* file.c: texts in memory. */
 view_make_text view_text_of_job, view_text_of_run, view_text_of_attempt;
 view_make_text view_text_of_stats, view_text_of_options, view_text_of_version;
 
@@ -82,33 +82,14 @@ int view_attr_of_log(struct views *v, const struct vnode *p, struct waiter *w,
 
 /* --- file.c --- */
 
-int view_file_open(struct views *v, const struct vnode *p, view_make_text *make, struct waiter *w,
-                   struct view_opened *ret_opened);
-
-/* --- text.c --- */
-
-/* A file that is text in memory (job.json, stats, ...), as it was at one moment. Constant but for
- * its time, and counted. */
-struct view_text {
-    atomic_uint refs;
-    _Atomic int64_t made_ms;  /* or seen again */
-    _Atomic uint64_t *budget; /* its bytes count towards this; NULL: towards none */
-    char *bytes;
-    size_t len;
-};
-
 /* Makes the text that the vnode stands for from now on; sets its size, sum and, mostly, content.
  * May park. */
 int view_text_look_up(struct views *v, struct vnode *p, view_make_text *make, struct waiter *w);
-
-/* The text of a vnode that was looked up. Where that was a while ago it is made anew, and may have
- * become another: ret_is_same false. May park. */
-int view_text_open(struct views *v, const struct vnode *p, view_make_text *make, struct waiter *w,
-                   struct view_text **ret_text, bool *ret_is_same);
-/* `same` was made of the same vnode just now, and is equal. */
-void view_text_renew(struct view_text *t, const struct view_text *same);
-struct view_text *view_text_ref(struct view_text *t);
 void view_text_unref(struct view_text *t); /* takes NULL */
+
+/* `make` is NULL for a log. */
+int view_file_open(struct views *v, const struct vnode *p, view_make_text *make, struct waiter *w,
+                   struct view_opened *ret_opened);
 
 /* --- part.c: files that are parts of logs --- */
 

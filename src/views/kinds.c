@@ -192,12 +192,6 @@ void views_vnode_finish(struct vnode *p)
     memset(p, 0, sizeof(*p));
 }
 
-void views_vnode_renew(struct vnode *p, const struct vnode *same)
-{
-    if (p->content && same->content)
-        view_text_renew(p->content, same->content);
-}
-
 /* --- names ------------------------------------------------------------------------------------ */
 
 /* The kind of the entry of this fixed name; KIND_COUNT: there is none in such a directory. */
