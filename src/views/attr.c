@@ -1,5 +1,5 @@
 /*
- * What a file or directory looks like: type, size, time.
+ * Attributes: type, size, time, and how long the kernel may remember them; and extended attributes.
  */
 #include "views/runs.h"
 
@@ -10,11 +10,11 @@
 #include <strings.h>
 
 #define DIRECTORY_MS 60000 /* how long a directory's times may be remembered */
-#define UNTIMED_MS 1000    /* the same before its own time is known, or what a step's name means */
+#define UNTIMED_MS 1000 /* while its own time is unknown; also of a step's name that may change */
 
 /* --- times, as far as they are known without a request; 0: not at all (S7) --- */
 
-/* Out of the listings in which the repository may have been seen. */
+/* Out of the lists that may have the repository. */
 static int64_t repo_time(struct views *v, const struct vnode *p)
 {
     struct catalog_question questions[2] = {{.what = SOURCE_OWNER_REPOS, .limit = CATALOG_PAGE},
@@ -59,8 +59,8 @@ static int64_t known_time(struct views *v, const struct vnode *p)
 
 /* --- by type --- */
 
-/* What is empty may be asked for again (errors table). A size that one answer alone has told may
- * turn out to be another, which the kernel has to learn. */
+/* An empty log may be asked for again (errors table). A size that rests on one answer alone may
+ * turn out to be wrong, which the kernel must notice. */
 static int64_t how_long(const struct view_part *part)
 {
     if (!part->final || !part->lasting)
@@ -84,7 +84,7 @@ int view_attr_of_log(struct views *v, const struct vnode *p, struct waiter *w,
     return 0;
 }
 
-/* Not to be remembered: each lookup of the path makes the text anew. */
+/* The kernel remembers nothing: each lookup of the path makes the text anew. */
 void view_attr_of_text(struct views *v, const struct vnode *p, struct view_attr *ret_attr)
 {
     *ret_attr = (struct view_attr){
@@ -100,7 +100,7 @@ void view_attr_of_link(struct views *v, const struct vnode *p, size_t target_len
                                    .valid_ms = is_constant ? DIRECTORY_MS : 0};
 }
 
-/* A time that is not known yet may be a moment later: by the listing that is being read just now. */
+/* An unknown time may become known at any moment, as by the listing that is read just now. */
 void view_attr_of_directory(struct views *v, const struct vnode *p, struct view_attr *ret_attr)
 {
     int64_t ms = own_time(v, p);
@@ -112,7 +112,7 @@ void view_attr_of_directory(struct views *v, const struct vnode *p, struct view_
                                                                           : UNTIMED_MS};
 }
 
-/* --- user.ghlogfs.*: what is known of a job and its log, or of a run's jobs, at no cost (S17) --- */
+/* --- user.ghlogfs.*: what is known without a request (S17) --- */
 
 #define PREFIX "user.ghlogfs."
 
@@ -151,7 +151,7 @@ static int get_state(struct views *v, const struct vnode *p, struct waiter *w, c
 
     if (!log)
         return -ENOMEM;
-    /* A log that nobody has looked up lately may be on disk. */
+    /* A log that was not looked up lately may be on disk. */
     if (log_find_stat(log, &p->repo, w, &ignored) == PENDING_PARKED) {
         log_release(log);
         return PENDING_PARKED;
@@ -165,7 +165,7 @@ static int get_state(struct views *v, const struct vnode *p, struct waiter *w, c
     return give(word, ret_value);
 }
 
-/* Whether the run's jobs can be listed, by the last look. */
+/* Whether the run's jobs can be listed, by the last attempt to do so. */
 static int get_state_of_run(struct views *v, const struct vnode *p, char **ret_value)
 {
     struct attempts_run run = {.repo = p->repo, .id = p->run, .latest = p->attempt};

@@ -1,5 +1,5 @@
 /*
- * Owners, repositories, jobs, runs and steps: what their directories list, and which entry a name is.
+ * Owners, repositories, jobs, runs and steps: what they list, and how names are found in them.
  */
 #include "views/runs.h"
 #include "views/steps.h"
@@ -65,8 +65,8 @@ static void collect_answer(struct collecting *to, const struct catalog_answer *a
     catalog_answer_release(answer);
 }
 
-/* Collects what the question (NULL: none) is answered, and then what is known besides. Some tokens may
- * not list repositories (those of workflows and of apps): the others are listed all the same. */
+/* Collects the answer to the question (NULL: none), then what is known besides. Some tokens may not
+ * list repositories (those of workflows and of apps): the others are listed all the same. */
 static int collect_all(struct views *v, struct collecting *to, const struct catalog_question *q,
                        struct waiter *w)
 {
@@ -134,7 +134,7 @@ struct gathering {
     uint64_t *jobs, *walked; /* all; those whose logs a recursive reader will come to */
     size_t count, walked_count, capacity;
     unsigned runs_had;    /* whose jobs are known */
-    unsigned runs_silent; /* about which GitHub said nothing; if no more than one, it is left out */
+    unsigned runs_silent; /* whose request timed out; a single one is left out */
     int first_failure;    /* of a run that is left out; 0: none is */
 };
 
@@ -183,7 +183,7 @@ static int gather_run(struct views *v, struct gathering *g, const struct attempt
     return 0;
 }
 
-/* The lists of all runs are asked for at once. */
+/* The lists of all runs are requested at once. */
 static int gather(struct views *v, struct gathering *g, const struct repo_name *repo,
                   struct waiter *w)
 {
@@ -251,8 +251,8 @@ int dirs_list_jobs(struct views *v, const struct vnode *dir, struct waiter *w,
     return rc;
 }
 
-/* Whether GitHub has such a job, by what is known, else by a request; -ENOENT: it has none. A job whose
- * log is known exists, and ret_seen->job stays NULL. */
+/* Whether GitHub has such a job, by what is known, else by a request; -ENOENT: it has none. A job
+ * whose log is known exists, and ret_seen->job stays NULL. */
 static int verify_job(struct views *v, const struct vnode *dir, struct log *log, struct waiter *w,
                       struct catalog_seen *ret_seen)
 {
@@ -275,10 +275,10 @@ static int verify_job(struct views *v, const struct vnode *dir, struct log *log,
 }
 
 /*
- * Whether the job's log is listed (S19): unless it is known to be absent, as that of a skipped job; a
- * queued or running job's only once it was seen. `job` is NULL if nothing is known of it. A completed
- * job with open steps has most likely lost its runner, and its log with it: storage is asked here, so
- * that no recursive reader meets a name that is not there.
+ * Whether the job's log is listed (S19): unless it is known to be absent, as that of a skipped
+ * job; a queued or running job's only once it was seen. `job` is NULL if nothing is known of it. A
+ * completed job with open steps has most likely lost its runner, and its log with it: storage is
+ * asked here, so that no recursive reader meets a name that is not there.
  */
 static int shows_log(struct views *v, const struct vnode *dir, struct log *log,
                      const struct facts_job *job, struct waiter *w, bool *ret_shows)

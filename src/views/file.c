@@ -1,11 +1,11 @@
 /*
  * Files: texts in memory (job.json, run.json, what the mount reports of itself), and logs.
  *
- * The kernel keeps size and pages of a file for all who have it open, so one node stands for one text.
- * A text is made when its path is looked up, which gives its exact size; a lookup that makes another
- * text gives another node. A node keeps its text for the open that mostly follows. An open without a
- * lookup (by a descriptor, a bind mount) comes later and makes the text anew; if that has changed, the
- * kernel knows a wrong size, and the file is opened with direct I/O.
+ * The kernel keeps size and pages of a file for all who have it open, so one node stands for one
+ * text. A text is made when its path is looked up, which gives its exact size; a lookup that makes
+ * another text gives another node. A node keeps its text for the open that mostly follows. An open
+ * without a lookup (by a descriptor, a bind mount) comes later and makes the text anew; if that
+ * has changed, the kernel knows a wrong size, and the file is opened with direct I/O.
  */
 #include "store/store.h"
 #include "views/runs.h"
@@ -34,9 +34,9 @@ struct view_file {
     struct view_part part;
 };
 
-/* --- what is in the texts ----------------------------------------------------------------------- */
+/* --- what is in the texts -------------------------------------------------------------------- */
 
-/* The list of jobs that the job was last seen in. False: there is none, or the job has not ended. */
+/* The list of jobs that the job was last seen in. False: none, or the job has not ended. */
 static bool find_list(struct views *v, const struct vnode *p, struct catalog_question *ret_q,
                       bool *ret_settled)
 {
@@ -55,8 +55,8 @@ static bool find_list(struct views *v, const struct vnode *p, struct catalog_que
     return found;
 }
 
-/* GitHub may report the steps of a job later than its end, so an old list is refreshed. If that fails, the
- * old one counts. */
+/* GitHub may report the steps of a job later than its end, so an old list is refreshed. If that
+ * fails, the old one counts. */
 static int refresh_list(struct views *v, const struct catalog_question *q, struct waiter *w)
 {
     const struct catalog_answer *answer;
@@ -147,7 +147,7 @@ int view_text_of_version(struct views *v, const struct vnode *p, struct waiter *
     return give(strdup(v->config.version), ret_text, ret_len);
 }
 
-/* --- texts -------------------------------------------------------------------------------------- */
+/* --- texts ----------------------------------------------------------------------------------- */
 
 static int make_text(struct views *v, const struct vnode *p, view_make_text *make, struct waiter *w,
                      struct view_text **ret_text)
@@ -228,9 +228,9 @@ static int open_text(struct views *v, const struct vnode *p, view_make_text *mak
     return rc;
 }
 
-/* --- logs --------------------------------------------------------------------------------------- */
+/* --- logs ------------------------------------------------------------------------------------ */
 
-/* A reader who goes through a listing: the logs that come next are prefetched if they will be listed. */
+/* For a reader who goes through a listing: prefetches the logs that it will find there next. */
 static void prefetch(struct views *v, const struct vnode *p)
 {
     struct vnode next = {.repo = p->repo};
@@ -274,7 +274,7 @@ static int open_log(struct views *v, const struct vnode *p, struct waiter *w, st
     return 0;
 }
 
-/* --- open files --------------------------------------------------------------------------------- */
+/* --- open files ------------------------------------------------------------------------------ */
 
 int view_file_open(struct views *v, const struct vnode *p, view_make_text *make, struct waiter *w,
                    struct view_opened *ret_opened)

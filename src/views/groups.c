@@ -1,9 +1,9 @@
 /*
- * Runs by a property: those that failed, by branch, by workflow (S19), out of the recent runs and of
- * filtered lists together (S18).
+ * Runs by a property: those that failed, by branch, by workflow (S19), out of the recent runs and
+ * of filtered lists together (S18).
  *
- * A further view of this kind is a `struct group`: add_question() for each filter that GitHub has for
- * it, `matches` for the recent runs, and list_group().
+ * A further view of this kind is a `struct group`: add_question() for each filter that GitHub has
+ * for it, `matches` for the recent runs, and list_group().
  */
 #include "views/names.h"
 #include "views/runs.h"
@@ -34,7 +34,7 @@ static int append_escaped(char filter[FILTER_LEN], const char *text, size_t len)
     return 0;
 }
 
-/* --- a view: what it asks, and which runs it shows --- */
+/* --- a view: the lists it asks for, and the runs it shows --- */
 
 struct group {
     struct united_filter filter;
@@ -46,8 +46,8 @@ struct group {
     uint64_t workflow; /* 0: all runs of the answers */
 };
 
-/* Whether a view ends with what came of the recent runs: they are yet to come, or GitHub reports that
- * there is no such repository, or none for this token. */
+/* Whether a view ends with what came of the recent runs: they are yet to come, or GitHub reports
+ * that there is no such repository, or none for this token. */
 static bool is_end(int rc)
 {
     return rc == PENDING_PARKED || rc == -ENOENT || rc == -EACCES;
@@ -65,7 +65,7 @@ static struct catalog_question *add_question(struct views *v, struct group *g, c
     return q;
 }
 
-/* Links of the group's runs, from whatever answers there are; the first errno where there is none. */
+/* Links of the group's runs, from whatever answers there are; the first errno if there is none. */
 static int list_group(struct views *v, const struct group *g, struct waiter *w,
                       struct view_listing *l)
 {
@@ -200,8 +200,8 @@ static int add_runs_of_branch(struct views *v, const struct vnode *dir,
     return list_group(v, &g, w, l);
 }
 
-/* A branch of which no run is known, "OWNER:branch" for a fork's: no branch in git has a colon. Takes
- * the name, malloc'd. */
+/* A branch of which no run is known, "OWNER:branch" for a fork's: no branch in git has a colon.
+ * Takes the name, malloc'd. */
 static int add_runs_of_unknown(struct views *v, const struct vnode *dir, char *name,
                                struct waiter *w, struct view_listing *l)
 {
@@ -277,7 +277,7 @@ static bool is_yaml(const char *path, size_t len)
            (len >= 5 && !memcmp(path + len - 5, ".yaml", 5));
 }
 
-/* Length of a path without the "@refs/heads/main" that GitHub may append; file names may have an @. */
+/* Length of a path without the "@refs/heads/main" that GitHub may append. Files may have an @. */
 static size_t length_without_ref(const char *path)
 {
     for (const char *at = strchr(path, '@'); at; at = strchr(at + 1, '@'))
@@ -298,8 +298,8 @@ static void workflow_file(const char *given, char ret_name[SAFE_NAME_LEN])
     safe_name_clean(file, SAFE_NAME_LEN - 32, ret_name);
 }
 
-/* A workflow without a file, as a deleted one may be, has its own name. GitHub makes that of the path
- * where the file gave none. A lookup takes a number alone for a run: it has the id behind it. */
+/* A workflow without a file, as a deleted one may be, has its own name, which GitHub makes of the
+ * path if the file gave none. A number alone would mean a run: it gets the id as suffix. */
 static void finish_name(const struct facts_run *run, char name[SAFE_NAME_LEN])
 {
     uint64_t id;

@@ -13,8 +13,8 @@
 #include <stdatomic.h>
 
 #define VIEWS_CONTROL ".ghlogfs"
-#define VIEWS_WHOLE_STEP "00-log.txt"     /* the one file of a job that has no steps */
-#define VIEWS_FINAL_MS (24 * 3600 * 1000) /* what never changes may be remembered this long */
+#define VIEWS_WHOLE_STEP "00-log.txt"     /* the one file of a job without steps */
+#define VIEWS_FINAL_MS (24 * 3600 * 1000) /* the kernel may remember this long what never changes */
 #define VIEWS_TEXT_MAX 2048               /* bytes of a branch as spelled in a path */
 
 #define VIEWS_TEXTS_BYTES (1 << 20) /* of job.json and run.json kept between lookup and open */
@@ -31,17 +31,17 @@ struct views {
     struct job_names *names;
 };
 
-/* --- what a row of the table in kinds.c names ------------------------------------------------- */
+/* --- what a row of the table in kinds.c names ------------------------------------------------ */
 
-/* Finds `name` in a directory by grammar alone. `p` is a vnode below `dir` of the kind that the row
- * names: gets what the name tells, and may get another kind. -ENOENT. */
+/* Finds `name` in a directory by grammar alone (S13). `p` is a vnode below `dir`, of the kind that
+ * the row of `dir` names; gets ids or text, and may get another kind. -ENOENT. */
 typedef int view_parse(const struct vnode *dir, const char *name, struct vnode *p);
 
-/* The same where it takes a request or more. May park. */
+/* The same where requests may be needed. May park. */
 typedef int view_look_up(struct views *v, const struct vnode *dir, const char *name,
                          struct waiter *w, struct vnode *p);
 
-/* Adds what `dir` has besides its fixed names. May park: the listing is begun anew then. */
+/* Adds what `dir` has besides its fixed names. May park: then the listing begins anew. */
 typedef int view_list(struct views *v, const struct vnode *dir, struct waiter *w,
                       struct view_listing *l);
 

@@ -1,9 +1,11 @@
 /*
- * The table of kinds: one row for each kind of entry. What an entry is, what is in it and where its
- * bytes come from follows from its row alone; the functions that the rows name lie in the files below.
+ * The table of kinds, and the operations on vnodes, which go by its rows.
  *
- * A new view is a row for each of its kinds here, and their functions: `look_up` and `list` for a
- * directory, `read_link` for a link, `make_text` or `hold_log` for a file.
+ * A row tells what an entry of a kind is, what its name is, how names are found in it, what it
+ * lists, where a link leads, and what a file is made of. The functions that rows name lie in the
+ * other files, none of which calls this one. A new view is a vnode_kind and a row for each kind of
+ * entry in it, and their functions: `parse` (or `look_up`) and `list` of a directory, `read_link`
+ * of a link, `make_text` or `hold_log` of a file.
  */
 #include "views/runs.h"
 
@@ -15,24 +17,24 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* --- the table -------------------------------------------------------------------------------- */
+/* --- the table ------------------------------------------------------------------------------- */
 
-/* Whether a directory lists an entry of a fixed name whatever else is in it. */
+/* How a directory lists an entry of a fixed name. */
 enum listed {
-    NOT_ALWAYS, /* `list` of the directory decides, or it is never listed */
-    FIRST,
-    LAST,
+    NOT_ALWAYS, /* the directory's `list` decides, or it is never listed */
+    FIRST,      /* before what `list` adds, */
+    LAST,       /* and after it; in the order of the rows */
 };
 
 struct kind {
     enum view_type type;
 
     /* An entry of a fixed name: what it is called, and in which kind of directory. */
-    const char *name; /* NULL: it is found by `look_up` of its directory */
+    const char *name; /* NULL: its directory's `parse` or `look_up` finds it */
     enum vnode_kind parent;
     enum listed listed;
 
-    /* A directory: how other names are found in it, one of the two, and the kind of what is found. */
+    /* A directory: how other names are found in it, by one of the two, and as what kind. */
     enum vnode_kind child;
     view_parse *parse;
     view_look_up *look_up;
@@ -134,7 +136,7 @@ static const struct kind kinds[] = {
 
 #define KIND_COUNT (sizeof(kinds) / sizeof(kinds[0]))
 
-/* --- a mount's views -------------------------------------------------------------------------- */
+/* --- a mount's views ------------------------------------------------------------------------- */
 
 int views_create(const struct view_config *config, struct views **ret_views)
 {
@@ -180,8 +182,7 @@ void views_destroy(struct views *v)
 void views_root(struct views *v, struct vnode *ret_vnode)
 {
     (void)v;
-    memset(ret_vnode, 0, sizeof(*ret_vnode));
-    ret_vnode->kind = VNODE_ROOT;
+    *ret_vnode = (struct vnode){.kind = VNODE_ROOT};
 }
 
 void views_vnode_finish(struct vnode *p)
@@ -192,7 +193,7 @@ void views_vnode_finish(struct vnode *p)
     memset(p, 0, sizeof(*p));
 }
 
-/* --- names ------------------------------------------------------------------------------------ */
+/* --- names ----------------------------------------------------------------------------------- */
 
 /* The kind of the entry of this fixed name; KIND_COUNT: there is none in such a directory. */
 static size_t find_fixed(enum vnode_kind dir, const char *name)
@@ -205,7 +206,7 @@ static size_t find_fixed(enum vnode_kind dir, const char *name)
     return kind;
 }
 
-/* A vnode below `dir` has its names and ids, but none of what belongs to an entry alone. */
+/* A vnode below `dir` inherits names and ids, but not what belongs to one entry alone. */
 static struct vnode make_below(const struct vnode *dir, enum vnode_kind kind)
 {
     struct vnode p = *dir;
@@ -219,7 +220,7 @@ static struct vnode make_below(const struct vnode *dir, enum vnode_kind kind)
     return p;
 }
 
-/* Facts that will not change any more go with the vnode, so that they are looked up once. */
+/* What will not change any more is carried in the vnode, and in those below it. */
 static void carry_facts(struct views *v, struct vnode *p)
 {
     struct known_job job;
@@ -295,7 +296,7 @@ int views_list(struct views *v, const struct vnode *dir, struct waiter *w,
     return rc;
 }
 
-/* A chain of one hash over the path's parts: the same in every mount. */
+/* A chain of hashes over the parts of the path. */
 uint64_t views_ino(uint64_t parent_ino, const char *name)
 {
     uint64_t h = (parent_ino ^ UINT64_C(0x9E3779B97F4A7C15)) * UINT64_C(0xFF51AFD7ED558CCD);
@@ -305,7 +306,7 @@ uint64_t views_ino(uint64_t parent_ino, const char *name)
     return h > 1 ? h : 2;
 }
 
-/* --- what an entry is ------------------------------------------------------------------------- */
+/* --- what an entry is ------------------------------------------------------------------------ */
 
 int views_read_link(struct views *v, const struct vnode *p, struct waiter *w, char *buf, size_t cap)
 {
@@ -314,7 +315,7 @@ int views_read_link(struct views *v, const struct vnode *p, struct waiter *w, ch
     return kind->read_link ? kind->read_link(v, p, w, buf, cap) : -EINVAL;
 }
 
-/* A link exists by grammar; one whose target may change is read only when somebody follows it (S13). */
+/* A link exists by grammar; if its target may change it is resolved only to follow it (S13). */
 static int get_link_attr(struct views *v, const struct vnode *p, struct view_attr *ret_attr)
 {
     const struct kind *kind = &kinds[p->kind];

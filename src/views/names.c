@@ -37,9 +37,9 @@ static bool is_control(const char *s, size_t len)
     return len == 2 && c == 0xc2 && (unsigned char)s[1] < 0xa0;
 }
 
-/* What a name must not begin with. Tools take - and + for an option (less and vi run the command that
- * follows a +), perl -n runs what follows a |, shells expand ~ to a home directory, ls, globs and rg
- * leave out what begins with a dot, and a leading space is lost where words are split. */
+/* What a name must not begin with. Tools take - and + for an option (less and vi run the command
+ * that follows a +), perl -n runs what follows a |, shells expand ~ to a home directory, ls, globs
+ * and rg leave out what begins with a dot, and a leading space is lost where words are split. */
 static bool misleads(char first)
 {
     return first && strchr("-+|~. ", first);
@@ -160,7 +160,7 @@ static const char *fork_of(const struct facts_run *run)
     }
 }
 
-/* What follows `dir` in the name of the run's branch, "" where it is `dir`; NULL: it is not below. */
+/* What follows `dir` in the name of the run's branch, "" if it is `dir`; NULL: it is not below. */
 static const char *rest_behind(const struct branch_dir *dir, const struct facts_run *run)
 {
     const char *branch = run->head_branch;
@@ -276,7 +276,7 @@ void branch_parts_finish(struct branch_parts *parts)
     *parts = (struct branch_parts){0};
 }
 
-/* Whether the first `len` bytes of `typed` are this name. Owners are the same case-insensitively. */
+/* Whether the first `len` bytes of `typed` are this name; owners compare case-insensitively. */
 static bool is_typed(const char *shown, const char *typed, size_t len)
 {
     size_t owner = strcspn(shown, ":");

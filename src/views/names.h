@@ -1,11 +1,11 @@
 /*
  * names.h - names that a server gave, made fit to be file names (S12). Pure; any thread.
  *
- * Names from the server are data: a slash becomes U+2215, control characters (C0, DEL, C1) become _.
- * A name that begins with what tools take for something else (- + | ~ . or a space) gets _ in front.
- * What is longer than 255 bytes is cut on a character boundary. An empty name and names that the tree
- * itself uses get the suffix " (<id>)". Of equal names the lowest id keeps the bare one. The result
- * depends on the set of names only, not on their order.
+ * Names from the server are data: a slash becomes U+2215, control characters (C0, DEL, C1) become
+ * _. A name that begins with what tools take for something else (- + | ~ . or a space) gets _ in
+ * front. What is longer than 255 bytes is cut on a character boundary. An empty name and names
+ * that the tree itself uses get the suffix " (<id>)". Of equal names the lowest id keeps the bare
+ * one. The result depends on the set of names only, not on their order.
  */
 #ifndef GHLOGFS_VIEWS_NAMES_H
 #define GHLOGFS_VIEWS_NAMES_H
@@ -17,14 +17,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Every rg looks for these wherever it goes: a repository or workflow of such a name would send a
- * request each time, and nobody has one. */
+/* rg looks for these in each directory: a repository or workflow of such a name would cost a
+ * request each time, and none exists. */
 bool name_is_ignore_file(const char *name);
 
 #define SAFE_NAME_LEN 256 /* with its NUL */
 
-/* Characters only, for what becomes a part of a name. Writes at most `max` bytes and a NUL; returns how
- * many bytes. */
+/* Characters only, for what becomes a part of a name. Writes at most `max` bytes and a NUL;
+ * returns how many bytes. */
 size_t safe_name_clean(const char *name, size_t max, char *ret_name);
 
 /* A whole file name of three parts, `name` cut so that they fit. `behind` is kept as it is. */
@@ -47,13 +47,13 @@ typedef bool safe_name_test(const char *name);
 /* Gives each a name of its own; `is_taken` may be NULL. -ENOMEM. */
 int safe_name_assign(struct safe_name *names, size_t count, safe_name_test *is_taken);
 
-/* --- branches, below branches/ (S12, S19) ------------------------------------------------------ */
+/* --- branches, below branches/ (S12, S19) ---------------------------------------------------- */
 
 /*
- * A branch is spelled part by part, a part for each directory; a fork's first part has its owner in
- * front, "OWNER:main", or "unknown" where the fork was deleted. Parts that become equal when they are
- * made safe are told apart by ids, as all names are: the id of a part is that of the oldest run it is
- * known from.
+ * A branch is spelled part by part, a part for each directory; a fork's first part has its owner
+ * in front, "OWNER:main", or "unknown" where the fork was deleted. Parts that become equal when
+ * they are made safe are told apart by ids, as all names are: the id of a part is that of the
+ * oldest run it is known from.
  */
 
 /* The runs that branches are known from. What is made of them points into them. */
@@ -89,9 +89,9 @@ bool branch_dir_has_run(const struct branch_dir *dir, const struct facts_run *ru
 bool branch_dir_has_runs(const struct branch_runs *runs, const struct branch_dir *dir);
 
 /*
- * The branch that a path may stand for besides the one it spells, where no run of it is known:
- * without the _ in front of parts and the ending of those that would be numbers. malloc'd, for the
- * caller to free. False: there is none, or no memory.
+ * The branch that a path may mean besides the one it spells, if no run of that is known: without
+ * the _ in front of parts, and without the ending of parts that would be numbers. malloc'd; the
+ * caller frees. False: there is none, or no memory.
  */
 bool branch_name_unmake(const char *path, char **ret_name);
 

@@ -1,4 +1,4 @@
-/* Open files of logs. What a log is a part of is told here by the test, in place of views/part.c. */
+/* Open files of logs. The test answers view_get_part() in place of views/part.c. */
 #include "views/internal.h"
 
 #include "cache/cache_bench.h"
