@@ -61,13 +61,6 @@ static int64_t known_time(struct views *v, const struct vnode *p)
 
 /* An empty log may be asked for again (errors table). A size that rests on one answer alone may
  * turn out to be wrong, which the kernel must notice. */
-static int64_t how_long(const struct view_part *part)
-{
-    if (!part->final || !part->lasting)
-        return 0;
-    return part->size ? VIEWS_FINAL_MS : DIRECTORY_MS;
-}
-
 int view_attr_of_log(struct views *v, const struct vnode *p, struct waiter *w,
                      struct view_attr *ret_attr)
 {
@@ -79,8 +72,9 @@ int view_attr_of_log(struct views *v, const struct vnode *p, struct waiter *w,
     *ret_attr = (struct view_attr){.type = VIEW_FILE,
                                    .size = part.size,
                                    .mtime_ms = part.mtime_ms,
-                                   .valid_ms = how_long(&part),
                                    .name_ms = part.final && !part.settled ? UNTIMED_MS : 0};
+    if (part.final && part.lasting)
+        ret_attr->valid_ms = part.size ? VIEWS_FINAL_MS : DIRECTORY_MS;
     return 0;
 }
 

@@ -129,42 +129,15 @@ int dirs_parse_job(const struct vnode *dir, const char *name, struct vnode *p)
     return name_parse_id(name, &p->job) ? 0 : -ENOENT;
 }
 
-/* The jobs of all recent runs. */
+/* The lists of jobs of the recent runs. */
 struct gathering {
-    uint64_t *jobs, *walked; /* all; those whose logs a recursive reader will come to */
-    size_t count, walked_count, capacity;
-    unsigned runs_had;    /* whose jobs are known */
+    const struct catalog_answer **lists;
+    size_t list_count, job_count;
     unsigned runs_silent; /* whose request timed out; a single one is left out */
     int first_failure;    /* of a run that is left out; 0: none is */
 };
 
-/* Takes the jobs over. */
-static int gather_jobs(struct gathering *g, const struct catalog_answer *jobs)
-{
-    size_t capacity = g->count + jobs->count;
-    int rc = 0;
-
-    if (capacity > g->capacity) {
-        uint64_t *all, *walked;
-        capacity = capacity > 2 * g->capacity ? capacity : 2 * g->capacity;
-        all = realloc(g->jobs, capacity * sizeof(*all));
-        g->jobs = all ? all : g->jobs;
-        walked = realloc(g->walked, capacity * sizeof(*walked));
-        g->walked = walked ? walked : g->walked;
-        rc = all && walked ? 0 : -ENOMEM;
-        g->capacity = rc ? g->capacity : capacity;
-    }
-    for (size_t i = 0; i < jobs->count && !rc; i++) {
-        g->jobs[g->count++] = jobs->jobs[i]->id;
-        if (facts_may_have_log(jobs->jobs[i]))
-            g->walked[g->walked_count++] = jobs->jobs[i]->id;
-    }
-    g->runs_had++;
-    catalog_answer_release(jobs);
-    return rc;
-}
-
-/* The jobs of a run, if they can be had. */
+/* Adds the list of a run, if it can be had. */
 static int gather_run(struct views *v, struct gathering *g, const struct attempts_run *run,
                       struct waiter *w)
 {
@@ -174,8 +147,11 @@ static int gather_run(struct views *v, struct gathering *g, const struct attempt
 
     if (rc == PENDING_PARKED)
         return rc;
-    if (!rc)
-        return gather_jobs(g, jobs);
+    if (!rc) {
+        g->lists[g->list_count++] = jobs;
+        g->job_count += jobs->count;
+        return 0;
+    }
     attempts_question(run, run->latest, &q);
     if (!attempts_can_do_without(v, &q, rc) && (rc != -ETIMEDOUT || ++g->runs_silent > 1))
         return rc;
@@ -183,7 +159,7 @@ static int gather_run(struct views *v, struct gathering *g, const struct attempt
     return 0;
 }
 
-/* The lists of all runs are requested at once. */
+/* All lists are requested at once. */
 static int gather(struct views *v, struct gathering *g, const struct repo_name *repo,
                   struct waiter *w)
 {
@@ -193,7 +169,9 @@ static int gather(struct views *v, struct gathering *g, const struct repo_name *
 
     if (rc)
         return rc;
-    for (size_t i = 0; i < runs->count; i++) {
+    g->lists = calloc(runs->count + 1, sizeof(struct catalog_answer *));
+    rc = g->lists ? 0 : -ENOMEM;
+    for (size_t i = 0; i < runs->count && !rc; i++) {
         run = runs_resolve(repo, runs->runs[i]);
         attempts_want(v, &run, w);
     }
@@ -202,7 +180,7 @@ static int gather(struct views *v, struct gathering *g, const struct repo_name *
         rc = gather_run(v, g, &run, w);
     }
     catalog_answer_release(runs);
-    return rc || g->runs_had ? rc : g->first_failure;
+    return rc || g->list_count ? rc : g->first_failure;
 }
 
 static int compare_ids(const void *a, const void *b)
@@ -228,26 +206,40 @@ static void add_used_job(void *who, uint64_t job)
         to->rc = listing_add_id(to->listing, job, VIEW_DIRECTORY);
 }
 
+/* The jobs of the recent runs, and those in use. Notes in which order a recursive reader will come
+ * to the logs. */
 int dirs_list_jobs(struct views *v, const struct vnode *dir, struct waiter *w,
                    struct view_listing *l)
 {
     struct gathering g = {0};
-    struct adding used = {.listing = l};
     int rc = gather(v, &g, &dir->repo, w);
+    uint64_t *ids = calloc(g.job_count + 1, sizeof(*ids));
+    uint64_t *walked = calloc(g.job_count + 1, sizeof(*walked));
+    struct adding used = {.listing = l, .listed = ids};
+    size_t walked_count = 0;
 
-    for (size_t i = 0; i < g.count && !rc; i++)
-        rc = listing_add_id(l, g.jobs[i], VIEW_DIRECTORY);
+    if (!rc && (!ids || !walked))
+        rc = -ENOMEM;
+    for (size_t i = 0; i < g.list_count && !rc; i++) {
+        for (size_t k = 0; k < g.lists[i]->count && !rc; k++) {
+            const struct facts_job *job = g.lists[i]->jobs[k];
+            ids[used.count++] = job->id;
+            if (facts_may_have_log(job))
+                walked[walked_count++] = job->id;
+            rc = listing_add_id(l, job->id, VIEW_DIRECTORY);
+        }
+    }
     if (!rc) {
-        walk_note_listing(v->walk, &dir->repo, g.walked, g.walked_count);
-        if (g.count)
-            qsort(g.jobs, g.count, sizeof(*g.jobs), compare_ids);
-        used.listed = g.jobs;
-        used.count = g.count;
+        walk_note_listing(v->walk, &dir->repo, walked, walked_count);
+        qsort(ids, used.count, sizeof(*ids), compare_ids);
         catalog_each_used_job(v->config.catalog, &dir->repo, add_used_job, &used);
         rc = used.rc;
     }
-    free(g.jobs);
-    free(g.walked);
+    for (size_t i = 0; i < g.list_count; i++)
+        catalog_answer_release(g.lists[i]);
+    free(g.lists);
+    free(ids);
+    free(walked);
     return rc;
 }
 

@@ -206,20 +206,6 @@ static size_t find_fixed(enum vnode_kind dir, const char *name)
     return kind;
 }
 
-/* A vnode below `dir` inherits names and ids, but not what belongs to one entry alone. */
-static struct vnode make_below(const struct vnode *dir, enum vnode_kind kind)
-{
-    struct vnode p = *dir;
-
-    p.kind = kind;
-    p.text = NULL;
-    p.log = NULL;
-    p.size = p.sum = 0;
-    p.content = NULL;
-    p.depth++;
-    return p;
-}
-
 /* What will not change any more is carried in the vnode, and in those below it. */
 static void carry_facts(struct views *v, struct vnode *p)
 {
@@ -239,9 +225,16 @@ int views_lookup(struct views *v, const struct vnode *dir, const char *name, str
 {
     const struct kind *of_dir = &kinds[dir->kind], *kind;
     size_t fixed = find_fixed(dir->kind, name);
-    struct vnode p = make_below(dir, fixed < KIND_COUNT ? fixed : of_dir->child);
+    struct vnode p = *dir;
     int rc = 0;
 
+    /* It inherits names and ids, but not what belongs to one entry alone. */
+    p.kind = fixed < KIND_COUNT ? fixed : of_dir->child;
+    p.text = NULL;
+    p.log = NULL;
+    p.size = p.sum = 0;
+    p.content = NULL;
+    p.depth++;
     if (fixed == KIND_COUNT && of_dir->parse)
         rc = of_dir->parse(dir, name, &p);
     else if (fixed == KIND_COUNT)
@@ -315,28 +308,25 @@ int views_read_link(struct views *v, const struct vnode *p, struct waiter *w, ch
     return kind->read_link ? kind->read_link(v, p, w, buf, cap) : -EINVAL;
 }
 
-/* A link exists by grammar; if its target may change it is resolved only to follow it (S13). */
-static int get_link_attr(struct views *v, const struct vnode *p, struct view_attr *ret_attr)
+int views_get_attr(struct views *v, const struct vnode *p, struct waiter *w,
+                   struct view_attr *ret_attr)
 {
     const struct kind *kind = &kinds[p->kind];
     char target[PATH_MAX] = "";
 
-    if (!kind->is_dynamic && kind->read_link(v, p, NULL, target, sizeof(target)))
-        return -ENOENT;
-    view_attr_of_link(v, p, strlen(target), !kind->is_dynamic, ret_attr);
-    return 0;
-}
-
-int views_get_attr(struct views *v, const struct vnode *p, struct waiter *w,
-                   struct view_attr *ret_attr)
-{
     if (p->log)
         return view_attr_of_log(v, p, w, ret_attr);
-    switch (kinds[p->kind].type) {
-    case VIEW_LINK: return get_link_attr(v, p, ret_attr);
-    case VIEW_FILE: view_attr_of_text(v, p, ret_attr); return 0;
-    default: view_attr_of_directory(v, p, ret_attr); return 0;
+    if (kind->type == VIEW_DIRECTORY) {
+        view_attr_of_directory(v, p, ret_attr);
+    } else if (kind->type == VIEW_FILE) {
+        view_attr_of_text(v, p, ret_attr);
+    } else {
+        /* If the target may change, the link is resolved only to follow it (S13). */
+        if (!kind->is_dynamic && kind->read_link(v, p, NULL, target, sizeof(target)))
+            return -ENOENT;
+        view_attr_of_link(v, p, strlen(target), !kind->is_dynamic, ret_attr);
     }
+    return 0;
 }
 
 int views_open(struct views *v, const struct vnode *p, struct waiter *w,
