@@ -64,17 +64,17 @@ enum vnode_kind {
 /* Filled by views_lookup; may be moved by assignment; released by views_vnode_finish. */
 struct vnode {
     enum vnode_kind kind;
-    unsigned attempt;      /* 0: the latest */
-    unsigned step;         /* step number */
-    uint64_t cut;          /* VNODE_STEP: digest of the steps that the text was cut by */
-    uint64_t run, job;     /* ids */
+    unsigned attempt;  /* 0: the latest */
+    unsigned step;     /* step number; 0: the whole text */
+    unsigned depth;    /* directories below the mountpoint: for relative links */
+    uint64_t cut;      /* VNODE_STEP: digest of the steps that the text was cut by */
+    uint64_t run, job; /* ids */
+    /* Of a job whose facts will not change any more; what is below its directory inherits them. */
+    int64_t settled_ms;    /* when it ended, UTC; 0: its facts may change */
     struct repo_name repo; /* as spelled in the path */
+    bool has_no_log;       /* with settled_ms: it has ended without a log (S19) */
     char *text;            /* branch or workflow as spelled; NULL */
-    unsigned depth;        /* directories below the mountpoint: for relative links */
-    /* Of a job whose facts will not change any more: inherited by what is below its directory. */
-    bool has_no_log;    /* it has ended without one (S19) */
-    int64_t settled_ms; /* when it ended, UTC; 0: nothing is carried */
-    struct log *log;    /* VNODE_LOG, VNODE_LOG_TXT, VNODE_STEP: held as long as the vnode */
+    struct log *log;       /* VNODE_LOG, VNODE_LOG_TXT, VNODE_STEP: held as long as the vnode */
     /* Of a text in memory (job.json, run.json, the files of .ghlogfs). */
     uint64_t size, sum;
     struct view_text *content; /* NULL: not kept, to be made again */
