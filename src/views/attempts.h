@@ -13,7 +13,7 @@
 #ifndef GHLOGFS_VIEWS_ATTEMPTS_H
 #define GHLOGFS_VIEWS_ATTEMPTS_H
 
-#include "views/room.h"
+#include "views/internal.h"
 
 #define ATTEMPTS_LISTS_MAX 51                       /* read for one run; GitHub allows 50 re-runs */
 #define ATTEMPTS_JOBS_MAX (2 * CATALOG_ENTRIES_MAX) /* in them; beyond it no further list is read */

@@ -1,102 +1,20 @@
 /*
- * What a file or directory looks like: type, size, time.
+ * Attributes: type, size, time, and how long the kernel may remember them; and extended attributes.
  */
 #include "views/runs.h"
 
 #include <errno.h>
-#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
 #define DIRECTORY_MS 60000 /* how long a directory's times may be remembered */
-#define UNTIMED_MS 1000    /* the same before its own time is known, or what a step's name means */
+#define UNTIMED_MS 1000 /* while its own time is unknown; also of a step's name that may change */
 
-static enum view_type type_of(enum vnode_kind kind)
-{
-    switch (kind) {
-    case VNODE_LOG:
-    case VNODE_LOG_TXT:
-    case VNODE_JOB_JSON:
-    case VNODE_RUN_JSON:
-    case VNODE_STEP:
-    case VNODE_STATS:
-    case VNODE_OPTIONS:
-    case VNODE_VERSION: return VIEW_FILE;
-    case VNODE_JOB_LINK:
-    case VNODE_LATEST:
-    case VNODE_RUN_LINK: return VIEW_LINK;
-    default: return VIEW_DIRECTORY;
-    }
-}
+/* --- times, as far as they are known without a request; 0: not at all (S7) --- */
 
-void view_job_hint(struct views *v, const struct vnode *p, struct log_hint *ret_hint)
-{
-    struct catalog_seen seen;
-
-    memset(ret_hint, 0, sizeof(*ret_hint));
-    if (!catalog_find_job(v->config.catalog, &p->repo, p->job, &seen))
-        return;
-    ret_hint->completed = seen.job->status == FACTS_COMPLETED;
-    if (ret_hint->completed)
-        ret_hint->completed_ms = seen.job->completed_ms;
-    catalog_seen_release(&seen);
-}
-
-bool view_has_no_log(struct views *v, const struct vnode *p)
-{
-    struct catalog_seen seen;
-    bool has_none;
-
-    if (!catalog_find_job(v->config.catalog, &p->repo, p->job, &seen))
-        return false;
-    has_none = seen.job->status == FACTS_COMPLETED && !facts_may_have_log(seen.job);
-    catalog_seen_release(&seen);
-    return has_none;
-}
-
-/* --- times, as far as they are known at no cost; 0: not at all (S7) --- */
-
-static int64_t job_time(struct views *v, const struct vnode *p)
-{
-    struct catalog_seen seen;
-    int64_t ms;
-
-    if (!catalog_find_job(v->config.catalog, &p->repo, p->job, &seen))
-        return 0;
-    ms = seen.job->completed_ms;
-    if (ms <= 0)
-        ms = seen.job->started_ms > 0 ? seen.job->started_ms : seen.job->created_ms;
-    catalog_seen_release(&seen);
-    return ms;
-}
-
-static int64_t time_of_run(const struct facts_run *run)
-{
-    return run->updated_ms > 0 ? run->updated_ms : run->created_ms;
-}
-
-/* Out of the recent runs or of what was asked about this one, whichever is later. */
-static int64_t run_time(struct views *v, const struct vnode *p)
-{
-    const struct catalog_question q = {.what = SOURCE_RUN, .repo = p->repo, .id = p->run};
-    const struct catalog_answer *answer;
-    const struct facts_run *run = runs_peek(v, &p->repo, p->run, &answer);
-    int64_t ms = 0;
-
-    if (run) {
-        ms = time_of_run(run);
-        catalog_answer_release(answer);
-    }
-    if (!catalog_ask(v->config.catalog, &q, EFFORT_MEMORY, NULL, &answer)) {
-        if (time_of_run(answer->runs[0]) > ms)
-            ms = time_of_run(answer->runs[0]);
-        catalog_answer_release(answer);
-    }
-    return ms;
-}
-
-/* Out of the listings in which the repository may have been seen. */
+/* Out of the lists that may have the repository. */
 static int64_t repo_time(struct views *v, const struct vnode *p)
 {
     struct catalog_question questions[2] = {{.what = SOURCE_OWNER_REPOS, .limit = CATALOG_PAGE},
@@ -120,11 +38,16 @@ static int64_t repo_time(struct views *v, const struct vnode *p)
 /* 0: not known yet. */
 static int64_t own_time(struct views *v, const struct vnode *p)
 {
+    struct known_job job = {0};
+    struct known_run run = {0};
+
     if (p->job)
-        return job_time(v, p);
-    if (p->run)
-        return run_time(v, p);
-    return p->repo.repo[0] ? repo_time(v, p) : 0;
+        runs_peek_job(v, p, &job);
+    else if (p->run)
+        runs_peek(v, p, &run);
+    else
+        return p->repo.repo[0] ? repo_time(v, p) : 0;
+    return p->job ? job.time_ms : run.time_ms;
 }
 
 static int64_t known_time(struct views *v, const struct vnode *p)
@@ -136,17 +59,10 @@ static int64_t known_time(struct views *v, const struct vnode *p)
 
 /* --- by type --- */
 
-/* What is empty may be asked for again (errors table). A size that one answer alone has told may
- * turn out to be another, which the kernel has to learn. */
-static int64_t how_long(const struct view_part *part)
-{
-    if (!part->final || !part->lasting)
-        return 0;
-    return part->size ? VIEWS_FINAL_MS : DIRECTORY_MS;
-}
-
-static int get_part_attr(struct views *v, const struct vnode *p, struct waiter *w,
-                         struct view_attr *ret_attr)
+/* An empty log may be asked for again (errors table). A size that rests on one answer alone may
+ * turn out to be wrong, which the kernel must notice. */
+int view_attr_of_log(struct views *v, const struct vnode *p, struct waiter *w,
+                     struct view_attr *ret_attr)
 {
     struct view_part part;
     int rc = view_get_part(v, p, w, &part);
@@ -156,55 +72,154 @@ static int get_part_attr(struct views *v, const struct vnode *p, struct waiter *
     *ret_attr = (struct view_attr){.type = VIEW_FILE,
                                    .size = part.size,
                                    .mtime_ms = part.mtime_ms,
-                                   .valid_ms = how_long(&part),
-                                   .name_ms = part.final && !part.settled ? UNTIMED_MS : 0,
-                                   .growing = !part.final};
+                                   .name_ms = part.final && !part.settled ? UNTIMED_MS : 0};
+    if (part.final && part.lasting)
+        ret_attr->valid_ms = part.size ? VIEWS_FINAL_MS : DIRECTORY_MS;
     return 0;
 }
 
-/* Not to be remembered: each lookup of the path makes the text anew. */
-static void get_text_attr(struct views *v, const struct vnode *p, struct view_attr *ret_attr)
+/* The kernel remembers nothing: each lookup of the path makes the text anew. */
+void view_attr_of_text(struct views *v, const struct vnode *p, struct view_attr *ret_attr)
 {
     *ret_attr = (struct view_attr){
         .type = VIEW_FILE, .size = p->size, .mtime_ms = known_time(v, p)};
 }
 
-/* A link exists by grammar; where it points to is asked only when it is read (S13). */
-static int get_link_attr(struct views *v, const struct vnode *p, struct view_attr *ret_attr)
+void view_attr_of_link(struct views *v, const struct vnode *p, size_t target_len, bool is_constant,
+                       struct view_attr *ret_attr)
 {
-    char target[PATH_MAX] = "";
-
-    if (p->kind != VNODE_LATEST && views_read_link(v, p, NULL, target, sizeof(target)))
-        return -ENOENT;
     *ret_attr = (struct view_attr){.type = VIEW_LINK,
-                                   .size = strlen(target),
+                                   .size = target_len,
                                    .mtime_ms = known_time(v, p),
-                                   .valid_ms = p->kind == VNODE_LATEST ? 0 : DIRECTORY_MS};
-    return 0;
+                                   .valid_ms = is_constant ? DIRECTORY_MS : 0};
 }
 
-/* A time that is not known yet may be a moment later: by the listing that is being read just now. */
-static void get_directory_attr(struct views *v, const struct vnode *p, struct view_attr *ret_attr)
+/* An unknown time may become known at any moment, as by the listing that is read just now. */
+void view_attr_of_directory(struct views *v, const struct vnode *p, struct view_attr *ret_attr)
 {
-    bool has_time = p->repo.repo[0] && p->kind != VNODE_CONTROL;
     int64_t ms = own_time(v, p);
 
     *ret_attr = (struct view_attr){.type = VIEW_DIRECTORY,
                                    .mtime_ms = ms > 0 ? ms : v->config.mounted_ms,
                                    .ctime_ms = v->config.mounted_ms,
-                                   .valid_ms = ms > 0 || !has_time ? DIRECTORY_MS : UNTIMED_MS};
+                                   .valid_ms = ms > 0 || !p->repo.repo[0] ? DIRECTORY_MS
+                                                                          : UNTIMED_MS};
 }
 
-int views_get_attr(struct views *v, const struct vnode *p, struct waiter *w,
-                   struct view_attr *ret_attr)
+/* --- user.ghlogfs.*: what is known without a request (S17) --- */
+
+#define PREFIX "user.ghlogfs."
+
+static const char *reason_word(enum source_reason reason)
 {
-    if (p->log)
-        return get_part_attr(v, p, w, ret_attr);
-    if (type_of(p->kind) == VIEW_LINK)
-        return get_link_attr(v, p, ret_attr);
-    if (type_of(p->kind) == VIEW_FILE)
-        get_text_attr(v, p, ret_attr);
-    else
-        get_directory_attr(v, p, ret_attr);
-    return 0;
+    switch (reason) {
+    case SOURCE_PENDING: return "pending";
+    case SOURCE_NEVER:
+    case SOURCE_NOT_FOUND: return "never";
+    case SOURCE_EXPIRED: return "expired";
+    case SOURCE_FORBIDDEN: return "forbidden";
+    case SOURCE_LIMITED: return "limited";
+    case SOURCE_UNREACHABLE:
+    case SOURCE_OFFLINE: return "unreachable";
+    case SOURCE_BROKEN:
+    case SOURCE_REFUSED:
+    case SOURCE_PROTOCOL:
+    case SOURCE_OVERSIZE: return "broken";
+    default: return "unknown";
+    }
+}
+
+static int give(const char *value, char **ret_value)
+{
+    *ret_value = strdup(value);
+    return *ret_value ? 0 : -ENOMEM;
+}
+
+static int get_state(struct views *v, const struct vnode *p, struct waiter *w, char **ret_value)
+{
+    struct log *log = cache_hold(v->config.cache, p->job);
+    struct source_failure failure;
+    struct known_job job;
+    struct log_stat stat;
+    const char *word;
+    int rc;
+
+    if (!log)
+        return -ENOMEM;
+    /* A log that was not looked up lately may be on disk. */
+    rc = log_get_stat(log, &p->repo, EFFORT_DISK, NULL, w, &stat);
+    failure = log_get_failure(log, &p->repo);
+    log_release(log);
+    if (rc == PENDING_PARKED)
+        return rc;
+    runs_peek_job(v, p, &job);
+    word = !rc              ? (stat.final ? "available" : "running")
+           : job.has_no_log ? "never"
+                            : reason_word(failure.reason);
+    return give(word, ret_value);
+}
+
+/* Whether the run's jobs can be listed, by the last attempt to do so. */
+static int get_state_of_run(struct views *v, const struct vnode *p, char **ret_value)
+{
+    struct attempts_run run = {.repo = p->repo, .id = p->run, .latest = p->attempt};
+    const struct catalog_answer *jobs;
+    struct known_run known;
+    struct catalog_question q;
+    const char *word = "unknown";
+    enum source_reason reason;
+    bool is_refused;
+
+    if (!run.latest) {
+        runs_peek(v, p, &known);
+        run.latest = known.attempt;
+    }
+    if (run.latest) {
+        attempts_question(&run, run.latest, &q);
+        reason = catalog_peek_failure(v->config.catalog, &q);
+        is_refused = reason == SOURCE_NOT_FOUND || reason == SOURCE_FORBIDDEN;
+        word = reason_word(reason);
+        if (!catalog_ask(v->config.catalog, &q, EFFORT_MEMORY, NULL, &jobs)) {
+            word = is_refused ? word : "available";
+            catalog_answer_release(jobs);
+        }
+    }
+    return give(word, ret_value);
+}
+
+static int get_fact(const struct facts_job *job, const char *name, char **ret_value)
+{
+    char id[32];
+    const char *const values[][2] = {
+        {"status", job->status_text},      {"conclusion", job->conclusion_text},
+        {"run_id", job->run_id ? id : ""}, {"html_url", job->html_url},
+        {"head_sha", job->head_sha},       {"name", job->name}};
+
+    snprintf(id, sizeof(id), "%llu", (unsigned long long)job->run_id);
+    for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++)
+        if (!strcmp(name, values[i][0]) && values[i][1][0])
+            return give(values[i][1], ret_value);
+    return -ENODATA;
+}
+
+int views_get_xattr(struct views *v, const struct vnode *p, const char *name, struct waiter *w,
+                    char **ret_value)
+{
+    struct catalog_seen seen;
+    int rc;
+
+    if (strncmp(name, PREFIX, strlen(PREFIX)) != 0)
+        return -ENODATA;
+    name += strlen(PREFIX);
+    if ((p->kind == VNODE_RUN || p->kind == VNODE_ATTEMPT) && !strcmp(name, "state"))
+        return get_state_of_run(v, p, ret_value);
+    if (!p->job)
+        return -ENODATA;
+    if (!strcmp(name, "state"))
+        return get_state(v, p, w, ret_value);
+    if (!catalog_find_job(v->config.catalog, &p->repo, p->job, &seen))
+        return -ENODATA;
+    rc = get_fact(seen.job, name, ret_value);
+    catalog_seen_release(&seen);
+    return rc;
 }

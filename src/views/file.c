@@ -1,55 +1,256 @@
 /*
- * Open files.
+ * Files: texts in memory (job.json, run.json, what the mount reports of itself), and logs.
+ *
+ * The kernel keeps size and pages of a file for all who have it open, so one node stands for one
+ * text. A text is made when its path is looked up, which gives its exact size; a lookup that makes
+ * another text gives another node. A node keeps its text for the open that mostly follows. An open
+ * without a lookup (by a descriptor, a bind mount) comes later and makes the text anew; if that
+ * has changed, the kernel knows a wrong size, and the file is opened with direct I/O.
  */
-#include "views/room.h"
+#include "store/store.h"
+#include "views/runs.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define AHEAD_MAX 128 /* logs fetched ahead at one open */
+#define AHEAD_MAX 128   /* logs prefetched at one open */
+#define RECENT_MS 10000 /* so long a text is opened as it was looked up */
 
-struct view_file {
-    struct views *views;
-    struct repo_name repo;
-    bool is_log;
-    struct log_reader reader; /* is_log */
-    bool is_step;             /* only `part` of the reader's log, when it was opened */
-    struct view_part part;
-    struct view_text *text; /* else */
+/* As it was at one moment. Counted, and constant but for its time. */
+struct view_text {
+    atomic_uint refs;
+    _Atomic int64_t made_ms;  /* or found to be the same */
+    _Atomic uint64_t *budget; /* its bytes count towards this; NULL: towards none */
+    char *bytes;
+    size_t len;
 };
 
-/* Fetches one log, if the walker will find it listed. */
-static void fetch_ahead(struct views *v, const struct repo_name *repo, uint64_t job)
+struct view_file {
+    struct repo_name repo;
+    struct view_text *text; /* NULL: a log, and then */
+    struct log_reader reader;
+    bool is_step; /* only `part` of the log, as it was when the file was opened */
+    struct view_part part;
+};
+
+/* --- what is in the texts -------------------------------------------------------------------- */
+
+/* The list of jobs that the job was last seen in. False: none, or the job has not ended. */
+static bool find_list(struct views *v, const struct vnode *p, struct catalog_question *ret_q,
+                      bool *ret_settled)
 {
-    struct log *log = cache_hold(v->config.cache, job);
     struct catalog_seen seen;
-    struct log_stat stat;
-    struct log_hint hint;
+    bool found;
 
-    if (!log)
-        return;
-    if (log_get_failure(log, repo).err != -ENOENT &&
-        catalog_find_job(v->config.catalog, repo, job, &seen)) {
-        hint = (struct log_hint){.completed = true, .completed_ms = seen.job->completed_ms};
-        if (facts_may_have_log(seen.job))
-            log_get_stat(log, repo, EFFORT_NETWORK, &hint, NULL, &stat);
-        catalog_seen_release(&seen);
+    if (!catalog_find_job(v->config.catalog, &p->repo, p->job, &seen))
+        return false;
+    found = seen.job->status == FACTS_COMPLETED && seen.job->run_id;
+    if (found) {
+        const struct attempts_run run = {.repo = p->repo, .id = seen.job->run_id};
+        attempts_question(&run, seen.job->attempt, ret_q);
+        *ret_settled = catalog_is_settled(v->config.catalog, seen.job);
     }
-    log_release(log);
+    catalog_seen_release(&seen);
+    return found;
 }
 
-/* Somebody goes through a listing: the logs that come next are fetched. */
-static void look_ahead(struct views *v, const struct vnode *p)
+/* GitHub may report the steps of a job later than its end, so an old list is refreshed. If that
+ * fails, the old one counts. */
+static int refresh_list(struct views *v, const struct catalog_question *q, struct waiter *w)
 {
-    uint64_t jobs[AHEAD_MAX];
-    size_t n = walk_note_open(v->walk, &p->repo, p->job, jobs, AHEAD_MAX);
+    const struct catalog_answer *answer;
+    int rc = catalog_ask(v->config.catalog, q, EFFORT_DISK, w, &answer);
 
-    for (size_t i = 0; i < n; i++)
-        fetch_ahead(v, &p->repo, jobs[i]);
+    if (!rc) {
+        catalog_answer_release(answer);
+        rc = catalog_ask(v->config.catalog, q, EFFORT_NETWORK, w, &answer);
+    }
+    if (!rc)
+        catalog_answer_release(answer);
+    return rc == PENDING_PARKED ? rc : 0;
 }
 
-/* Once a log's size is known it may be opened. */
+/* A job that has ended is shown as the list of its run had it, which sends no request. */
+int view_text_of_job(struct views *v, const struct vnode *p, struct waiter *w, char **ret_text,
+                     size_t *ret_len)
+{
+    struct catalog_question q = {.what = SOURCE_JOB, .repo = p->repo, .id = p->job}, list;
+    bool is_settled, is_listed = find_list(v, p, &list, &is_settled);
+    int rc = is_listed && !is_settled ? refresh_list(v, &list, w) : 0;
+
+    if (rc)
+        return rc;
+    rc = catalog_get_json(v->config.catalog, &q, is_listed ? &list : NULL, w, ret_text, ret_len);
+    if (!rc)
+        catalog_note_used(v->config.catalog, &p->repo, p->job);
+    return rc;
+}
+
+int view_text_of_run(struct views *v, const struct vnode *p, struct waiter *w, char **ret_text,
+                     size_t *ret_len)
+{
+    const struct catalog_question q = {.what = SOURCE_RUN, .repo = p->repo, .id = p->run};
+    const struct catalog_answer *answer;
+    const struct facts_run *listed;
+    struct catalog_question from;
+    int rc = runs_find_listed(v, p, w, &listed, &answer);
+
+    if (!rc)
+        catalog_answer_release(answer);
+    else if (rc != -ENOENT)
+        return rc;
+    runs_question(v, &p->repo, &from);
+    return catalog_get_json(v->config.catalog, &q, rc ? NULL : &from, w, ret_text, ret_len);
+}
+
+int view_text_of_attempt(struct views *v, const struct vnode *p, struct waiter *w, char **ret_text,
+                         size_t *ret_len)
+{
+    const struct catalog_question q = {
+        .what = SOURCE_RUN_ATTEMPT, .repo = p->repo, .id = p->run, .attempt = p->attempt};
+
+    return catalog_get_json(v->config.catalog, &q, NULL, w, ret_text, ret_len);
+}
+
+/* Takes `text`, malloc'd; NULL: no memory. */
+static int give(char *text, char **ret_text, size_t *ret_len)
+{
+    if (!text)
+        return -ENOMEM;
+    *ret_text = text;
+    *ret_len = strlen(text);
+    return 0;
+}
+
+int view_text_of_stats(struct views *v, const struct vnode *p, struct waiter *w, char **ret_text,
+                       size_t *ret_len)
+{
+    (void)p;
+    (void)w;
+    return give(v->config.stats(v->config.who), ret_text, ret_len);
+}
+
+int view_text_of_options(struct views *v, const struct vnode *p, struct waiter *w, char **ret_text,
+                         size_t *ret_len)
+{
+    (void)p;
+    (void)w;
+    return give(strdup(v->config.options), ret_text, ret_len);
+}
+
+int view_text_of_version(struct views *v, const struct vnode *p, struct waiter *w, char **ret_text,
+                         size_t *ret_len)
+{
+    (void)p;
+    (void)w;
+    return give(strdup(v->config.version), ret_text, ret_len);
+}
+
+/* --- texts ----------------------------------------------------------------------------------- */
+
+static int make_text(struct views *v, const struct vnode *p, view_make_text *make, struct waiter *w,
+                     struct view_text **ret_text)
+{
+    struct view_text *t = calloc(1, sizeof(*t));
+    int rc = t ? make(v, p, w, &t->bytes, &t->len) : -ENOMEM;
+
+    if (rc) {
+        free(t);
+        return rc;
+    }
+    atomic_init(&t->refs, 1);
+    atomic_init(&t->made_ms, v->config.now_ms());
+    *ret_text = t;
+    return 0;
+}
+
+static struct view_text *ref_text(struct view_text *t)
+{
+    atomic_fetch_add(&t->refs, 1);
+    return t;
+}
+
+void view_text_unref(struct view_text *t)
+{
+    if (!t || atomic_fetch_sub(&t->refs, 1) != 1)
+        return;
+    if (t->budget)
+        atomic_fetch_sub(t->budget, t->len);
+    free(t->bytes);
+    free(t);
+}
+
+static uint64_t sum_of(const struct view_text *t)
+{
+    return store_page_checksum(t->bytes, t->len);
+}
+
+int view_text_look_up(struct views *v, struct vnode *p, view_make_text *make, struct waiter *w)
+{
+    struct view_text *t;
+    int rc = make_text(v, p, make, w, &t);
+
+    if (rc)
+        return rc;
+    p->size = t->len;
+    p->sum = sum_of(t);
+    p->content = t;
+    if (!p->repo.repo[0])
+        return 0; /* of the mount itself: small and few, so all are kept */
+    t->budget = &v->texts_kept;
+    if (atomic_fetch_add(t->budget, t->len) + t->len > VIEWS_TEXTS_BYTES) {
+        p->content = NULL;
+        view_text_unref(t);
+    }
+    return 0;
+}
+
+void views_vnode_renew(struct vnode *p, const struct vnode *same)
+{
+    if (p->content && same->content)
+        atomic_store(&p->content->made_ms, atomic_load(&same->content->made_ms));
+}
+
+static int open_text(struct views *v, const struct vnode *p, view_make_text *make, struct waiter *w,
+                     struct view_file *f, struct view_opened *ret_opened)
+{
+    struct view_text *t = p->content;
+    int rc;
+
+    if (t && v->config.now_ms() - atomic_load(&t->made_ms) < RECENT_MS) {
+        f->text = ref_text(t);
+        return 0;
+    }
+    rc = make_text(v, p, make, w, &f->text);
+    if (!rc)
+        ret_opened->direct = f->text->len != p->size || sum_of(f->text) != p->sum;
+    return rc;
+}
+
+/* --- logs ------------------------------------------------------------------------------------ */
+
+/* For a reader who goes through a listing: prefetches the logs that it will find there next. */
+static void prefetch(struct views *v, const struct vnode *p)
+{
+    struct vnode next = {.repo = p->repo};
+    uint64_t jobs[AHEAD_MAX];
+    size_t count = walk_note_open(v->walk, &p->repo, p->job, jobs, AHEAD_MAX);
+
+    for (size_t i = 0; i < count; i++) {
+        struct log *log = cache_hold(v->config.cache, jobs[i]);
+        struct known_job job;
+        struct log_stat stat;
+        if (!log)
+            return;
+        next.job = jobs[i];
+        runs_peek_job(v, &next, &job);
+        if (log_get_failure(log, &p->repo).err != -ENOENT && job.hint.completed && !job.has_no_log)
+            log_get_stat(log, &p->repo, EFFORT_NETWORK, &job.hint, NULL, &stat);
+        log_release(log);
+    }
+}
+
 static int open_log(struct views *v, const struct vnode *p, struct waiter *w, struct view_file *f,
                     struct view_opened *ret_opened)
 {
@@ -58,45 +259,36 @@ static int open_log(struct views *v, const struct vnode *p, struct waiter *w, st
     if (rc)
         return rc;
     log_open(p->log, &f->reader);
-    /* It became final just now: what was told before is not its size. */
+    /* It has become final since, and has another size. */
     if (!f->reader.direct && !f->part.final)
         rc = view_get_part(v, p, w, &f->part);
     if (rc) {
         log_close(&f->reader);
         return rc;
     }
-    f->is_log = true;
     f->is_step = p->kind == VNODE_STEP;
     ret_opened->direct = f->reader.direct;
     ret_opened->keep_cache = !f->reader.direct;
-    look_ahead(v, p);
+    prefetch(v, p);
     return 0;
 }
 
-static int open_text(struct views *v, const struct vnode *p, struct waiter *w, struct view_file *f,
-                     struct view_opened *ret_opened)
-{
-    bool is_same;
-    int rc = view_text_open(v, p, w, &f->text, &is_same);
+/* --- open files ------------------------------------------------------------------------------ */
 
-    if (rc)
-        return rc;
-    ret_opened->direct = !is_same;
-    return 0;
-}
-
-int views_open(struct views *v, const struct vnode *p, struct waiter *w,
-               struct view_opened *ret_opened)
+int view_file_open(struct views *v, const struct vnode *p, view_make_text *make, struct waiter *w,
+                   struct view_opened *ret_opened)
 {
     struct view_opened opened = {0};
     struct view_file *f = calloc(1, sizeof(*f));
-    int rc;
+    int rc = -EISDIR;
 
     if (!f)
         return -ENOMEM;
-    f->views = v;
     f->repo = p->repo;
-    rc = p->log ? open_log(v, p, w, f, &opened) : open_text(v, p, w, f, &opened);
+    if (p->log)
+        rc = open_log(v, p, w, f, &opened);
+    else if (make)
+        rc = open_text(v, p, make, w, f, &opened);
     if (rc) {
         free(f);
         return rc;
@@ -110,14 +302,14 @@ void views_close(struct view_file *f)
 {
     if (!f)
         return;
-    if (f->is_log)
+    if (!f->text)
         log_close(&f->reader);
     view_text_unref(f->text);
     free(f);
 }
 
-/* A log that was live when it was opened goes on growing, and the size of another may turn out to
- * be wrong; a step's position in the text is fixed. */
+/* A log that was live when it was opened grows, and the size of another may turn out to be wrong. A
+ * step's position in the text is fixed. */
 static int read_log(struct view_file *f, uint64_t offset, size_t len, struct waiter *w,
                     struct view_bytes *ret_bytes)
 {
@@ -144,7 +336,7 @@ static int read_log(struct view_file *f, uint64_t offset, size_t len, struct wai
 int views_read(struct view_file *f, uint64_t offset, size_t len, struct waiter *w,
                struct view_bytes *ret_bytes)
 {
-    if (f->is_log)
+    if (!f->text)
         return read_log(f, offset, len, w, ret_bytes);
     if (offset > f->text->len)
         offset = f->text->len;
@@ -156,7 +348,7 @@ int views_read(struct view_file *f, uint64_t offset, size_t len, struct waiter *
                                      .data = f->text->bytes + offset,
                                      .len = len,
                                      .is_text = true,
-                                     .held = view_text_ref(f->text)};
+                                     .held = ref_text(f->text)};
     return 0;
 }
 

@@ -1,38 +1,34 @@
-#include "views/groups.h"
-
-#include "views/branch_name.h"
+/*
+ * Runs by a property: those that failed, by branch, by workflow (S19), out of the recent runs and
+ * of filtered lists together (S18).
+ *
+ * A further view of this kind is a `struct group`: add_question() for each filter that GitHub has
+ * for it, `matches` for the recent runs, and list_group().
+ */
+#include "views/names.h"
 #include "views/runs.h"
 #include "views/united.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #define FILTER_LEN sizeof(((struct catalog_question *)0)->filter)
 #define FILTERS_MAX 3
 #define FILTERED_MAX 1000 /* GitHub gives no more of a filtered list */
 
-static int add_run_link(struct view_listing *l, uint64_t run)
-{
-    char name[32];
-
-    snprintf(name, sizeof(name), "%llu", (unsigned long long)run);
-    return listing_add(l, name, VIEW_LINK);
-}
-
-/* Appends to a filter what may stand in a query; -ENAMETOOLONG. */
-static int encode(char filter[FILTER_LEN], const char *text, size_t len)
+/* Appends to a filter, escaped for a query; -ENAMETOOLONG. */
+static int append_escaped(char filter[FILTER_LEN], const char *text, size_t len)
 {
     size_t used = strlen(filter);
 
     return name_escape(text, len, "-_.", filter + used, FILTER_LEN - used) ? 0 : -ENAMETOOLONG;
 }
 
-/* --- filtered views (S18) --- */
+/* --- a view: the lists it asks for, and the runs it shows --- */
 
-/* What a view asks, and which runs it shows. */
 struct group {
     struct united_filter filter;
     struct catalog_question questions[FILTERS_MAX];
@@ -43,14 +39,14 @@ struct group {
     uint64_t workflow; /* 0: all runs of the answers */
 };
 
-/* Whether a view ends with what came of the recent runs: they are yet to come, or GitHub says that
- * there is no such repository, or none for us. */
+/* Whether a view ends with what came of the recent runs: they are yet to come, or GitHub reports
+ * that there is no such repository, or none for this token. */
 static bool is_end(int rc)
 {
     return rc == PENDING_PARKED || rc == -ENOENT || rc == -EACCES;
 }
 
-static struct catalog_question *add_question(struct views *v, struct group *g)
+static struct catalog_question *add_question(struct views *v, struct group *g, const char *filter)
 {
     struct catalog_question *q = &g->questions[g->question_count++];
 
@@ -58,31 +54,18 @@ static struct catalog_question *add_question(struct views *v, struct group *g)
     if (q->limit > FILTERED_MAX)
         q->limit = FILTERED_MAX;
     q->is_extra = g->unfiltered != NULL;
+    snprintf(q->filter, FILTER_LEN, "%s", filter);
     return q;
 }
 
-static int add_united(struct views *v, const struct group *g,
-                      const struct catalog_answer *const *filtered, struct view_listing *l)
-{
-    const struct facts_run **runs;
-    size_t count;
-    int rc = united_make(g->unfiltered, filtered, g->question_count, &g->filter, v->config.runs,
-                         &runs, &count);
-
-    if (rc)
-        return rc;
-    for (size_t i = 0; i < count && !rc; i++)
-        rc = add_run_link(l, runs[i]->id);
-    free(runs);
-    return rc;
-}
-
-/* Links of the group's runs, from whatever answers there are; the first errno where there is none. */
+/* Links of the group's runs, from whatever answers there are; the first errno if there is none. */
 static int list_group(struct views *v, const struct group *g, struct waiter *w,
                       struct view_listing *l)
 {
     const struct catalog_answer *filtered[FILTERS_MAX] = {NULL};
+    const struct facts_run **runs = NULL;
     bool has_any = g->unfiltered != NULL;
+    size_t count = 0;
     int rc = 0, err = 0;
 
     for (size_t i = 0; i < g->question_count; i++)
@@ -93,13 +76,25 @@ static int list_group(struct views *v, const struct group *g, struct waiter *w,
         err = err ? err : rc;
     }
     if (rc != PENDING_PARKED)
-        rc = has_any ? add_united(v, g, filtered, l) : err;
+        rc = has_any ? united_make(g->unfiltered, filtered, g->question_count, &g->filter,
+                                   v->config.runs, &runs, &count)
+                     : err;
+    for (size_t i = 0; i < count && !rc; i++)
+        rc = listing_add_id(l, runs[i]->id, VIEW_LINK);
+    free(runs);
     for (size_t i = 0; i < g->question_count; i++)
         catalog_answer_release(filtered[i]);
     return rc;
 }
 
 /* --- failed --- */
+
+/* In a view, a name of digits only is a run's link. */
+int groups_parse_run(const struct vnode *dir, const char *name, struct vnode *p)
+{
+    (void)dir;
+    return name_parse_id(name, &p->run) ? 0 : -ENOENT;
+}
 
 static bool is_failed(const struct united_filter *filter, const struct facts_run *run)
 {
@@ -114,15 +109,12 @@ int groups_list_failed(struct views *v, const struct vnode *dir, struct waiter *
     static const char *const filters[FILTERS_MAX] = {"status=failure", "status=timed_out",
                                                      "status=startup_failure"};
     struct group g = {.filter.matches = is_failed, .dir = dir};
-    struct catalog_question q;
-    int rc;
+    int rc = runs_ask_recent(v, &dir->repo, w, &g.unfiltered);
 
-    runs_question(v, &dir->repo, &q);
-    rc = catalog_ask(v->config.catalog, &q, EFFORT_NETWORK, w, &g.unfiltered);
     if (is_end(rc))
         return rc;
     for (int i = 0; i < FILTERS_MAX; i++)
-        snprintf(add_question(v, &g)->filter, FILTER_LEN, "%s", filters[i]);
+        add_question(v, &g, filters[i]);
     rc = list_group(v, &g, w, l);
     catalog_answer_release(g.unfiltered);
     return rc;
@@ -130,21 +122,36 @@ int groups_list_failed(struct views *v, const struct vnode *dir, struct waiter *
 
 /* --- branches --- */
 
-/* Adds the directories in `dir`, but those whose paths are too long to be looked up. */
-static int add_parts(const struct branch_runs *runs, const struct branch_dir *dir, const char *path,
-                     struct view_listing *l)
+/* What follows `dir` in a branch's or workflow's name. Takes no number: that is a run. */
+static int append_text(const struct vnode *dir, const char *name, struct vnode *p)
 {
-    size_t len = path ? strlen(path) + 1 : 0;
-    struct branch_parts parts;
-    int rc = branch_parts_make(runs, dir, &parts);
+    uint64_t id;
 
-    if (rc)
-        return rc;
-    for (size_t i = 0; i < parts.count && !rc; i++)
-        if (len + strlen(parts.shown[i].name) < VIEWS_TEXT_MAX)
-            rc = listing_add(l, parts.shown[i].name, VIEW_DIRECTORY);
-    branch_parts_finish(&parts);
-    return rc;
+    if (name_parse_id(name, &id))
+        return -ENOENT;
+    if (asprintf(&p->text, "%s%s%s", dir->text ? dir->text : "", dir->text ? "/" : "", name) < 0) {
+        p->text = NULL;
+        return -ENOMEM;
+    }
+    return strlen(p->text) < VIEWS_TEXT_MAX ? 0 : -ENAMETOOLONG;
+}
+
+int groups_parse_branch(const struct vnode *dir, const char *name, struct vnode *p)
+{
+    size_t len = strlen(name);
+
+    /* No part of a branch's name in git is so. */
+    if (name[0] == '.' || (len >= 5 && !strcmp(name + len - 5, ".lock")))
+        return -ENOENT;
+    return append_text(dir, name, p);
+}
+
+int groups_parse_in_branch(const struct vnode *dir, const char *name, struct vnode *p)
+{
+    if (!name_parse_id(name, &p->run))
+        return groups_parse_branch(dir, name, p);
+    p->kind = VNODE_RUN_LINK;
+    return 0;
 }
 
 static bool is_of_branch(const struct united_filter *filter, const struct facts_run *run)
@@ -174,13 +181,11 @@ static int add_runs_of_branch(struct views *v, const struct vnode *dir,
 {
     struct group g = {
         .filter.matches = is_of_branch, .dir = dir, .unfiltered = recent, .branch = *branch};
-    struct catalog_question *q = add_question(v, &g);
-    int rc;
+    struct catalog_question *q = add_question(v, &g, "branch=");
+    int rc = append_escaped(q->filter, branch->name, branch->len);
 
     if (q->limit < CATALOG_PAGE && is_shared(&g))
         q->limit = CATALOG_PAGE; /* the runs of all forks come with it: one request as well */
-    snprintf(q->filter, FILTER_LEN, "branch=");
-    rc = encode(q->filter, branch->name, branch->len);
     if (rc && !recent)
         return rc;
     if (rc)
@@ -188,53 +193,51 @@ static int add_runs_of_branch(struct views *v, const struct vnode *dir,
     return list_group(v, &g, w, l);
 }
 
-/* A branch of which no run is known, "OWNER:branch" for a fork's: no branch in git has a colon. */
-static int add_runs_of_spelled(struct views *v, const struct vnode *dir, const char *spelled,
+/* A branch of which no run is known, "OWNER:branch" for a fork's: no branch in git has a colon.
+ * Takes the name, malloc'd. */
+static int add_runs_of_unknown(struct views *v, const struct vnode *dir, char *name,
                                struct waiter *w, struct view_listing *l)
 {
-    char *copy = strdup(spelled), *colon = copy ? strchr(copy, ':') : NULL;
-    struct branch_dir branch = {.fork = "", .name = copy};
+    char *colon = strchr(name, ':');
+    struct branch_dir branch = {.fork = colon ? name : "", .name = colon ? colon + 1 : name};
     int rc;
 
-    if (!copy)
-        return -ENOMEM;
-    if (colon) {
+    if (colon)
         *colon = '\0';
-        branch.fork = copy;
-        branch.name = colon + 1;
-    }
     branch.len = strlen(branch.name);
     rc = add_runs_of_branch(v, dir, NULL, &branch, w, l);
-    free(copy);
-    return rc;
-}
-
-/* First as it is spelled; where there is no run, as it may be in git. */
-static int add_runs_of_unknown(struct views *v, const struct vnode *dir, struct waiter *w,
-                               struct view_listing *l)
-{
-    struct view_entry first;
-    char *name;
-    int rc = add_runs_of_spelled(v, dir, dir->text, w, l);
-
-    if (rc || views_listing_get(l, 0, &first) || !branch_name_unmake(dir->text, &name))
-        return rc;
-    rc = add_runs_of_spelled(v, dir, name, w, l);
     free(name);
     return rc;
 }
 
+/* The directories in a part of a branch's name, but those whose paths are too long to be looked up,
+ * and the runs of the branch of this name. */
 static int add_branch(struct views *v, const struct vnode *dir, const struct catalog_answer *recent,
                       struct waiter *w, struct view_listing *l)
 {
-    struct branch_runs known = {recent ? recent->runs : NULL, recent ? recent->count : 0};
+    const struct branch_runs known = {recent ? recent->runs : NULL, recent ? recent->count : 0};
+    size_t len = dir->text ? strlen(dir->text) + 1 : 0;
     struct branch_dir at = {0};
+    struct branch_parts parts;
+    char *name;
     int rc = dir->text ? branch_dir_find(&known, dir->text, &at) : 0;
 
-    if (rc == -ENOENT)
-        return add_runs_of_unknown(v, dir, w, l);
+    if (rc == -ENOENT) { /* as it is spelled; if it has no run, as it may be in git */
+        name = strdup(dir->text);
+        rc = name ? add_runs_of_unknown(v, dir, name, w, l) : -ENOMEM;
+        if (!rc && !views_listing_get(l, 0, &(struct view_entry){0}) &&
+            branch_name_unmake(dir->text, &name))
+            rc = add_runs_of_unknown(v, dir, name, w, l);
+        return rc;
+    }
     if (!rc)
-        rc = add_parts(&known, &at, dir->text, l);
+        rc = branch_parts_make(&known, &at, &parts);
+    if (rc)
+        return rc;
+    for (size_t i = 0; i < parts.count && !rc; i++)
+        if (len + strlen(parts.shown[i].name) < VIEWS_TEXT_MAX)
+            rc = listing_add(l, parts.shown[i].name, VIEW_DIRECTORY);
+    branch_parts_finish(&parts);
     /* A part of known branches' names that is none itself needs no question of its own. */
     if (!rc && branch_dir_has_runs(&known, &at))
         rc = add_runs_of_branch(v, dir, recent, &at, w, l);
@@ -245,11 +248,8 @@ int groups_list_branches(struct views *v, const struct vnode *dir, struct waiter
                          struct view_listing *l)
 {
     const struct catalog_answer *recent = NULL;
-    struct catalog_question q;
-    int rc;
+    int rc = runs_ask_recent(v, &dir->repo, w, &recent);
 
-    runs_question(v, &dir->repo, &q);
-    rc = catalog_ask(v->config.catalog, &q, EFFORT_NETWORK, w, &recent);
     if (rc && (is_end(rc) || !dir->text))
         return rc;
     rc = add_branch(v, dir, recent, w, l);
@@ -259,19 +259,18 @@ int groups_list_branches(struct views *v, const struct vnode *dir, struct waiter
 
 /* --- workflows --- */
 
-static bool ends_in(const char *text, size_t len, const char *end)
+int groups_parse_workflow(const struct vnode *dir, const char *name, struct vnode *p)
 {
-    size_t end_len = strlen(end);
-
-    return len >= end_len && !memcmp(text + len - end_len, end, end_len);
+    return name_is_ignore_file(name) ? -ENOENT : append_text(dir, name, p);
 }
 
 static bool is_yaml(const char *path, size_t len)
 {
-    return ends_in(path, len, ".yml") || ends_in(path, len, ".yaml");
+    return (len >= 4 && !memcmp(path + len - 4, ".yml", 4)) ||
+           (len >= 5 && !memcmp(path + len - 5, ".yaml", 5));
 }
 
-/* Length of a path without the "@refs/heads/main" that GitHub may append; file names may have an @. */
+/* Length of a path without the "@refs/heads/main" that GitHub may append. Files may have an @. */
 static size_t length_without_ref(const char *path)
 {
     for (const char *at = strchr(path, '@'); at; at = strchr(at + 1, '@'))
@@ -292,8 +291,8 @@ static void workflow_file(const char *given, char ret_name[SAFE_NAME_LEN])
     safe_name_clean(file, SAFE_NAME_LEN - 32, ret_name);
 }
 
-/* A workflow without a file, as a deleted one may be, has its own name. GitHub makes that of the path
- * where the file gave none. A lookup takes a number alone for a run: it has the id behind it. */
+/* A workflow without a file, as a deleted one may be, has its own name, which GitHub makes of the
+ * path if the file gave none. A number alone would mean a run: it gets the id as suffix. */
 static void finish_name(const struct facts_run *run, char name[SAFE_NAME_LEN])
 {
     uint64_t id;
@@ -354,13 +353,10 @@ int groups_list_workflows(struct views *v, const struct vnode *dir, struct waite
                           struct view_listing *l)
 {
     const struct catalog_answer *runs;
-    struct catalog_question q;
     struct safe_name *names;
     size_t count;
-    int rc;
+    int rc = runs_ask_recent(v, &dir->repo, w, &runs);
 
-    runs_question(v, &dir->repo, &q);
-    rc = catalog_ask(v->config.catalog, &q, EFFORT_NETWORK, w, &runs);
     if (rc)
         return rc;
     rc = name_workflows(runs, &names, &count);
@@ -377,17 +373,16 @@ int groups_list_workflows(struct views *v, const struct vnode *dir, struct waite
 static int find_workflow(const struct catalog_answer *runs, const char *name, uint64_t *ret_id)
 {
     struct safe_name *names;
-    uint64_t id = 0;
     size_t count;
     int rc = name_workflows(runs, &names, &count);
 
     if (rc)
         return rc;
+    *ret_id = 0;
     for (size_t i = 0; i < count; i++)
         if (!strcmp(names[i].name, name))
-            id = names[i].id;
+            *ret_id = names[i].id;
     free(names);
-    *ret_id = id;
     return 0;
 }
 
@@ -398,7 +393,7 @@ static bool is_of_workflow(const struct united_filter *filter, const struct fact
     return !g->workflow || run->workflow_id == g->workflow;
 }
 
-/* One that is not among the recent runs is asked for by the name of its file. */
+/* A workflow that no recent run is of is asked for by the name of its file. */
 static int add_runs_of_workflow(struct views *v, struct group *g, const char *file,
                                 struct waiter *w, struct view_listing *l)
 {
@@ -406,12 +401,12 @@ static int add_runs_of_workflow(struct views *v, struct group *g, const char *fi
     int rc = 0;
 
     g->question_count = 0;
-    q = add_question(v, g);
+    q = add_question(v, g, "");
     q->what = SOURCE_WORKFLOW_RUNS;
     if (g->workflow)
         snprintf(q->filter, FILTER_LEN, "%llu", (unsigned long long)g->workflow);
     else
-        rc = encode(q->filter, file, strlen(file));
+        rc = append_escaped(q->filter, file, strlen(file));
     return rc ? rc : list_group(v, g, w, l);
 }
 
@@ -420,12 +415,9 @@ int groups_list_workflow(struct views *v, const struct vnode *dir, struct waiter
 {
     struct group g = {.filter.matches = is_of_workflow, .dir = dir};
     const struct catalog_answer *recent = NULL;
-    struct catalog_question q;
     const char *given;
-    int rc;
+    int rc = runs_ask_recent(v, &dir->repo, w, &recent);
 
-    runs_question(v, &dir->repo, &q);
-    rc = catalog_ask(v->config.catalog, &q, EFFORT_NETWORK, w, &recent);
     if (is_end(rc))
         return rc;
     rc = recent ? find_workflow(recent, dir->text, &g.workflow) : 0;

@@ -1,15 +1,16 @@
 /*
  * A listing: one snapshot of a directory, in a fixed order.
  */
-#include "views/room.h"
+#include "views/internal.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 struct view_listing {
     struct view_entry *entries;
-    size_t count, room;
+    size_t count, capacity;
 };
 
 struct view_listing *listing_create(void)
@@ -33,18 +34,26 @@ int listing_add(struct view_listing *l, const char *name, enum view_type type)
 
     if (!copy)
         return -ENOMEM;
-    if (l->count == l->room) {
-        size_t room = l->room ? 2 * l->room : 16;
-        struct view_entry *entries = realloc(l->entries, room * sizeof(*entries));
+    if (l->count == l->capacity) {
+        size_t capacity = l->capacity ? 2 * l->capacity : 16;
+        struct view_entry *entries = realloc(l->entries, capacity * sizeof(*entries));
         if (!entries) {
             free(copy);
             return -ENOMEM;
         }
         l->entries = entries;
-        l->room = room;
+        l->capacity = capacity;
     }
     l->entries[l->count++] = (struct view_entry){.name = copy, .type = type};
     return 0;
+}
+
+int listing_add_id(struct view_listing *l, uint64_t id, enum view_type type)
+{
+    char name[32];
+
+    snprintf(name, sizeof(name), "%llu", (unsigned long long)id);
+    return listing_add(l, name, type);
 }
 
 bool views_listing_get(const struct view_listing *l, size_t i, struct view_entry *ret_entry)

@@ -35,7 +35,8 @@ int view_find_job(struct views *v, const struct vnode *p, struct waiter *w,
 
 /* -ENOENT: the job is known not to have a log, and no log of it is present; so none is requested
  * (S19). Reads what the disk knows. May park. */
-static int check_log(struct views *v, const struct vnode *p, struct waiter *w)
+static int check_log(struct views *v, const struct vnode *p, struct waiter *w,
+                     struct known_job *ret_job)
 {
     const struct catalog_question q = {.what = SOURCE_JOB, .repo = p->repo, .id = p->job};
     struct log *log = cache_hold(v->config.cache, p->job);
@@ -44,31 +45,31 @@ static int check_log(struct views *v, const struct vnode *p, struct waiter *w)
     int rc = log ? log_get_stat(log, &p->repo, EFFORT_DISK, NULL, w, &stat) : -ENOMEM;
 
     log_release(log);
+    runs_peek_job(v, p, ret_job);
     if (rc != -EAGAIN)
         return rc;
-    if (view_has_no_log(v, p))
-        return -ENOENT;
-    rc = catalog_ask(v->config.catalog, &q, EFFORT_DISK, w, &answer);
-    if (rc)
-        return rc == -EAGAIN ? 0 : rc;
-    catalog_answer_release(answer);
-    return view_has_no_log(v, p) ? -ENOENT : 0;
+    if (!ret_job->is_settled && !ret_job->has_no_log) {
+        rc = catalog_ask(v->config.catalog, &q, EFFORT_DISK, w, &answer);
+        if (rc)
+            return rc == -EAGAIN ? 0 : rc;
+        catalog_answer_release(answer);
+        runs_peek_job(v, p, ret_job);
+    }
+    return ret_job->has_no_log ? -ENOENT : 0;
 }
 
 static int get_log(struct views *v, const struct vnode *p, struct waiter *w,
-                   struct view_part *ret_part)
+                   struct known_job *ret_job, struct view_part *ret_part)
 {
-    struct log_hint hint;
     struct log_stat stat;
-    int rc = check_log(v, p, w);
+    int rc = check_log(v, p, w, ret_job);
 
     if (rc)
         return rc;
-    view_job_hint(v, p, &hint);
     if (p->kind == VNODE_LOG)
-        rc = log_get_stat(p->log, &p->repo, EFFORT_NETWORK, &hint, w, &stat);
+        rc = log_get_stat(p->log, &p->repo, EFFORT_NETWORK, &ret_job->hint, w, &stat);
     else
-        rc = generated_get_stat(v->generated, p->log, &p->repo, p->job, &hint, w, &stat);
+        rc = generated_get_stat(v->generated, p->log, &p->repo, p->job, &ret_job->hint, w, &stat);
     if (rc)
         return rc;
     catalog_note_used(v->config.catalog, &p->repo, p->job);
@@ -108,30 +109,19 @@ static int get_step(struct views *v, const struct vnode *p, struct waiter *w,
     return rc;
 }
 
-/* GitHub may tell the steps of a job later than its end. */
-static bool is_settled(struct views *v, const struct vnode *p)
-{
-    struct catalog_seen seen;
-    bool settled;
-
-    if (!catalog_find_job(v->config.catalog, &p->repo, p->job, &seen))
-        return true;
-    settled = catalog_is_settled(v->config.catalog, seen.job);
-    catalog_seen_release(&seen);
-    return settled;
-}
-
 int view_get_part(struct views *v, const struct vnode *p, struct waiter *w,
                   struct view_part *ret_part)
 {
+    struct known_job job;
     struct view_part part;
-    int rc = get_log(v, p, w, &part);
+    int rc = get_log(v, p, w, &job, &part);
 
     if (!rc && p->kind == VNODE_STEP && p->step)
         rc = get_step(v, p, w, &part);
     if (rc)
         return rc;
-    part.settled = part.final && (p->kind != VNODE_STEP || is_settled(v, p));
+    /* GitHub may tell the steps of a job later than its end. */
+    part.settled = part.final && (p->kind != VNODE_STEP || !job.is_known || job.is_settled);
     *ret_part = part;
     return 0;
 }

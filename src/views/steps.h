@@ -10,7 +10,7 @@
 
 #include "facts.h"
 #include "text/cut.h"
-#include "views/safe_name.h"
+#include "views/names.h"
 
 struct store;
 

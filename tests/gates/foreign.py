@@ -27,7 +27,7 @@ assert complex ctype errno fenv float inttypes iso646 limits locale math setjmp 
 stdarg stdatomic stdbool stddef stdint stdio stdlib stdnoreturn string tgmath threads time uchar
 wchar wctype
 dirent dlfcn endian err error execinfo fcntl fnmatch fts ftw getopt glob grp ifaddrs langinfo
-libgen malloc mntent netdb paths poll pthread pwd regex resolv sched semaphore spawn strings
+libgen malloc mntent netdb paths poll pthread pwd regex resolv sched search semaphore spawn strings
 sysexits syslog termios unistd utime wordexp byteswap features
 """.split())
 

@@ -1,5 +1,5 @@
 /* How branches are spelled below branches/, and which one a path means (S12, S19). */
-#include "views/branch_name.h"
+#include "views/names.h"
 
 #include <errno.h>
 #include <setjmp.h>

@@ -1,5 +1,5 @@
 /* Names that a server gave, made fit to be file names (S12). */
-#include "views/safe_name.h"
+#include "views/names.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,5 +1,5 @@
 /* Generated texts: what a lookup told of one is true of the file that is opened next. */
-#include "views/room.h"
+#include "views/internal.h"
 
 #include "catalog/catalog_bench.h"
 
@@ -36,22 +36,28 @@ static char *make_stats(void *who)
     return text;
 }
 
-static void begin(struct views *v, struct counter *s, struct vnode *p)
+static void begin(struct views *v, struct counter *s)
 {
     now = 1000;
     *s = (struct counter){.made = 7, .step = 93};
     *v = (struct views){.config = {.now_ms = now_ms, .stats = make_stats, .who = s}};
-    *p = (struct vnode){.kind = VNODE_STATS};
 }
 
 /* What is needed is at hand: nobody waits. */
-static void look_up(struct views *v, struct vnode *p)
+static void look_up(struct views *v, const struct vnode *dir, const char *name, struct vnode *p)
 {
     struct guest g;
 
     guest_init(&g);
-    assert_int_equal(view_text_look_up(v, p, &g.waiter), 0);
+    assert_int_equal(views_lookup(v, dir, name, &g.waiter, p), 0);
     guest_finish(&g);
+}
+
+static void look_up_stats(struct views *v, struct vnode *p)
+{
+    const struct vnode control = {.kind = VNODE_CONTROL};
+
+    look_up(v, &control, "stats", p);
 }
 
 static struct view_opened open_it(struct views *v, const struct vnode *p)
@@ -98,10 +104,9 @@ static void text_is_opened_as_it_was_looked_up(void **state)
     struct views v;
 
     (void)state;
-    begin(&v, &s, &first);
-    second = first;
-    look_up(&v, &first);
-    look_up(&v, &second); /* by another process, with another text, before the first opens */
+    begin(&v, &s);
+    look_up_stats(&v, &first);
+    look_up_stats(&v, &second); /* by another process, with another text, before the first opens */
     assert_true(first.size == 4 && second.size == 4 && first.sum != second.sum);
     assert_int_equal(views_get_attr(&v, &first, NULL, &attr), 0);
     assert_true(attr.size == 4 && attr.valid_ms == 0);
@@ -121,15 +126,14 @@ static void text_opened_late_is_made_anew(void **state)
     struct views v;
 
     (void)state;
-    begin(&v, &s, &p);
-    again = p;
-    look_up(&v, &p);
+    begin(&v, &s);
+    look_up_stats(&v, &p);
     now += 60000;
     check_open(&v, &p, "193\n", false);
     s.step = 0;
     s.made = 100;
     check_open(&v, &p, "100\n", true);
-    look_up(&v, &again); /* the same: its node stays that of the path */
+    look_up_stats(&v, &again); /* the same: its node stays that of the path */
     assert_true(again.sum == p.sum);
     views_vnode_renew(&p, &again);
     views_vnode_finish(&again);
@@ -143,6 +147,7 @@ static void only_so_many_bytes_are_kept(void **state)
 {
     enum { VNODES = 40, SIZE = 64 * 1024 };
     struct catalog_bench *b = *state;
+    const struct vnode job = {.kind = VNODE_JOB, .repo = bench_repo, .job = 7};
     struct catalog_question q = bench_job(7);
     struct vnode vnodes[VNODES];
     unsigned kept = 0;
@@ -150,14 +155,13 @@ static void only_so_many_bytes_are_kept(void **state)
     struct views v;
     char *body;
 
-    begin(&v, &s, &vnodes[0]);
+    begin(&v, &s);
     v.config.catalog = b->catalog;
     assert_true(asprintf(&body, "{\"id\":7,\"run_id\":1,\"status\":\"completed\",\"x\":\"%*s\"}",
                          SIZE, "") > 0);
     catalog_answer_release(bench_learn(b, &q, body, ""));
     for (unsigned i = 0; i < VNODES; i++) {
-        vnodes[i] = (struct vnode){.kind = VNODE_JOB_JSON, .repo = bench_repo, .job = 7};
-        look_up(&v, &vnodes[i]);
+        look_up(&v, &job, "job.json", &vnodes[i]);
         kept += vnodes[i].content != NULL;
         assert_true(vnodes[i].size > SIZE && v.texts_kept <= VIEWS_TEXTS_BYTES);
     }

@@ -1,5 +1,5 @@
 /* Which job a name in a run's directory means, of more runs than are remembered. */
-#include "views/named.h"
+#include "views/runs.h"
 
 #include "catalog/catalog_bench.h"
 
@@ -11,12 +11,12 @@
 
 #include <cmocka.h>
 
-#define RUNS (NAMED_RUNS + 3)
+#define RUNS (JOB_NAMES_RUNS + 3)
 #define JOBS 20
 
 struct fixture {
     void *bench;
-    struct named *named;
+    struct job_names *names;
     const struct catalog_answer *runs[RUNS];
 };
 
@@ -33,21 +33,21 @@ static int setup(void **state)
     if (catalog_bench_setup(&f.bench))
         return -1;
     b = f.bench;
-    f.named = named_create();
+    f.names = job_names_create();
     for (size_t i = 0; i < RUNS; i++) {
         struct catalog_question q = bench_jobs(i + 1);
         f.runs[i] = bench_learn(b, &q, bench_jobs_body(b, first_job(i), JOBS, JOBS, "completed"),
                                 "");
     }
     *state = &f;
-    return f.named ? 0 : -1;
+    return f.names ? 0 : -1;
 }
 
 static int teardown(void **state)
 {
     struct fixture *f = *state;
 
-    named_destroy(f->named);
+    job_names_destroy(f->names);
     for (size_t i = 0; i < RUNS; i++)
         catalog_answer_release(f->runs[i]);
     return catalog_bench_teardown(&f->bench);
@@ -59,11 +59,11 @@ static void check(struct fixture *f, size_t run)
     uint64_t job = 0;
     char name[64];
 
-    assert_int_equal(named_find(f->named, f->runs[run], "build", &job), 0);
+    assert_int_equal(job_names_find(f->names, f->runs[run], "build", &job), 0);
     assert_int_equal(job, first_job(run));
     for (uint64_t id = first_job(run) + 1; id < first_job(run) + JOBS; id++) {
         snprintf(name, sizeof(name), "build (%llu)", (unsigned long long)id);
-        assert_int_equal(named_find(f->named, f->runs[run], name, &job), 0);
+        assert_int_equal(job_names_find(f->names, f->runs[run], name, &job), 0);
         assert_int_equal(job, id);
     }
 }
@@ -76,7 +76,7 @@ static void s12_names_are_found_in_whatever_order_runs_are_looked_into(void **st
         check(f, i);
     for (size_t i = RUNS; i-- > 0;)
         check(f, i);
-    for (size_t i = 0; i < 2 * NAMED_RUNS; i++) {
+    for (size_t i = 0; i < 2 * JOB_NAMES_RUNS; i++) {
         check(f, i % 2);
         check(f, 2 + i % 3);
     }
@@ -88,10 +88,10 @@ static void what_is_no_name_is_not_found(void **state)
     uint64_t job = 7;
 
     check(f, 0);
-    assert_int_equal(named_find(f->named, f->runs[0], "", &job), -ENOENT);
-    assert_int_equal(named_find(f->named, f->runs[0], "buil", &job), -ENOENT);
-    assert_int_equal(named_find(f->named, f->runs[0], "zzz", &job), -ENOENT);
-    assert_int_equal(named_find(f->named, f->runs[0], "build (1100)", &job), -ENOENT);
+    assert_int_equal(job_names_find(f->names, f->runs[0], "", &job), -ENOENT);
+    assert_int_equal(job_names_find(f->names, f->runs[0], "buil", &job), -ENOENT);
+    assert_int_equal(job_names_find(f->names, f->runs[0], "zzz", &job), -ENOENT);
+    assert_int_equal(job_names_find(f->names, f->runs[0], "build (1100)", &job), -ENOENT);
     assert_int_equal(job, 7);
 }
 
