@@ -125,7 +125,7 @@ class Gates(unittest.TestCase):
         for lower, upper in (("net", "github"), ("github", "store"), ("store", "cache"),
                              ("cache", "views"), ("views", "fs"), ("pending", "cache")):
             with self.subTest(lower=lower, upper=upper):
-                self.refuses("floors", {f"src/{lower}/a.c": f'#include "{upper}/a.h"\n',
+                self.refuses("layers", {f"src/{lower}/a.c": f'#include "{upper}/a.h"\n',
                                         f"src/{upper}/a.h": "\n"},
                              f'{lower} has no door to "{upper}/a.h"')
 
@@ -133,35 +133,35 @@ class Gates(unittest.TestCase):
         for room, other in (("cache", "catalog"), ("store", "text"), ("store", "pending"),
                             ("text", "pending")):
             for one, two in ((room, other), (other, room)):
-                self.refuses("floors", {f"src/{one}/a.c": f'#include "{two}/a.h"\n',
+                self.refuses("layers", {f"src/{one}/a.c": f'#include "{two}/a.h"\n',
                                         f"src/{two}/a.h": "\n"},
                              f'{one} has no door to "{two}/a.h"')
 
     def test_floors_closed_doors(self):
         for room, other in (("fs", "github"), ("cache", "net"), ("store", "github"),
                             ("views", "net")):
-            self.refuses("floors", {f"src/{room}/a.c": f'#include "{other}/a.h"\n',
+            self.refuses("layers", {f"src/{room}/a.c": f'#include "{other}/a.h"\n',
                                     f"src/{other}/a.h": "\n"},
                          f'{room} has no door to "{other}/a.h"')
-        self.refuses("floors", {"src/fs/a.c": '#include "main_house.h"\n', "src/main_house.h": "\n"},
+        self.refuses("layers", {"src/fs/a.c": '#include "main_house.h"\n', "src/main_house.h": "\n"},
                      'fs has no door to "main_house.h"')
-        self.refuses("floors", {"src/fs/a.c": '#include "options.h"\n', "src/options.h": "\n"},
+        self.refuses("layers", {"src/fs/a.c": '#include "options.h"\n', "src/options.h": "\n"},
                      'fs has no door to "options.h"')
 
     def test_floors_downwards(self):
         for room, other in (("fs", "cache"), ("views", "text"), ("catalog", "store"),
                             ("github", "net"), ("cache", "pending")):
-            self.accepts("floors", {f"src/{room}/a.c": f'#include "{other}/a.h"\n',
+            self.accepts("layers", {f"src/{room}/a.c": f'#include "{other}/a.h"\n',
                                     f"src/{other}/a.h": "\n"})
-        self.accepts("floors", {"src/main_house.c": '#include "github/a.h"\n#include "options.h"\n',
+        self.accepts("layers", {"src/main_house.c": '#include "github/a.h"\n#include "options.h"\n',
                                 "src/github/a.h": "\n", "src/options.h": "\n"})
-        self.accepts("floors", {"src/store/a.c": '#include "source.h"\n#include "list.h"\n',
+        self.accepts("layers", {"src/store/a.c": '#include "source.h"\n#include "list.h"\n',
                                 "src/source.h": "\n"})
 
     def test_floors_know_all_rooms(self):
-        self.refuses("floors", {"src/util/a.c": "\n"}, "util is not a room")
-        self.refuses("floors", {"src/util.h": "\n"}, "util is not a room")
-        self.refuses("floors", {"src/net/a.c": '#include "net.h"\n'}, "not found from src/")
+        self.refuses("layers", {"src/util/a.c": "\n"}, "util is not a room")
+        self.refuses("layers", {"src/util.h": "\n"}, "util is not a room")
+        self.refuses("layers", {"src/net/a.c": '#include "net.h"\n'}, "not found from src/")
 
     def test_cycles(self):
         self.refuses("cycles", {"src/fs/a.h": "\n", "src/fs/a.c": '#include "fs/b.h"\n',

@@ -50,7 +50,7 @@ def main():
     for path in gate.files("src"):
         room = common.room_of(path)
         if room not in doors:
-            gate.wrong(path, 1, f"{room} is not a room of the house (see FLOORS in floors.py)")
+            gate.wrong(path, 1, f"{room} is not a room of the house (see FLOORS in layers.py)")
             continue
         for line, mark, header in common.includes_of(gate.text(path)):
             if mark != '"':
