@@ -45,7 +45,7 @@ done
 case $preset in
 asan | tsan)
     if [[ " ${parts[*]} " == *" style "* ]]; then
-        echo "tests/run.sh: the gates read the objects of a plain build, not those of $preset" >&2
+        echo "tests/run.sh: the lints read the objects of a plain build, not those of $preset" >&2
         exit 2
     fi
     [ "${#parts[@]}" -eq 0 ] && parts=(unit fake e2e)

@@ -1,26 +1,26 @@
 #!/usr/bin/python3
-"""No modules include each other in a circle; name.c and name.h are one module."""
+"""No files include each other in a circle; name.c and name.h count as one."""
 
 import pathlib
 
 import common
 
 
-def graph_of(gate):
-    """Which module includes which, and where."""
+def graph_of(lint):
+    """Which file includes which, and where."""
     graph = {}
-    for path in gate.files("src"):
-        module = str(pathlib.PurePath(*path.parts[1:]).with_suffix(""))
-        edges = graph.setdefault(module, {})
-        for line, mark, header in common.includes_of(gate.text(path)):
+    for path in lint.files("src"):
+        name = str(pathlib.PurePath(*path.parts[1:]).with_suffix(""))
+        edges = graph.setdefault(name, {})
+        for line, mark, header in common.includes_of(lint.text(path)):
             other = str(pathlib.PurePath(header).with_suffix(""))
-            if mark == '"' and other != module:
+            if mark == '"' and other != name:
                 edges.setdefault(other, (path, line))
     return graph
 
 
 def way_back(graph, start):
-    """The shortest chain of modules from start to itself, or None."""
+    """The shortest chain of files from start to itself, or None."""
     chains = [[start]]
     seen = set()
     for chain in chains:
@@ -34,16 +34,16 @@ def way_back(graph, start):
 
 
 def main():
-    gate = common.Gate(__doc__)
-    graph = graph_of(gate)
-    told = set()
-    for module in sorted(graph):
-        chain = way_back(graph, module)
-        if chain and frozenset(chain) not in told:
-            told.add(frozenset(chain))
-            path, line = graph[module][chain[1]]
-            gate.wrong(path, line, "include cycle: " + " -> ".join(chain))
-    gate.finish()
+    lint = common.Lint(__doc__)
+    graph = graph_of(lint)
+    reported = set()
+    for name in sorted(graph):
+        chain = way_back(graph, name)
+        if chain and frozenset(chain) not in reported:
+            reported.add(frozenset(chain))
+            path, line = graph[name][chain[1]]
+            lint.wrong(path, line, "include cycle: " + " -> ".join(chain))
+    lint.finish()
 
 
 main()

@@ -7,12 +7,12 @@ LONGEST = 1000
 
 
 def main():
-    gate = common.Gate(__doc__)
-    for path in gate.files("src"):
-        length = len(gate.text(path).splitlines())
+    lint = common.Lint(__doc__)
+    for path in lint.files("src"):
+        length = len(lint.text(path).splitlines())
         if length > LONGEST:
-            gate.wrong(path, length, f"{length} lines, at most {LONGEST} are allowed")
-    gate.finish()
+            lint.wrong(path, length, f"{length} lines, at most {LONGEST} are allowed")
+    lint.finish()
 
 
 main()

@@ -1,13 +1,14 @@
 #!/usr/bin/python3
-"""Includes go down only, and neighbours have no door.
+"""A module includes only modules of lower layers.
 
-FLOORS is the house, top floor first. A room may include itself and the rooms named below it, as
-far as DOORS does not say less. What is not in the table is not a room.
+LAYERS lists all modules, the top layer first. A module may include itself and the modules of the
+layers below, unless RESTRICTED forbids it; it may not include a neighbour in its own layer. A
+folder or file that is not in the table is not a module.
 """
 
 import common
 
-FLOORS = (
+LAYERS = (
     ("main", "options"),
     ("fs",),
     ("views",),
@@ -19,48 +20,48 @@ FLOORS = (
     ("facts", "hash", "list", "name"),
 )
 
-# Rooms that only these may enter, whatever their floor. main introduces everybody.
-DOORS = {
+# Modules that only these may include, from whatever layer. main connects all of them.
+RESTRICTED = {
     "options": {"main"},
     "github": {"main"},
     "net": {"main", "github"},
 }
 
-# Single headers behind such a door that others may include: what is pure has nothing to hide.
+# Headers of restricted modules that others may include as well: their functions are pure.
 OPEN = {
     "github/parse.h": {"catalog"},
 }
 
 
-def allowed():
-    """For each room the rooms it may include."""
-    doors = {}
-    for height, floor in enumerate(FLOORS):
-        below = {room for lower in FLOORS[height + 1:] for room in lower}
-        for room in floor:
-            doors[room] = {room} | {
-                other for other in below if room in DOORS.get(other, {room})}
-    doors["main"].add("options")
-    return doors
+def dependencies():
+    """For each module the modules it may include."""
+    allowed = {}
+    for height, layer in enumerate(LAYERS):
+        below = {module for lower in LAYERS[height + 1:] for module in lower}
+        for module in layer:
+            allowed[module] = {module} | {
+                other for other in below if module in RESTRICTED.get(other, {module})}
+    allowed["main"].add("options")
+    return allowed
 
 
 def main():
-    gate = common.Gate(__doc__)
-    doors = allowed()
-    for path in gate.files("src"):
-        room = common.room_of(path)
-        if room not in doors:
-            gate.wrong(path, 1, f"{room} is not a room of the house (see FLOORS in layers.py)")
+    lint = common.Lint(__doc__)
+    allowed = dependencies()
+    for path in lint.files("src"):
+        module = common.module_of(path)
+        if module not in allowed:
+            lint.wrong(path, 1, f"{module} is not a module (see LAYERS in layers.py)")
             continue
-        for line, mark, header in common.includes_of(gate.text(path)):
+        for line, mark, header in common.includes_of(lint.text(path)):
             if mark != '"':
                 continue
-            if not (gate.root / "src" / header).is_file():
-                gate.wrong(path, line, f'"{header}" is not found from src/, the include root')
-            elif (common.room_of(f"src/{header}") not in doors[room]
-                  and room not in OPEN.get(header, set())):
-                gate.wrong(path, line, f'{room} has no door to "{header}"')
-    gate.finish()
+            if not (lint.root / "src" / header).is_file():
+                lint.wrong(path, line, f'"{header}" is not found from src/, the include root')
+            elif (common.module_of(f"src/{header}") not in allowed[module]
+                  and module not in OPEN.get(header, set())):
+                lint.wrong(path, line, f'{module} may not include "{header}"')
+    lint.finish()
 
 
 main()

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Each gate passes a good tree and fails a bad one: a gate that cannot fail is no gate."""
+"""Each lint accepts a good source tree and refuses a bad one."""
 
 import os
 import pathlib
@@ -42,7 +42,7 @@ GOOD = {
 
 
 class Tree:
-    """A small house in a temporary folder, with changes to GOOD."""
+    """A small source tree in a temporary folder, with changes to GOOD."""
 
     def __init__(self, changes):
         self.folder = tempfile.TemporaryDirectory()
@@ -69,41 +69,41 @@ class Tree:
             objects.append(str(target))
         (self.root / "objects.txt").write_text("\n".join(objects))
 
-    def gate(self, name):
+    def lint(self, name):
         return subprocess.run(
             [sys.executable, HERE / f"{name}.py", "--root", self.root,
              "--objects", self.root / "objects.txt"],
             capture_output=True, text=True)
 
 
-class Gates(unittest.TestCase):
+class Lints(unittest.TestCase):
     built = {"globals", "singleuse"}
 
-    def run_gate(self, name, changes):
+    def run_lint(self, name, changes):
         tree = Tree(changes)
         self.addCleanup(tree.folder.cleanup)
         if name in self.built:
             tree.build()
-        return tree.gate(name)
+        return tree.lint(name)
 
     def accepts(self, name, changes=None):
-        run = self.run_gate(name, changes or {})
+        run = self.run_lint(name, changes or {})
         if run.returncode == common.SKIPPED:
             self.skipTest(run.stdout.strip())
         self.assertEqual((run.returncode, run.stderr), (0, ""), run.stdout)
 
     def refuses(self, name, changes, finding):
-        run = self.run_gate(name, changes)
+        run = self.run_lint(name, changes)
         if run.returncode == common.SKIPPED:
             self.skipTest(run.stdout.strip())
         self.assertEqual((run.returncode, run.stderr), (1, ""), run.stdout)
         self.assertIn(finding, run.stdout)
 
-    def test_every_gate_accepts_the_good_tree(self):
-        gates = {path.stem for path in HERE.glob("*.py")} - {"common", "selftest"}
-        self.assertGreaterEqual(len(gates), 10)
-        for name in sorted(gates):
-            with self.subTest(gate=name):
+    def test_every_lint_accepts_the_good_tree(self):
+        lints = {path.stem for path in HERE.glob("*.py")} - {"common", "selftest"}
+        self.assertGreaterEqual(len(lints), 10)
+        for name in sorted(lints):
+            with self.subTest(lint=name):
                 self.accepts(name)
 
     def test_the_list_of_exceptions_is_empty(self):
@@ -121,46 +121,46 @@ class Gates(unittest.TestCase):
         self.accepts("file_length", {"src/text/a.c": "\n" * 1000})
         self.refuses("file_length", {"src/text/a.c": "\n" * 1001}, "1001 lines")
 
-    def test_floors_upwards(self):
+    def test_layers_upwards(self):
         for lower, upper in (("net", "github"), ("github", "store"), ("store", "cache"),
                              ("cache", "views"), ("views", "fs"), ("pending", "cache")):
             with self.subTest(lower=lower, upper=upper):
                 self.refuses("layers", {f"src/{lower}/a.c": f'#include "{upper}/a.h"\n',
                                         f"src/{upper}/a.h": "\n"},
-                             f'{lower} has no door to "{upper}/a.h"')
+                             f'{lower} may not include "{upper}/a.h"')
 
-    def test_floors_neighbours(self):
-        for room, other in (("cache", "catalog"), ("store", "text"), ("store", "pending"),
+    def test_layers_neighbours(self):
+        for module, other in (("cache", "catalog"), ("store", "text"), ("store", "pending"),
                             ("text", "pending")):
-            for one, two in ((room, other), (other, room)):
+            for one, two in ((module, other), (other, module)):
                 self.refuses("layers", {f"src/{one}/a.c": f'#include "{two}/a.h"\n',
                                         f"src/{two}/a.h": "\n"},
-                             f'{one} has no door to "{two}/a.h"')
+                             f'{one} may not include "{two}/a.h"')
 
-    def test_floors_closed_doors(self):
-        for room, other in (("fs", "github"), ("cache", "net"), ("store", "github"),
+    def test_layers_restricted_dependencies(self):
+        for module, other in (("fs", "github"), ("cache", "net"), ("store", "github"),
                             ("views", "net")):
-            self.refuses("layers", {f"src/{room}/a.c": f'#include "{other}/a.h"\n',
+            self.refuses("layers", {f"src/{module}/a.c": f'#include "{other}/a.h"\n',
                                     f"src/{other}/a.h": "\n"},
-                         f'{room} has no door to "{other}/a.h"')
-        self.refuses("layers", {"src/fs/a.c": '#include "main_house.h"\n', "src/main_house.h": "\n"},
-                     'fs has no door to "main_house.h"')
+                         f'{module} may not include "{other}/a.h"')
+        self.refuses("layers", {"src/fs/a.c": '#include "main_mount.h"\n', "src/main_mount.h": "\n"},
+                     'fs may not include "main_mount.h"')
         self.refuses("layers", {"src/fs/a.c": '#include "options.h"\n', "src/options.h": "\n"},
-                     'fs has no door to "options.h"')
+                     'fs may not include "options.h"')
 
-    def test_floors_downwards(self):
-        for room, other in (("fs", "cache"), ("views", "text"), ("catalog", "store"),
+    def test_layers_downwards(self):
+        for module, other in (("fs", "cache"), ("views", "text"), ("catalog", "store"),
                             ("github", "net"), ("cache", "pending")):
-            self.accepts("layers", {f"src/{room}/a.c": f'#include "{other}/a.h"\n',
+            self.accepts("layers", {f"src/{module}/a.c": f'#include "{other}/a.h"\n',
                                     f"src/{other}/a.h": "\n"})
-        self.accepts("layers", {"src/main_house.c": '#include "github/a.h"\n#include "options.h"\n',
+        self.accepts("layers", {"src/main_mount.c": '#include "github/a.h"\n#include "options.h"\n',
                                 "src/github/a.h": "\n", "src/options.h": "\n"})
         self.accepts("layers", {"src/store/a.c": '#include "source.h"\n#include "list.h"\n',
                                 "src/source.h": "\n"})
 
-    def test_floors_know_all_rooms(self):
-        self.refuses("layers", {"src/util/a.c": "\n"}, "util is not a room")
-        self.refuses("layers", {"src/util.h": "\n"}, "util is not a room")
+    def test_layers_know_all_modules(self):
+        self.refuses("layers", {"src/util/a.c": "\n"}, "util is not a module")
+        self.refuses("layers", {"src/util.h": "\n"}, "util is not a module")
         self.refuses("layers", {"src/net/a.c": '#include "net.h"\n'}, "not found from src/")
 
     def test_cycles(self):
@@ -169,12 +169,12 @@ class Gates(unittest.TestCase):
                      "include cycle: fs/a -> fs/b -> fs/a")
 
     def test_foreign_headers(self):
-        for room, header in (("cache", "fuse_lowlevel.h"), ("github", "curl/curl.h"),
+        for module, header in (("cache", "fuse_lowlevel.h"), ("github", "curl/curl.h"),
                              ("net", "cjson/cJSON.h"), ("cache", "xxhash.h"),
                              ("views", "linux/fuse.h")):
-            self.refuses("foreign", {f"src/{room}/a.c": f"#include <{header}>\n"}, "known to")
-        self.refuses("foreign", {"src/text/a.c": "#include <glib.h>\n"}, "has no room")
-        self.refuses("foreign", {"src/github/api.c": "#include <cjson/cJSON.h>\n"}, "known to")
+            self.refuses("foreign", {f"src/{module}/a.c": f"#include <{header}>\n"}, "may be included by")
+        self.refuses("foreign", {"src/text/a.c": "#include <glib.h>\n"}, "has no entry")
+        self.refuses("foreign", {"src/github/api.c": "#include <cjson/cJSON.h>\n"}, "may be included by")
         self.accepts("foreign", {"src/github/parse.c": "#include <cjson/cJSON.h>\n"})
 
     def test_globals(self):
