@@ -1,5 +1,5 @@
-# Debian's packages (12 and later) that ghlogfs needs, and how a missing one is installed. Sourced by
-# contrib/run.sh, tests/run.sh and .ci/run; needs bash. A name may offer alternatives: a|b is
+# Debian's packages (12 and later) that ghlogfs needs, and how a missing one is installed. Sourced
+# by contrib/run.sh, tests/run.sh and .ci/run; needs bash. A name may offer alternatives: a|b is
 # satisfied by either, and a is what gets installed.
 
 packages_build=(
@@ -9,8 +9,8 @@ packages_build=(
 packages_mount=(fuse3 ca-certificates python3)
 packages_test=(
     libcmocka-dev python3 python3-pytest python3-pytest-xdist universal-ctags binutils
-    attr diffutils file fio gh hashdeep iproute2 less mtree-netbsd openssl ripgrep rsync tar tmux tree
-    xz-utils
+    attr diffutils file fio gh hashdeep iproute2 less mtree-netbsd openssl ripgrep rsync tar tmux
+    tree xz-utils
 )
 # The one version that lays out the code as it stands; Debian 12 has it.
 package_format=clang-format-14

@@ -38,8 +38,10 @@ mounted_as() {
 
 # True if what is mounted there is the demonstration that runs now: its source is that server.
 demo_is_at() {
-    demo_is_up && [ "$(dir=${1// /\\040} awk '$2 == ENVIRON["dir"] { from = $1 } END { print from }' \
-        /proc/mounts)" = "$(sed 's|^[a-z]*://||; s|/.*||' "$demo/url")" ]
+    local source
+    source=$(dir=${1// /\\040} \
+        awk '$2 == ENVIRON["dir"] { from = $1 } END { print from }' /proc/mounts)
+    demo_is_up && [ "$source" = "$(sed 's|^[a-z]*://||; s|/.*||' "$demo/url")" ]
 }
 
 take_away() {

@@ -71,7 +71,8 @@ flock "$lock" || exit 1
 # What git knows of, as it stands here; files built in the last run stay.
 mkdir -p "$root/ghlogfs/checkout"
 find "$root/ghlogfs/checkout" -mindepth 1 -maxdepth 1 ! -name build -exec rm -rf {} +
-git ls-files -z --cached --others --exclude-standard | tar --null -T - -c | tar -C "$root/ghlogfs/checkout" -x || exit 1
+git ls-files -z --cached --others --exclude-standard | tar --null -T - -c |
+    tar -C "$root/ghlogfs/checkout" -x || exit 1
 rm -rf "$root/ghlogfs/shared"
 [ -d ../shared ] && cp -rL ../shared "$root/ghlogfs/shared"
 

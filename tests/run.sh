@@ -129,7 +129,8 @@ at_a_time() {
 run_e2e() {
     if ! fuse_is_here; then
         if [ "${CI:-}" = true ]; then
-            echo "The end-to-end tests need FUSE, and with CI=true they must run." | tee "$closing/e2e.log"
+            echo "The end-to-end tests need FUSE, and with CI=true they must run." |
+                tee "$closing/e2e.log"
             failed=1
         else
             echo "The end-to-end tests are skipped: they need FUSE." | tee "$closing/e2e.log"
@@ -172,12 +173,14 @@ check_sanitizers() {
     failed=1
 }
 
+# What ctest and pytest print at their end.
+closing_line='^[0-9]+% tests passed|^=+ .*(passed|failed|error).* in [0-9.]+s|^The end-to-end'
+
 # The runners' own closing lines, once more and together.
 close() {
     local log
     for log in "$closing"/{style,unit,fake,e2e,e2e-alone}.log; do
-        [ -f "$log" ] && grep -E '^[0-9]+% tests passed|^=+ .*(passed|failed|error).* in [0-9.]+s|^The end-to-end' "$log" |
-            tail -n 1
+        [ -f "$log" ] && grep -E "$closing_line" "$log" | tail -n 1
     done
 }
 

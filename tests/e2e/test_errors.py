@@ -33,8 +33,8 @@ def remembered(github, path, *names):
 
 
 def said(m, *words):
-    """One line on stderr has all of these words, whatever their case; maybe a moment after the errno,
-    which a reader whose time is over gets by itself."""
+    """One line on stderr has all of these words, case-insensitively; maybe a moment after the
+    errno, which a reader whose deadline is over gets by itself."""
 
     def is_said():
         lines = m.stderr.lower().splitlines()

@@ -310,7 +310,7 @@ def test_s10_steps_once_told_stay(github, mount):
     assert listing(folder) == NAMES and concatenated(folder) == cleaned(late.raw)
 
 
-# --- jobs of runs that were run again ---------------------------------------------------------------
+# --- jobs of runs that were run again -------------------------------------------------------------
 
 SHAPES = (None, "same", "new")
 

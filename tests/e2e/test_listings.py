@@ -289,7 +289,8 @@ def test_s18_a_run_of_a_known_list_offline(github, mount):
 
 
 def test_a_walk_longer_than_fresh_asks_no_run_by_itself(github, mount):
-    """The list is revalidated, once for all its runs and uncharged; one that has left it is asked."""
+    """The list is revalidated, once for all its runs and uncharged; a run that has left it is asked
+    by itself."""
     made = [r["run"] for r in github.bulk(REPO, 3, 1, 100)]
     m = mount(fresh=1, runs=3)
     listing(m.repo() / "runs")

@@ -195,7 +195,8 @@ def test_a_token_out_of_a_pipe(github, folder, fuse, point):
 
 ENDING = ("SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT", "SIGALRM", "SIGXCPU")
 HARMLESS = ("SIGPIPE", "SIGXFSZ", "SIGUSR1", "SIGUSR2", "SIGTTIN", "SIGTTOU", "SIGVTALRM",
-            "SIGPROF", "SIGIO", "SIGPWR", "SIGCHLD", "SIGCONT", "SIGURG", "SIGWINCH", "SIGRTMIN", "SIGRTMAX")
+            "SIGPROF", "SIGIO", "SIGPWR", "SIGCHLD", "SIGCONT", "SIGURG", "SIGWINCH", "SIGRTMIN",
+            "SIGRTMAX")
 
 
 @pytest.mark.parametrize("name", ENDING)

@@ -41,8 +41,8 @@ void cache_bench_remount(struct cache_bench *b);
 void cache_bench_unmount(struct cache_bench *b);
 void cache_bench_mount(struct cache_bench *b);
 
-/* Asks, waits, asks again until there is an answer. What must come is at hand, or is given by another
- * thread. */
+/* Asks, waits, asks again until there is an answer. What must come is at hand, or is given by
+ * another thread. */
 int bench_stat(struct log *log, struct log_stat *ret_stat);
 int bench_stat_as(struct log *log, const struct repo_name *name, const struct log_hint *hint,
                   struct log_stat *ret_stat);

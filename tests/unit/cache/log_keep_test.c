@@ -202,8 +202,9 @@ static void who_jumps_has_only_checked_what_he_reads_R2(void **state)
     log_release(log);
 }
 
-/* Storage refuses the damaged page for a while; the log is closed; then all of it is wanted at once, as
- * for its cleaned text. Pages that are good are in the published file, not in a new one. */
+/* Storage refuses the damaged page for a while; the log is closed; then all of it is wanted at
+ * once, as for its cleaned text. Pages that are good are in the published file, not in a new
+ * one. */
 static void page_that_could_not_be_mended_is_mended_in_its_file_R2(void **state)
 {
     struct cache_bench *b = *state;

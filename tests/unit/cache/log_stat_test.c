@@ -386,7 +386,8 @@ static void two_names_at_once_are_asked_one_after_the_other_S14(void **state)
     log_release(log);
 }
 
-/* Whoever is woken by the failure asks at once, on the very thread: its want must go under its own name. */
+/* Whoever is woken by the failure asks at once, on the very thread: its want must go under its own
+ * name. */
 struct eager {
     struct waiter waiter;
     struct log *log;

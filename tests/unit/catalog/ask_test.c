@@ -1,4 +1,5 @@
-/* Questions and their answers: asked once, shown while fresh, asked again with their ETag, kept (S18). */
+/* Questions and their answers: asked once, shown while fresh, asked again with their ETag, kept
+ * (S18). */
 #include "catalog/catalog_bench.h"
 
 #include "catalog/entry.h"
@@ -367,7 +368,8 @@ static const char *job_of_an_hour(struct catalog_bench *b, const char *steps)
     return b->body;
 }
 
-/* Asked again with its ETag, which costs nothing, also after a restart; a day later it is settled. */
+/* Asked again with its ETag, which costs nothing, also after a restart; a day later it is
+ * settled. */
 static void s10_steps_that_may_come_later_are_asked_for_for_a_day(void **state)
 {
     struct catalog_bench *b = *state;

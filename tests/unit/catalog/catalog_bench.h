@@ -34,8 +34,8 @@ struct catalog_question bench_runs(unsigned limit);
 struct catalog_question bench_jobs(uint64_t run);
 struct catalog_question bench_job(uint64_t job);
 
-/* Bodies; valid until the next is made. Ids first, first + 1 ... of so many entries; `total` is what
- * the listing says of itself, -1 for nothing. */
+/* Bodies; valid until the next is made. Ids first, first + 1 ... of so many entries; `total` is
+ * what the listing says of itself, -1 for nothing. */
 const char *bench_runs_body(struct catalog_bench *b, uint64_t first, unsigned count, int total);
 const char *bench_jobs_body(struct catalog_bench *b, uint64_t first, unsigned count, int total,
                             const char *status);

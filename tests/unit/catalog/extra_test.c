@@ -1,4 +1,5 @@
-/* What the asker can do without: few requests, little waiting, and a refusal that is remembered (S18). */
+/* What the asker can do without: few requests, little waiting, and a refusal that is remembered
+ * (S18). */
 #include "catalog/catalog_bench.h"
 
 #include <errno.h>

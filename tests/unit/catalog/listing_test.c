@@ -1,4 +1,5 @@
-/* Listings of several pages: one snapshot, or an error; what does not add up, or only in small pages. */
+/* Listings of several pages: one snapshot, or an error; what does not add up, or only in small
+ * pages. */
 #include "catalog/catalog_bench.h"
 
 #include "catalog/entry.h"
@@ -396,7 +397,8 @@ static void listing_that_shrinks_is_whole_after_a_restart(void **state)
 
 /* --- what does not add up (S18) --- */
 
-/* Two pages of completed jobs, of which the second has `second` entries, by totals that are said. */
+/* Two pages of completed jobs, of which the second has `second` entries, by totals that are
+ * said. */
 struct sum {
     unsigned first, second;
     int first_total, second_total;

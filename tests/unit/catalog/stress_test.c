@@ -1,6 +1,6 @@
 /*
- * Askers and network at random, for the sanitizers: each waiter is answered once, no listing is short,
- * no answer is freed while it is held.
+ * Askers and network at random, for the sanitizers: each waiter is answered once, no listing is
+ * short, no answer is freed while it is held.
  */
 #include "catalog/catalog_bench.h"
 

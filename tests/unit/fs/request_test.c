@@ -1,9 +1,9 @@
 /*
  * Requests that wait: each is answered exactly once, whoever wakes, interrupts, expires or stops.
  *
- * libfuse's functions that request.c calls are played here, with libfuse's own locking: the interrupt
- * function runs under the request's lock, and from inside the registering call if the interrupt came
- * first. Run under ThreadSanitizer as well.
+ * libfuse's functions that request.c calls are played here, with libfuse's own locking: the
+ * interrupt function runs under the request's lock, and from inside the registering call if the
+ * interrupt came first. Run under ThreadSanitizer as well.
  */
 #include "fs/request.h"
 

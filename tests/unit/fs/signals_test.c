@@ -1,4 +1,5 @@
-/* Only a fatal signal ends a wait (R6): masks as /proc/<tid>/status gives them, and a real process. */
+/* Only a fatal signal ends a wait (R6): masks as /proc/<tid>/status gives them, and a real
+ * process. */
 #include "fs/signals.h"
 
 #include <setjmp.h>

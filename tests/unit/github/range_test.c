@@ -36,7 +36,8 @@ static void read_running(void)
     assert_false(r.told.final);
 }
 
-/* Answers whatever is asked as long as anything is: storage with this status, no job with a time. */
+/* Answers whatever is asked as long as anything is: storage with this status, no job with a
+ * time. */
 static void answer_all(int storage_status, const char *job_status)
 {
     struct net_request *q;

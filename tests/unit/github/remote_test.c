@@ -301,7 +301,8 @@ static void no_log_of_a_running_job_is_none_yet(void **state)
     assert_failed(&r, -ENOENT, SOURCE_PENDING, 3000);
 }
 
-/* Asked once more by the same handle: the same URL, and the job with its ETag, which is not charged. */
+/* Asked once more by the same handle: the same URL, and the job with its ETag, which is not
+ * charged. */
 static void p12_no_log_yet_is_asked_for_again_at_no_cost(void **state)
 {
     (void)state;
@@ -538,7 +539,7 @@ static void storage_that_refuses_all_urls_costs_few(void **state)
     assert_failed(&r, -EIO, SOURCE_BROKEN, 1000);
 }
 
-/* -- Refusals that do not change ---------------------------------------------------------------- */
+/* -- Refusals that do not change --------------------------------------------------------------- */
 
 #define NO_URL "{\"message\":\"Failed to generate URL to download logs\"}"
 #define AZURE                                                                                      \

@@ -1,6 +1,6 @@
 /*
- * http_server.h - a loopback HTTP server inside a test, one thread a connection. What it answers is the
- * test's own function, so that it can also answer what no server should.
+ * http_server.h - a loopback HTTP server inside a test, one thread a connection. What it answers is
+ * the test's own function, so that it can also answer what no server should.
  */
 #ifndef GHLOGFS_UNIT_NET_HTTP_SERVER_H
 #define GHLOGFS_UNIT_NET_HTTP_SERVER_H

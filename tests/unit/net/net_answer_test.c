@@ -51,7 +51,8 @@ static const struct {
     {"/same-lengths", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 5\r\n\r\nhello",
      true},
     {"/length-and-chunked",
-     "HTTP/1.1 200 OK\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
+     "HTTP/1.1 200 OK\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n"
+     "3\r\nabc\r\n0\r\n\r\n",
      true},
     {"/signed-length", "HTTP/1.1 200 OK\r\nContent-Length: +5\r\n\r\nhello", false},
     {"/negative-length", "HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\nhello", false},

@@ -186,8 +186,8 @@ static struct net_call *send_new(const char *host, const char *path)
 }
 
 /*
- * Nobody listens any more, so the name is looked up afresh; who leads on the connection that was kept
- * makes no lookup, and must not hold the next one back.
+ * Nobody listens any more, so the name is looked up afresh; who leads on the connection that was
+ * kept makes no lookup, and must not hold the next one back.
  */
 static void test_leader_on_a_kept_connection_lets_the_next_lead(void **state)
 {
@@ -231,7 +231,8 @@ static void test_failed_lookup_fails_all_at_once(void **state)
     net_call_free(next);
 }
 
-/* R1: others are not held up, and those who wait get the leader's answer, not each a wait of its own. */
+/* R1: others are not held up, and those who wait get the leader's answer, not each a wait of its
+ * own. */
 static void test_r1_silent_name_server_blocks_nobody_else(void **state)
 {
     struct net_call *calls[MANY], *other = net_call_new(&bench, "/");

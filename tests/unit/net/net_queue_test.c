@@ -174,8 +174,8 @@ static void test_request_may_be_sent_again_from_on_done(void **state)
     net_call_free(call);
 }
 
-/* R1: each time but the first the connection that was kept is dead: curl asks once more on another. Of
- * one handle it does so five times. */
+/* R1: each time but the first the connection that was kept is dead: curl asks once more on another.
+ * Of one handle it does so five times. */
 static void test_r1_dead_kept_connections_are_never_noticed(void **state)
 {
     (void)state;

@@ -1,4 +1,5 @@
-/* Open files of logs. What a log is a part of is told here by the test, in place of views/part.c. */
+/* Open files of logs. What a log is a part of is told here by the test, in place of
+ * views/part.c. */
 #include "views/room.h"
 
 #include "cache/cache_bench.h"

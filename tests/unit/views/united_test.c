@@ -1,4 +1,5 @@
-/* Filtered lists united with the unfiltered one: which facts count, what is left out, in which order (S18). */
+/* Filtered lists united with the unfiltered one: which facts count, what is left out, in which
+ * order (S18). */
 #include "views/united.h"
 
 #include <setjmp.h>
