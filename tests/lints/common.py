@@ -7,6 +7,7 @@ each finding and exits 1 if there was one. CTest runs them under the label `styl
 import argparse
 import pathlib
 import re
+import subprocess
 import sys
 
 # Files that no lint checks. It stays empty: code is mended, not listed here.
@@ -63,6 +64,17 @@ class Lint:
         for path, line, message in sorted(set(self.findings)):
             print(f"{path}:{line}: {message}" if line else f"{path}: {message}")
         sys.exit(1 if self.findings else 0)
+
+
+def symbols_of(path):
+    """The global symbols that an object file defines and those that it uses from elsewhere."""
+    listing = subprocess.run(["nm", "--format=posix", "--extern-only", path], check=True,
+                             capture_output=True, text=True).stdout
+    defined, used = set(), set()
+    for line in listing.splitlines():
+        name, kind = line.split()[:2]
+        (used if kind in "UwvV" else defined).add(name)
+    return defined, used
 
 
 def module_of(path):

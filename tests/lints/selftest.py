@@ -77,7 +77,7 @@ class Tree:
 
 
 class Lints(unittest.TestCase):
-    built = {"globals", "singleuse"}
+    built = {"cycles", "globals", "singleuse"}
 
     def run_lint(self, name, changes):
         tree = Tree(changes)
@@ -121,6 +121,13 @@ class Lints(unittest.TestCase):
         self.accepts("file_length", {"src/text/a.c": "\n" * 1000})
         self.refuses("file_length", {"src/text/a.c": "\n" * 1001}, "1001 lines")
 
+    def test_line_length(self):
+        for path in ("src/text/a.c", "src/text/a.h", "tests/unit/a_test.c", "tests/e2e/a.py",
+                     "contrib/a.sh", ".ci/run", "CMakeLists.txt"):
+            self.refuses("line_length", {path: "\n// " + 98 * "x" + "\n"}, f"{path}:2: 101 columns")
+        self.accepts("line_length", {"src/text/a.c": "// " + 97 * "\u00e9" + "\n",
+                                     "tests/unit/recorded.txt": 200 * "x" + "\n"})
+
     def test_layers_upwards(self):
         for lower, upper in (("net", "github"), ("github", "store"), ("store", "cache"),
                              ("cache", "views"), ("views", "fs"), ("pending", "cache")):
@@ -143,8 +150,8 @@ class Lints(unittest.TestCase):
             self.refuses("layers", {f"src/{module}/a.c": f'#include "{other}/a.h"\n',
                                     f"src/{other}/a.h": "\n"},
                          f'{module} may not include "{other}/a.h"')
-        self.refuses("layers", {"src/fs/a.c": '#include "main_mount.h"\n', "src/main_mount.h": "\n"},
-                     'fs may not include "main_mount.h"')
+        self.refuses("layers", {"src/fs/a.c": '#include "main_a.h"\n', "src/main_a.h": "\n"},
+                     'fs may not include "main_a.h"')
         self.refuses("layers", {"src/fs/a.c": '#include "options.h"\n', "src/options.h": "\n"},
                      'fs may not include "options.h"')
 
@@ -153,7 +160,7 @@ class Lints(unittest.TestCase):
                             ("github", "net"), ("cache", "pending")):
             self.accepts("layers", {f"src/{module}/a.c": f'#include "{other}/a.h"\n',
                                     f"src/{other}/a.h": "\n"})
-        self.accepts("layers", {"src/main_mount.c": '#include "github/a.h"\n#include "options.h"\n',
+        self.accepts("layers", {"src/main_a.c": '#include "github/a.h"\n#include "options.h"\n',
                                 "src/github/a.h": "\n", "src/options.h": "\n"})
         self.accepts("layers", {"src/store/a.c": '#include "source.h"\n#include "list.h"\n',
                                 "src/source.h": "\n"})
@@ -168,13 +175,31 @@ class Lints(unittest.TestCase):
                                 "src/fs/b.h": "\n", "src/fs/b.c": '#include "fs/a.h"\n'},
                      "include cycle: fs/a -> fs/b -> fs/a")
 
+    def test_cycles_of_calls(self):
+        def file(name, *called):
+            return (f"int {name}(int);\n" + "".join(f"int {other}(int);\n" for other in called)
+                    + f"int {name}(int way)\n{{\n    return 1"
+                    + "".join(f" + {other}(way)" for other in called) + ";\n}\n")
+        down = {"src/fs/a.c": file("a", "b", "c"), "src/fs/b.c": file("b", "c"),
+                "src/cache/c.c": file("c")}
+        self.accepts("cycles", down)
+        self.refuses("cycles", {**down, "src/fs/b.c": file("b", "a")},
+                     "src/fs/a.c: call cycle: fs/a -> fs/b -> fs/a (b, a)")
+        self.refuses("cycles", {**down, "src/cache/c.c": file("c", "a")},
+                     "src/cache/c.c: call cycle: cache/c -> fs/a -> cache/c (a, c)")
+        self.refuses("cycles", {**down, "src/fs/a.c": file("a", "b"),
+                                "src/cache/c.c": file("c", "a")},
+                     "cache/c -> fs/a -> fs/b -> cache/c (a, b, c)")
+
     def test_foreign_headers(self):
         for module, header in (("cache", "fuse_lowlevel.h"), ("github", "curl/curl.h"),
                              ("net", "cjson/cJSON.h"), ("cache", "xxhash.h"),
                              ("views", "linux/fuse.h")):
-            self.refuses("foreign", {f"src/{module}/a.c": f"#include <{header}>\n"}, "may be included by")
+            self.refuses("foreign", {f"src/{module}/a.c": f"#include <{header}>\n"},
+                         "may be included by")
         self.refuses("foreign", {"src/text/a.c": "#include <glib.h>\n"}, "has no entry")
-        self.refuses("foreign", {"src/github/api.c": "#include <cjson/cJSON.h>\n"}, "may be included by")
+        self.refuses("foreign", {"src/github/api.c": "#include <cjson/cJSON.h>\n"},
+                     "may be included by")
         self.accepts("foreign", {"src/github/parse.c": "#include <cjson/cJSON.h>\n"})
 
     def test_globals(self):
@@ -200,6 +225,16 @@ class Lints(unittest.TestCase):
         self.refuses("banned", {"tests/unit/a_test.c": "int x = sleep(1);\n"}, "sleep")
         self.accepts("banned", {"src/text/a.c": '/* strcpy(a) */ char *a = "exit(1)"; // atoi(a)\n'
                                                 "int b = s->time(1) + run_time(2) + s.exit(3);\n"})
+
+    def test_words(self):
+        for path, code, name in (("src/text/a.c", "struct house;", "house"),
+                                 ("src/text/a.h", "int no_sight;", "no_sight"),
+                                 ("src/text/a.c", "void leave_Errands(void);", "leave_Errands"),
+                                 ("src/text/a.c", "#define TEXT_INQUIRIES 3", "TEXT_INQUIRIES")):
+            self.refuses("words", {path: f"\n{code}\n"}, f"{path}:2: {name}: say")
+        self.refuses("words", {"src/text/room.h": "\n"}, "src/text/room.h: room in the file's name")
+        self.accepts("words", {"src/text/a.c": '/* a house */ char *sightless = "a hall";\n',
+                               "tests/unit/a_test.c": "int house;\n"})
 
     def test_docs_links(self):
         self.refuses("docs", {"README.md": "[a](docs/A.md)\n"}, "README.md:1: the link leads")

@@ -2,20 +2,8 @@
 """Each exported symbol has a user outside its own file, else it is static. Tests count as users."""
 
 import re
-import subprocess
 
 import common
-
-
-def symbols_of(path):
-    """The global symbols that an object defines and those that it uses from elsewhere."""
-    listing = subprocess.run(["nm", "--format=posix", "--extern-only", path], check=True,
-                             capture_output=True, text=True).stdout
-    defined, used = set(), set()
-    for line in listing.splitlines():
-        name, kind = line.split()[:2]
-        (used if kind in "UwvV" else defined).add(name)
-    return defined, used
 
 
 def main():
@@ -23,7 +11,7 @@ def main():
     exported = {}
     users = set()
     for source, path in lint.objects():
-        defined, used = symbols_of(path)
+        defined, used = common.symbols_of(path)
         users |= used
         if source.parts[0] == "src" and source.name != "main.c":
             exported.update({name: source for name in defined})
