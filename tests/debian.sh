@@ -41,6 +41,8 @@ make_root() {
 enter() {
     local root=$1
     shift
+    # Copies of this machine's mounts would keep them from ending while the command runs.
+    umount -alnic -t fuse.ghlogfs 2>/dev/null
     mount --bind "$root" "$root" && mount -t proc proc "$root/proc" &&
         mount --rbind /sys "$root/sys" && mount --rbind /dev "$root/dev" &&
         mount -t tmpfs tmpfs "$root/tmp" && mount -t tmpfs tmpfs "$root/run" || return 1

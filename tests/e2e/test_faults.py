@@ -407,7 +407,8 @@ def test_r1_who_asks_next_joins_the_fetch_that_goes_on(github, mount):
 
 # --- R1: a name server that does not answer ------------------------------------------------------
 
-# What is unmounted elsewhere meanwhile must not stay mounted in here.
+# A new mount namespace copies all mounts. The copies of other tests' mounts are removed at once:
+# a file system ends only when its last copy is unmounted.
 NAMESPACES = ("unshare", "-n", "-m", "--propagation", "slave")
 
 SILENT = """
@@ -456,7 +457,8 @@ def without_a_name_server(folder, words, path):
     # This machine's own name cannot be looked up, either.
     hosts = folder / "hosts"
     hosts.write_text("127.0.0.1 localhost\n")
-    prepare = ("mount --bind '%s' /etc/resolv.conf && mount --bind '%s' /etc/hosts && "
+    prepare = ("umount -alnic -t fuse.ghlogfs; "
+               "mount --bind '%s' /etc/resolv.conf && mount --bind '%s' /etc/hosts && "
                "ip link set lo up && exec \"$@\"" % (config, hosts))
     done = subprocess.run([*NAMESPACES, "sh", "-c", prepare, "sh", sys.executable, "-c", SILENT,
                            json.dumps(words), str(path)],
