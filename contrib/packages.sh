@@ -14,7 +14,7 @@ packages_test=(
 )
 # The one version that lays out the code as it stands; Debian 12 has it.
 package_format=clang-format-14
-packages_ci=(clang libclang-rt-14-dev llvm-14 valgrind)
+packages_ci=(ccache clang libclang-rt-14-dev llvm-14 valgrind)
 
 package_is_here() {
     [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
