@@ -47,6 +47,7 @@ enter() {
         mount --rbind /sys "$root/sys" && mount --rbind /dev "$root/dev" &&
         mount -t tmpfs tmpfs "$root/tmp" && mount -t tmpfs tmpfs "$root/run" || return 1
     cp -L /etc/resolv.conf "$root/etc/resolv.conf" 2>/dev/null
+    [ -e "$root/etc/hosts" ] || echo "127.0.0.1 localhost" >"$root/etc/hosts"
     cp /etc/apt/apt.conf.d/* "$root/etc/apt/apt.conf.d/" 2>/dev/null
     exec env -i CI="${CI:-}" LC_ALL=C.UTF-8 HOME=/root TERM="${TERM:-dumb}" \
         PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
