@@ -9,8 +9,8 @@ packages_build=(
 packages_mount=(fuse3 ca-certificates python3)
 packages_test=(
     libcmocka-dev python3 python3-pytest python3-pytest-xdist universal-ctags binutils
-    attr diffutils file fio gh git hashdeep iproute2 less mtree-netbsd openssl ripgrep rsync tar tmux
-    tree xz-utils
+    attr diffutils file fio gh git hashdeep iproute2 less mtree-netbsd openssl ripgrep rsync tar
+    tmux tree xz-utils
 )
 # The one version that lays out the code as it stands; Debian 12 has it.
 package_format=clang-format-14
