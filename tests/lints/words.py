@@ -20,12 +20,10 @@ WORDS = {
     "idlest": "least recently used",
     "inquiry": "finality check",
     "maker": "generator",
-    "minted": "obtained",
     "mint": "obtain",
-    "proof": "verification",
+    "minted": "obtained",
     "room": "module; space, capacity",
     "sight": "response info",
-    "told": "metadata, known, reported",
 }
 
 _IDENTIFIER = re.compile(r"[A-Za-z_]\w*")
