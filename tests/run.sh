@@ -9,7 +9,7 @@
 #   --fast        leaves out the end-to-end tests marked slow
 #   --unit REGEX  only the unit tests whose name matches
 #
-# The end-to-end tests run three at a time on each processor, and then, one after another, those
+# The end-to-end tests run four at a time on each processor, and then, one after another, those
 # marked alone.
 # Without FUSE they are skipped, saying so; with CI=true that is a failure, and so is every skip
 # for want of something that could be had.
@@ -138,10 +138,10 @@ at_a_time() {
     fi
 }
 
-# Three on each processor, from 4 to 12: the tests wait more than they compute.
+# Four on each processor, but not more than 16: the tests wait more than they compute.
 together_at_a_time() {
-    local count=$((3 * $(nproc)))
-    echo $((count < 4 ? 4 : count > 12 ? 12 : count))
+    local count=$((4 * $(nproc)))
+    echo $((count > 16 ? 16 : count))
 }
 
 run_e2e() {
