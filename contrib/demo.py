@@ -37,7 +37,8 @@ def build_step(broken):
     for number in range(1, 121):
         lines.append("[%3d/120] cc -O2 -Wall -c src/unit%03d.c" % (number, number))
         if number % 40 == 0:
-            lines.append("src/unit%03d.c:17:9: \x1b[35mwarning:\x1b[0m unused variable 'n'" % number)
+            lines.append("src/unit%03d.c:17:9: \x1b[35mwarning:\x1b[0m unused variable 'n'"
+                         % number)
     if broken:
         lines += ["src/grammar.c:212:5: \x1b[31merror:\x1b[0m 'token' undeclared",
                   "make: *** [Makefile:8: src/grammar.o] Error 1",

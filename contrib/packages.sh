@@ -9,12 +9,12 @@ packages_build=(
 packages_mount=(fuse3 ca-certificates python3)
 packages_test=(
     libcmocka-dev python3 python3-pytest python3-pytest-xdist universal-ctags binutils
-    attr diffutils file fio gh hashdeep iproute2 less mtree-netbsd openssl ripgrep rsync tar tmux tree
-    xz-utils
+    attr diffutils file fio gh git hashdeep iproute2 less mtree-netbsd openssl ripgrep rsync tar
+    tmux tree xz-utils
 )
 # The one version that lays out the code as it stands; Debian 12 has it.
 package_format=clang-format-14
-packages_ci=(clang libclang-rt-14-dev llvm-14 valgrind)
+packages_ci=(ccache clang libclang-rt-14-dev llvm-14 valgrind)
 
 package_is_here() {
     [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]

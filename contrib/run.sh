@@ -38,8 +38,10 @@ mounted_as() {
 
 # True if the running demonstration is mounted there: the mount's source is its server.
 demo_is_at() {
-    demo_is_up && [ "$(dir=${1// /\\040} awk '$2 == ENVIRON["dir"] { from = $1 } END { print from }' \
-        /proc/mounts)" = "$(sed 's|^[a-z]*://||; s|/.*||' "$demo/url")" ]
+    local source
+    source=$(dir=${1// /\\040} \
+        awk '$2 == ENVIRON["dir"] { from = $1 } END { print from }' /proc/mounts)
+    demo_is_up && [ "$source" = "$(sed 's|^[a-z]*://||; s|/.*||' "$demo/url")" ]
 }
 
 unmount() {

@@ -41,10 +41,13 @@ make_root() {
 enter() {
     local root=$1
     shift
+    # Copies of this machine's mounts would keep them from ending while the command runs.
+    umount -alnic -t fuse.ghlogfs 2>/dev/null
     mount --bind "$root" "$root" && mount -t proc proc "$root/proc" &&
         mount --rbind /sys "$root/sys" && mount --rbind /dev "$root/dev" &&
         mount -t tmpfs tmpfs "$root/tmp" && mount -t tmpfs tmpfs "$root/run" || return 1
     cp -L /etc/resolv.conf "$root/etc/resolv.conf" 2>/dev/null
+    [ -e "$root/etc/hosts" ] || echo "127.0.0.1 localhost" >"$root/etc/hosts"
     cp /etc/apt/apt.conf.d/* "$root/etc/apt/apt.conf.d/" 2>/dev/null
     exec env -i CI="${CI:-}" LC_ALL=C.UTF-8 HOME=/root TERM="${TERM:-dumb}" \
         PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
@@ -71,7 +74,8 @@ flock "$lock" || exit 1
 # What git knows of, as it stands here; files built in the last run stay.
 mkdir -p "$root/ghlogfs/checkout"
 find "$root/ghlogfs/checkout" -mindepth 1 -maxdepth 1 ! -name build -exec rm -rf {} +
-git ls-files -z --cached --others --exclude-standard | tar --null -T - -c | tar -C "$root/ghlogfs/checkout" -x || exit 1
+git ls-files -z --cached --others --exclude-standard | tar --null -T - -c |
+    tar -C "$root/ghlogfs/checkout" -x || exit 1
 rm -rf "$root/ghlogfs/shared"
 [ -d ../shared ] && cp -rL ../shared "$root/ghlogfs/shared"
 

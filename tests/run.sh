@@ -9,7 +9,8 @@
 #   --fast        leaves out the end-to-end tests marked slow
 #   --unit REGEX  only the unit tests whose name matches
 #
-# The end-to-end tests run two at a time, and then, one after another, those marked alone.
+# The end-to-end tests run four at a time on each processor, and then, one after another, those
+# marked alone.
 # Without FUSE they are skipped, saying so; with CI=true that is a failure, and so is every skip
 # for want of something that could be had.
 
@@ -45,7 +46,7 @@ done
 case $preset in
 asan | tsan)
     if [[ " ${parts[*]} " == *" style "* ]]; then
-        echo "tests/run.sh: the gates read the objects of a plain build, not those of $preset" >&2
+        echo "tests/run.sh: the lints read the objects of a plain build, not those of $preset" >&2
         exit 2
     fi
     [ "${#parts[@]}" -eq 0 ] && parts=(unit fake e2e)
@@ -72,8 +73,19 @@ prepare() {
             echo "The formatting is not checked: this release has no $package_format."
         fi
     fi
-    cmake --preset "$preset" && cmake --build --preset "$preset" && mkdir -p "$closing" &&
-        rm -f "$closing"/*.log
+    cmake --preset "$preset" && build_targets && mkdir -p "$closing" && rm -f "$closing"/*.log
+}
+
+# Everything, or only the unit tests that were chosen by their names.
+build_targets() {
+    local -a targets=()
+    if [ "${parts[*]}" = unit ] && [ "$unit" != unit/ ]; then
+        mapfile -t targets < <(ctest --preset "$preset" -N -L '^unit$' -R "$unit" |
+            sed -n 's|^ *Test *#[0-9]*: \(unit/.*\)$|\1_test|p' | tr / _)
+        [ "${#targets[@]}" -gt 0 ] || { echo "No unit test matches '$unit'." >&2 && return 1; }
+        targets=(--target "${targets[@]}")
+    fi
+    cmake --build --preset "$preset" "${targets[@]}"
 }
 
 run_ctest() {
@@ -118,18 +130,25 @@ run_fake() {
     run_pytest fake fake || failed=1
 }
 
-# Two at a time: the tests wait more than they work. A debugger needs the terminal for itself.
+# How many tests pytest may run at the same time; a debugger needs the terminal for itself.
 at_a_time() {
     if /usr/bin/python3 -c 'import xdist' 2>/dev/null &&
         ! [[ " ${pytest_args[*]-} " =~ \ (-s|--pdb|--trace|--capture=no)\  ]]; then
-        echo "$1"
+        echo "-n$1"
     fi
+}
+
+# Four on each processor, but not more than 16: the tests wait more than they compute.
+together_at_a_time() {
+    local count=$((4 * $(nproc)))
+    echo $((count > 16 ? 16 : count))
 }
 
 run_e2e() {
     if ! fuse_is_here; then
         if [ "${CI:-}" = true ]; then
-            echo "The end-to-end tests need FUSE, and with CI=true they must run." | tee "$closing/e2e.log"
+            echo "The end-to-end tests need FUSE, and with CI=true they must run." |
+                tee "$closing/e2e.log"
             failed=1
         else
             echo "The end-to-end tests are skipped: they need FUSE." | tee "$closing/e2e.log"
@@ -138,11 +157,11 @@ run_e2e() {
     fi
     local together alone=5
     local -a how
-    mapfile -t how < <(at_a_time -n2)
+    mapfile -t how < <(at_a_time "$(together_at_a_time)")
     run_pytest e2e e2e "${how[@]}" "${pytest_args[@]}" --alone=without
     together=$?
     if [ "$together" -eq 0 ] || ! [[ " ${pytest_args[*]-} " =~ \ (-x|--exitfirst)\  ]]; then
-        mapfile -t how < <(at_a_time -n0)
+        mapfile -t how < <(at_a_time 0)
         run_pytest e2e-alone e2e "${pytest_args[@]}" "${how[@]}" --alone=only
         alone=$?
     fi
@@ -172,12 +191,14 @@ check_sanitizers() {
     failed=1
 }
 
+# What ctest and pytest print at their end.
+closing_line='^[0-9]+% tests passed|^=+ .*(passed|failed|error).* in [0-9.]+s|^The end-to-end'
+
 # The runners' own closing lines, once more and together.
 close() {
     local log
     for log in "$closing"/{style,unit,fake,e2e,e2e-alone}.log; do
-        [ -f "$log" ] && grep -E '^[0-9]+% tests passed|^=+ .*(passed|failed|error).* in [0-9.]+s|^The end-to-end' "$log" |
-            tail -n 1
+        [ -f "$log" ] && grep -E "$closing_line" "$log" | tail -n 1
     done
 }
 

@@ -4,8 +4,8 @@
  *     readers LIST THREADS       LIST: one path a line
  *
  * Prints "ready" when all threads stand, starts at the first line on stdin, and prints the seconds
- * until the last file was read and how many failed. In C, and without the first touch and the end of
- * their stacks in what is timed, so that the readers cost little of what is measured.
+ * until the last file was read and how many failed. In C, and without the first touch and the end
+ * of their stacks in what is timed, so that the readers cost little of what is measured.
  */
 #include <fcntl.h>
 #include <pthread.h>

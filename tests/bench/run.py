@@ -495,7 +495,8 @@ class Bench:
             jobs = self.many(github, 200, 4, 100000)
             a, b = self.turns(ours, lambda: self.curl(github, jobs, 32))
         self.add("P10", "800 readers of 800 cold logs of 100 KB / `curl --parallel-max 32`",
-                 seconds(a), seconds(b), a / b, "", 2, 1.3, note="without latency; hosts given by name")
+                 seconds(a), seconds(b), a / b, "", 2, 1.3,
+                 note="without latency; hosts given by name")
         self.add("P10", "the same: threads", str(max(threads)), "", max(threads), "", 12, 8)
 
     def P11(self):

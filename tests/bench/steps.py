@@ -15,8 +15,8 @@ and, where it has debug lines, once more without them. A job whose step files ho
 whole log is named and not judged; a line of the log that no step file holds is not judged.
 
 usage: steps.py [ARCHIVE.zip ...]   default: ../shared/real/archives and ../shared/real/api.tar.xz
-Exit status: 0 at least 99.95 % of the lines and at most 3 jobs in 100 with an error, for each way of
-telling the times by itself; 1 less; 77 nothing to measure.
+Exit status: 0 at least 99.95 % of the lines and at most 3 jobs in 100 with an error, for each way
+of telling the times by itself; 1 less; 77 nothing to measure.
 """
 import argparse
 import calendar
@@ -139,9 +139,9 @@ class Job:
         self.told = recorded and [step_from_api(told) for told in recorded['steps']]
 
     def truth(self):
-        """For each line its true step, or None if it is in no step's file. None altogether where the
-        files hold more than the log. A skipped step has no file of ours: its lines stay with the
-        one before."""
+        """For each line its true step, or None if it is in no step's file. None altogether where
+        the files hold more than the log. A skipped step has no file of ours: its lines stay with
+        the one before."""
         skipped = {step.number for step in self.steps if step.skipped}
         flat, owner = [], None
         for number, lines in self.files:

@@ -25,7 +25,7 @@ MARKERS = {
 
 
 def pytest_configure(config):
-    # Under nohup, or in the background of a script, these are ignored, and so by all that is started.
+    # Under nohup, or in the background of a script, these are ignored, and children inherit that.
     for word in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
         if signal.getsignal(word) == signal.SIG_IGN:
             signal.signal(word, signal.SIG_DFL)

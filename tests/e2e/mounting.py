@@ -203,13 +203,22 @@ class Mount:
                 self.kill()
                 raise MountFailed("none: not mounted in time", self.stdout, self.stderr)
             time.sleep(0.005)
-        # In a process of its own, because what does not answer would hang this one.
+        # In a process of its own, because what does not answer would hang this one. Without a
+        # mount it is the folder below that answers.
         done = subprocess.run(["stat", "-f", str(self.path)], capture_output=True,
                               timeout=10 * SLOW)
-        if done.returncode:
-            self.kill()
-            raise MountFailed("none: mounted and gone", self.stdout, self.stderr)
+        if done.returncode or not mounted(self.path):
+            raise self.gone()
         return self
+
+    def gone(self):
+        """The error for one that ends by itself after it was mounted for a moment."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(5 * SLOW)
+        status = self.process.poll()
+        self.kill()
+        return MountFailed("none: mounted and gone" if status is None else status, self.stdout,
+                           self.stderr)
 
     # --- paths ---
 

@@ -294,7 +294,7 @@ def test_r2_a_damaged_byte_of_what_github_has_no_more(github, mount, log):
     job = jobs[0]
     flip(named_logs(cache)[job], 5 * PAGE + 17)
     github.set_job(job, log=log)
-    m = mount(cache=cache, deadline=3)
+    m = mount(cache=cache, deadline=10)
     assert outcome(m.log(job), made(job, SIZE)).startswith("EIO after")
     assert mounting.read_at(m.log(job), 8 * PAGE, PAGE) == made(job, 9 * PAGE)[8 * PAGE:]
 

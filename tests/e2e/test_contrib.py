@@ -46,7 +46,10 @@ class Caller:
     def __init__(self, folder):
         self.home, self.point = folder / "home", folder / "my gh"
         self.home.mkdir()
-        self.env = clean_environment(self.home)
+        # Where a compiler cache is in use, the build finds there what was compiled before.
+        cached = {name: value for name, value in os.environ.items()
+                  if name == "CMAKE_C_COMPILER_LAUNCHER" or name.startswith("CCACHE_")}
+        self.env = clean_environment(self.home, **cached)
 
     def __call__(self, *words, timeout=60):
         done = subprocess.run([str(word) for word in words], env=self.env, cwd=self.home, text=True,

@@ -33,8 +33,8 @@ def remembered(github, path, *names):
 
 
 def said(m, *words):
-    """One line on stderr has all of these words, whatever their case; maybe a moment after the errno,
-    which a reader whose time is over gets by itself."""
+    """One line on stderr has all of these words, case-insensitively; maybe a moment after the
+    errno, which a reader whose deadline is over gets by itself."""
 
     def is_said():
         lines = m.stderr.lower().splitlines()
@@ -275,7 +275,7 @@ def test_without_quota_cached_logs_are_read(github, mount):
 # --- the network ---------------------------------------------------------------------------------
 
 def test_host_not_found(mounts):
-    m = mounts(github=None, api_url="http://api.nowhere.invalid", token="ghp_x", deadline=8,
+    m = mounts(github=None, api_url="http://api.nowhere.invalid", token="ghp_x", deadline=10,
                env={"RES_OPTIONS": "timeout:1 attempts:1"})
     with fails("EHOSTUNREACH"):
         m.log(1).read_bytes()
@@ -289,7 +289,7 @@ def test_host_not_found(mounts):
 def test_refused_by_the_api(github, mount):
     job = one_job(github, size=1000)
     github.refuse(hop="api", drop=True)
-    m = mount(deadline=2)
+    m = mount(deadline=10)
     with fails("ECONNREFUSED"):
         m.log(job).read_bytes()
     said(m, "api", "127.0.0.1")
@@ -301,7 +301,7 @@ def test_refused_by_the_api(github, mount):
 def test_refused_by_storage(github, mount):
     job = one_job(github, size=1000)
     github.refuse(hop="storage", drop=True)
-    m = mount(deadline=2)
+    m = mount(deadline=10)
     with fails("ECONNREFUSED"):
         m.log(job).read_bytes()
     said(m, "storage", "127.0.0.2")
@@ -408,7 +408,7 @@ def test_tls_with_one_who_speaks_none(mounts):
         connection.sendall(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
 
     with listener(talk) as port:
-        m = mounts(github=None, api_url="https://127.0.0.1:%d" % port, token="ghp_x", deadline=3)
+        m = mounts(github=None, api_url="https://127.0.0.1:%d" % port, token="ghp_x", deadline=10)
         with fails("EPROTO"):
             m.log(1).read_bytes()
         said(m, "api", "127.0.0.1", "tls")
@@ -429,11 +429,11 @@ def test_tls_with_a_certificate_of_nobodys(mounts, folder):
 
     with listener(talk) as port:
         url = "https://127.0.0.1:%d" % port
-        m = mounts(github=None, api_url=url, token="ghp_x", deadline=3)
+        m = mounts(github=None, api_url=url, token="ghp_x", deadline=10)
         with fails("EPROTO"):
             m.log(1).read_bytes()
         assert not asked, "the token went to whoever it was"
-        trusting = mounts(github=None, api_url=url, token="ghp_x", deadline=3,
+        trusting = mounts(github=None, api_url=url, token="ghp_x", deadline=10,
                           ca_file=folder / "cert")
         with fails("ENOENT"):
             trusting.log(1).read_bytes()
@@ -447,7 +447,7 @@ def test_tls_with_a_certificate_of_nobodys(mounts, folder):
 def test_a_redirect_that_is_not_allowed(github, mount, location):
     job = one_job(github)
     github.fault("location", hop="api", times=-1, value=location)
-    m = mount(deadline=3)
+    m = mount(deadline=10)
     with fails("EPROTO"):
         m.log(job).read_bytes()
     assert traffic(github).storage == 0
@@ -459,7 +459,7 @@ def test_json_that_is_none(github, mount):
     for form, job in jobs.items():
         size = {"size": 40 * MIB} if form == "huge" else {}
         github.fault("json", hop="api", path="/jobs/%d" % job, times=-1, form=form, **size)
-    m = mount(deadline=round(3 * SLOW))
+    m = mount(deadline=10)
     told = each(lambda job: outcome(m.json(job), b""), jobs)
     assert told == dict.fromkeys(jobs, "EPROTO after 0")
     github.clear_faults()
@@ -472,13 +472,13 @@ def test_a_success_that_is_no_redirect(github, mount):
     job = one_job(github)
     github.fault("status", hop="api", status=200, times=-1, body={"hello": 1})
     with fails("EPROTO"):
-        mount(deadline=3).log(job).read_bytes()
+        mount(deadline=10).log(job).read_bytes()
 
 
 def test_a_status_of_the_apis_that_nobody_knows(github, mount):
     job = one_job(github)
     github.fault("status", hop="api", status=418, times=-1, body="no")
-    m = mount(deadline=3)
+    m = mount(deadline=10)
     with fails("EPROTO"):
         m.log(job).read_bytes()
     said(m, "api", 418)
@@ -502,7 +502,7 @@ def test_anything_else(github, mount):
                for hop, status in (("api", 500), ("api", 502), ("storage", 500), ("storage", 503),
                                    ("storage", 403), ("storage", 418))}
     jobs = faulty_jobs(github, answers, 1000)
-    m = mount(deadline=round(3 * SLOW))
+    m = mount(deadline=10)
     assert names_of(outcomes(m, jobs, 1000)) == dict.fromkeys(jobs, "EIO")
     for name in answers:
         hop, status = name.split()
@@ -574,7 +574,7 @@ def test_hostile_words_are_not_passed_on(github, mount):
     job = one_job(github)
     github.fault("status", hop="api", status=403, times=-1,
                  body={"message": "no\x1b]0;title\x07\nghlogfs: forged line\r"})
-    m = mount(deadline=3)
+    m = mount(deadline=10)
     with fails("EACCES"):
         m.log(job).read_bytes()
     assert not [c for c in m.stderr if ord(c) < 32 and c != "\n"]
@@ -585,7 +585,7 @@ def test_hostile_words_are_not_passed_on(github, mount):
 def test_errors_do_not_hide_other_jobs(github, mount, repo):
     good, bad = one_job(github, size=1000), one_job(github)
     github.fault("status", hop="storage", job=bad, status=500, times=-1)
-    m = mount(deadline=3)
+    m = mount(deadline=10)
     with ended([spawn("cat", m.log(bad, repo))]) as (reader,):
         assert m.log(good, repo).read_bytes() == made(good, 1000)
         assert reader.wait(20 * SLOW) == 1

@@ -103,7 +103,7 @@ def test_r8_headers_that_do_not_matter(github, mount):
     faults.update({"limits %d" % number: dict(spec, hop="api", times=1)
                    for number, spec in enumerate(LIMITS[:4])})
     jobs = faulty_jobs(github, faults, SIZE)
-    m = mount(deadline=4, timeout=2)
+    m = mount(deadline=10, timeout=8)
     told = outcomes(m, jobs, SIZE)
     told.pop("Date")        # no header may have a NUL: an error will do
     assert told == right(told)
@@ -127,7 +127,7 @@ def test_r7_redirects_that_are_not_followed(github, mount):
     faults = {value[:60]: {"hop": "api", "kind": "location", "value": value, "times": -1}
               for value in bad}
     jobs = faulty_jobs(github, faults, SIZE)
-    m = mount(deadline=3)
+    m = mount(deadline=10)
     told = names_of(outcomes(m, jobs, SIZE))
     assert told == dict.fromkeys(jobs, "EPROTO")
     assert traffic(github).storage == 0
@@ -139,7 +139,7 @@ def test_r7_a_storage_that_redirects_is_not_followed(github, mount):
     github.fault("status", hop="storage", status=302, times=-1,
                  headers={"Location": "http://127.0.0.1:9/elsewhere"})
     with fails("EPROTO"):
-        mount(deadline=2).log(job).read_bytes()
+        mount(deadline=10).log(job).read_bytes()
 
 
 # --- JSON ----------------------------------------------------------------------------------------
@@ -151,7 +151,7 @@ def test_r8_a_job_in_no_form(github, mount):
     faults = {form: dict({"hop": "api", "kind": "json", "form": form, "times": -1},
                          **({"size": 60 * MIB} if form == "huge" else {})) for form in FORMS}
     jobs = faulty_jobs(github, faults, SIZE)
-    m = mount(deadline=3, timeout=2)
+    m = mount(deadline=10, timeout=8)
     told = names_of(each(lambda job: outcome(m.json(job), b""), jobs))
     assert told == dict.fromkeys(FORMS, "EPROTO")
     still_well(github, m)
@@ -171,7 +171,7 @@ def test_r8_a_job_that_is_none(github, mount):
               for name, body in JOBS.items()}
     faults["a text"]["body"] = '"job"'
     jobs = faulty_jobs(github, faults, SIZE)
-    m = mount(deadline=3)
+    m = mount(deadline=10)
     told = names_of(each(lambda job: outcome(m.json(job), b""), jobs))
     assert told == dict.fromkeys(jobs, "EPROTO")
     still_well(github, m)
@@ -198,7 +198,7 @@ def test_r8_a_job_with_strange_members(github, mount):
     for name, job in jobs.items():
         github.fault("status", hop="api", path="/jobs/%d" % job, status=200, times=-1,
                      body=strange(job)[name])
-    m = mount(deadline=3)
+    m = mount(deadline=10)
     for name, job in jobs.items():
         try:
             assert m.json(job).stat().st_size > 0
@@ -218,7 +218,7 @@ def test_r8_a_listing_in_no_form(github, mount, form):
     size = {"size": 60 * MIB} if form == "huge" else {}
     one_job(github, size=SIZE)
     github.fault("json", hop="api", path="/actions/runs", times=-1, form=form, **size)
-    m = mount(deadline=3, timeout=2)
+    m = mount(deadline=10, timeout=8)
     with fails("EPROTO", "EIO"):
         os.listdir(m.repo() / "jobs")
     github.clear_faults()
@@ -244,7 +244,7 @@ def test_r8_a_listing_that_is_none(github, mount, name):
     """An error or a listing with bounds, and no name that leads out of the mount."""
     github.fault("status", hop="api", path="/actions/runs", status=200, times=-1,
                  body=LISTINGS[name], headers={"Link": '<%s/evil?page=2>; rel="next"' % github.api})
-    m = mount(deadline=3, timeout=2)
+    m = mount(deadline=10, timeout=8)
     for folder in ("jobs", "runs", "branches", "workflows", "failed"):
         try:
             names = os.listdir(m.repo() / folder)

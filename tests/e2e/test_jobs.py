@@ -310,7 +310,7 @@ def test_s10_steps_once_told_stay(github, mount):
     assert listing(folder) == NAMES and concatenated(folder) == cleaned(late.raw)
 
 
-# --- jobs of runs that were run again ---------------------------------------------------------------
+# --- jobs of runs that were run again -------------------------------------------------------------
 
 SHAPES = (None, "same", "new")
 
@@ -414,7 +414,7 @@ def test_an_attempt_that_cannot_be_read_takes_nothing_away(github, mount, carrie
     """The jobs of the others are shown, and asked again no sooner than a minute later."""
     again = Again(github, carried, build=(1,), two=(1, 2), three=(1, 2, 3))
     github.fault("status", hop="api", path="/attempts/1/jobs", status=status, times=-1)
-    m = mount(fresh=600, deadline=2)
+    m = mount(fresh=600)
     folder = again.folder(m)
     assert len(listing(m.repo() / "jobs")) == 3 - (carried is None)
     names = listing(folder)

@@ -226,7 +226,7 @@ def test_s18_the_last_one_is_shown_within_a_second(github, mount, trouble):
     """Also what is made of more than one question."""
     two_runs(github)
     github.add_job(github.add_run(REPO, status="in_progress"), status="in_progress")
-    m = mount(fresh=1, deadline=8)
+    m = mount(fresh=1, deadline=10)
     names = {view: listing(m.repo() / view) for view in VIEWS}
     time.sleep(1.1)
     trouble(github)
@@ -261,7 +261,7 @@ def test_s18_after_a_remount_too(github, mount):
 def test_s18_a_run_of_a_known_list_is_known(github, mount, trouble):
     """A run seen in the list of runs is not asked for by itself when the list has grown old."""
     made = [r["run"] for r in two_runs(github)]
-    m = mount(fresh=1, deadline=8)
+    m = mount(fresh=1, deadline=10)
     folders = [m.repo() / "runs" / str(one) for one in made]
     assert len(listing(m.repo() / "runs")) == 2
     names = [listing(folder) for folder in folders]
@@ -289,7 +289,8 @@ def test_s18_a_run_of_a_known_list_offline(github, mount):
 
 
 def test_a_walk_longer_than_fresh_asks_no_run_by_itself(github, mount):
-    """The list is revalidated, once for all its runs and uncharged; one that has left it is asked."""
+    """The list is revalidated, once for all its runs and uncharged; a run that has left it is asked
+    by itself."""
     made = [r["run"] for r in github.bulk(REPO, 3, 1, 100)]
     m = mount(fresh=1, runs=3)
     listing(m.repo() / "runs")
@@ -332,7 +333,7 @@ def test_s18_one_seen_before_gives_it_too(github, mount, status, name):
 
 def test_s18_never_seen_and_unreachable(github, mount):
     github.refuse(hop="api")
-    m = mount(timeout=1, deadline=2)
+    m = mount(timeout=1, deadline=10)
     for path in (m.path, m.path / "octo", m.repo(), m.repo() / "jobs", m.repo() / "runs"):
         with fails("ECONNREFUSED"):
             listing(path)

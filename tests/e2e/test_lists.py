@@ -1,4 +1,4 @@
-"""Lists that GitHub does not give as it should: in smaller pages, in part, with what does not add up.
+"""Lists that GitHub does not give as it should: in smaller pages, in part, not adding up.
 
 Met elsewhere: `per_page=100` of a large run's jobs is 502 for good, 30 or 50 work
 (opentelemetry-java-instrumentation 18649, tt-metal 24386).
@@ -19,7 +19,8 @@ def run_of(github, jobs=JOBS, **fields):
     """A completed run of so many jobs: its id, the names in its directory."""
     made = github.add_run(REPO, **fields)
     names = ["job %d" % n for n in range(jobs)]
-    github.ops([{"op": "add_job", "run": made, "name": name, "log": {"size": 100}} for name in names])
+    github.ops([{"op": "add_job", "run": made, "name": name, "log": {"size": 100}}
+                for name in names])
     return made, ["run.json", *names]
 
 

@@ -504,7 +504,7 @@ def test_a_proxy_is_used_and_the_testers_is_not(github, mounts, closed):
     job = one_job(github, size=1000)
     m = mounts(github=github, env={"http_proxy": closed, "NO_PROXY": "127.0.0.1,127.0.0.2"})
     assert m.log(job).read_bytes() == made(job, 1000)
-    refusing = mounts(github=github, proxy=closed, deadline=2)
+    refusing = mounts(github=github, proxy=closed, deadline=10)
     with fails("ECONNREFUSED", "EHOSTUNREACH"):
         refusing.log(job).read_bytes()
 

@@ -19,7 +19,8 @@ from mounting import (MIB, REPO, SLOW, ended, fails, forget, run, spawn, traffic
 NO_URL = {"message": "Failed to generate URL to download logs"}
 HTML = "<!DOCTYPE html><html><head><title>Unicorn!</title></head><body>502</body></html>"
 AZURE = ("<?xml version=\"1.0\"?><Error><Code>AuthenticationFailed</Code><Message>Server failed to "
-         "authenticate the request.\nRequestId:{request}\nTime:2026-11-27T00:00:00Z</Message></Error>")
+         "authenticate the request.\nRequestId:{request}\nTime:2026-11-27T00:00:00Z</Message>"
+         "</Error>")
 COMPLETED = {"completed_at": "2026-01-02T00:00:00Z"}
 RUNNING = {"status": "in_progress", "log": "missing"}
 
@@ -265,7 +266,7 @@ def test_a_walk_over_many_refused_logs(github, mount):
 @pytest.mark.limit(180)
 @pytest.mark.parametrize("hop", ("api", "storage"))
 def test_r1_a_walk_over_logs_that_are_refused_once_each(github, mount, hop):
-    """Some of these refusals meet what is fetched ahead, which is not tried again: the reader asks."""
+    """Some of these refusals meet a prefetch, which is not retried: the reader asks."""
     run_id = github.add_run(REPO)
     jobs = [github.add_job(run_id, size=1000, **COMPLETED) for _ in range(12)]
     for job in jobs:

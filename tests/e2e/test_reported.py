@@ -1,10 +1,10 @@
 """What people met elsewhere, with other readers of GitHub's logs, and what is right here.
 
-A case is one function that teaches the loopback GitHub what was met, and above it, in this order: the
-project and number of the report (each once), what was met there, a line of shell, and what it has to
-print. The line runs in the repository's directory of a fresh mount; {names} in it and in what it
-prints are those that the function returns. It may neither fail nor complain. `requests` bounds what
-it may ask the API; all other words are options of the mount.
+A case is one function that teaches the loopback GitHub what was met, and above it, in this order:
+the project and number of the report (each once), what was met there, a line of shell, and what it
+has to print. The line runs in the repository's directory of a fresh mount; {names} in it and in
+what it prints are those that the function returns. It may neither fail nor complain. `requests`
+bounds what it may ask the API; all other words are options of the mount.
 """
 
 import pytest
@@ -29,7 +29,8 @@ def reported(source, met, line, right, requests=10, **options):
 def long_and_equal_names(github):
     made = github.add_run(REPO)
     name = "Lint / lint: \U0001f9ea " + "x" * 120
-    ids = [cut_job(github, made, [PLAIN[0], ("Run make", [*PLAIN[1][1], "build-%d" % n])], name=name)
+    ids = [cut_job(github, made, [PLAIN[0], ("Run make", [*PLAIN[1][1], "build-%d" % n])],
+                   name=name)
            for n in range(2)]
     return {"run": made, "second": ids[1], "name": name.replace("/", "∕")}
 
@@ -60,8 +61,8 @@ def an_expired_log_among_others(github):
             "good": cut_job(github, made, conclusion="failure")}
 
 
-@reported("GitHub changelog 2026-05-15", "Tokens of apps have about 520 characters, dots and dashes among "
-          "them.",
+@reported("GitHub changelog 2026-05-15",
+          "Tokens of apps have about 520 characters, dots and dashes among them.",
           "grep -o needle jobs/{job}/log", "needle\n")
 def a_long_token(github):
     value = "ghs_" + ".".join(part * 43 for part in ("a-B_", "c1-D", "e_-F"))

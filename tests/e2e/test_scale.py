@@ -273,7 +273,7 @@ def test_idle_memory(github, mount):
 
 @pytest.mark.limit(180)
 def test_memory_of_names_that_the_kernel_has_forgotten_is_given_back(github, mount):
-    """84 MiB after 200,000 names stayed so: small blocks behind them kept the heap from shrinking."""
+    """84 MiB stayed resident after 200,000 names: small blocks kept the heap from shrinking."""
     m = mount()
     for number in range(100_000):
         os.stat("%s/%d" % (m.repo() / "jobs", 10**9 + number))

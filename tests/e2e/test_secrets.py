@@ -60,7 +60,7 @@ def test_r7_not_where_a_redirect_leads(github, mount, make_github):
     base = other.storage
     github.fault("location", hop="api", value=base + "/elsewhere", times=-1)
     with fails("EIO", "EPROTO", "ENOENT"):
-        mount(deadline=3).log(job).read_bytes()
+        mount(deadline=10).log(job).read_bytes()
     assert not any(entry["had_authorization"] for entry in traffic(other).entries)
 
 
@@ -69,7 +69,7 @@ def test_r7_not_after_a_redirect_of_storages(github, mount):
     github.fault("status", hop="storage", status=302, times=-1,
                  headers={"Location": github.api + "/user"})
     with fails("EIO", "EPROTO"):
-        mount(deadline=3).log(job).read_bytes()
+        mount(deadline=10).log(job).read_bytes()
     assert not [e for e in traffic(github).entries if e["path"].endswith("/user")]
 
 
@@ -138,7 +138,7 @@ def test_r7_not_in_failures(github, mount):
     job = one_job(github)
     github.fault("status", hop="api", status=403, times=-1,
                  body={"message": "your token " + github.token + " is not enough"})
-    m = mount(deadline=3)
+    m = mount(deadline=10)
     with fails("EACCES"):
         m.log(job).read_bytes()
     with fails("EACCES"):

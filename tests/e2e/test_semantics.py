@@ -172,7 +172,7 @@ def test_s4_kept_on_disk_though_the_log_was_not_read(github, mount):
 def test_s4_never_shrinks(github, mount):
     """The server tells less when it is asked again: the size that was told stays."""
     job = one_job(github, size=5 * MIB)
-    log = mount(deadline=3).log(job).open("rb", buffering=0)
+    log = mount(deadline=10).log(job).open("rb", buffering=0)
     with log:
         assert os.fstat(log.fileno()).st_size == 5 * MIB
         github.set_job(job, size=2 * MIB)
@@ -493,7 +493,7 @@ def test_s15_but_never_to_another_host(github, mount, where):
     github.fault("status", hop="api", status=301, times=-1,
                  headers={"Location": base + "/repositories/1/elsewhere"})
     with fails("EPROTO"):
-        mount(deadline=3).log(job).read_bytes()
+        mount(deadline=10).log(job).read_bytes()
     seen = traffic(github)
     assert not [e for e in seen.entries if "elsewhere" in e["path"] and e["had_authorization"]]
     assert not seen.storage
@@ -504,7 +504,7 @@ def test_s15_nor_for_ever(github, mount):
     github.fault("status", hop="api", status=301, times=-1,
                  headers={"Location": github.log_url(REPO, job)})
     with fails("EPROTO", "EIO"):
-        mount(deadline=3).log(job).read_bytes()
+        mount(deadline=10).log(job).read_bytes()
     assert traffic(github).api < 60
 
 
@@ -675,7 +675,7 @@ def test_s17_states_of_refusals(github, mount):
         again.log(limited).read_bytes()
     assert _attribute(again.folder(limited), "state") == "limited"
     github.refuse(hop="api", drop=True)
-    gone = mount(deadline=2)
+    gone = mount(deadline=10)
     with fails("ECONNREFUSED"):
         gone.log(limited).read_bytes()
     assert _attribute(gone.folder(limited), "state") == "unreachable"

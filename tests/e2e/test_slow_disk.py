@@ -95,8 +95,8 @@ def test_r6_looks_and_listings_while_a_log_is_written(github, slow_disk):
 
 
 def test_r6_at_the_end_nobody_waits_for_the_disk(github, slow_disk):
-    """SIGTERM with a ring full of what is not yet written: who reads is told, the mount goes, and the
-    daemon after the write that it is in."""
+    """SIGTERM with a ring full of unwritten bytes: readers get an error, the mount is removed, and
+    the daemon ends after the write that it is in."""
     m, _, large = slow_disk
     with ended([spawn("cat", m.log(large))]) as (reader,):
         wait_arriving(github)

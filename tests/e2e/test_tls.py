@@ -298,7 +298,7 @@ def test_r7_a_loopback_api_may_lead_to_another_loopback_server(github, mount, ma
     job = one_job(github)
     github.fault("location", hop="api", value=other.storage + "/elsewhere", times=-1)
     with fails("EIO", "EPROTO", "ENOENT"):
-        mount(deadline=3).log(job).read_bytes()
+        mount(deadline=10).log(job).read_bytes()
     seen = traffic(other).of("storage")
     assert seen and not any(e["had_authorization"] for e in seen)
     assert github.token not in str(seen)

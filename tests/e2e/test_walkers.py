@@ -327,7 +327,7 @@ def test_ten_thousand_entries(github, mount):
     assert traffic(github).requests == (101, 0)
     assert (folder / "a rather long name of a job 09999").is_dir()
     assert len(out("ls", "-f", folder).split(b"\n")) == 10_001 + 3
-    assert len(out("ls", "-l", folder).split(b"\n")) == 10_001 + 2, "names are given for each of them"
+    assert len(out("ls", "-l", folder).split(b"\n")) == 10_001 + 2, "each of them has a name"
     assert traffic(github).requests == (101, 0)
 
 

@@ -1,8 +1,8 @@
 """Outside witnesses: programs that were made to find wrong bytes, on cold logs and on warm ones.
 
-fio reads by every way that the kernel has, from files whose blocks carry their own checksums; hashdeep,
-mtree and tar compare a tree with what was written down of a plain one. Each also has to see a difference
-where there is one.
+fio reads by every way that the kernel has, from files whose blocks carry their own checksums;
+hashdeep, mtree and tar compare a tree with what was written down of a plain one. Each also has to
+see a difference where there is one.
 """
 
 import os

@@ -145,7 +145,8 @@ static void s10_a_job_with_open_steps_is_settled_after_a_day(void **state)
     assert_false(facts_has_open_steps(&job));
 }
 
-/* One whose end is not told is as old as what is told of it; where no time is, there is no waiting. */
+/* One whose end is not told is as old as what is told of it; where no time is, there is no
+ * waiting. */
 static void a_job_without_times_is_settled(void **state)
 {
     struct facts_job job = job_with(NULL, 0);

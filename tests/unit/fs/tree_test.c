@@ -176,7 +176,8 @@ static void test_s7_first_time_of_an_open_directory_stays(void **state)
     tree_destroy(t);
 }
 
-/* The steps of a job were told anew: what the kernel has of the old file is no part of the new one. */
+/* The steps of a job were told anew: what the kernel has of the old file is no part of the new
+ * one. */
 static void test_step_that_is_cut_anew_is_a_new_node(void **state)
 {
     struct tree *t = make_tree();

@@ -1,6 +1,6 @@
 /*
- * The budget against a GitHub that counts, over random schedules: requests and answers overtake each
- * other, clocks differ, listings answer 304, readers come in bursts, prefetch never tires.
+ * The budget against a GitHub that counts, over random schedules: requests and answers overtake
+ * each other, clocks differ, listings answer 304, readers come in bursts, prefetch never tires.
  */
 #include "github/budget.h"
 

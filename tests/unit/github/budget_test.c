@@ -196,7 +196,8 @@ static void r5_requests_in_flight_count_before_their_answers_tell(void **state)
         go(&b, BUDGET_DEMAND, T0 + 1);
     assert_int_equal(budget_remaining(&b, T0 + 1), 0);
     assert_true(budget_ask(&b, BUDGET_DEMAND, T0 + 1) > T0 + 1);
-    /* Soon: an answer may show that it cost nothing. It is not for this that readers are told EDQUOT. */
+    /* Soon: an answer may show that it cost nothing. It is not for this that readers are told
+     * EDQUOT. */
     assert_true(budget_ask(&b, BUDGET_DEMAND, T0 + 1) < T0 + 1000);
     learn(&b, quota(304, 40, HOUR_S, 0), T0 + 2);
     go(&b, BUDGET_DEMAND, T0 + 2);

@@ -124,7 +124,8 @@ struct runner_case {
     bool never_ran;
 };
 
-/* Null, 0 and "" are no runner; a field that is left out, or of another type, says nothing (S19). */
+/* Null, 0 and "" are no runner; a field that is left out, or of another type, says nothing
+ * (S19). */
 static void s19_a_completed_job_without_runner_and_steps_never_ran(void **state)
 {
     static const struct runner_case cases[] = {

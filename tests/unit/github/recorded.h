@@ -8,7 +8,8 @@
 
 #include <stddef.h>
 
-/* cmocka's group fixtures. The state is the folder that holds api/, or NULL where there are no answers. */
+/* cmocka's group fixtures. The state is the folder that holds api/, or NULL where there are no
+ * answers. */
 int recorded_setup(void **state);
 int recorded_teardown(void **state);
 

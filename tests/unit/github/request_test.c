@@ -459,7 +459,7 @@ static void r1_body_of_a_refusal_is_no_progress(void **state)
     assert_true(tries < 40);
 }
 
-/* -- Refusals that do not change ---------------------------------------------------------------- */
+/* -- Refusals that do not change --------------------------------------------------------------- */
 
 #define NO_URL "{\"message\":\"Failed to generate URL to download logs\"}"
 

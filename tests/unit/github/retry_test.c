@@ -137,7 +137,8 @@ static void r1_refusal_that_asks_for_patience_counts_half(void **state)
     assert_true(retry_note_refusal(&r, 1, true, T0));
 }
 
-/* A brown-out of two seconds is ridden out, and the fourth refusal comes long before ten are over. */
+/* A brown-out of two seconds is ridden out, and the fourth refusal comes long before ten are
+ * over. */
 static void r1_four_refusals_take_two_to_six_seconds(void **state)
 {
     for (uint32_t jitter = 0; jitter < 20000; jitter++) {

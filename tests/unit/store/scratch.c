@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <ftw.h>
 #include <inttypes.h>
+#include <mntent.h>
 #include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -22,9 +23,31 @@ void scratch_skip(const char *why)
     skip();
 }
 
+/*
+ * A new mount namespace copies all mounts, and a file system ends only when its last copy is
+ * unmounted: the copies of the mounts of end-to-end tests that run at the same time are removed.
+ */
+static bool unmount_one_copy(void)
+{
+    FILE *mounts = setmntent("/proc/self/mounts", "r");
+    const struct mntent *m;
+    bool unmounted = false;
+
+    if (!mounts)
+        return false;
+    while (!unmounted && (m = getmntent(mounts)))
+        unmounted = strcmp(m->mnt_type, "fuse.ghlogfs") == 0 && !umount2(m->mnt_dir, MNT_DETACH);
+    endmntent(mounts);
+    return unmounted;
+}
+
 bool scratch_may_mount(void)
 {
-    return !unshare(CLONE_NEWNS) && !mount("none", "/", "none", MS_REC | MS_SLAVE, NULL);
+    if (unshare(CLONE_NEWNS) || mount("none", "/", "none", MS_REC | MS_SLAVE, NULL))
+        return false;
+    while (unmount_one_copy())
+        ;
+    return true;
 }
 
 static int remove_one(const char *path, const struct stat *st, int flag, struct FTW *ftw)

@@ -20,8 +20,8 @@ struct known {
     struct branch_runs all;
 };
 
-/* Runs 100, 101, ... of these branches, the newest first; "OWNER:branch" is a fork's, ":branch" that
- * of a deleted one. */
+/* Runs 100, 101, ... of these branches, the newest first; "OWNER:branch" is a fork's, ":branch"
+ * that of a deleted one. */
 static void know(struct known *k, const char *const *branches, size_t count)
 {
     static char owners[MOST][64];

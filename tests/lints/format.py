@@ -22,18 +22,18 @@ def clang_format():
 
 
 def main():
-    gate = common.Gate(__doc__)
-    files = gate.files("src", "tests/unit", "tests/fuzz")
+    lint = common.Lint(__doc__)
+    files = lint.files("src", "tests/unit", "tests/fuzz")
     if files:
         run = subprocess.run([clang_format(), "--dry-run", "--style=file", *map(str, files)],
-                             cwd=gate.root, capture_output=True, text=True)
+                             cwd=lint.root, capture_output=True, text=True)
         for found in re.finditer(r"^([^\s:]+):(\d+):\d+: ", run.stderr, re.MULTILINE):
-            gate.wrong(found.group(1), int(found.group(2)), "not as clang-format writes it")
-        if gate.findings:
-            print("mended by: clang-format-14 -i", *sorted({path for path, _, _ in gate.findings}))
+            lint.wrong(found.group(1), int(found.group(2)), "not as clang-format writes it")
+        if lint.findings:
+            print("mended by: clang-format-14 -i", *sorted({path for path, _, _ in lint.findings}))
         elif run.returncode:
-            gate.wrong(".clang-format", 0, run.stderr.strip())
-    gate.finish()
+            lint.wrong(".clang-format", 0, run.stderr.strip())
+    lint.finish()
 
 
 main()

@@ -1,25 +1,26 @@
-"""What the style gates share: the files of the tree, C without comments, and how a finding is told.
+"""What the lints share: the files of the tree, C without comments, and the report of findings.
 
-A gate is a script `NAME.py [--root DIR] [--objects FILE]`. It prints `path:line: what is wrong` for
+A lint is a script `NAME.py [--root DIR] [--objects FILE]`. It prints `path:line: what is wrong` for
 each finding and exits 1 if there was one. CTest runs them under the label `style`.
 """
 
 import argparse
 import pathlib
 import re
+import subprocess
 import sys
 
-# Files that a gate may pass over. It stays empty: code is mended, not listed here.
+# Files that no lint checks. It stays empty: code is mended, not listed here.
 EXCEPTIONS = ()
 
-# The exit code of a gate whose tool is not here; CTest then says that it was skipped.
+# The exit code of a lint whose tool is not installed; CTest reports it as skipped.
 SKIPPED = 77
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
-class Gate:
-    """One run of one gate: its arguments going in, its findings coming out."""
+class Lint:
+    """One run of one lint: its arguments and its findings."""
 
     def __init__(self, purpose):
         parser = argparse.ArgumentParser(description=purpose)
@@ -45,7 +46,7 @@ class Gate:
     def objects(self):
         """Pairs of source (as a path from the root) and object file, from the last build."""
         if self.objects_list is None:
-            sys.exit("this gate reads object files: build, and give --objects BUILD/objects.txt")
+            sys.exit("this lint reads object files: build, and give --objects BUILD/objects.txt")
         pairs = []
         for line in self.objects_list.read_text().split():
             source = re.search(r"\.dir/(.+)\.o$", line)
@@ -65,8 +66,19 @@ class Gate:
         sys.exit(1 if self.findings else 0)
 
 
-def room_of(path):
-    """The room a file of src/ belongs to: its folder, or at the top its name's first word."""
+def symbols_of(path):
+    """The global symbols that an object file defines and those that it uses from elsewhere."""
+    listing = subprocess.run(["nm", "--format=posix", "--extern-only", path], check=True,
+                             capture_output=True, text=True).stdout
+    defined, used = set(), set()
+    for line in listing.splitlines():
+        name, kind = line.split()[:2]
+        (used if kind in "UwvV" else defined).add(name)
+    return defined, used
+
+
+def module_of(path):
+    """The module a file of src/ belongs to: its folder, or at the top its name's first word."""
     parts = pathlib.PurePath(path).parts[1:]
     return parts[0] if len(parts) > 1 else pathlib.PurePath(parts[0]).stem.split("_")[0]
 

@@ -14,8 +14,8 @@ WRITABLE = re.compile(r"^(\.data|\.bss|\.tdata|\.tbss|\.sdata|\.sbss|\.lbss|\.ld
 
 
 def main():
-    gate = common.Gate(__doc__)
-    for source, path in gate.objects():
+    lint = common.Lint(__doc__)
+    for source, path in lint.objects():
         if source.parts[0] != "src":
             continue
         table = subprocess.run(["objdump", "-t", path], check=True, capture_output=True,
@@ -29,8 +29,8 @@ def main():
             if ("d" in flags or int(size, 16) == 0) and section != "*COM*":
                 continue
             if WRITABLE.match(section) and not section.startswith(".data.rel.ro"):
-                gate.wrong(source, 0, f"{name} is writable ({section})")
-    gate.finish()
+                lint.wrong(source, 0, f"{name} is writable ({section})")
+    lint.finish()
 
 
 main()

@@ -10,34 +10,34 @@ FOLDERS = ("src", "tests", "contrib", "docs", ".ci")
 DATA = {"data", "seeds", "samples", "__pycache__", ".pytest_cache"}
 
 
-def files(gate):
-    for path in gate.files(*FOLDERS, suffixes=SUFFIXES):
+def files(lint):
+    for path in lint.files(*FOLDERS, suffixes=SUFFIXES):
         if not DATA & set(path.parts):
             yield path
-    for path in sorted(gate.root.iterdir()):
+    for path in sorted(lint.root.iterdir()):
         if path.is_file() and path.suffix in SUFFIXES and path.name != ".git":
-            yield path.relative_to(gate.root)
+            yield path.relative_to(lint.root)
 
 
-def check(gate, path, data):
+def check(lint, path, data):
     for number, line in enumerate(data.split(b"\n"), 1):
         if line.endswith(b"\r"):
-            gate.wrong(path, number, "carriage return at the end of the line")
+            lint.wrong(path, number, "carriage return at the end of the line")
         elif line != line.rstrip():
-            gate.wrong(path, number, "blanks at the end of the line")
+            lint.wrong(path, number, "blanks at the end of the line")
         if b"\t" in line and path.suffix in (".c", ".h", ".py"):
-            gate.wrong(path, number, "a tab")
+            lint.wrong(path, number, "a tab")
     if data and (not data.endswith(b"\n") or data.endswith(b"\n\n")):
-        gate.wrong(path, data.count(b"\n") + 1, "does not end in one newline")
+        lint.wrong(path, data.count(b"\n") + 1, "does not end in one newline")
 
 
 def main():
-    gate = common.Gate(__doc__)
-    for path in files(gate):
-        data = (gate.root / path).read_bytes()
+    lint = common.Lint(__doc__)
+    for path in files(lint):
+        data = (lint.root / path).read_bytes()
         if b"\0" not in data:
-            check(gate, path, data)
-    gate.finish()
+            check(lint, path, data)
+    lint.finish()
 
 
 main()

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Functions that are not called: unsafe ones nowhere, clocks, sleep and exits only in their room."""
+"""No calls of unsafe functions; clocks and exits are used only in the modules that own them."""
 
 import fnmatch
 import re
@@ -24,18 +24,18 @@ BANNED = (
 
 
 def main():
-    gate = common.Gate(__doc__)
+    lint = common.Lint(__doc__)
     for names, reason, folders, homes in BANNED:
         # Not a member (x.time, x->exit), and not a longer name.
         call = re.compile(r"(?<![\w.])(?<!->)(" + "|".join(names.split()) + r")\s*\(")
-        for path in gate.files(*folders):
+        for path in lint.files(*folders):
             if any(fnmatch.fnmatch(str(path), home) for home in homes):
                 continue
-            code = common.code_of(gate.text(path))
+            code = common.code_of(lint.text(path))
             for found in call.finditer(code):
                 line = code.count("\n", 0, found.start()) + 1
-                gate.wrong(path, line, f"{found.group(1)} {reason}")
-    gate.finish()
+                lint.wrong(path, line, f"{found.group(1)} {reason}")
+    lint.finish()
 
 
 main()

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Each foreign library is known to one room only, and none is used that has no room.
+"""Each foreign library is included by one module only; a library without an entry by none.
 
 The table says which headers are foreign and where they may be included; all other headers in
 angle brackets are those of C, POSIX, glibc and the kernel, by name.
@@ -40,17 +40,17 @@ def is_system(header):
 
 
 def main():
-    gate = common.Gate(__doc__)
-    for path in gate.files("src"):
-        for line, mark, header in common.includes_of(gate.text(path)):
-            if mark == '"' and (gate.root / "src" / header).is_file():
+    lint = common.Lint(__doc__)
+    for path in lint.files("src"):
+        for line, mark, header in common.includes_of(lint.text(path)):
+            if mark == '"' and (lint.root / "src" / header).is_file():
                 continue
             homes = [homes for pattern, homes in FOREIGN if fnmatch.fnmatch(header, pattern)]
             if homes and not any(fnmatch.fnmatch(str(path), home) for home in homes[0]):
-                gate.wrong(path, line, f"<{header}> is known to {', '.join(homes[0])} only")
+                lint.wrong(path, line, f"<{header}> may be included by {', '.join(homes[0])} only")
             elif mark == "<" and not homes and not is_system(header):
-                gate.wrong(path, line, f"<{header}> is foreign and has no room (see FOREIGN)")
-    gate.finish()
+                lint.wrong(path, line, f"<{header}> is foreign and has no entry in FOREIGN")
+    lint.finish()
 
 
 main()
