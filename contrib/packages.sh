@@ -1,6 +1,6 @@
-# The Debian packages (12 and later) that ghlogfs needs, and functions to install missing ones. Sourced
-# by contrib/run.sh, tests/run.sh and .ci/run; needs bash. a|b names alternatives: either satisfies
-# the need, a is installed if both are missing.
+# The Debian packages (12 and later) that ghlogfs needs, and functions to install missing ones.
+# Sourced by contrib/run.sh, tests/run.sh and .ci/run; needs bash. a|b names alternatives: either
+# satisfies the need, a is installed if both are missing.
 
 packages_build=(
     gcc libc6-dev cmake ninja-build pkg-config libfuse3-dev
@@ -51,7 +51,8 @@ apt_get() {
 packages_need() {
     local -a missing
     if ! command -v dpkg-query >/dev/null; then
-        echo "This system is not Debian, so no packages were installed. Needed, by their names in Debian: $*" >&2
+        echo "This system is not Debian, so no packages were installed. Needed, by their names in" \
+            "Debian: $*" >&2
         return 0
     fi
     mapfile -t missing < <(packages_missing "$@")
@@ -59,7 +60,8 @@ packages_need() {
 
     echo "Installing missing packages: ${missing[*]}"
     if [ "$(id -u)" -ne 0 ] && ! command -v sudo >/dev/null; then
-        echo "Packages are missing, and there is neither root nor sudo. As root, run: apt-get install ${missing[*]}" >&2
+        echo "Packages are missing, and there is neither root nor sudo. As root, run:" \
+            "apt-get install ${missing[*]}" >&2
         return 1
     fi
     # The lists may be absent (a fresh container) or old: only then are they fetched.

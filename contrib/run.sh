@@ -6,8 +6,8 @@
 #   contrib/run.sh --stop [MOUNTPOINT]
 #
 # With a token (GH_TOKEN, GITHUB_TOKEN, or that of `gh auth login`) github.com is mounted at
-# MOUNTPOINT, or ~/gh. Without one it starts a demonstration, a loopback GitHub with made-up logs, and
-# mounts that at MOUNTPOINT, or build/demo/gh.
+# MOUNTPOINT, or ~/gh. Without one it starts a demonstration, a loopback GitHub with made-up logs,
+# and mounts that at MOUNTPOINT, or build/demo/gh.
 
 set -u
 here=$(cd "$(dirname "$0")/.." && pwd) || exit 1
@@ -30,7 +30,7 @@ has_token() {
         { command -v gh >/dev/null && gh auth token >/dev/null 2>&1 </dev/null; }
 }
 
-# Prints the type of the file system mounted there, as the kernel names it; nothing if there is none.
+# Prints the type of the file system mounted there, nothing if there is none.
 mounted_as() {
     dir=${1// /\\040} \
         awk '$2 == ENVIRON["dir"] { type = $3 } END { if (type) print type }' /proc/mounts

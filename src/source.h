@@ -150,8 +150,8 @@ struct source_facts {
     char filter[SOURCE_FILTER_LEN];
     char etag[SOURCE_ETAG_LEN]; /* of what is known; "" where nothing is */
     enum source_class class;
-    /* How often it is asked at most while the server fails (5xx, cut connections), and while no answer
-     * comes in time. tries 0: both as often as fits the deadline. */
+    /* How often it is sent at most while the server fails (5xx, cut connections), and while no
+     * answer comes in time. tries 0: both as often as fits the deadline. */
     unsigned tries, waits;
 
     void (*done)(struct source_facts *f, const struct source_answer *answer);

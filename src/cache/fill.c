@@ -515,9 +515,9 @@ static void fail_first(struct fetch *f)
 }
 
 /*
- * A range did not fit into `memory`. What has come of the log is dropped, though its readers have it
- * open still: the memory is free for the next log at once, while the kernel reports their close()
- * some time later. Slices that are being read hold the backing themselves.
+ * A range did not fit into `memory`. What has come of the log is dropped, though its readers still
+ * have it open: the memory is free for the next log at once, while the kernel reports their
+ * close() some time later. Slices that are being read hold the backing themselves.
  */
 static void drop_unfit(struct log *log)
 {

@@ -39,7 +39,7 @@ static void log_larger_than_memory_is_too_big(void **state)
         }
         assert_true(at < 3 * MIB);
     }
-    /* What it took is free before the kernel reports the close(): for another log, or another part. */
+    /* What it took is free before the kernel reports the close(): for another log or part. */
     small = bench_know(b, 3);
     log_open(small, &small_reader);
     assert_int_equal(bench_read_served(b, &small_reader, 3, 0, MIB), 0);

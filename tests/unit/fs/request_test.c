@@ -1,9 +1,9 @@
 /*
  * Requests that wait: each is answered exactly once, whoever wakes, interrupts, expires or stops.
  *
- * libfuse's functions that request.c calls are stubbed here, with libfuse's own locking: the interrupt
- * function runs under the request's lock, and from inside the registering call if the interrupt came
- * first. Run under ThreadSanitizer as well.
+ * libfuse's functions that request.c calls are stubbed here, with libfuse's own locking: the
+ * interrupt function runs under the request's lock, and from inside the registering call if the
+ * interrupt came first. Run under ThreadSanitizer as well.
  */
 #include "fs/request.h"
 
@@ -19,7 +19,7 @@
 
 #include <cmocka.h>
 
-/* --- libfuse, stubbed -------------------------------------------------------------------------- */
+/* --- libfuse, stubbed ------------------------------------------------------------------------ */
 
 struct fuse_req {
     pthread_mutex_t lock;
@@ -75,7 +75,7 @@ static void interrupt(fuse_req_t req)
     pthread_mutex_unlock(&req->lock);
 }
 
-/* --- views, stubbed ---------------------------------------------------------------------------- */
+/* --- views, stubbed -------------------------------------------------------------------------- */
 
 void views_vnode_finish(struct vnode *p)
 {

@@ -1,4 +1,4 @@
-/* Only a fatal signal ends a wait (R6): masks as /proc/<tid>/status gives them, and a real process. */
+/* Only a fatal signal ends a wait (R6): masks as in /proc/<tid>/status, and a real process. */
 #include "fs/request.h"
 
 #include <setjmp.h>
