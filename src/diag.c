@@ -81,7 +81,7 @@ static bool is_repeated(struct diag *d, const char *line)
     return repeated;
 }
 
-void diag_say(struct diag *d, enum diag_level level, const char *fmt, ...)
+void diag_log(struct diag *d, enum diag_level level, const char *fmt, ...)
 {
     char line[LINE_MAX_BYTES];
     va_list ap;

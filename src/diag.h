@@ -24,7 +24,7 @@ void diag_destroy(struct diag *d);
 /* From now on messages go to the journal (syslog), not to stderr. */
 void diag_use_journal(struct diag *d);
 
-void diag_say(struct diag *d, enum diag_level level, const char *fmt, ...)
+void diag_log(struct diag *d, enum diag_level level, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
 #endif

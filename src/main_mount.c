@@ -140,7 +140,7 @@ static int divide_files(struct mount *m)
     uint64_t rest;
 
     if (files < FILES_FIXED + FILES_LEAST) {
-        diag_say(m->diag, DIAG_ERROR,
+        diag_log(m->diag, DIAG_ERROR,
                  "the limit of open files is %" PRIu64 ", at least %u are needed "
                  "(ulimit -n, LimitNOFILE=)",
                  files, FILES_FIXED + FILES_LEAST);
@@ -152,12 +152,12 @@ static int divide_files(struct mount *m)
     if (m->connections > rest / 6)
         m->connections = (unsigned)(rest / 6);
     if (m->connections < m->options->connections)
-        diag_say(m->diag, DIAG_WARNING,
+        diag_log(m->diag, DIAG_WARNING,
                  "the limit of open files is %" PRIu64 ": %u connections are used, not %u "
                  "(ulimit -n, LimitNOFILE=)",
                  files, m->connections, m->options->connections);
     if (file_size < m->options->cache_size)
-        diag_say(m->diag, DIAG_WARNING,
+        diag_log(m->diag, DIAG_WARNING,
                  "the limit of a file's size is %" PRIu64 " bytes: larger logs are read in "
                  "memory and not kept (ulimit -f, LimitFSIZE=)",
                  file_size);
@@ -303,7 +303,7 @@ static int start(struct mount *m)
     if (!rc)
         rc = session_start(m->session);
     if (rc)
-        diag_say(m->diag, DIAG_ERROR, "cannot %s: %s%s", what, strerror(-rc), hint_of(rc));
+        diag_log(m->diag, DIAG_ERROR, "cannot %s: %s%s", what, strerror(-rc), hint_of(rc));
     return rc;
 }
 
@@ -342,7 +342,7 @@ static void tick(struct mount *m)
         int rc = options_reread_token(m->options, token, sizeof(token));
 
         if (rc)
-            diag_say(m->diag, DIAG_WARNING,
+            diag_log(m->diag, DIAG_WARNING,
                      "GitHub refuses the token, and token_file %s cannot be read again: %s",
                      m->options->token_file, strerror(-rc));
         api_set_token(m->api, rc ? NULL : token);
@@ -360,7 +360,7 @@ static void log_signal(struct mount *m, int signal_fd)
     if (read(signal_fd, &info, sizeof(info)) != (ssize_t)sizeof(info) ||
         info.ssi_signo == SIGTERM || info.ssi_signo == SIGINT)
         return;
-    diag_say(m->diag, DIAG_NOTICE, "unmounting after signal %d%s", (int)info.ssi_signo,
+    diag_log(m->diag, DIAG_NOTICE, "unmounting after signal %d%s", (int)info.ssi_signo,
              info.ssi_signo == SIGXCPU ? ": the limit of CPU time is reached (ulimit -t, LimitCPU=)"
                                        : "");
 }

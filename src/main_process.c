@@ -175,6 +175,6 @@ void process_drop_privileges(struct diag *diag)
     if (!syscall(SYS_capset, &head, have) && !prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
         return;
 out:
-    diag_say(diag, DIAG_WARNING, "cannot drop capabilities, root keeps all of them: %s",
+    diag_log(diag, DIAG_WARNING, "cannot drop capabilities, root keeps all of them: %s",
              strerror(errno));
 }

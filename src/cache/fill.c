@@ -98,7 +98,7 @@ static struct backing *create_backing(struct cache *c)
     while (store_is_short_of_files(rc) &&
            (cache_close_file(c) || cache_drop_idle(c, IDLE_ON_DISK)));
     if (store_is_short_of_files(rc)) {
-        diag_say(c->config.diag, DIAG_WARNING,
+        diag_log(c->config.diag, DIAG_WARNING,
                  "cache: too many open files, continuing in memory; raise the limit "
                  "(ulimit -n, LimitNOFILE=)");
         rc = store_backing_open_memory(&b->file);
@@ -266,7 +266,7 @@ static int write_piece(struct log *log, uint64_t offset, const char *data, size_
     rc = write_absent(log, offset, data, len);
     if (!rc || log->backing->file.in_memory)
         return rc;
-    diag_say(log->cache->config.diag, DIAG_WARNING,
+    diag_log(log->cache->config.diag, DIAG_WARNING,
              "cache: cannot write a log to disk: %s; continuing in memory", strerror(-rc));
     rc = make_space_in_memory(log);
     if (!rc)
@@ -329,7 +329,7 @@ static void publish(struct log *log)
         rc = store_publish(c->config.store, log->job, &b->file, &meta);
     free(meta.checksums);
     if (rc && rc != -EAGAIN && rc != -EXDEV)
-        diag_say(c->config.diag, DIAG_WARNING, "cache: cannot keep a log on disk: %s",
+        diag_log(c->config.diag, DIAG_WARNING, "cache: cannot keep a log on disk: %s",
                  strerror(-rc));
     if (!rc) {
         pthread_mutex_lock(&c->lock);

@@ -328,7 +328,7 @@ static void check_pages(struct log *log, const struct backing *b, uint64_t from,
         }
     }
     if (damaged)
-        diag_say(log->cache->config.diag, DIAG_WARNING,
+        diag_log(log->cache->config.diag, DIAG_WARNING,
                  "job %llu: a damaged page in the cache is fetched again",
                  (unsigned long long)log->job);
 }

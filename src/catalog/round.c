@@ -190,7 +190,7 @@ static void warn(const struct entry *e, const char *what)
 
     if (e->q.id)
         snprintf(id, sizeof(id), " %llu", (unsigned long long)e->q.id);
-    diag_say(e->catalog->config.diag, DIAG_WARNING, "API: %s%s%s: the answer about %s%s %s",
+    diag_log(e->catalog->config.diag, DIAG_WARNING, "API: %s%s%s: the answer about %s%s %s",
              e->q.repo.owner, e->q.repo.repo[0] ? "/" : "", e->q.repo.repo, about[e->q.what], id,
              what);
 }
@@ -359,7 +359,7 @@ static void finish_round(struct entry *e, struct answer *a)
             warn(e, "does not add up to its total_count: it is shown so, and requested again");
     } else if (r->is_extra && is_held(r->failure.reason) && r->failure.reason != SOURCE_NOT_FOUND) {
         /* Where there is no such thing (404) nothing is missing. */
-        diag_say(c->config.diag, DIAG_WARNING,
+        diag_log(c->config.diag, DIAG_WARNING,
                  "API: %s/%s: the list of the runs with %s%s cannot be had: shown without it",
                  e->q.repo.owner, e->q.repo.repo,
                  e->q.what == SOURCE_WORKFLOW_RUNS ? "workflow=" : "", e->q.filter);

@@ -329,7 +329,7 @@ int api_create(const struct api_config *config, struct api **ret_api)
     list_init(&api->posted);
     api->net_task.run = run_posted;
     if (!config->token && !config->offline)
-        diag_say(config->diag, DIAG_NOTICE,
+        diag_log(config->diag, DIAG_NOTICE,
                  "no token: GitHub shows runs and jobs of public repositories, 60 requests an "
                  "hour, but no logs; log in, for example with `gh auth login`");
     *ret_api = api;
@@ -381,7 +381,7 @@ void api_set_token(struct api *api, const char *token)
     struct token_line *line = NULL;
 
     if (token && token_make_line(token, &line) < 0)
-        diag_say(api->core.diag, DIAG_WARNING, "the token that was read again is no token");
+        diag_log(api->core.diag, DIAG_WARNING, "the token that was read again is no token");
     pthread_mutex_lock(&api->lock);
     if (line) {
         token_line_unref(api->new_token);

@@ -60,7 +60,7 @@ bool core_refuses(const struct core *core, struct source_failure *ret_failure)
 void core_log(struct core *core, enum failure_hop hop, const struct net_url *at, const char *what)
 {
     if (!core->closing)
-        diag_say(core->diag, DIAG_WARNING, "%s %s: %s", hop == FAILURE_API ? "API" : "storage",
+        diag_log(core->diag, DIAG_WARNING, "%s %s: %s", hop == FAILURE_API ? "API" : "storage",
                  at->host, what);
 }
 

@@ -49,7 +49,7 @@ int store_backing_open(struct store *s, struct store_backing *ret_b)
     if (store_is_short_of_files(rc))
         return rc;
     if (rc) {
-        diag_say(s->diag, DIAG_WARNING, "cache directory %s: %s; reading on in memory", s->dir,
+        diag_log(s->diag, DIAG_WARNING, "cache directory %s: %s; reading on in memory", s->dir,
                  strerror(-rc));
         return store_backing_open_memory(ret_b);
     }

@@ -20,7 +20,7 @@
 
 static int refuse(struct store *s, const char *path, const char *why)
 {
-    diag_say(s->diag, DIAG_ERROR, "cache directory %s refused: %s %s", s->dir, path, why);
+    diag_log(s->diag, DIAG_ERROR, "cache directory %s refused: %s %s", s->dir, path, why);
     return -EPERM;
 }
 

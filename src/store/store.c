@@ -70,7 +70,7 @@ static int enter(struct store *s)
     if (rc == -EPERM || rc == -ENOMEM)
         return rc;
     if (rc) {
-        diag_say(s->diag, DIAG_WARNING, "cache directory %s: %s; keeping logs in memory", s->dir,
+        diag_log(s->diag, DIAG_WARNING, "cache directory %s: %s; keeping logs in memory", s->dir,
                  strerror(-rc));
         free(s->dir);
         s->dir = NULL;

@@ -1,5 +1,5 @@
 /* Generated logs: kept and read like any other, but they come from the generator. */
-#include "cache/cache_bench.h"
+#include "cache/cache_fixture.h"
 
 #include <errno.h>
 #include <setjmp.h>
@@ -14,7 +14,7 @@
 
 static void generated_log_comes_from_its_generator_and_is_kept(void **state)
 {
-    struct cache_bench *b = *state;
+    struct cache_fixture *b = *state;
     struct fake_source generator;
     struct log_reader r;
     struct log_stat stat;
@@ -26,32 +26,32 @@ static void generated_log_comes_from_its_generator_and_is_kept(void **state)
     fake_add(&generator, GENERATED, 300001)->has_no_range = true;
     cache_set_generator(b->cache, &generator.source);
     log = cache_hold(b->cache, GENERATED);
-    assert_int_equal(bench_try_stat(log, &g, &stat), PENDING_PARKED);
+    assert_int_equal(fixture_try_stat(log, &g, &stat), PENDING_PARKED);
     fake_serve(fake_take_want(&generator));
     assert_int_equal(guest_wait(&g), 0);
-    bench_settle(b, 0);
-    assert_int_equal(bench_try_stat(log, &g, &stat), 0);
+    fixture_settle(b, 0);
+    assert_int_equal(fixture_try_stat(log, &g, &stat), 0);
     assert_int_equal(stat.size, 300001);
     log_open(log, &r);
-    assert_int_equal(bench_read(&r, GENERATED, 0, 300001), 0);
+    assert_int_equal(fixture_read(&r, GENERATED, 0, 300001), 0);
     log_close(&r);
     log_release(log);
-    bench_settle(b, 0);
+    fixture_settle(b, 0);
     fake_turn(&generator);
     assert_int_equal(b->fake.logs_created, 0);
 
-    cache_bench_remount(b);
+    cache_fixture_remount(b);
     log = cache_hold(b->cache, GENERATED);
-    assert_int_equal(bench_stat(log, &stat), 0);
+    assert_int_equal(fixture_stat(log, &stat), 0);
     log_open(log, &r);
-    assert_int_equal(bench_read(&r, GENERATED, 0, 300001), 0);
+    assert_int_equal(fixture_read(&r, GENERATED, 0, 300001), 0);
     log_close(&r);
     assert_int_equal(generator.bytes_wanted, 1);
     fake_source_finish(&generator);
 
     /* Another name is verified by the job itself (S14). */
     assert_int_equal(
-        log_get_stat(log, &bench_other, EFFORT_NETWORK, &bench_no_hint, &g.waiter, &stat),
+        log_get_stat(log, &fixture_other, EFFORT_NETWORK, &fixture_no_hint, &g.waiter, &stat),
         PENDING_PARKED);
     {
         struct fake_facts *q = fake_take_facts(&b->fake);
@@ -66,7 +66,7 @@ static void generated_log_comes_from_its_generator_and_is_kept(void **state)
 /* Each generation is a pass over the whole log, and brings all of the text. */
 static void evicted_generated_log_is_generated_once(void **state)
 {
-    struct cache_bench *b = *state;
+    struct cache_fixture *b = *state;
     struct fake_source generator;
     struct log_reader r;
     struct log_stat stat;
@@ -79,29 +79,29 @@ static void evicted_generated_log_is_generated_once(void **state)
     fake_add(&generator, GENERATED, 20 * MIB)->has_no_range = true;
     cache_set_generator(b->cache, &generator.source);
     log = cache_hold(b->cache, GENERATED);
-    assert_int_equal(bench_try_stat(log, &g, &stat), PENDING_PARKED);
+    assert_int_equal(fixture_try_stat(log, &g, &stat), PENDING_PARKED);
     fake_serve(fake_take_want(&generator));
     assert_int_equal(guest_wait(&g), 0);
-    bench_settle(b, 0);
+    fixture_settle(b, 0);
     log_release(log);
     fake_turn(&generator);
     assert_int_equal(unlink(scratch_log(b->scratch, GENERATED, "")), 0);
 
-    cache_bench_remount(b);
+    cache_fixture_remount(b);
     cache_set_generator(b->cache, &generator.source);
     log = cache_hold(b->cache, GENERATED);
-    assert_int_equal(bench_stat(log, &stat), 0);
+    assert_int_equal(fixture_stat(log, &stat), 0);
     log_open(log, &r);
-    assert_int_equal(bench_try_read(&r, GENERATED, 0, MIB, &g, &len), PENDING_PARKED);
+    assert_int_equal(fixture_try_read(&r, GENERATED, 0, MIB, &g, &len), PENDING_PARKED);
     fake_serve(fake_take_want(&generator));
     assert_int_equal(guest_wait(&g), 0);
     for (uint64_t at = 0; at < 20 * MIB; at += MIB)
-        while (bench_try_read(&r, GENERATED, at, MIB, &g, &len) == PENDING_PARKED)
+        while (fixture_try_read(&r, GENERATED, at, MIB, &g, &len) == PENDING_PARKED)
             assert_int_equal(guest_wait(&g), 0);
     assert_int_equal(generator.bytes_wanted, 2);
     log_close(&r);
     log_release(log);
-    bench_settle(b, 0);
+    fixture_settle(b, 0);
     fake_turn(&generator);
     fake_source_finish(&generator);
     guest_finish(&g);
@@ -109,22 +109,23 @@ static void evicted_generated_log_is_generated_once(void **state)
 
 static void job_and_its_generated_log_are_separate_logs(void **state)
 {
-    struct cache_bench *b = *state;
+    struct cache_fixture *b = *state;
     struct log *log;
     struct log *generated = cache_hold(b->cache, GENERATED);
     struct log_stat stat;
 
     fake_add(&b->fake, JOB, 77);
-    log = bench_know(b, JOB);
+    log = fixture_know(b, JOB);
     assert_ptr_not_equal(log, generated);
-    assert_int_equal(log_get_stat(generated, &bench_name, EFFORT_DISK, NULL, NULL, &stat), -EAGAIN);
-    assert_int_equal(log_get_stat(log, &bench_name, EFFORT_DISK, NULL, NULL, &stat), 0);
+    assert_int_equal(log_get_stat(generated, &fixture_name, EFFORT_DISK, NULL, NULL, &stat),
+                     -EAGAIN);
+    assert_int_equal(log_get_stat(log, &fixture_name, EFFORT_DISK, NULL, NULL, &stat), 0);
     log_release(log);
     log_release(generated);
 }
 
 #define WITH_BENCH(test)                                                                           \
-    cmocka_unit_test_setup_teardown(test, cache_bench_setup, cache_bench_teardown)
+    cmocka_unit_test_setup_teardown(test, cache_fixture_setup, cache_fixture_teardown)
 
 int main(void)
 {

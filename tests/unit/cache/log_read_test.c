@@ -1,5 +1,5 @@
 /* Reading: what is fetched, in how many ranges, and whom a failure affects. */
-#include "cache/cache_bench.h"
+#include "cache/cache_fixture.h"
 
 #include <errno.h>
 #include <setjmp.h>
@@ -11,7 +11,7 @@
 
 static void first_bytes_are_readable_before_the_rest_S5(void **state)
 {
-    struct cache_bench *b = *state;
+    struct cache_fixture *b = *state;
     struct log *log = cache_hold(b->cache, 1);
     struct guest early, late;
     struct log_reader r;
@@ -21,23 +21,23 @@ static void first_bytes_are_readable_before_the_rest_S5(void **state)
     guest_init(&early);
     guest_init(&late);
     fake_add(&b->fake, 1, 10 * PAGE);
-    w = bench_begin(b, log, &early);
+    w = fixture_begin(b, log, &early);
     assert_int_equal(fake_tell(w), 0);
     assert_int_equal(guest_wait(&early), 0);
     log_open(log, &r);
-    assert_int_equal(bench_try_read(&r, 1, 0, 4096, &early, &len), PENDING_PARKED);
-    assert_int_equal(bench_try_read(&r, 1, 5 * PAGE, 4096, &late, &len), PENDING_PARKED);
+    assert_int_equal(fixture_try_read(&r, 1, 0, 4096, &early, &len), PENDING_PARKED);
+    assert_int_equal(fixture_try_read(&r, 1, 5 * PAGE, 4096, &late, &len), PENDING_PARKED);
     fake_give(w, PAGE - 1);
-    bench_settle(b, 1);
+    fixture_settle(b, 1);
     assert_false(guest_is_answered(&late));
     fake_give(w, PAGE);
-    while (guest_wait(&early), bench_try_read(&r, 1, 0, 4096, &early, &len) == PENDING_PARKED)
+    while (guest_wait(&early), fixture_try_read(&r, 1, 0, 4096, &early, &len) == PENDING_PARKED)
         ;
     assert_int_equal(len, 4096);
     assert_false(guest_is_answered(&late));
     fake_serve(w);
     assert_int_equal(guest_wait(&late), 0);
-    assert_int_equal(bench_read(&r, 1, 5 * PAGE, 4096), 0);
+    assert_int_equal(fixture_read(&r, 1, 5 * PAGE, 4096), 0);
     assert_int_equal(b->fake.bytes_wanted, 1);
     log_close(&r);
     guest_finish(&early);
@@ -47,15 +47,15 @@ static void first_bytes_are_readable_before_the_rest_S5(void **state)
 
 static void end_of_a_large_log_comes_without_its_front_S5(void **state)
 {
-    struct cache_bench *b = *state;
+    struct cache_fixture *b = *state;
     struct log_reader r;
     struct log *log;
 
     fake_add(&b->fake, 1, GIB + 12345);
-    log = bench_know(b, 1);
+    log = fixture_know(b, 1);
     log_open(log, &r);
-    assert_int_equal(bench_read_served(b, &r, 1, GIB + 12345 - 4096, 4096), 0);
-    bench_settle(b, 0);
+    assert_int_equal(fixture_read_served(b, &r, 1, GIB + 12345 - 4096, 4096), 0);
+    fixture_settle(b, 0);
     assert_int_equal(b->fake.bytes_wanted, 2);
     assert_true(b->fake.bytes_given <= MIB + 128 * KIB);
     log_close(&r);
@@ -66,23 +66,23 @@ static void end_of_a_large_log_comes_without_its_front_S5(void **state)
 static void large_log_read_sequentially_is_fetched_once_in_few_ranges_S3(void **state)
 {
     const uint64_t size = 150 * MIB + 4321;
-    struct cache_bench *b = *state;
+    struct cache_fixture *b = *state;
     struct log_reader r;
     struct log *log;
 
     fake_add(&b->fake, 1, size);
-    log = bench_know(b, 1);
+    log = fixture_know(b, 1);
     log_open(log, &r);
     for (uint64_t at = 0; at < size; at += 128 * KIB) {
         size_t len = size - at < 128 * KIB ? (size_t)(size - at) : 128 * KIB;
-        assert_int_equal(bench_read_served(b, &r, 1, at, len), 0);
+        assert_int_equal(fixture_read_served(b, &r, 1, at, len), 0);
     }
-    bench_settle(b, 0);
+    fixture_settle(b, 0);
     assert_true(b->fake.bytes_given == size);
     assert_true(b->fake.bytes_wanted <= 1 + size / (4 * MIB) + 1);
     for (unsigned i = 0; i < 200; i++) {
         uint64_t at = (UINT64_C(2654435761) * i * i + 977 * i) % (size - 70000);
-        assert_int_equal(bench_read(&r, 1, at, 1 + i * 350), 0);
+        assert_int_equal(fixture_read(&r, 1, at, 1 + i * 350), 0);
     }
     assert_true(b->fake.bytes_given == size);
     log_close(&r);
@@ -91,14 +91,14 @@ static void large_log_read_sequentially_is_fetched_once_in_few_ranges_S3(void **
 
 static void one_read_of_many_pages_is_one_range_S3(void **state)
 {
-    struct cache_bench *b = *state;
+    struct cache_fixture *b = *state;
     struct log_reader r;
     struct log *log;
 
     fake_add(&b->fake, 1, 100 * MIB);
-    log = bench_know(b, 1);
+    log = fixture_know(b, 1);
     log_open(log, &r);
-    assert_int_equal(bench_read_served(b, &r, 1, 50 * MIB + 17, 400 * KIB), 0);
+    assert_int_equal(fixture_read_served(b, &r, 1, 50 * MIB + 17, 400 * KIB), 0);
     assert_int_equal(b->fake.bytes_wanted, 2);
     log_close(&r);
     log_release(log);
@@ -106,26 +106,26 @@ static void one_read_of_many_pages_is_one_range_S3(void **state)
 
 static void window_is_fetched_ahead_of_a_sequential_reader(void **state)
 {
-    struct cache_bench *b = *state;
+    struct cache_fixture *b = *state;
     struct log_reader r;
     struct log *log;
 
     fake_add(&b->fake, 1, 100 * MIB);
-    log = bench_know(b, 1);
+    log = fixture_know(b, 1);
     log_open(log, &r);
     for (uint64_t at = 0; at < MIB; at += 128 * KIB)
-        assert_int_equal(bench_read(&r, 1, at, 128 * KIB), 0);
-    bench_settle(b, 1); /* no reader waits yet */
+        assert_int_equal(fixture_read(&r, 1, at, 128 * KIB), 0);
+    fixture_settle(b, 1); /* no reader waits yet */
     assert_true(fake_nth_want(&b->fake, 0)->b->from == MIB);
     assert_true(fake_nth_want(&b->fake, 0)->b->to == 5 * MIB);
-    assert_int_equal(bench_read_served(b, &r, 1, MIB, 128 * KIB), 0);
+    assert_int_equal(fixture_read_served(b, &r, 1, MIB, 128 * KIB), 0);
     log_close(&r);
     log_release(log);
 }
 
 static void reader_who_jumps_ahead_does_not_wait_for_the_stream(void **state)
 {
-    struct cache_bench *b = *state;
+    struct cache_fixture *b = *state;
     struct log *log = cache_hold(b->cache, 1);
     struct log_reader r;
     struct fake_want *first, *end;
@@ -134,16 +134,16 @@ static void reader_who_jumps_ahead_does_not_wait_for_the_stream(void **state)
 
     guest_init(&g);
     fake_add(&b->fake, 1, 30 * MIB);
-    first = bench_begin(b, log, &g);
+    first = fixture_begin(b, log, &g);
     assert_int_equal(fake_tell(first), 0);
     assert_int_equal(guest_wait(&g), 0);
     log_open(log, &r);
-    assert_int_equal(bench_try_read(&r, 1, 29 * MIB, 4096, &g, &len), PENDING_PARKED);
+    assert_int_equal(fixture_try_read(&r, 1, 29 * MIB, 4096, &g, &len), PENDING_PARKED);
     end = fake_take_want(&b->fake);
     assert_true(end->b->from == 29 * MIB);
     fake_serve(end);
     assert_int_equal(guest_wait(&g), 0);
-    assert_int_equal(bench_read(&r, 1, 29 * MIB, 4096), 0);
+    assert_int_equal(fixture_read(&r, 1, 29 * MIB, 4096), 0);
     fake_serve(first);
     log_close(&r);
     guest_finish(&g);
@@ -153,25 +153,26 @@ static void reader_who_jumps_ahead_does_not_wait_for_the_stream(void **state)
 /* More readers at more places than LOG_FETCHES_MAX: each gets its own range. */
 static void each_of_many_jumping_readers_is_answered(void **state)
 {
-    struct cache_bench *b = *state;
+    struct cache_fixture *b = *state;
     struct log_reader readers[40];
     struct guest guests[40];
     struct log *log;
     size_t len;
 
     fake_add(&b->fake, 1, 200 * MIB);
-    log = bench_know(b, 1);
+    log = fixture_know(b, 1);
     for (unsigned i = 0; i < 40; i++) {
         guest_init(&guests[i]);
         log_open(log, &readers[i]);
-        assert_int_equal(bench_try_read(&readers[i], 1, (5 * i + 3) * MIB, 4096, &guests[i], &len),
-                         PENDING_PARKED);
+        assert_int_equal(
+            fixture_try_read(&readers[i], 1, (5 * i + 3) * MIB, 4096, &guests[i], &len),
+            PENDING_PARKED);
     }
-    bench_settle(b, 40);
+    fixture_settle(b, 40);
     fake_serve_next(&b->fake, 40);
     for (unsigned i = 0; i < 40; i++) {
         assert_int_equal(guest_wait(&guests[i]), 0);
-        assert_int_equal(bench_read(&readers[i], 1, (5 * i + 3) * MIB, 4096), 0);
+        assert_int_equal(fixture_read(&readers[i], 1, (5 * i + 3) * MIB, 4096), 0);
         log_close(&readers[i]);
         guest_finish(&guests[i]);
     }
@@ -180,7 +181,7 @@ static void each_of_many_jumping_readers_is_answered(void **state)
 
 static void whole_log_is_fetched_however_busy_it_is(void **state)
 {
-    struct cache_bench *b = *state;
+    struct cache_fixture *b = *state;
     struct log_reader readers[20];
     struct guest guests[21];
     struct log *log;
@@ -188,16 +189,17 @@ static void whole_log_is_fetched_however_busy_it_is(void **state)
     int rc;
 
     fake_add(&b->fake, 1, 200 * MIB);
-    log = bench_know(b, 1);
+    log = fixture_know(b, 1);
     for (unsigned i = 0; i < 20; i++) {
         guest_init(&guests[i]);
         log_open(log, &readers[i]);
-        assert_int_equal(bench_try_read(&readers[i], 1, (5 * i + 90) * MIB, 4096, &guests[i], &len),
-                         PENDING_PARKED);
+        assert_int_equal(
+            fixture_try_read(&readers[i], 1, (5 * i + 90) * MIB, 4096, &guests[i], &len),
+            PENDING_PARKED);
     }
     guest_init(&guests[20]);
-    while ((rc = log_fetch_all(log, &bench_name, &guests[20].waiter)) == PENDING_PARKED) {
-        bench_serve_until(b, &guests[20]);
+    while ((rc = log_fetch_all(log, &fixture_name, &guests[20].waiter)) == PENDING_PARKED) {
+        fixture_serve_until(b, &guests[20]);
         assert_int_equal(guest_wait(&guests[20]), 0);
     }
     assert_int_equal(rc, 0);
@@ -214,7 +216,7 @@ static void whole_log_is_fetched_however_busy_it_is(void **state)
 
 static void read_is_never_short_S6(void **state)
 {
-    struct cache_bench *b = *state;
+    struct cache_fixture *b = *state;
     struct log_reader r;
     struct guest g;
     struct log *log;
@@ -222,15 +224,15 @@ static void read_is_never_short_S6(void **state)
 
     guest_init(&g);
     fake_add(&b->fake, 1, 3 * PAGE + 100);
-    log = bench_know(b, 1);
+    log = fixture_know(b, 1);
     log_open(log, &r);
-    assert_int_equal(bench_try_read(&r, 1, 3 * PAGE - 10, 110, &g, &len), 0);
+    assert_int_equal(fixture_try_read(&r, 1, 3 * PAGE - 10, 110, &g, &len), 0);
     assert_int_equal(len, 110);
-    assert_int_equal(bench_try_read(&r, 1, 3 * PAGE - 10, 1000000, &g, &len), 0);
+    assert_int_equal(fixture_try_read(&r, 1, 3 * PAGE - 10, 1000000, &g, &len), 0);
     assert_int_equal(len, 110); /* to the end of the log */
-    assert_int_equal(bench_try_read(&r, 1, 3 * PAGE + 100, 1, &g, &len), 0);
+    assert_int_equal(fixture_try_read(&r, 1, 3 * PAGE + 100, 1, &g, &len), 0);
     assert_int_equal(len, 0);
-    assert_int_equal(bench_try_read(&r, 1, UINT64_MAX - 5, 4096, &g, &len), 0);
+    assert_int_equal(fixture_try_read(&r, 1, UINT64_MAX - 5, 4096, &g, &len), 0);
     assert_int_equal(len, 0);
     log_close(&r);
     guest_finish(&g);
@@ -239,7 +241,7 @@ static void read_is_never_short_S6(void **state)
 
 static void failure_reaches_the_waiters_and_is_remembered_a_second(void **state)
 {
-    struct cache_bench *b = *state;
+    struct cache_fixture *b = *state;
     struct guest guests[3];
     struct log_reader r;
     struct fake_want *w;
@@ -249,10 +251,10 @@ static void failure_reaches_the_waiters_and_is_remembered_a_second(void **state)
     for (unsigned i = 0; i < 3; i++)
         guest_init(&guests[i]);
     fake_add(&b->fake, 1, 20 * MIB);
-    log = bench_know(b, 1);
+    log = fixture_know(b, 1);
     log_open(log, &r);
     for (unsigned i = 0; i < 3; i++)
-        assert_int_equal(bench_try_read(&r, 1, 10 * MIB, 4096, &guests[i], &len), PENDING_PARKED);
+        assert_int_equal(fixture_try_read(&r, 1, 10 * MIB, 4096, &guests[i], &len), PENDING_PARKED);
     w = fake_take_want(&b->fake);
     assert_int_equal(b->fake.bytes_wanted, 2);
     fake_fail(w, -ETIMEDOUT, SOURCE_UNREACHABLE, guest_now_ms() + 5000);
@@ -260,11 +262,11 @@ static void failure_reaches_the_waiters_and_is_remembered_a_second(void **state)
         assert_int_equal(guest_wait(&guests[i]), -ETIMEDOUT);
     guest_pass(999);
     /* The kernel repeats a failed READ at once. */
-    assert_int_equal(bench_try_read(&r, 1, 10 * MIB, 4096, &guests[0], &len), -ETIMEDOUT);
+    assert_int_equal(fixture_try_read(&r, 1, 10 * MIB, 4096, &guests[0], &len), -ETIMEDOUT);
     assert_int_equal(b->fake.bytes_wanted, 2);
-    assert_int_equal(bench_try_read(&r, 1, 0, 4096, &guests[0], &len), 0);
+    assert_int_equal(fixture_try_read(&r, 1, 0, 4096, &guests[0], &len), 0);
     guest_pass(1);
-    assert_int_equal(bench_read_served(b, &r, 1, 10 * MIB, 4096), 0);
+    assert_int_equal(fixture_read_served(b, &r, 1, 10 * MIB, 4096), 0);
     log_close(&r);
     for (unsigned i = 0; i < 3; i++)
         guest_finish(&guests[i]);
@@ -273,7 +275,7 @@ static void failure_reaches_the_waiters_and_is_remembered_a_second(void **state)
 
 static void bytes_received_before_a_failure_stay(void **state)
 {
-    struct cache_bench *b = *state;
+    struct cache_fixture *b = *state;
     struct log_reader r;
     struct fake_want *w;
     struct guest g;
@@ -283,24 +285,24 @@ static void bytes_received_before_a_failure_stay(void **state)
 
     guest_init(&g);
     fake_add(&b->fake, 1, 20 * MIB);
-    log = bench_know(b, 1);
+    log = fixture_know(b, 1);
     log_open(log, &r);
-    assert_int_equal(bench_try_read(&r, 1, 10 * MIB, 2 * PAGE, &g, &len), PENDING_PARKED);
+    assert_int_equal(fixture_try_read(&r, 1, 10 * MIB, 2 * PAGE, &g, &len), PENDING_PARKED);
     w = fake_take_want(&b->fake);
     fake_give(w, 10 * MIB + PAGE + 100);
     fake_fail(w, -EIO, SOURCE_BROKEN, guest_now_ms() + 1000);
     do /* woken when the first page came: asks again, for the second */
         rc = guest_wait(&g);
-    while (!rc && (rc = bench_try_read(&r, 1, 10 * MIB, 2 * PAGE, &g, &len)) == PENDING_PARKED);
+    while (!rc && (rc = fixture_try_read(&r, 1, 10 * MIB, 2 * PAGE, &g, &len)) == PENDING_PARKED);
     assert_int_equal(rc, -EIO);
-    assert_int_equal(bench_read(&r, 1, 10 * MIB, PAGE), 0);
+    assert_int_equal(fixture_read(&r, 1, 10 * MIB, PAGE), 0);
     guest_pass(1000);
-    assert_int_equal(bench_try_read(&r, 1, 10 * MIB, 2 * PAGE, &g, &len), PENDING_PARKED);
+    assert_int_equal(fixture_try_read(&r, 1, 10 * MIB, 2 * PAGE, &g, &len), PENDING_PARKED);
     w = fake_take_want(&b->fake);
     assert_true(w->b->from == 10 * MIB + PAGE); /* whole pages only */
     fake_serve(w);
     assert_int_equal(guest_wait(&g), 0);
-    assert_int_equal(bench_read(&r, 1, 10 * MIB, 2 * PAGE), 0);
+    assert_int_equal(fixture_read(&r, 1, 10 * MIB, 2 * PAGE), 0);
     log_close(&r);
     guest_finish(&g);
     log_release(log);
@@ -308,7 +310,7 @@ static void bytes_received_before_a_failure_stay(void **state)
 
 static void known_log_that_is_gone_everywhere_is_broken(void **state)
 {
-    struct cache_bench *b = *state;
+    struct cache_fixture *b = *state;
     struct log_reader r;
     struct guest g;
     struct log *log;
@@ -316,9 +318,9 @@ static void known_log_that_is_gone_everywhere_is_broken(void **state)
 
     guest_init(&g);
     fake_add(&b->fake, 1, 20 * MIB);
-    log = bench_know(b, 1);
+    log = fixture_know(b, 1);
     log_open(log, &r);
-    assert_int_equal(bench_try_read(&r, 1, 10 * MIB, 4096, &g, &len), PENDING_PARKED);
+    assert_int_equal(fixture_try_read(&r, 1, 10 * MIB, 4096, &g, &len), PENDING_PARKED);
     fake_fail(fake_take_want(&b->fake), -ENOENT, SOURCE_EXPIRED, INT64_MAX);
     assert_int_equal(guest_wait(&g), -EIO);
     log_close(&r);
@@ -329,21 +331,21 @@ static void known_log_that_is_gone_everywhere_is_broken(void **state)
 /* Storage is down behind the present pages: reading these does not send a request each time. */
 static void failed_window_is_not_requested_by_each_read(void **state)
 {
-    struct cache_bench *b = *state;
+    struct cache_fixture *b = *state;
     struct log_reader r;
     struct log *log;
     unsigned wanted;
 
     fake_add(&b->fake, 1, 100 * MIB);
-    log = bench_know(b, 1);
+    log = fixture_know(b, 1);
     log_open(log, &r);
     for (uint64_t at = 0; at < MIB; at += 128 * KIB)
-        assert_int_equal(bench_read(&r, 1, at, 128 * KIB), 0);
+        assert_int_equal(fixture_read(&r, 1, at, 128 * KIB), 0);
     fake_fail(fake_take_want(&b->fake), -ECONNREFUSED, SOURCE_UNREACHABLE, guest_now_ms() + 5000);
-    bench_settle(b, 0);
+    fixture_settle(b, 0);
     wanted = b->fake.bytes_wanted;
     for (unsigned i = 0; i < 10; i++)
-        assert_int_equal(bench_read(&r, 1, MIB - 4096, 4096), 0);
+        assert_int_equal(fixture_read(&r, 1, MIB - 4096, 4096), 0);
     assert_true(b->fake.bytes_wanted <= wanted + 1);
     log_close(&r);
     log_release(log);
@@ -351,7 +353,7 @@ static void failed_window_is_not_requested_by_each_read(void **state)
 
 static void server_without_ranges_gets_one_request_for_all(void **state)
 {
-    struct cache_bench *b = *state;
+    struct cache_fixture *b = *state;
     struct log *log = cache_hold(b->cache, 1);
     struct log_reader r;
     struct fake_want *w;
@@ -360,15 +362,15 @@ static void server_without_ranges_gets_one_request_for_all(void **state)
 
     guest_init(&g);
     fake_add(&b->fake, 1, 12 * MIB)->has_no_range = true;
-    w = bench_begin(b, log, &g);
+    w = fixture_begin(b, log, &g);
     assert_int_equal(fake_tell(w), 0);
     assert_int_equal(guest_wait(&g), 0);
     log_open(log, &r);
-    assert_int_equal(bench_try_read(&r, 1, 11 * MIB, 4096, &g, &len), PENDING_PARKED);
+    assert_int_equal(fixture_try_read(&r, 1, 11 * MIB, 4096, &g, &len), PENDING_PARKED);
     assert_int_equal(b->fake.bytes_wanted, 1);
     fake_serve(w);
     assert_int_equal(guest_wait(&g), 0);
-    assert_int_equal(bench_read(&r, 1, 0, 12 * MIB), 0);
+    assert_int_equal(fixture_read(&r, 1, 0, 12 * MIB), 0);
     assert_int_equal(b->fake.bytes_wanted, 1);
     log_close(&r);
     guest_finish(&g);
@@ -377,7 +379,7 @@ static void server_without_ranges_gets_one_request_for_all(void **state)
 
 static void proven_size_that_changes_is_refused(void **state)
 {
-    struct cache_bench *b = *state;
+    struct cache_fixture *b = *state;
     struct log_reader r;
     struct fake_want *w;
     struct guest g;
@@ -386,9 +388,9 @@ static void proven_size_that_changes_is_refused(void **state)
 
     guest_init(&g);
     fake_add(&b->fake, 1, 20 * MIB);
-    log = bench_know(b, 1);
+    log = fixture_know(b, 1);
     log_open(log, &r);
-    assert_int_equal(bench_try_read(&r, 1, 10 * MIB, 4096, &g, &len), PENDING_PARKED);
+    assert_int_equal(fixture_try_read(&r, 1, 10 * MIB, 4096, &g, &len), PENDING_PARKED);
     w = fake_take_want(&b->fake);
     fake_job(&b->fake, 1)->size = 19 * MIB;
     assert_int_equal(fake_tell(w), -ESTALE);
@@ -402,7 +404,7 @@ static void proven_size_that_changes_is_refused(void **state)
 }
 
 #define WITH_BENCH(test)                                                                           \
-    cmocka_unit_test_setup_teardown(test, cache_bench_setup, cache_bench_teardown)
+    cmocka_unit_test_setup_teardown(test, cache_fixture_setup, cache_fixture_teardown)
 
 int main(void)
 {

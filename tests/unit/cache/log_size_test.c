@@ -1,5 +1,5 @@
 /* A size that turns out to be wrong; a log whose end is not certain; a log that was replaced. */
-#include "cache/cache_bench.h"
+#include "cache/cache_fixture.h"
 
 #include <errno.h>
 #include <setjmp.h>
@@ -10,14 +10,14 @@
 #include <cmocka.h>
 
 /* A log of which one answer has given the size, and whose first MiB has come. */
-static struct log *know_unproven(struct cache_bench *b, uint64_t size)
+static struct log *know_unproven(struct cache_fixture *b, uint64_t size)
 {
     fake_add(&b->fake, 1, size)->is_unproven = true;
-    return bench_know(b, 1);
+    return fixture_know(b, 1);
 }
 
 /* The source reports another size. */
-static void tell_size(struct cache_bench *b, uint64_t size)
+static void tell_size(struct cache_fixture *b, uint64_t size)
 {
     fake_job(&b->fake, 1)->size = size;
     assert_int_equal(fake_tell_log(fake_find_log(&b->fake, 1)), 0);
@@ -27,22 +27,22 @@ static void assert_stat(struct log *log, uint64_t size, bool is_proven)
 {
     struct log_stat stat;
 
-    assert_int_equal(bench_stat(log, &stat), 0);
+    assert_int_equal(fixture_stat(log, &stat), 0);
     assert_int_equal(stat.size, size);
     assert_true(stat.final);
     assert_int_equal(stat.proven, is_proven);
 }
 
 /* The answer to a read. */
-static int read_some(struct cache_bench *b, struct log_reader *r, uint64_t offset, size_t len,
+static int read_some(struct cache_fixture *b, struct log_reader *r, uint64_t offset, size_t len,
                      size_t *ret_len)
 {
     struct guest g;
     int rc;
 
     guest_init(&g);
-    while ((rc = bench_try_read(r, 1, offset, len, &g, ret_len)) == PENDING_PARKED) {
-        bench_serve_until(b, &g);
+    while ((rc = fixture_try_read(r, 1, offset, len, &g, ret_len)) == PENDING_PARKED) {
+        fixture_serve_until(b, &g);
         rc = guest_wait(&g);
         if (rc)
             break;
@@ -53,7 +53,7 @@ static int read_some(struct cache_bench *b, struct log_reader *r, uint64_t offse
 
 static void shorter_log_ends_where_it_ends_R1(void **state)
 {
-    struct cache_bench *b = *state;
+    struct cache_fixture *b = *state;
     struct log *log = know_unproven(b, 20 * MIB + 100);
     struct log_reader before, after;
     struct guest g;
@@ -61,7 +61,7 @@ static void shorter_log_ends_where_it_ends_R1(void **state)
 
     guest_init(&g);
     log_open(log, &before);
-    assert_int_equal(bench_try_read(&before, 1, 20 * MIB - 4096, 8192, &g, &len), PENDING_PARKED);
+    assert_int_equal(fixture_try_read(&before, 1, 20 * MIB - 4096, 8192, &g, &len), PENDING_PARKED);
     fake_take_want(&b->fake);
     assert_stat(log, 20 * MIB + 100, false);
     tell_size(b, 20 * MIB);
@@ -80,14 +80,14 @@ static void shorter_log_ends_where_it_ends_R1(void **state)
     assert_int_equal(len, 4096);
     assert_int_equal(read_some(b, &after, 20 * MIB, 4096, &len), 0);
     assert_int_equal(len, 0);
-    assert_int_equal(bench_read_served(b, &after, 1, 0, 20 * MIB), 0);
-    bench_settle_served(b);
+    assert_int_equal(fixture_read_served(b, &after, 1, 0, 20 * MIB), 0);
+    fixture_settle_served(b);
     assert_stat(log, 20 * MIB, true);
     log_close(&before);
     log_close(&after);
     guest_finish(&g);
     log_release(log);
-    cache_bench_remount(b);
+    cache_fixture_remount(b);
     log = cache_hold(b->cache, 1);
     b->fake.bytes_wanted = 0;
     assert_stat(log, 20 * MIB, true);
@@ -98,18 +98,18 @@ static void shorter_log_ends_where_it_ends_R1(void **state)
 /* Its last page ends where the log was believed to end, and has to be fetched again. */
 static void longer_log_is_read_on_R1(void **state)
 {
-    struct cache_bench *b = *state;
+    struct cache_fixture *b = *state;
     struct log *log = know_unproven(b, 100 * PAGE + 9);
     struct log_reader r;
 
     log_open(log, &r);
-    assert_int_equal(bench_read_served(b, &r, 1, 100 * PAGE, 9), 0);
-    bench_settle(b, 0);
+    assert_int_equal(fixture_read_served(b, &r, 1, 100 * PAGE, 9), 0);
+    fixture_settle(b, 0);
     tell_size(b, 100 * PAGE + 500);
     assert_stat(log, 100 * PAGE + 500, false);
-    assert_int_equal(bench_read_served(b, &r, 1, 100 * PAGE, 500), 0);
-    assert_int_equal(bench_read_served(b, &r, 1, 0, 100 * PAGE + 500), 0);
-    bench_settle_served(b);
+    assert_int_equal(fixture_read_served(b, &r, 1, 100 * PAGE, 500), 0);
+    assert_int_equal(fixture_read_served(b, &r, 1, 0, 100 * PAGE + 500), 0);
+    fixture_settle_served(b);
     assert_stat(log, 100 * PAGE + 500, true);
     log_close(&r);
     log_release(log);
@@ -117,7 +117,7 @@ static void longer_log_is_read_on_R1(void **state)
 
 static void size_below_what_has_come_is_refused_S4(void **state)
 {
-    struct cache_bench *b = *state;
+    struct cache_fixture *b = *state;
     struct log *log = know_unproven(b, 20 * MIB);
 
     fake_job(&b->fake, 1)->size = MIB - 1;
@@ -129,22 +129,22 @@ static void size_below_what_has_come_is_refused_S4(void **state)
 /* A size from one answer alone is kept (S4), and is replaced in the next mount as in this one. */
 static void kept_size_that_is_wrong_gives_way_S4(void **state)
 {
-    struct cache_bench *b = *state;
+    struct cache_fixture *b = *state;
     struct log *log = know_unproven(b, 50 * MIB + 1);
     struct log_reader r;
 
     log_release(log);
-    cache_bench_remount(b);
+    cache_fixture_remount(b);
     log = cache_hold(b->cache, 1);
     assert_stat(log, 50 * MIB + 1, false);
     fake_job(&b->fake, 1)->size = 50 * MIB;
     log_open(log, &r);
-    assert_int_equal(bench_read_served(b, &r, 1, 30 * MIB, 4096), 0);
+    assert_int_equal(fixture_read_served(b, &r, 1, 30 * MIB, 4096), 0);
     assert_stat(log, 50 * MIB, false);
     log_close(&r);
-    bench_settle(b, 0);
+    fixture_settle(b, 0);
     log_release(log);
-    cache_bench_remount(b);
+    cache_fixture_remount(b);
     log = cache_hold(b->cache, 1);
     assert_stat(log, 50 * MIB, false);
     log_release(log);
@@ -152,7 +152,7 @@ static void kept_size_that_is_wrong_gives_way_S4(void **state)
 
 static void log_whose_end_is_not_certain_is_not_kept_S8(void **state)
 {
-    struct cache_bench *b = *state;
+    struct cache_fixture *b = *state;
     struct cache_stats stats;
     struct log_reader r;
     struct log *log;
@@ -164,18 +164,18 @@ static void log_whose_end_is_not_certain_is_not_kept_S8(void **state)
                                                        .is_provisional = true,
                                                        .modified_ms = 1700000000000,
                                                        .completed_ms = -1};
-    log = bench_know(b, 1);
+    log = fixture_know(b, 1);
     assert_stat(log, 300000, false);
     log_open(log, &r);
-    assert_int_equal(bench_read(&r, 1, 0, 300000), 0);
+    assert_int_equal(fixture_read(&r, 1, 0, 300000), 0);
     log_close(&r);
-    bench_settle(b, 0);
+    fixture_settle(b, 0);
     cache_get_stats(b->cache, &stats);
     assert_int_equal(stats.published, 0);
     log_release(log);
-    cache_bench_remount(b);
+    cache_fixture_remount(b);
     fake_job(&b->fake, 1)->size = 400000;
-    log = bench_know(b, 1);
+    log = fixture_know(b, 1);
     assert_int_equal(b->fake.bytes_wanted, 2);
     log_release(log);
 }
@@ -183,7 +183,7 @@ static void log_whose_end_is_not_certain_is_not_kept_S8(void **state)
 /* Its readers read on as far as it came; a new holder begins anew, in the next mount too. */
 static void replaced_log_begins_anew_S6(void **state)
 {
-    struct cache_bench *b = *state;
+    struct cache_fixture *b = *state;
     struct log *log = know_unproven(b, 20 * MIB), *other;
     struct log_reader r;
     struct guest g;
@@ -191,29 +191,29 @@ static void replaced_log_begins_anew_S6(void **state)
 
     guest_init(&g);
     log_open(log, &r);
-    assert_int_equal(bench_try_read(&r, 1, 10 * MIB, 4096, &g, &len), PENDING_PARKED);
+    assert_int_equal(fixture_try_read(&r, 1, 10 * MIB, 4096, &g, &len), PENDING_PARKED);
     fake_fail(fake_take_want(&b->fake), -EIO, SOURCE_CHANGED, guest_now_ms() + 1000);
     assert_int_equal(guest_wait(&g), -EIO);
-    bench_settle(b, 0);
-    assert_int_equal(bench_read(&r, 1, 500000, 4096), 0);
+    fixture_settle(b, 0);
+    assert_int_equal(fixture_read(&r, 1, 500000, 4096), 0);
     assert_stat(log, 20 * MIB, false);
     fake_job(&b->fake, 1)->size = 300000;
     fake_job(&b->fake, 1)->is_unproven = false;
-    other = bench_know(b, 1);
+    other = fixture_know(b, 1);
     assert_ptr_not_equal(other, log);
     assert_stat(other, 300000, true);
     log_close(&r);
     guest_finish(&g);
     log_release(log);
     log_release(other);
-    cache_bench_remount(b);
+    cache_fixture_remount(b);
     log = cache_hold(b->cache, 1);
     assert_stat(log, 300000, true);
     log_release(log);
 }
 
 #define WITH_BENCH(test)                                                                           \
-    cmocka_unit_test_setup_teardown(test, cache_bench_setup, cache_bench_teardown)
+    cmocka_unit_test_setup_teardown(test, cache_fixture_setup, cache_fixture_teardown)
 
 int main(void)
 {

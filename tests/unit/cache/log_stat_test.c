@@ -1,5 +1,5 @@
 /* What is known of a log: one request for all callers, under which names, and failures. */
-#include "cache/cache_bench.h"
+#include "cache/cache_fixture.h"
 
 #include <errno.h>
 #include <setjmp.h>
@@ -13,7 +13,7 @@
 
 static void hundred_callers_share_one_fetch_S2(void **state)
 {
-    struct cache_bench *b = *state;
+    struct cache_fixture *b = *state;
     struct log *log = cache_hold(b->cache, 1);
     struct guest guests[100];
     struct log_stat stat;
@@ -21,14 +21,14 @@ static void hundred_callers_share_one_fetch_S2(void **state)
     fake_add(&b->fake, 1, 5000);
     for (unsigned i = 0; i < 100; i++) {
         guest_init(&guests[i]);
-        assert_int_equal(bench_try_stat(log, &guests[i], &stat), PENDING_PARKED);
+        assert_int_equal(fixture_try_stat(log, &guests[i], &stat), PENDING_PARKED);
     }
     assert_int_equal(b->fake.bytes_wanted, 1);
     assert_int_equal(b->fake.logs_created, 1);
     fake_serve(fake_take_want(&b->fake));
     for (unsigned i = 0; i < 100; i++) {
         assert_int_equal(guest_wait(&guests[i]), 0);
-        assert_int_equal(bench_try_stat(log, &guests[i], &stat), 0);
+        assert_int_equal(fixture_try_stat(log, &guests[i], &stat), 0);
         assert_int_equal(stat.size, 5000);
         guest_finish(&guests[i]);
     }
@@ -39,19 +39,19 @@ static void hundred_callers_share_one_fetch_S2(void **state)
 
 static void first_range_is_a_mib_S3(void **state)
 {
-    struct cache_bench *b = *state;
+    struct cache_fixture *b = *state;
     struct log *log = cache_hold(b->cache, 1);
     struct fake_want *w;
     struct guest g;
 
     guest_init(&g);
     fake_add(&b->fake, 1, GIB);
-    w = bench_begin(b, log, &g);
+    w = fixture_begin(b, log, &g);
     assert_true(w->b->from == 0 && w->b->to == MIB);
     assert_int_equal(w->b->class, SOURCE_DEMAND);
     fake_serve(w);
     assert_int_equal(guest_wait(&g), 0);
-    bench_settle(b, 0);
+    fixture_settle(b, 0);
     assert_int_equal(b->fake.bytes_wanted, 1); /* no reader: the rest is not fetched (S5) */
     assert_true(b->fake.bytes_given == MIB);
     guest_finish(&g);
@@ -60,7 +60,7 @@ static void first_range_is_a_mib_S3(void **state)
 
 static void size_is_known_before_any_byte_S4(void **state)
 {
-    struct cache_bench *b = *state;
+    struct cache_fixture *b = *state;
     struct log *log = cache_hold(b->cache, 1);
     struct log_stat stat;
     struct fake_want *w;
@@ -68,15 +68,15 @@ static void size_is_known_before_any_byte_S4(void **state)
 
     guest_init(&g);
     fake_add(&b->fake, 1, 123456);
-    w = bench_begin(b, log, &g);
-    assert_int_equal(log_get_stat(log, &bench_name, EFFORT_MEMORY, NULL, NULL, &stat), -EAGAIN);
+    w = fixture_begin(b, log, &g);
+    assert_int_equal(log_get_stat(log, &fixture_name, EFFORT_MEMORY, NULL, NULL, &stat), -EAGAIN);
     assert_int_equal(fake_tell(w), 0);
     assert_int_equal(guest_wait(&g), 0);
-    assert_int_equal(bench_try_stat(log, &g, &stat), 0);
+    assert_int_equal(fixture_try_stat(log, &g, &stat), 0);
     assert_int_equal(stat.size, 123456);
     assert_true(stat.final);
     assert_int_equal(stat.mtime_ms, MTIME);
-    assert_int_equal(log_get_stat(log, &bench_name, EFFORT_MEMORY, NULL, NULL, &stat), 0);
+    assert_int_equal(log_get_stat(log, &fixture_name, EFFORT_MEMORY, NULL, NULL, &stat), 0);
     fake_serve(w);
     guest_finish(&g);
     log_release(log);
@@ -84,7 +84,7 @@ static void size_is_known_before_any_byte_S4(void **state)
 
 static void size_may_be_reported_after_the_bytes(void **state)
 {
-    struct cache_bench *b = *state;
+    struct cache_fixture *b = *state;
     struct log *log = cache_hold(b->cache, 1);
     struct log_reader r;
     struct log_stat stat;
@@ -93,15 +93,15 @@ static void size_may_be_reported_after_the_bytes(void **state)
 
     guest_init(&g);
     fake_add(&b->fake, 1, 5 * MIB + 777)->has_no_range = true;
-    w = bench_begin(b, log, &g);
+    w = fixture_begin(b, log, &g);
     fake_give(w, UINT64_MAX);
     assert_false(guest_is_answered(&g));
     fake_serve(w);
     assert_int_equal(guest_wait(&g), 0);
-    assert_int_equal(bench_try_stat(log, &g, &stat), 0);
+    assert_int_equal(fixture_try_stat(log, &g, &stat), 0);
     assert_true(stat.size == 5 * MIB + 777);
     log_open(log, &r);
-    assert_int_equal(bench_read(&r, 1, 0, (size_t)stat.size), 0);
+    assert_int_equal(fixture_read(&r, 1, 0, (size_t)stat.size), 0);
     assert_int_equal(b->fake.bytes_wanted, 1);
     log_close(&r);
     guest_finish(&g);
@@ -110,7 +110,7 @@ static void size_may_be_reported_after_the_bytes(void **state)
 
 static void small_log_without_length_is_complete_S4(void **state)
 {
-    struct cache_bench *b = *state;
+    struct cache_fixture *b = *state;
     struct log *log = cache_hold(b->cache, 1);
     struct log_reader r;
     struct fake_want *w;
@@ -118,13 +118,13 @@ static void small_log_without_length_is_complete_S4(void **state)
 
     guest_init(&g);
     fake_add(&b->fake, 1, 70001);
-    w = bench_begin(b, log, &g);
+    w = fixture_begin(b, log, &g);
     fake_give(w, UINT64_MAX);
-    bench_settle(b, 1);
+    fixture_settle(b, 1);
     fake_serve(w);
     assert_int_equal(guest_wait(&g), 0);
     log_open(log, &r);
-    assert_int_equal(bench_read(&r, 1, 0, 70001), 0);
+    assert_int_equal(fixture_read(&r, 1, 0, 70001), 0);
     assert_int_equal(b->fake.bytes_wanted, 1);
     log_close(&r);
     guest_finish(&g);
@@ -133,7 +133,7 @@ static void small_log_without_length_is_complete_S4(void **state)
 
 static void time_is_the_jobs_where_it_is_known_S7(void **state)
 {
-    struct cache_bench *b = *state;
+    struct cache_fixture *b = *state;
     struct log_hint hint = {.completed = true, .completed_ms = 1600000000000};
     struct log *hinted = cache_hold(b->cache, 1), *asked = cache_hold(b->cache, 2);
     struct log_stat stat;
@@ -141,20 +141,21 @@ static void time_is_the_jobs_where_it_is_known_S7(void **state)
 
     guest_init(&g);
     fake_add(&b->fake, 1, 10);
-    assert_int_equal(log_get_stat(hinted, &bench_name, EFFORT_NETWORK, &hint, &g.waiter, &stat),
+    assert_int_equal(log_get_stat(hinted, &fixture_name, EFFORT_NETWORK, &hint, &g.waiter, &stat),
                      PENDING_PARKED);
     assert_true(fake_find_log(&b->fake, 1)->completed);
     fake_serve(fake_take_want(&b->fake));
     assert_int_equal(guest_wait(&g), 0);
     assert_int_equal(
-        log_get_stat(hinted, &bench_name, EFFORT_NETWORK, &bench_no_hint, &g.waiter, &stat), 0);
+        log_get_stat(hinted, &fixture_name, EFFORT_NETWORK, &fixture_no_hint, &g.waiter, &stat), 0);
     assert_true(stat.mtime_ms == 1600000000000);
 
     fake_add(&b->fake, 2, 10)->completed_ms = 1650000000000;
-    fake_serve(bench_begin(b, asked, &g));
+    fake_serve(fixture_begin(b, asked, &g));
     assert_int_equal(guest_wait(&g), 0);
     /* It does not change any more. */
-    assert_int_equal(log_get_stat(asked, &bench_name, EFFORT_NETWORK, &hint, &g.waiter, &stat), 0);
+    assert_int_equal(log_get_stat(asked, &fixture_name, EFFORT_NETWORK, &hint, &g.waiter, &stat),
+                     0);
     assert_true(stat.mtime_ms == 1650000000000);
     guest_finish(&g);
     log_release(hinted);
@@ -163,7 +164,7 @@ static void time_is_the_jobs_where_it_is_known_S7(void **state)
 
 static void failure_reaches_all_waiters_and_is_remembered(void **state)
 {
-    struct cache_bench *b = *state;
+    struct cache_fixture *b = *state;
     struct log *log = cache_hold(b->cache, 1);
     struct log_stat stat;
     struct fake_want *w;
@@ -171,34 +172,34 @@ static void failure_reaches_all_waiters_and_is_remembered(void **state)
 
     guest_init(&g);
     fake_add(&b->fake, 1, 10);
-    w = bench_begin(b, log, &g);
+    w = fixture_begin(b, log, &g);
     fake_fail(w, -EACCES, SOURCE_FORBIDDEN, guest_now_ms() + 30000);
     assert_int_equal(guest_wait(&g), 0);
-    assert_int_equal(bench_try_stat(log, &g, &stat), -EACCES);
-    assert_int_equal(log_get_stat(log, &bench_name, EFFORT_MEMORY, NULL, NULL, &stat), -EAGAIN);
-    assert_int_equal(log_get_failure(log, &bench_name).reason, SOURCE_FORBIDDEN);
+    assert_int_equal(fixture_try_stat(log, &g, &stat), -EACCES);
+    assert_int_equal(log_get_stat(log, &fixture_name, EFFORT_MEMORY, NULL, NULL, &stat), -EAGAIN);
+    assert_int_equal(log_get_failure(log, &fixture_name).reason, SOURCE_FORBIDDEN);
     guest_pass(29999);
-    assert_int_equal(bench_try_stat(log, &g, &stat), -EACCES);
+    assert_int_equal(fixture_try_stat(log, &g, &stat), -EACCES);
     assert_int_equal(b->fake.bytes_wanted, 1);
     guest_pass(1);
-    w = bench_begin(b, log, &g);
+    w = fixture_begin(b, log, &g);
     fake_serve(w);
     assert_int_equal(guest_wait(&g), 0);
-    assert_int_equal(bench_try_stat(log, &g, &stat), 0);
+    assert_int_equal(fixture_try_stat(log, &g, &stat), 0);
     guest_finish(&g);
     log_release(log);
 }
 
 static void failure_that_is_not_remembered_is_handed_to_the_waiters(void **state)
 {
-    struct cache_bench *b = *state;
+    struct cache_fixture *b = *state;
     struct log *log = cache_hold(b->cache, 1);
     struct fake_want *w;
     struct guest g;
 
     guest_init(&g);
     fake_add(&b->fake, 1, 10);
-    w = bench_begin(b, log, &g);
+    w = fixture_begin(b, log, &g);
     fake_fail(w, -ECONNABORTED, SOURCE_CLOSING, 0);
     assert_int_equal(guest_wait(&g), -ECONNABORTED);
     guest_finish(&g);
@@ -207,7 +208,7 @@ static void failure_that_is_not_remembered_is_handed_to_the_waiters(void **state
 
 static void pending_log_is_requested_again_ever_later(void **state)
 {
-    struct cache_bench *b = *state;
+    struct cache_fixture *b = *state;
     struct log *log = cache_hold(b->cache, 1);
     const int64_t holds_ms[] = {3000, 6000, 12000, 24000, 30000, 30000};
     struct log_stat stat;
@@ -217,23 +218,23 @@ static void pending_log_is_requested_again_ever_later(void **state)
     guest_init(&g);
     fake_add(&b->fake, 1, 10);
     for (unsigned i = 0; i < 6; i++) {
-        w = bench_begin(b, log, &g);
+        w = fixture_begin(b, log, &g);
         fake_fail(w, -ENOENT, SOURCE_PENDING, guest_now_ms() + 3000);
         assert_int_equal(guest_wait(&g), 0);
         guest_pass(holds_ms[i] - 1);
-        assert_int_equal(bench_try_stat(log, &g, &stat), -ENOENT);
+        assert_int_equal(fixture_try_stat(log, &g, &stat), -ENOENT);
         guest_pass(1);
     }
-    fake_serve(bench_begin(b, log, &g));
+    fake_serve(fixture_begin(b, log, &g));
     assert_int_equal(guest_wait(&g), 0);
-    assert_int_equal(bench_try_stat(log, &g, &stat), 0);
+    assert_int_equal(fixture_try_stat(log, &g, &stat), 0);
     guest_finish(&g);
     log_release(log);
 }
 
 static void late_failure_of_a_first_range_does_not_affect_the_next(void **state)
 {
-    struct cache_bench *b = *state;
+    struct cache_fixture *b = *state;
     struct log *log = cache_hold(b->cache, 1);
     struct log_reader r;
     struct fake_want *w;
@@ -243,19 +244,19 @@ static void late_failure_of_a_first_range_does_not_affect_the_next(void **state)
 
     guest_init(&g);
     fake_add(&b->fake, 1, 300000);
-    w = bench_begin(b, log, &g);
+    w = fixture_begin(b, log, &g);
     fake_give(w, 100000);
     fake_fail(w, -EIO, SOURCE_BROKEN, guest_now_ms() - 1);
     assert_int_equal(guest_wait(&g), -EIO);
-    w = bench_begin(b, log, &g);
+    w = fixture_begin(b, log, &g);
     assert_int_equal(fake_tell(w), 0);
     assert_int_equal(guest_wait(&g), 0);
-    assert_int_equal(bench_try_stat(log, &g, &stat), 0);
+    assert_int_equal(fixture_try_stat(log, &g, &stat), 0);
     log_open(log, &r);
-    assert_int_equal(bench_try_read(&r, 1, 200000, 100000, &g, &len), PENDING_PARKED);
+    assert_int_equal(fixture_try_read(&r, 1, 200000, 100000, &g, &len), PENDING_PARKED);
     fake_serve(w);
     assert_int_equal(guest_wait(&g), 0);
-    assert_int_equal(bench_read(&r, 1, 0, 300000), 0);
+    assert_int_equal(fixture_read(&r, 1, 0, 300000), 0);
     assert_int_equal(b->fake.bytes_wanted, 2);
     log_close(&r);
     guest_finish(&g);
@@ -264,7 +265,7 @@ static void late_failure_of_a_first_range_does_not_affect_the_next(void **state)
 
 static void another_name_costs_one_request_S14(void **state)
 {
-    struct cache_bench *b = *state;
+    struct cache_fixture *b = *state;
     struct guest first, second;
     struct fake_facts *q;
     struct log_stat stat;
@@ -273,13 +274,13 @@ static void another_name_costs_one_request_S14(void **state)
     guest_init(&first);
     guest_init(&second);
     fake_add(&b->fake, 1, 10);
-    log = bench_know(b, 1);
+    log = fixture_know(b, 1);
     assert_int_equal(
-        log_get_stat(log, &bench_other, EFFORT_NETWORK, &bench_no_hint, &first.waiter, &stat),
+        log_get_stat(log, &fixture_other, EFFORT_NETWORK, &fixture_no_hint, &first.waiter, &stat),
         PENDING_PARKED);
-    assert_int_equal(log_get_stat(log, &bench_other, EFFORT_MEMORY, NULL, NULL, &stat), -EAGAIN);
+    assert_int_equal(log_get_stat(log, &fixture_other, EFFORT_MEMORY, NULL, NULL, &stat), -EAGAIN);
     assert_int_equal(log_get_stat(log, &(struct repo_name){"OTHER", "repo"}, EFFORT_NETWORK,
-                                  &bench_no_hint, &second.waiter, &stat),
+                                  &fixture_no_hint, &second.waiter, &stat),
                      PENDING_PARKED);
     assert_int_equal(b->fake.facts_wanted, 1);
     q = fake_take_facts(&b->fake);
@@ -290,8 +291,9 @@ static void another_name_costs_one_request_S14(void **state)
     assert_int_equal(guest_wait(&first), 0);
     assert_int_equal(guest_wait(&second), 0);
     assert_int_equal(
-        log_get_stat(log, &bench_other, EFFORT_NETWORK, &bench_no_hint, &first.waiter, &stat), 0);
-    assert_int_equal(bench_try_stat(log, &first, &stat), 0);
+        log_get_stat(log, &fixture_other, EFFORT_NETWORK, &fixture_no_hint, &first.waiter, &stat),
+        0);
+    assert_int_equal(fixture_try_stat(log, &first, &stat), 0);
     assert_int_equal(b->fake.facts_wanted, 1);
     assert_int_equal(b->fake.bytes_wanted, 1);
     guest_finish(&first);
@@ -301,24 +303,24 @@ static void another_name_costs_one_request_S14(void **state)
 
 static void verified_names_are_kept_on_disk_S14(void **state)
 {
-    struct cache_bench *b = *state;
+    struct cache_fixture *b = *state;
     struct log_stat stat;
     struct guest g;
     struct log *log;
 
     guest_init(&g);
     fake_add(&b->fake, 1, 10);
-    log = bench_know(b, 1);
+    log = fixture_know(b, 1);
     assert_int_equal(
-        log_get_stat(log, &bench_other, EFFORT_NETWORK, &bench_no_hint, &g.waiter, &stat),
+        log_get_stat(log, &fixture_other, EFFORT_NETWORK, &fixture_no_hint, &g.waiter, &stat),
         PENDING_PARKED);
     fake_answer(&b->fake, fake_take_facts(&b->fake), "{}", "", 0);
     assert_int_equal(guest_wait(&g), 0);
     log_release(log);
-    cache_bench_remount(b);
+    cache_fixture_remount(b);
     log = cache_hold(b->cache, 1);
-    assert_int_equal(bench_stat_as(log, &bench_other, &bench_no_hint, &stat), 0);
-    assert_int_equal(bench_stat(log, &stat), 0);
+    assert_int_equal(fixture_stat_as(log, &fixture_other, &fixture_no_hint, &stat), 0);
+    assert_int_equal(fixture_stat(log, &stat), 0);
     assert_int_equal(stat.size, 10);
     assert_int_equal(stat.mtime_ms, MTIME);
     assert_int_equal(b->fake.facts_wanted, 1);
@@ -329,27 +331,28 @@ static void verified_names_are_kept_on_disk_S14(void **state)
 
 static void refused_name_stays_refused_and_hides_no_other_S14(void **state)
 {
-    struct cache_bench *b = *state;
+    struct cache_fixture *b = *state;
     struct log_stat stat;
     struct guest g;
     struct log *log;
 
     guest_init(&g);
     fake_add(&b->fake, 1, 10);
-    log = bench_know(b, 1);
+    log = fixture_know(b, 1);
     assert_int_equal(
-        log_get_stat(log, &bench_other, EFFORT_NETWORK, &bench_no_hint, &g.waiter, &stat),
+        log_get_stat(log, &fixture_other, EFFORT_NETWORK, &fixture_no_hint, &g.waiter, &stat),
         PENDING_PARKED);
     fake_refuse(&b->fake, fake_take_facts(&b->fake), -ENOENT, SOURCE_NOT_FOUND,
                 guest_now_ms() + 30000);
     assert_int_equal(guest_wait(&g), 0);
     assert_int_equal(
-        log_get_stat(log, &bench_other, EFFORT_NETWORK, &bench_no_hint, &g.waiter, &stat), -ENOENT);
-    assert_int_equal(bench_try_stat(log, &g, &stat), 0);
+        log_get_stat(log, &fixture_other, EFFORT_NETWORK, &fixture_no_hint, &g.waiter, &stat),
+        -ENOENT);
+    assert_int_equal(fixture_try_stat(log, &g, &stat), 0);
     assert_int_equal(b->fake.facts_wanted, 1);
     guest_pass(30000);
     assert_int_equal(
-        log_get_stat(log, &bench_other, EFFORT_NETWORK, &bench_no_hint, &g.waiter, &stat),
+        log_get_stat(log, &fixture_other, EFFORT_NETWORK, &fixture_no_hint, &g.waiter, &stat),
         PENDING_PARKED);
     assert_int_equal(b->fake.facts_wanted, 2);
     fake_answer(&b->fake, fake_take_facts(&b->fake), "{}", "", 0);
@@ -361,7 +364,7 @@ static void refused_name_stays_refused_and_hides_no_other_S14(void **state)
 /* Two names of an unknown log: the failure of the first does not affect the second. */
 static void two_names_at_once_are_requested_one_after_the_other_S14(void **state)
 {
-    struct cache_bench *b = *state;
+    struct cache_fixture *b = *state;
     struct log *log = cache_hold(b->cache, 1);
     struct guest first, second;
     struct log_stat stat;
@@ -370,26 +373,27 @@ static void two_names_at_once_are_requested_one_after_the_other_S14(void **state
     guest_init(&first);
     guest_init(&second);
     fake_add(&b->fake, 1, 10);
-    w = bench_begin(b, log, &first);
+    w = fixture_begin(b, log, &first);
     assert_int_equal(
-        log_get_stat(log, &bench_other, EFFORT_NETWORK, &bench_no_hint, &second.waiter, &stat),
+        log_get_stat(log, &fixture_other, EFFORT_NETWORK, &fixture_no_hint, &second.waiter, &stat),
         PENDING_PARKED);
     assert_int_equal(b->fake.bytes_wanted, 1);
     fake_fail(w, -ENOENT, SOURCE_NOT_FOUND, guest_now_ms() + 30000);
     assert_int_equal(guest_wait(&first), 0);
-    assert_int_equal(bench_try_stat(log, &first, &stat), -ENOENT);
+    assert_int_equal(fixture_try_stat(log, &first, &stat), -ENOENT);
     assert_int_equal(guest_wait(&second), 0);
     assert_int_equal(
-        log_get_stat(log, &bench_other, EFFORT_NETWORK, &bench_no_hint, &second.waiter, &stat),
+        log_get_stat(log, &fixture_other, EFFORT_NETWORK, &fixture_no_hint, &second.waiter, &stat),
         PENDING_PARKED);
     w = fake_take_want(&b->fake);
     assert_string_equal(w->log->repo.owner, "other");
     fake_serve(w);
     assert_int_equal(guest_wait(&second), 0);
     assert_int_equal(
-        log_get_stat(log, &bench_other, EFFORT_NETWORK, &bench_no_hint, &second.waiter, &stat), 0);
+        log_get_stat(log, &fixture_other, EFFORT_NETWORK, &fixture_no_hint, &second.waiter, &stat),
+        0);
     /* And the success of the second does not verify the first. */
-    assert_int_equal(bench_try_stat(log, &first, &stat), -ENOENT);
+    assert_int_equal(fixture_try_stat(log, &first, &stat), -ENOENT);
     guest_finish(&first);
     guest_finish(&second);
     log_release(log);
@@ -410,13 +414,13 @@ static void ask_from_within(struct waiter *w, int err)
     struct log_stat stat;
 
     assert_true(err == 0 || err == -EIO);
-    e->rc = log_get_stat(e->log, &bench_other, EFFORT_NETWORK, &bench_no_hint, &e->guest.waiter,
+    e->rc = log_get_stat(e->log, &fixture_other, EFFORT_NETWORK, &fixture_no_hint, &e->guest.waiter,
                          &stat);
 }
 
 static void second_name_is_never_requested_under_the_first_S14(void **state)
 {
-    struct cache_bench *b = *state;
+    struct cache_fixture *b = *state;
     struct eager e = {.waiter.wake = ask_from_within, .log = cache_hold(b->cache, 1)};
     struct log_stat stat;
     struct fake_want *w;
@@ -425,20 +429,20 @@ static void second_name_is_never_requested_under_the_first_S14(void **state)
     guest_init(&g);
     guest_init(&e.guest);
     fake_add(&b->fake, 1, 10);
-    w = bench_begin(b, e.log, &g);
+    w = fixture_begin(b, e.log, &g);
     assert_int_equal(
-        log_get_stat(e.log, &bench_other, EFFORT_NETWORK, &bench_no_hint, &e.waiter, &stat),
+        log_get_stat(e.log, &fixture_other, EFFORT_NETWORK, &fixture_no_hint, &e.waiter, &stat),
         PENDING_PARKED);
     fake_fail(w, -EIO, SOURCE_BROKEN, guest_now_ms() + 1000);
     guest_wait(&g);
     w = fake_take_want(&b->fake);
     assert_string_equal(w->log->repo.owner, "other");
-    bench_settle(b, 1);
+    fixture_settle(b, 1);
     assert_int_equal(e.rc, PENDING_PARKED);
     fake_serve(w);
     assert_int_equal(guest_wait(&e.guest), 0);
     guest_pass(1000);
-    assert_int_equal(bench_try_stat(e.log, &g, &stat), PENDING_PARKED);
+    assert_int_equal(fixture_try_stat(e.log, &g, &stat), PENDING_PARKED);
     fake_answer(&b->fake, fake_take_facts(&b->fake), "{}", "", 0);
     assert_int_equal(guest_wait(&g), 0);
     guest_finish(&g);
@@ -448,7 +452,7 @@ static void second_name_is_never_requested_under_the_first_S14(void **state)
 
 static void expired_log_is_remembered_for_good_for_its_name_only(void **state)
 {
-    struct cache_bench *b = *state;
+    struct cache_fixture *b = *state;
     struct log *log = cache_hold(b->cache, 1);
     struct log_stat stat;
     struct fake_want *w;
@@ -456,25 +460,25 @@ static void expired_log_is_remembered_for_good_for_its_name_only(void **state)
 
     guest_init(&g);
     fake_add(&b->fake, 1, 10);
-    w = bench_begin(b, log, &g);
+    w = fixture_begin(b, log, &g);
     fake_fail(w, -ENOENT, SOURCE_EXPIRED, INT64_MAX);
     assert_int_equal(guest_wait(&g), 0);
-    assert_int_equal(bench_try_stat(log, &g, &stat), -ENOENT);
+    assert_int_equal(fixture_try_stat(log, &g, &stat), -ENOENT);
     log_release(log);
-    cache_bench_remount(b);
+    cache_fixture_remount(b);
     guest_pass(INT64_C(1000) * 86400 * 365);
     log = cache_hold(b->cache, 1);
-    assert_int_equal(bench_stat(log, &stat), -ENOENT);
+    assert_int_equal(fixture_stat(log, &stat), -ENOENT);
     assert_int_equal(b->fake.bytes_wanted, 1);
     /* A 410 verifies no name, and hides nothing under another. */
     assert_int_equal(
-        log_get_stat(log, &bench_other, EFFORT_NETWORK, &bench_no_hint, &g.waiter, &stat),
+        log_get_stat(log, &fixture_other, EFFORT_NETWORK, &fixture_no_hint, &g.waiter, &stat),
         PENDING_PARKED);
     fake_serve(fake_take_want(&b->fake));
     assert_int_equal(guest_wait(&g), 0);
     assert_int_equal(
-        log_get_stat(log, &bench_other, EFFORT_NETWORK, &bench_no_hint, &g.waiter, &stat), 0);
-    assert_int_equal(bench_try_stat(log, &g, &stat), -ENOENT);
+        log_get_stat(log, &fixture_other, EFFORT_NETWORK, &fixture_no_hint, &g.waiter, &stat), 0);
+    assert_int_equal(fixture_try_stat(log, &g, &stat), -ENOENT);
     guest_finish(&g);
     log_release(log);
 }
@@ -482,27 +486,27 @@ static void expired_log_is_remembered_for_good_for_its_name_only(void **state)
 /* `tail -F` on a job that has no log yet looks it up again and again. */
 static void handle_of_a_pending_log_is_kept_for_its_name_P12(void **state)
 {
-    struct cache_bench *b = *state;
+    struct cache_fixture *b = *state;
     struct log *log = cache_hold(b->cache, 1);
     struct log_stat stat;
     struct guest g;
 
     guest_init(&g);
     for (unsigned i = 0; i < 5; i++) {
-        fake_fail(bench_begin(b, log, &g), -ENOENT, SOURCE_PENDING, guest_now_ms() + 3000);
+        fake_fail(fixture_begin(b, log, &g), -ENOENT, SOURCE_PENDING, guest_now_ms() + 3000);
         assert_int_equal(guest_wait(&g), 0);
-        assert_int_equal(bench_try_stat(log, &g, &stat), -ENOENT);
-        bench_settle(b, 0);
+        assert_int_equal(fixture_try_stat(log, &g, &stat), -ENOENT);
+        fixture_settle(b, 0);
         guest_pass(30000);
         assert_int_equal(b->fake.logs_created, 1);
     }
     /* Another name gets its own handle (S14). */
     assert_int_equal(
-        log_get_stat(log, &bench_other, EFFORT_NETWORK, &bench_no_hint, &g.waiter, &stat),
+        log_get_stat(log, &fixture_other, EFFORT_NETWORK, &fixture_no_hint, &g.waiter, &stat),
         PENDING_PARKED);
     fake_fail(fake_take_want(&b->fake), -ENOENT, SOURCE_NOT_FOUND, guest_now_ms() + 30000);
     assert_int_equal(guest_wait(&g), 0);
-    bench_settle(b, 0);
+    fixture_settle(b, 0);
     assert_int_equal(b->fake.logs_created, 2);
     fake_turn(&b->fake);
     log_release(log);
@@ -513,7 +517,7 @@ static void handle_of_a_pending_log_is_kept_for_its_name_P12(void **state)
 
 static void prefetch_refused_by_quota_does_not_fail_readers(void **state)
 {
-    struct cache_bench *b = *state;
+    struct cache_fixture *b = *state;
     struct log *log = cache_hold(b->cache, 1);
     struct log_reader r;
     struct log_stat stat;
@@ -523,24 +527,25 @@ static void prefetch_refused_by_quota_does_not_fail_readers(void **state)
 
     guest_init(&g);
     fake_add(&b->fake, 1, 200000);
-    assert_int_equal(log_get_stat(log, &bench_name, EFFORT_NETWORK, &bench_no_hint, NULL, &stat),
-                     PENDING_PARKED);
+    assert_int_equal(
+        log_get_stat(log, &fixture_name, EFFORT_NETWORK, &fixture_no_hint, NULL, &stat),
+        PENDING_PARKED);
     w = fake_take_want(&b->fake);
     assert_int_equal(w->b->class, SOURCE_PREFETCH);
-    assert_int_equal(bench_try_stat(log, &g, &stat), PENDING_PARKED);
+    assert_int_equal(fixture_try_stat(log, &g, &stat), PENDING_PARKED);
     assert_int_equal(b->fake.bytes_wanted, 1);
     fake_fail(w, -EDQUOT, SOURCE_LIMITED, guest_now_ms() + 3600000);
     assert_int_equal(guest_wait(&g), 0);
-    assert_int_equal(bench_try_stat(log, &g, &stat), PENDING_PARKED);
+    assert_int_equal(fixture_try_stat(log, &g, &stat), PENDING_PARKED);
     w = fake_take_want(&b->fake);
     assert_int_equal(w->b->class, SOURCE_DEMAND);
     assert_int_equal(fake_tell(w), 0);
     assert_int_equal(guest_wait(&g), 0);
     log_open(log, &r);
-    assert_int_equal(bench_try_read(&r, 1, 0, 1000, &g, &len), PENDING_PARKED);
+    assert_int_equal(fixture_try_read(&r, 1, 0, 1000, &g, &len), PENDING_PARKED);
     fake_serve(w);
     assert_int_equal(guest_wait(&g), 0);
-    assert_int_equal(bench_read(&r, 1, 0, 200000), 0);
+    assert_int_equal(fixture_read(&r, 1, 0, 200000), 0);
     log_close(&r);
     guest_finish(&g);
     log_release(log);
@@ -548,7 +553,7 @@ static void prefetch_refused_by_quota_does_not_fail_readers(void **state)
 
 static void reader_who_joins_a_prefetch_promotes_it(void **state)
 {
-    struct cache_bench *b = *state;
+    struct cache_fixture *b = *state;
     struct log *log = cache_hold(b->cache, 1);
     struct guest first, second;
     struct log_stat stat;
@@ -556,13 +561,15 @@ static void reader_who_joins_a_prefetch_promotes_it(void **state)
     guest_init(&first);
     guest_init(&second);
     fake_add(&b->fake, 1, 200000);
-    assert_int_equal(log_get_stat(log, &bench_name, EFFORT_NETWORK, &bench_no_hint, NULL, &stat),
-                     PENDING_PARKED);
-    assert_int_equal(log_get_stat(log, &bench_name, EFFORT_NETWORK, &bench_no_hint, NULL, &stat),
-                     PENDING_PARKED);
+    assert_int_equal(
+        log_get_stat(log, &fixture_name, EFFORT_NETWORK, &fixture_no_hint, NULL, &stat),
+        PENDING_PARKED);
+    assert_int_equal(
+        log_get_stat(log, &fixture_name, EFFORT_NETWORK, &fixture_no_hint, NULL, &stat),
+        PENDING_PARKED);
     assert_int_equal(b->fake.promotes, 0);
-    assert_int_equal(bench_try_stat(log, &first, &stat), PENDING_PARKED);
-    assert_int_equal(bench_try_stat(log, &second, &stat), PENDING_PARKED);
+    assert_int_equal(fixture_try_stat(log, &first, &stat), PENDING_PARKED);
+    assert_int_equal(fixture_try_stat(log, &second, &stat), PENDING_PARKED);
     assert_int_equal(b->fake.promotes, 1);
     fake_serve(fake_take_want(&b->fake));
     assert_int_equal(guest_wait(&first), 0);
@@ -575,16 +582,16 @@ static void reader_who_joins_a_prefetch_promotes_it(void **state)
 
 static void prefetch_of_a_known_log_sends_no_request(void **state)
 {
-    struct cache_bench *b = *state;
+    struct cache_fixture *b = *state;
     struct log_stat stat;
     struct log *log;
 
     fake_add(&b->fake, 1, 10);
-    log = bench_know(b, 1);
-    assert_int_equal(log_get_stat(log, &bench_name, EFFORT_NETWORK, &bench_no_hint, NULL, &stat),
-                     0);
-    assert_int_equal(log_get_stat(log, &bench_other, EFFORT_NETWORK, &bench_no_hint, NULL, &stat),
-                     -EAGAIN);
+    log = fixture_know(b, 1);
+    assert_int_equal(
+        log_get_stat(log, &fixture_name, EFFORT_NETWORK, &fixture_no_hint, NULL, &stat), 0);
+    assert_int_equal(
+        log_get_stat(log, &fixture_other, EFFORT_NETWORK, &fixture_no_hint, NULL, &stat), -EAGAIN);
     assert_int_equal(b->fake.facts_wanted, 0);
     assert_int_equal(b->fake.bytes_wanted, 1);
     log_release(log);
@@ -592,31 +599,31 @@ static void prefetch_of_a_known_log_sends_no_request(void **state)
 
 static void empty_log_reads_as_empty(void **state)
 {
-    struct cache_bench *b = *state;
+    struct cache_fixture *b = *state;
     struct log_reader r;
     struct log *log;
 
     fake_add(&b->fake, 1, 0);
-    log = bench_know(b, 1);
+    log = fixture_know(b, 1);
     log_open(log, &r);
-    assert_int_equal(bench_read(&r, 1, 0, 0), 0);
-    assert_int_equal(bench_read(&r, 1, 4096, 0), 0);
+    assert_int_equal(fixture_read(&r, 1, 0, 0), 0);
+    assert_int_equal(fixture_read(&r, 1, 4096, 0), 0);
     log_close(&r);
     log_release(log);
-    cache_bench_remount(b);
+    cache_fixture_remount(b);
 }
 
 /* R8: a size that no log can have costs neither memory nor a crash. */
 static void absurd_size_is_refused(void **state)
 {
-    struct cache_bench *b = *state;
+    struct cache_fixture *b = *state;
     struct log *log = cache_hold(b->cache, 1);
     struct fake_want *w;
     struct guest g;
 
     guest_init(&g);
     fake_add(&b->fake, 1, INT64_MAX);
-    w = bench_begin(b, log, &g);
+    w = fixture_begin(b, log, &g);
     assert_int_equal(fake_tell(w), -EFBIG);
     fake_fail(w, -EFBIG, SOURCE_BROKEN, guest_now_ms());
     assert_int_equal(guest_wait(&g), -EFBIG);
@@ -626,7 +633,7 @@ static void absurd_size_is_refused(void **state)
 
 static void cancelled_waiter_does_not_affect_the_fetch(void **state)
 {
-    struct cache_bench *b = *state;
+    struct cache_fixture *b = *state;
     struct log *log = cache_hold(b->cache, 1);
     struct log_stat stat;
     struct fake_want *w;
@@ -634,13 +641,13 @@ static void cancelled_waiter_does_not_affect_the_fetch(void **state)
 
     guest_init(&g);
     fake_add(&b->fake, 1, 10);
-    w = bench_begin(b, log, &g);
+    w = fixture_begin(b, log, &g);
     assert_true(pending_cancel(&b->waits, &g.waiter));
     assert_false(pending_cancel(&b->waits, &g.waiter));
     fake_serve(w);
-    bench_settle(b, 0);
+    fixture_settle(b, 0);
     assert_false(guest_is_answered(&g));
-    assert_int_equal(bench_try_stat(log, &g, &stat), 0);
+    assert_int_equal(fixture_try_stat(log, &g, &stat), 0);
     guest_finish(&g);
     log_release(log);
 }
@@ -648,7 +655,7 @@ static void cancelled_waiter_does_not_affect_the_fetch(void **state)
 /* Released in each phase; the fake source and AddressSanitizer find what is left. */
 static void log_may_be_released_in_every_phase(void **state)
 {
-    struct cache_bench *b = *state;
+    struct cache_fixture *b = *state;
     struct guest guests[8];
     struct cache_stats stats;
     struct log *logs[8];
@@ -660,7 +667,7 @@ static void log_may_be_released_in_every_phase(void **state)
     }
     log_release(logs[0]); /* new */
     for (unsigned i = 1; i < 8; i++) {
-        struct fake_want *w = bench_begin(b, logs[i], &guests[i]);
+        struct fake_want *w = fixture_begin(b, logs[i], &guests[i]);
         if (i == 1) { /* requested */
             assert_true(pending_cancel(&b->waits, &guests[i].waiter));
             log_release(logs[i]);
@@ -683,7 +690,7 @@ static void log_may_be_released_in_every_phase(void **state)
         if (i == 4)
             fake_serve(w);
     }
-    bench_settle(b, 0);
+    fixture_settle(b, 0);
     fake_turn(&b->fake);
     for (unsigned i = 0; i < 8; i++)
         guest_finish(&guests[i]);
@@ -693,7 +700,7 @@ static void log_may_be_released_in_every_phase(void **state)
 }
 
 #define WITH_BENCH(test)                                                                           \
-    cmocka_unit_test_setup_teardown(test, cache_bench_setup, cache_bench_teardown)
+    cmocka_unit_test_setup_teardown(test, cache_fixture_setup, cache_fixture_teardown)
 
 int main(void)
 {

@@ -3,7 +3,7 @@
  * delivers, stalls and fails. Each waiter is answered once, each byte that is answered is right.
  * Meant for ThreadSanitizer and AddressSanitizer.
  */
-#include "cache/cache_bench.h"
+#include "cache/cache_fixture.h"
 
 #include <errno.h>
 #include <sched.h>
@@ -36,7 +36,7 @@ struct reader {
 };
 
 struct stress {
-    struct cache_bench *bench;
+    struct cache_fixture *fixture;
     struct reader readers[READERS];
     atomic_uint running; /* readers that have not finished */
     atomic_bool broken;
@@ -85,7 +85,7 @@ static int wait_for_answer(struct reader *r)
 
 static const struct repo_name *any_name(struct reader *r)
 {
-    return draw(&r->chance, 8) ? &bench_name : &bench_other;
+    return draw(&r->chance, 8) ? &fixture_name : &fixture_other;
 }
 
 static int look(struct reader *r, struct log *log, const struct repo_name *name,
@@ -150,7 +150,7 @@ static void visit(struct reader *r)
 {
     uint64_t job = draw(&r->chance, JOBS) + 1;
     const struct repo_name *name = any_name(r);
-    struct log *log = cache_hold(r->stress->bench->cache, job);
+    struct log *log = cache_hold(r->stress->fixture->cache, job);
     struct log_reader reader;
     struct log_stat stat;
 
@@ -245,16 +245,16 @@ static void disturb(struct stress *s, uint64_t *chance)
     struct reader *r = &s->readers[draw(chance, READERS)];
 
     guest_pass((int64_t)draw(chance, 40));
-    if (draw(chance, 20) == 0 && pending_cancel(&s->bench->waits, &r->waiter))
+    if (draw(chance, 20) == 0 && pending_cancel(&s->fixture->waits, &r->waiter))
         answer(&r->waiter, -EINTR);
     if (draw(chance, 50) == 0)
-        waits_expire(&s->bench->waits, guest_now_ms(), 500);
+        waits_expire(&s->fixture->waits, guest_now_ms(), 500);
 }
 
 static void *run_network(void *arg)
 {
     struct stress *s = arg;
-    struct fake_source *f = &s->bench->fake;
+    struct fake_source *f = &s->fixture->fake;
     uint64_t chance = 4711;
 
     while (atomic_load(&s->running)) {
@@ -288,9 +288,9 @@ static void add_jobs(struct fake_source *f)
     fake_job(f, 12)->is_live = true;
 }
 
-static void run_all(struct cache_bench *b)
+static void run_all(struct cache_fixture *b)
 {
-    struct stress s = {.bench = b};
+    struct stress s = {.fixture = b};
     pthread_t network;
     unsigned done = 0;
 
@@ -320,36 +320,36 @@ static void run_all(struct cache_bench *b)
 
 static void readers_and_network_at_random_on_disk(void **state)
 {
-    struct cache_bench *b = *state;
+    struct cache_fixture *b = *state;
 
-    cache_bench_unmount(b);
+    cache_fixture_unmount(b);
     b->idle_max = 2;
-    cache_bench_mount(b);
+    cache_fixture_mount(b);
     run_all(b);
 }
 
 static void readers_and_network_at_random_in_little_memory(void **state)
 {
-    struct cache_bench *b = *state;
+    struct cache_fixture *b = *state;
 
     b->idle_max = 3;
-    cache_bench_forget_disk(b, 12 * MIB);
+    cache_fixture_forget_disk(b, 12 * MIB);
     run_all(b);
 }
 
 static void readers_and_network_at_random_with_a_small_cache(void **state)
 {
-    struct cache_bench *b = *state;
+    struct cache_fixture *b = *state;
 
-    cache_bench_unmount(b);
+    cache_fixture_unmount(b);
     b->idle_max = 1;
     b->store_config.cache_size = 4 * MIB;
-    cache_bench_mount(b);
+    cache_fixture_mount(b);
     run_all(b);
 }
 
 #define WITH_BENCH(test)                                                                           \
-    cmocka_unit_test_setup_teardown(test, cache_bench_setup, cache_bench_teardown)
+    cmocka_unit_test_setup_teardown(test, cache_fixture_setup, cache_fixture_teardown)
 
 int main(void)
 {

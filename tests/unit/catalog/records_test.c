@@ -1,5 +1,5 @@
 /* Records of answers: what is loaded is one round's, whoever wrote meanwhile (point of R4). */
-#include "catalog/catalog_bench.h"
+#include "catalog/catalog_fixture.h"
 
 #include "catalog/page.h"
 #include "store/store.h"
@@ -22,8 +22,8 @@ struct writer {
 };
 
 /* Rounds share a page where the listing has not changed there. */
-static void begin_writer(struct catalog_bench *b, struct writer *w, unsigned round, unsigned shared,
-                         unsigned page_count)
+static void begin_writer(struct catalog_fixture *b, struct writer *w, unsigned round,
+                         unsigned shared, unsigned page_count)
 {
     w->answer = answer_create(page_count, 10);
     assert_non_null(w->answer);
@@ -31,7 +31,7 @@ static void begin_writer(struct catalog_bench *b, struct writer *w, unsigned rou
         uint64_t first = i == shared ? 1 + i * 100 : 10000 * (uint64_t)round + i * 100;
         char etag[16];
         snprintf(etag, sizeof(etag), "\"%llu\"", (unsigned long long)first);
-        w->bodies[i] = strdup(bench_jobs_body(b, first, 10, 30, "completed"));
+        w->bodies[i] = strdup(fixture_jobs_body(b, first, 10, 30, "completed"));
         assert_non_null(w->bodies[i]);
         assert_int_equal(page_parse(SOURCE_ATTEMPT_JOBS, w->bodies[i], strlen(w->bodies[i]), etag,
                                     i + 1 < page_count ? i + 2 : 0, &w->answer->pages[i]),
@@ -85,7 +85,7 @@ static bool check(struct store *s, struct writer *const *writers, unsigned count
 }
 
 /* Every way in which two writers' steps can fall: bit i of the mask, whose turn the i-th is. */
-static void interleave(struct catalog_bench *b, unsigned shared, unsigned first_pages,
+static void interleave(struct catalog_fixture *b, unsigned shared, unsigned first_pages,
                        unsigned second_pages)
 {
     struct writer old, first, second, *const all[] = {&old, &first, &second};
@@ -113,7 +113,7 @@ static void interleave(struct catalog_bench *b, unsigned shared, unsigned first_
 
 static void r4_pages_of_two_rounds_are_never_one_listing(void **state)
 {
-    struct catalog_bench *b = *state;
+    struct catalog_fixture *b = *state;
 
     interleave(b, PAGES, 3, 3); /* they share no page */
     interleave(b, 0, 3, 3);
@@ -124,7 +124,7 @@ static void r4_pages_of_two_rounds_are_never_one_listing(void **state)
 
 static void r4_writers_in_turn_leave_the_last_ones_listing(void **state)
 {
-    struct catalog_bench *b = *state;
+    struct catalog_fixture *b = *state;
     struct writer first, second, *last = &second;
 
     begin_writer(b, &first, 1, PAGES, 3);
@@ -145,7 +145,7 @@ static void r4_writers_in_turn_leave_the_last_ones_listing(void **state)
 /* What half a round has left does not take the listing before it away. */
 static void pages_without_their_list_change_nothing(void **state)
 {
-    struct catalog_bench *b = *state;
+    struct catalog_fixture *b = *state;
     struct writer first, second, *known = &first;
 
     begin_writer(b, &first, 1, PAGES, 3);
@@ -161,7 +161,7 @@ static void pages_without_their_list_change_nothing(void **state)
 
 static void what_does_not_add_up_is_not_loaded_as_settled(void **state)
 {
-    struct catalog_bench *b = *state;
+    struct catalog_fixture *b = *state;
     struct answer *loaded;
     struct writer w;
 
@@ -180,7 +180,7 @@ static void what_does_not_add_up_is_not_loaded_as_settled(void **state)
 /* A list of another version, cut, or with a wrong count is as if there were none. */
 static void r8_damaged_list_record_is_not_loaded(void **state)
 {
-    struct catalog_bench *b = *state;
+    struct catalog_fixture *b = *state;
     struct answer *loaded;
     struct writer w;
     size_t len;
@@ -208,7 +208,7 @@ static void r8_damaged_list_record_is_not_loaded(void **state)
 }
 
 #define WITH_BENCH(test)                                                                           \
-    cmocka_unit_test_setup_teardown(test, catalog_bench_setup, catalog_bench_teardown)
+    cmocka_unit_test_setup_teardown(test, catalog_fixture_setup, catalog_fixture_teardown)
 
 int main(void)
 {

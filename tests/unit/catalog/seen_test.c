@@ -1,5 +1,5 @@
 /* What is known of jobs whatever was asked, and what this mount has used. */
-#include "catalog/catalog_bench.h"
+#include "catalog/catalog_fixture.h"
 #include "catalog/internal.h"
 
 #include <errno.h>
@@ -14,7 +14,7 @@
 static const struct repo_name other = {"octo", "other"}, shouted = {"OCTO", "REPO"};
 
 /* The job's status as it was last seen; FACTS_STATUS_UNKNOWN: never. */
-static enum facts_status status_of(struct catalog_bench *b, const struct repo_name *repo,
+static enum facts_status status_of(struct catalog_fixture *b, const struct repo_name *repo,
                                    uint64_t job)
 {
     enum facts_status status = FACTS_STATUS_UNKNOWN;
@@ -28,46 +28,46 @@ static enum facts_status status_of(struct catalog_bench *b, const struct repo_na
     return status;
 }
 
-static void learn(struct catalog_bench *b, const char *body, uint64_t job)
+static void learn(struct catalog_fixture *b, const char *body, uint64_t job)
 {
-    catalog_job_learnt(b->catalog, &bench_repo, job, body, strlen(body));
-    bench_pass_parser(b);
+    catalog_job_learnt(b->catalog, &fixture_repo, job, body, strlen(body));
+    fixture_pass_parser(b);
 }
 
 static void jobs_of_any_listing_are_found(void **state)
 {
-    struct catalog_bench *b = *state;
-    struct catalog_question q = bench_jobs(9);
+    struct catalog_fixture *b = *state;
+    struct catalog_question q = fixture_jobs(9);
 
-    assert_int_equal(status_of(b, &bench_repo, 21), FACTS_STATUS_UNKNOWN);
-    catalog_answer_release(bench_learn(b, &q, bench_jobs_body(b, 20, 3, 3, "in_progress"), ""));
-    assert_int_equal(status_of(b, &bench_repo, 21), FACTS_IN_PROGRESS);
+    assert_int_equal(status_of(b, &fixture_repo, 21), FACTS_STATUS_UNKNOWN);
+    catalog_answer_release(fixture_learn(b, &q, fixture_jobs_body(b, 20, 3, 3, "in_progress"), ""));
+    assert_int_equal(status_of(b, &fixture_repo, 21), FACTS_IN_PROGRESS);
     assert_int_equal(status_of(b, &shouted, 22), FACTS_IN_PROGRESS);
     assert_int_equal(status_of(b, &other, 21), FACTS_STATUS_UNKNOWN);
-    assert_int_equal(status_of(b, &bench_repo, 23), FACTS_STATUS_UNKNOWN);
+    assert_int_equal(status_of(b, &fixture_repo, 23), FACTS_STATUS_UNKNOWN);
 }
 
 static void job_learnt_from_another_request_is_not_requested(void **state)
 {
-    struct catalog_bench *b = *state;
-    struct catalog_question q = bench_job(7);
+    struct catalog_fixture *b = *state;
+    struct catalog_question q = fixture_job(7);
     const struct catalog_answer *a;
     struct guest g;
     char *text;
     size_t len;
 
     guest_init(&g);
-    learn(b, bench_job_body(b, 7, "completed"), 7);
-    assert_int_equal(status_of(b, &bench_repo, 7), FACTS_COMPLETED);
+    learn(b, fixture_job_body(b, 7, "completed"), 7);
+    assert_int_equal(status_of(b, &fixture_repo, 7), FACTS_COMPLETED);
     for (unsigned i = 0; i < 2; i++) {
-        assert_int_equal(bench_get(b, &q, &a), 0);
+        assert_int_equal(fixture_get(b, &q, &a), 0);
         assert_true(a->settled && a->jobs[0]->id == 7);
         catalog_answer_release(a);
         assert_int_equal(catalog_get_json(b->catalog, &q, NULL, &g.waiter, &text, &len), 0);
         assert_int_equal(len, strlen(text));
         assert_non_null(strstr(text, "\"id\": 7,"));
         free(text);
-        catalog_bench_remount(b); /* it was kept */
+        catalog_fixture_remount(b); /* it was kept */
     }
     assert_int_equal(b->fake.facts_wanted, 0);
     guest_finish(&g);
@@ -76,17 +76,18 @@ static void job_learnt_from_another_request_is_not_requested(void **state)
 /* Out of the listing it was seen in, at no cost, and in the same words as by itself. */
 static void json_of_a_job_is_the_same_whichever_way_it_came(void **state)
 {
-    struct catalog_bench *b = *state;
-    struct catalog_question jobs = bench_jobs(9), q = bench_job(21), far = bench_job(99);
+    struct catalog_fixture *b = *state;
+    struct catalog_question jobs = fixture_jobs(9), q = fixture_job(21), far = fixture_job(99);
     char *listed, *alone;
     size_t len;
     struct guest g;
 
     guest_init(&g);
-    catalog_answer_release(bench_learn(b, &jobs, bench_jobs_body(b, 20, 3, 3, "completed"), ""));
+    catalog_answer_release(
+        fixture_learn(b, &jobs, fixture_jobs_body(b, 20, 3, 3, "completed"), ""));
     assert_int_equal(catalog_get_json(b->catalog, &q, &jobs, &g.waiter, &listed, &len), 0);
     assert_int_equal(b->fake.facts_wanted, 1);
-    learn(b, bench_job_body(b, 21, "completed"), 21);
+    learn(b, fixture_job_body(b, 21, "completed"), 21);
     assert_int_equal(catalog_get_json(b->catalog, &q, NULL, &g.waiter, &alone, &len), 0);
     assert_string_equal(listed, alone);
     assert_int_equal(b->fake.facts_wanted, 1);
@@ -104,29 +105,29 @@ static void json_of_a_job_is_the_same_whichever_way_it_came(void **state)
 
 static void malformed_job_learnt_is_ignored(void **state)
 {
-    struct catalog_bench *b = *state;
+    struct catalog_fixture *b = *state;
 
     learn(b, "garbage", 7);
     learn(b, "", 7);
-    assert_int_equal(status_of(b, &bench_repo, 7), FACTS_STATUS_UNKNOWN);
+    assert_int_equal(status_of(b, &fixture_repo, 7), FACTS_STATUS_UNKNOWN);
 }
 
 static void running_job_learnt_is_requested_again_when_it_is_old(void **state)
 {
-    struct catalog_bench *b = *state;
-    struct catalog_question q = bench_job(7);
+    struct catalog_fixture *b = *state;
+    struct catalog_question q = fixture_job(7);
     const struct catalog_answer *a = NULL;
     struct guest g;
 
     guest_init(&g);
-    learn(b, bench_job_body(b, 7, "in_progress"), 7);
-    assert_int_equal(bench_ask(b, &q, &g, &a), 0);
+    learn(b, fixture_job_body(b, 7, "in_progress"), 7);
+    assert_int_equal(fixture_ask(b, &q, &g, &a), 0);
     assert_false(a->settled);
     catalog_answer_release(a);
     guest_pass(FRESH_MS);
-    assert_int_equal(bench_ask(b, &q, &g, &a), PENDING_PARKED);
-    fake_answer(&b->fake, fake_take_facts(&b->fake), bench_job_body(b, 7, "completed"), "", 0);
-    assert_int_equal(bench_wait(b, &q, &g, &a), 0);
+    assert_int_equal(fixture_ask(b, &q, &g, &a), PENDING_PARKED);
+    fake_answer(&b->fake, fake_take_facts(&b->fake), fixture_job_body(b, 7, "completed"), "", 0);
+    assert_int_equal(fixture_wait(b, &q, &g, &a), 0);
     assert_true(a->settled);
     catalog_answer_release(a);
     guest_finish(&g);
@@ -135,16 +136,17 @@ static void running_job_learnt_is_requested_again_when_it_is_old(void **state)
 /* A job is learnt while it is asked: neither of the two answers is lost or freed twice. */
 static void job_learnt_while_it_is_requested(void **state)
 {
-    struct catalog_bench *b = *state;
-    struct catalog_question q = bench_job(7);
+    struct catalog_fixture *b = *state;
+    struct catalog_question q = fixture_job(7);
     const struct catalog_answer *a = NULL;
     struct guest g;
 
     guest_init(&g);
-    assert_int_equal(bench_ask(b, &q, &g, &a), PENDING_PARKED);
-    learn(b, bench_job_body(b, 7, "completed"), 7);
-    fake_answer(&b->fake, fake_take_facts(&b->fake), bench_job_body(b, 7, "completed"), "\"e\"", 0);
-    assert_int_equal(bench_wait(b, &q, &g, &a), 0);
+    assert_int_equal(fixture_ask(b, &q, &g, &a), PENDING_PARKED);
+    learn(b, fixture_job_body(b, 7, "completed"), 7);
+    fake_answer(&b->fake, fake_take_facts(&b->fake), fixture_job_body(b, 7, "completed"), "\"e\"",
+                0);
+    assert_int_equal(fixture_wait(b, &q, &g, &a), 0);
     assert_true(a->settled);
     catalog_answer_release(a);
     guest_finish(&g);
@@ -153,75 +155,76 @@ static void job_learnt_while_it_is_requested(void **state)
 /* The old record of a listing does not make a job run again that is known to have ended. */
 static void record_from_disk_does_not_replace_newer_facts(void **state)
 {
-    struct catalog_bench *b = *state;
-    struct catalog_question jobs = bench_jobs(9);
+    struct catalog_fixture *b = *state;
+    struct catalog_question jobs = fixture_jobs(9);
     const struct catalog_answer *a = NULL;
     struct guest g;
 
     guest_init(&g);
-    catalog_answer_release(bench_learn(b, &jobs, bench_jobs_body(b, 20, 3, 3, "in_progress"), ""));
-    catalog_bench_remount(b);
-    learn(b, bench_job_body(b, 21, "completed"), 21);
-    assert_int_equal(bench_ask(b, &jobs, &g, &a), PENDING_PARKED); /* reads the record */
-    assert_int_equal(status_of(b, &bench_repo, 20), FACTS_IN_PROGRESS);
-    assert_int_equal(status_of(b, &bench_repo, 21), FACTS_COMPLETED);
-    fake_answer(&b->fake, fake_take_facts(&b->fake), bench_jobs_body(b, 20, 3, 3, "completed"), "",
-                0);
-    assert_int_equal(bench_wait(b, &jobs, &g, &a), 0);
+    catalog_answer_release(
+        fixture_learn(b, &jobs, fixture_jobs_body(b, 20, 3, 3, "in_progress"), ""));
+    catalog_fixture_remount(b);
+    learn(b, fixture_job_body(b, 21, "completed"), 21);
+    assert_int_equal(fixture_ask(b, &jobs, &g, &a), PENDING_PARKED); /* reads the record */
+    assert_int_equal(status_of(b, &fixture_repo, 20), FACTS_IN_PROGRESS);
+    assert_int_equal(status_of(b, &fixture_repo, 21), FACTS_COMPLETED);
+    fake_answer(&b->fake, fake_take_facts(&b->fake), fixture_jobs_body(b, 20, 3, 3, "completed"),
+                "", 0);
+    assert_int_equal(fixture_wait(b, &jobs, &g, &a), 0);
     catalog_answer_release(a);
-    assert_int_equal(status_of(b, &bench_repo, 20), FACTS_COMPLETED);
+    assert_int_equal(status_of(b, &fixture_repo, 20), FACTS_COMPLETED);
     guest_finish(&g);
 }
 
 static void facts_that_are_held_stay(void **state)
 {
-    struct catalog_bench *b = *state;
+    struct catalog_fixture *b = *state;
     struct catalog_seen seen;
 
-    learn(b, bench_job_body(b, 7, "in_progress"), 7);
-    assert_true(catalog_find_job(b->catalog, &bench_repo, 7, &seen));
-    learn(b, bench_job_body(b, 7, "completed"), 7);
+    learn(b, fixture_job_body(b, 7, "in_progress"), 7);
+    assert_true(catalog_find_job(b->catalog, &fixture_repo, 7, &seen));
+    learn(b, fixture_job_body(b, 7, "completed"), 7);
     assert_int_equal(seen.job->status, FACTS_IN_PROGRESS);
     assert_string_equal(seen.job->name, "build");
     catalog_seen_release(&seen);
-    assert_int_equal(status_of(b, &bench_repo, 7), FACTS_COMPLETED);
+    assert_int_equal(status_of(b, &fixture_repo, 7), FACTS_COMPLETED);
 }
 
 /* However the ids lie, none takes another's place; the same job under another name is another. */
 static void no_job_is_lost_for_another(void **state)
 {
-    struct catalog_bench *b = *state;
+    struct catalog_fixture *b = *state;
     const uint64_t first = 30000000000, gap = 104729;
     struct catalog_question q;
 
     for (uint64_t run = 1; run <= 300; run++) {
-        q = bench_jobs(run);
+        q = fixture_jobs(run);
         catalog_answer_release(
-            bench_learn(b, &q, bench_jobs_body(b, first + run * gap, 10, 10, "completed"), ""));
+            fixture_learn(b, &q, fixture_jobs_body(b, first + run * gap, 10, 10, "completed"), ""));
     }
     q.repo = other;
     catalog_answer_release(
-        bench_learn(b, &q, bench_jobs_body(b, first + gap, 10, 10, "in_progress"), ""));
+        fixture_learn(b, &q, fixture_jobs_body(b, first + gap, 10, 10, "in_progress"), ""));
     for (uint64_t run = 1; run <= 300; run++)
         for (uint64_t i = 0; i < 10; i++)
-            assert_int_equal(status_of(b, &bench_repo, first + run * gap + i), FACTS_COMPLETED);
+            assert_int_equal(status_of(b, &fixture_repo, first + run * gap + i), FACTS_COMPLETED);
     assert_int_equal(status_of(b, &other, first + gap), FACTS_IN_PROGRESS);
 }
 
-static void add_page(struct seen *s, struct catalog_bench *b, uint64_t first)
+static void add_page(struct seen *s, struct catalog_fixture *b, uint64_t first)
 {
-    const char *body = bench_jobs_body(b, first, 100, 100, "completed");
+    const char *body = fixture_jobs_body(b, first, 100, 100, "completed");
     struct page *p;
 
     assert_int_equal(page_parse(SOURCE_ATTEMPT_JOBS, body, strlen(body), "", 0, &p), 0);
-    seen_add_page(s, &bench_repo, p);
+    seen_add_page(s, &fixture_repo, p);
     page_unref(p);
 }
 
 static bool has_seen(struct seen *s, uint64_t job)
 {
     struct page *p = NULL;
-    const struct facts_job *found = seen_find(s, &bench_repo, job, &p);
+    const struct facts_job *found = seen_find(s, &fixture_repo, job, &p);
 
     assert_true(!found || found->id == job);
     page_unref(p);
@@ -231,7 +234,7 @@ static bool has_seen(struct seen *s, uint64_t job)
 /* Law 7: of too many the least recently used go. */
 static void jobs_seen_are_bounded(void **state)
 {
-    struct catalog_bench *b = *state;
+    struct catalog_fixture *b = *state;
     struct seen s;
 
     assert_int_equal(seen_init(&s), 0);
@@ -251,12 +254,12 @@ static void jobs_seen_are_bounded(void **state)
 /* What is remembered of jobs in bounds is not needed where there is an answer. */
 static void a_job_is_found_in_its_answer(void **state)
 {
-    struct catalog_bench *b = *state;
-    struct catalog_question q = bench_jobs(9);
+    struct catalog_fixture *b = *state;
+    struct catalog_question q = fixture_jobs(9);
     const struct catalog_answer *a;
     struct catalog_seen seen;
 
-    a = bench_learn(b, &q, bench_jobs_body(b, 20, 3, 3, "completed"), "");
+    a = fixture_learn(b, &q, fixture_jobs_body(b, 20, 3, 3, "completed"), "");
     assert_false(catalog_find_in(a, 23, &seen));
     assert_true(catalog_find_in(a, 22, &seen));
     catalog_answer_release(a);
@@ -275,7 +278,7 @@ static void steps_once_told_stay(void **state)
                                         "{\"status\":\"in_progress\"}",
                                         ""};
     static const size_t told[] = {0, 1, 1, 1, 1, 1};
-    struct catalog_bench *b = *state;
+    struct catalog_fixture *b = *state;
     char body[256];
 
     for (size_t i = 0; i < sizeof(steps) / sizeof(*steps); i++) {
@@ -283,7 +286,7 @@ static void steps_once_told_stay(void **state)
         snprintf(body, sizeof(body), "{\"id\":7,\"status\":\"completed\",\"steps\":[%s]}",
                  steps[i]);
         learn(b, body, 7);
-        assert_true(catalog_find_job(b->catalog, &bench_repo, 7, &seen));
+        assert_true(catalog_find_job(b->catalog, &fixture_repo, 7, &seen));
         assert_int_equal(seen.job->step_count, told[i]);
         assert_int_equal(facts_has_open_steps(seen.job), i == 1 || i == 2);
         catalog_seen_release(&seen);
@@ -293,14 +296,14 @@ static void steps_once_told_stay(void **state)
 /* What is put together of two answers holds what it needs of them. */
 static void selected_jobs_stay_when_their_answers_go(void **state)
 {
-    struct catalog_bench *b = *state;
-    struct catalog_question first = bench_jobs(9), second = bench_jobs(10);
+    struct catalog_fixture *b = *state;
+    struct catalog_question first = fixture_jobs(9), second = fixture_jobs(10);
     const struct catalog_answer *from[2], *a;
     const struct facts_job *jobs[2];
     struct catalog_seen seen;
 
-    from[0] = bench_learn(b, &first, bench_jobs_body(b, 20, 3, 3, "completed"), "");
-    from[1] = bench_learn(b, &second, bench_jobs_body(b, 30, 3, 3, "completed"), "");
+    from[0] = fixture_learn(b, &first, fixture_jobs_body(b, 20, 3, 3, "completed"), "");
+    from[1] = fixture_learn(b, &second, fixture_jobs_body(b, 30, 3, 3, "completed"), "");
     jobs[0] = from[1]->jobs[2];
     jobs[1] = from[0]->jobs[1];
     a = catalog_answer_select(from, 2, jobs, 2);
@@ -308,8 +311,10 @@ static void selected_jobs_stay_when_their_answers_go(void **state)
     catalog_answer_release(from[0]);
     catalog_answer_release(from[1]);
     guest_pass(FRESH_MS);
-    catalog_answer_release(bench_learn(b, &first, bench_jobs_body(b, 40, 1, 1, "completed"), ""));
-    catalog_answer_release(bench_learn(b, &second, bench_jobs_body(b, 50, 1, 1, "completed"), ""));
+    catalog_answer_release(
+        fixture_learn(b, &first, fixture_jobs_body(b, 40, 1, 1, "completed"), ""));
+    catalog_answer_release(
+        fixture_learn(b, &second, fixture_jobs_body(b, 50, 1, 1, "completed"), ""));
     assert_int_equal(a->count, 2);
     assert_true(a->jobs[0]->id == 32 && a->jobs[1]->id == 21);
     assert_false(a->settled);
@@ -344,16 +349,16 @@ static void add_repo(void *who, const struct repo_name *repo)
 
 static void used_jobs_are_listed_latest_last(void **state)
 {
-    struct catalog_bench *b = *state;
+    struct catalog_fixture *b = *state;
     struct list_of_ids list = {.count = 0};
 
-    catalog_note_used(b->catalog, &bench_repo, 1);
-    catalog_note_used(b->catalog, &bench_repo, 2);
+    catalog_note_used(b->catalog, &fixture_repo, 1);
+    catalog_note_used(b->catalog, &fixture_repo, 2);
     catalog_note_used(b->catalog, &shouted, 3);
     catalog_note_used(b->catalog, &other, 4);
-    catalog_note_used(b->catalog, &bench_repo, 1);
-    catalog_note_used(b->catalog, &bench_repo, 0);
-    catalog_each_used_job(b->catalog, &bench_repo, add_id, &list);
+    catalog_note_used(b->catalog, &fixture_repo, 1);
+    catalog_note_used(b->catalog, &fixture_repo, 0);
+    catalog_each_used_job(b->catalog, &fixture_repo, add_id, &list);
     assert_int_equal(list.count, 3);
     assert_true(list.ids[0] == 2 && list.ids[1] == 3 && list.ids[2] == 1);
 }
@@ -361,10 +366,10 @@ static void used_jobs_are_listed_latest_last(void **state)
 static void used_repositories_are_listed_by_owner(void **state)
 {
     const struct repo_name elsewhere = {"hub", "repo"};
-    struct catalog_bench *b = *state;
+    struct catalog_fixture *b = *state;
     struct list_of_ids all = {.count = 0}, octo = {.count = 0}, none = {.count = 0};
 
-    catalog_note_used(b->catalog, &bench_repo, 0);
+    catalog_note_used(b->catalog, &fixture_repo, 0);
     catalog_note_used(b->catalog, &shouted, 0);
     catalog_note_used(b->catalog, &other, 0);
     catalog_note_used(b->catalog, &elsewhere, 0);
@@ -379,13 +384,13 @@ static void used_repositories_are_listed_by_owner(void **state)
 /* Law 7. */
 static void what_is_used_is_bounded(void **state)
 {
-    struct catalog_bench *b = *state;
+    struct catalog_fixture *b = *state;
     struct list_of_ids jobs = {.count = 0}, repos = {.count = 0};
     struct repo_name name = {"octo", ""};
 
     for (uint64_t job = 1; job <= 4500; job++)
-        catalog_note_used(b->catalog, &bench_repo, job);
-    catalog_each_used_job(b->catalog, &bench_repo, add_id, &jobs);
+        catalog_note_used(b->catalog, &fixture_repo, job);
+    catalog_each_used_job(b->catalog, &fixture_repo, add_id, &jobs);
     assert_int_equal(jobs.count, USED_JOBS_MAX);
     assert_true(jobs.ids[USED_JOBS_MAX - 1] == 4500);
     for (unsigned i = 0; i < 1500; i++) {
@@ -397,7 +402,7 @@ static void what_is_used_is_bounded(void **state)
 }
 
 #define WITH_BENCH(test)                                                                           \
-    cmocka_unit_test_setup_teardown(test, catalog_bench_setup, catalog_bench_teardown)
+    cmocka_unit_test_setup_teardown(test, catalog_fixture_setup, catalog_fixture_teardown)
 
 int main(void)
 {

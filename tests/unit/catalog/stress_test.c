@@ -2,7 +2,7 @@
  * Callers and network at random, for the sanitizers: each waiter is answered once, no listing is
  * short, no answer is freed while it is held.
  */
-#include "catalog/catalog_bench.h"
+#include "catalog/catalog_fixture.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -35,7 +35,7 @@ struct caller {
 };
 
 struct stress {
-    struct catalog_bench *bench;
+    struct catalog_fixture *fixture;
     struct caller callers[CALLERS];
     atomic_uint running;
     atomic_bool broken;
@@ -97,9 +97,9 @@ static void look_at(struct caller *a, const struct catalog_question *q,
 
 static void ask(struct caller *a)
 {
-    struct catalog *c = a->stress->bench->catalog;
+    struct catalog *c = a->stress->fixture->catalog;
     uint64_t id = draw(&a->chance, 5) + 1;
-    struct catalog_question q = draw(&a->chance, 2) ? bench_jobs(id) : bench_job(id * 1000);
+    struct catalog_question q = draw(&a->chance, 2) ? fixture_jobs(id) : fixture_job(id * 1000);
     const struct catalog_answer *answered;
     struct catalog_seen seen;
     int rc;
@@ -117,12 +117,12 @@ static void ask(struct caller *a)
         look_at(a, &q, answered);
         catalog_answer_release(answered);
     }
-    if (catalog_find_job(c, &bench_repo, id * 1000 + draw(&a->chance, 100), &seen)) {
+    if (catalog_find_job(c, &fixture_repo, id * 1000 + draw(&a->chance, 100), &seen)) {
         if (strcmp(seen.job->name, "build"))
             complain(a->stress, "facts that are gone");
         catalog_seen_release(&seen);
     }
-    catalog_note_used(c, &bench_repo, id);
+    catalog_note_used(c, &fixture_repo, id);
 }
 
 static void *run_caller(void *arg)
@@ -143,7 +143,7 @@ static void *run_caller(void *arg)
 
 /* --- the network --- */
 
-static void refuse(struct catalog_bench *b, struct fake_facts *q, uint64_t *chance)
+static void refuse(struct catalog_fixture *b, struct fake_facts *q, uint64_t *chance)
 {
     static const struct {
         int err;
@@ -158,7 +158,7 @@ static void refuse(struct catalog_bench *b, struct fake_facts *q, uint64_t *chan
                 guest_now_ms() + (int64_t)draw(chance, 60));
 }
 
-static void answer_one(struct catalog_bench *b, uint64_t *chance)
+static void answer_one(struct catalog_fixture *b, uint64_t *chance)
 {
     static const char *const states[] = {"queued", "in_progress", "completed"};
     struct fake_facts *q = fake_try_facts(&b->fake);
@@ -172,7 +172,7 @@ static void answer_one(struct catalog_bench *b, uint64_t *chance)
     else if (q->f->question == SOURCE_JOB && q->f->etag[0] && draw(chance, 2))
         fake_answer(&b->fake, q, NULL, q->f->etag, 0);
     else if (q->f->question == SOURCE_JOB)
-        fake_answer(&b->fake, q, bench_job_body(b, q->f->id, status), "\"e\"", 0);
+        fake_answer(&b->fake, q, fixture_job_body(b, q->f->id, status), "\"e\"", 0);
     else {
         before = (q->f->page - 1) * q->f->per_page;
         count = LISTED - before < q->f->per_page ? LISTED - before : q->f->per_page;
@@ -181,7 +181,7 @@ static void answer_one(struct catalog_bench *b, uint64_t *chance)
             fake_answer(&b->fake, q, NULL, q->f->etag, next);
         else
             fake_answer(&b->fake, q,
-                        bench_jobs_body(b, q->f->id * 1000 + before, count, LISTED, status),
+                        fixture_jobs_body(b, q->f->id * 1000 + before, count, LISTED, status),
                         "\"e\"", next);
     }
 }
@@ -189,7 +189,7 @@ static void answer_one(struct catalog_bench *b, uint64_t *chance)
 static void *run_network(void *arg)
 {
     struct stress *s = arg;
-    struct catalog_bench *b = s->bench;
+    struct catalog_fixture *b = s->fixture;
     uint64_t chance = 99;
 
     while (atomic_load(&s->running)) {
@@ -198,8 +198,8 @@ static void *run_network(void *arg)
         guest_pass((int64_t)draw(&chance, 4000));
         if (draw(&chance, 20) == 0) {
             uint64_t job = (draw(&chance, 5) + 1) * 1000;
-            const char *body = bench_job_body(b, job, "in_progress");
-            catalog_job_learnt(b->catalog, &bench_repo, job, body, strlen(body));
+            const char *body = fixture_job_body(b, job, "in_progress");
+            catalog_job_learnt(b->catalog, &fixture_repo, job, body, strlen(body));
         }
         if (draw(&chance, 30) == 0 && pending_cancel(&b->waits, &a->waiter))
             answer(&a->waiter, -EINTR);
@@ -211,7 +211,7 @@ static void *run_network(void *arg)
 
 static void callers_and_network_at_random(void **state)
 {
-    struct stress s = {.bench = *state};
+    struct stress s = {.fixture = *state};
     pthread_t network;
     unsigned done = 0;
 
@@ -241,12 +241,12 @@ static void callers_and_network_at_random_over_old_records(void **state)
 {
     callers_and_network_at_random(state);
     guest_pass(INT64_C(86400000));
-    catalog_bench_remount(*state);
+    catalog_fixture_remount(*state);
     callers_and_network_at_random(state);
 }
 
 #define WITH_BENCH(test)                                                                           \
-    cmocka_unit_test_setup_teardown(test, catalog_bench_setup, catalog_bench_teardown)
+    cmocka_unit_test_setup_teardown(test, catalog_fixture_setup, catalog_fixture_teardown)
 
 int main(void)
 {

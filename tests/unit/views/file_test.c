@@ -1,7 +1,7 @@
 /* Open files of logs. The test answers view_get_part() in place of views/part.c. */
 #include "views/internal.h"
 
-#include "cache/cache_bench.h"
+#include "cache/cache_fixture.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -29,9 +29,9 @@ int view_get_part(struct views *v, const struct vnode *p, struct waiter *w,
 /* Else its old size would be that of the file for as long as the kernel keeps it. */
 static void log_that_becomes_final_while_it_is_opened_is_whole(void **state)
 {
-    struct cache_bench *b = *state;
+    struct cache_fixture *b = *state;
     struct views v = {.config.cache = b->cache, .walk = walk_create(0)};
-    struct vnode p = {.kind = VNODE_LOG, .repo = bench_name, .job = JOB};
+    struct vnode p = {.kind = VNODE_LOG, .repo = fixture_name, .job = JOB};
     struct view_opened opened;
     struct view_bytes bytes;
     struct guest g;
@@ -39,7 +39,7 @@ static void log_that_becomes_final_while_it_is_opened_is_whole(void **state)
     guest_init(&g);
     parts_told = 0;
     fake_add(&b->fake, JOB, FINAL_SIZE);
-    p.log = bench_know(b, JOB);
+    p.log = fixture_know(b, JOB);
     assert_int_equal(view_file_open(&v, &p, NULL, &g.waiter, &opened), 0);
     assert_false(opened.direct);
     assert_int_equal(views_read(opened.file, 0, FINAL_SIZE, &g.waiter, &bytes), 0);
@@ -55,7 +55,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(log_that_becomes_final_while_it_is_opened_is_whole,
-                                        cache_bench_setup, cache_bench_teardown),
+                                        cache_fixture_setup, cache_fixture_teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

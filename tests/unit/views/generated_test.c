@@ -1,7 +1,7 @@
 /* Generated texts: made of whole logs, once; and where the steps begin in them. */
 #include "views/generated.h"
 
-#include "cache/cache_bench.h"
+#include "cache/cache_fixture.h"
 #include "text/clean.h"
 
 #include <errno.h>
@@ -21,7 +21,7 @@ static int64_t monotonic_ms(void)
     return guest_now_ms();
 }
 
-static struct generated *start(struct cache_bench *b)
+static struct generated *start(struct cache_fixture *b)
 {
     struct generated_config config = {
         .cache = b->cache, .store = b->store, .waits = &b->waits, .now_ms = monotonic_ms};
@@ -32,26 +32,26 @@ static struct generated *start(struct cache_bench *b)
 }
 
 /* Everything is taken down as at unmounting; the cache is mounted anew. */
-static void end(struct cache_bench *b, struct generated *d)
+static void end(struct cache_fixture *b, struct generated *d)
 {
-    bench_settle(b, 0);
+    fixture_settle(b, 0);
     generated_stop(d);
     fake_turn(&b->fake);
-    cache_bench_unmount(b);
+    cache_fixture_unmount(b);
     generated_destroy(d);
-    cache_bench_mount(b);
+    cache_fixture_mount(b);
 }
 
-static int wait_for_stat(struct cache_bench *b, struct generated *d, struct log *text, uint64_t job,
-                         struct log_stat *ret_stat)
+static int wait_for_stat(struct cache_fixture *b, struct generated *d, struct log *text,
+                         uint64_t job, struct log_stat *ret_stat)
 {
     struct guest g;
     int rc;
 
     guest_init(&g);
-    while ((rc = generated_get_stat(d, text, &bench_name, job, &bench_no_hint, &g.waiter,
+    while ((rc = generated_get_stat(d, text, &fixture_name, job, &fixture_no_hint, &g.waiter,
                                     ret_stat)) == PENDING_PARKED) {
-        bench_serve_until(b, &g);
+        fixture_serve_until(b, &g);
         assert_int_equal(guest_wait(&g), 0);
     }
     guest_finish(&g);
@@ -59,13 +59,13 @@ static int wait_for_stat(struct cache_bench *b, struct generated *d, struct log 
 }
 
 /* The text's stat is known, and so it can be cut. */
-static struct log *know_text(struct cache_bench *b, struct generated *d, uint64_t job)
+static struct log *know_text(struct cache_fixture *b, struct generated *d, uint64_t job)
 {
     struct log *text = cache_hold(b->cache, generated_id(d, job));
     struct log_stat stat;
 
     assert_int_equal(wait_for_stat(b, d, text, job, &stat), 0);
-    bench_settle(b, 0);
+    fixture_settle(b, 0);
     return text;
 }
 
@@ -91,7 +91,7 @@ static size_t compare(struct log_reader *r, uint64_t offset, const char *text, s
     static char data[MIB];
     struct log_slice slice;
     size_t n;
-    int rc = log_read(r, &bench_name, offset, sizeof(data), &g->waiter, &slice);
+    int rc = log_read(r, &fixture_name, offset, sizeof(data), &g->waiter, &slice);
 
     if (rc == PENDING_PARKED)
         return 0;
@@ -120,7 +120,7 @@ static void read_on(struct log_reader *r, uint64_t offset, const char *text, siz
 
 static void cleaned_text_is_made_of_the_whole_log(void **state)
 {
-    struct cache_bench *b = *state;
+    struct cache_fixture *b = *state;
     struct generated *d = start(b);
     struct log_reader r;
     struct log_stat stat;
@@ -149,7 +149,7 @@ static void cleaned_text_is_made_of_the_whole_log(void **state)
 /* Of an evicted text a reader wants the end, and another one its beginning. */
 static void two_readers_of_an_evicted_text_get_their_parts(void **state)
 {
-    struct cache_bench *b = *state;
+    struct cache_fixture *b = *state;
     struct generated *d = start(b);
     struct log_reader late, early;
     struct guest g, other;
@@ -191,7 +191,7 @@ static void one_cut_that_fails_fails_no_other(void **state)
     struct facts_step steps[1] = {{.number = 1, .name = (char[]){"Set up job"}}};
     struct facts_job lost = {.id = 7, .steps = steps, .step_count = 1};
     struct facts_job found = {.id = 8, .steps = steps, .step_count = 1};
-    struct cache_bench *b = *state;
+    struct cache_fixture *b = *state;
     struct generated *d = start(b);
     struct text_range range;
     struct fake_want *want;
@@ -202,15 +202,15 @@ static void one_cut_that_fails_fails_no_other(void **state)
     guest_init(&second);
     fake_add(&b->fake, 8, SIZE);
     text = know_text(b, d, 8);
-    assert_int_equal(generated_get_step(d, text, &bench_name, &lost, 1, &first.waiter, &range),
+    assert_int_equal(generated_get_step(d, text, &fixture_name, &lost, 1, &first.waiter, &range),
                      PENDING_PARKED);
     want = fake_take_want(&b->fake); /* its cutting waits for the log; the other's behind it */
-    assert_int_equal(generated_get_step(d, text, &bench_name, &found, 1, &second.waiter, &range),
+    assert_int_equal(generated_get_step(d, text, &fixture_name, &found, 1, &second.waiter, &range),
                      PENDING_PARKED);
     fake_fail(want, -ENOENT, SOURCE_NOT_FOUND, guest_now_ms() + 30000);
     assert_int_not_equal(guest_wait(&first), 0);
     assert_int_equal(guest_wait(&second), 0);
-    assert_int_equal(generated_get_step(d, text, &bench_name, &found, 1, &second.waiter, &range),
+    assert_int_equal(generated_get_step(d, text, &fixture_name, &found, 1, &second.waiter, &range),
                      0);
     assert_true(range.begin == 0 && range.end > 0);
     log_release(text);
@@ -224,7 +224,7 @@ static void steps_are_cut_once_for_all_who_ask(void **state)
     struct facts_step steps[2] = {{.number = 1, .name = (char[]){"Set up job"}},
                                   {.number = 2, .name = (char[]){"make"}}};
     struct facts_job job = {.id = 8, .steps = steps, .step_count = 2};
-    struct cache_bench *b = *state;
+    struct cache_fixture *b = *state;
     struct generated *d = start(b);
     struct text_range range, other;
     struct guest first, second;
@@ -235,22 +235,22 @@ static void steps_are_cut_once_for_all_who_ask(void **state)
     guest_init(&second);
     fake_add(&b->fake, 8, SIZE);
     text = know_text(b, d, 8);
-    assert_int_equal(log_get_stat(text, &bench_name, EFFORT_MEMORY, NULL, NULL, &stat), 0);
-    if (generated_get_step(d, text, &bench_name, &job, 1, &first.waiter, &range))
+    assert_int_equal(log_get_stat(text, &fixture_name, EFFORT_MEMORY, NULL, NULL, &stat), 0);
+    if (generated_get_step(d, text, &fixture_name, &job, 1, &first.waiter, &range))
         assert_int_equal(guest_wait(&first), 0);
-    if (generated_get_step(d, text, &bench_name, &job, 2, &second.waiter, &other))
+    if (generated_get_step(d, text, &fixture_name, &job, 2, &second.waiter, &other))
         assert_int_equal(guest_wait(&second), 0);
-    assert_int_equal(generated_get_step(d, text, &bench_name, &job, 1, NULL, &range), 0);
-    assert_int_equal(generated_get_step(d, text, &bench_name, &job, 2, NULL, &other), 0);
+    assert_int_equal(generated_get_step(d, text, &fixture_name, &job, 1, NULL, &range), 0);
+    assert_int_equal(generated_get_step(d, text, &fixture_name, &job, 2, NULL, &other), 0);
     assert_true(range.begin == 0 && range.end == other.begin && other.end == stat.size);
-    assert_int_equal(generated_get_step(d, text, &bench_name, &job, 3, NULL, &range), -ENOENT);
+    assert_int_equal(generated_get_step(d, text, &fixture_name, &job, 3, NULL, &range), -ENOENT);
     log_release(text);
     end(b, d);
 
     /* The store has the table: nobody waits. */
     d = start(b);
     text = know_text(b, d, 8);
-    assert_int_equal(generated_get_step(d, text, &bench_name, &job, 2, NULL, &range), 0);
+    assert_int_equal(generated_get_step(d, text, &fixture_name, &job, 2, NULL, &range), 0);
     assert_true(range.begin == other.begin && range.end == other.end);
     log_release(text);
     end(b, d);
@@ -258,7 +258,8 @@ static void steps_are_cut_once_for_all_who_ask(void **state)
     guest_finish(&second);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, cache_bench_setup, cache_bench_teardown)
+#define TEST(name)                                                                                 \
+    cmocka_unit_test_setup_teardown(name, cache_fixture_setup, cache_fixture_teardown)
 
 int main(void)
 {

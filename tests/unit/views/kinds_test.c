@@ -1,7 +1,7 @@
 /* The table of kinds, and what a vnode carries to what is below it. */
 #include "views/internal.h"
 
-#include "catalog/catalog_bench.h"
+#include "catalog/catalog_fixture.h"
 
 #include <errno.h>
 #include <setjmp.h>
@@ -22,7 +22,7 @@ static const char settled[] =
     "\"name\":\"a\",\"status\":\"completed\",\"conclusion\":\"success\","
     "\"started_at\":\"2024-01-01T00:00:00Z\",\"completed_at\":\"2024-01-01T00:00:00Z\"}]}";
 
-static struct views make_views(struct catalog_bench *b)
+static struct views make_views(struct catalog_fixture *b)
 {
     return (struct views){.config = {.catalog = b->catalog,
                                      .now_ms = guest_now_ms,
@@ -41,12 +41,12 @@ static struct vnode look_up(struct views *v, const struct vnode *dir, const char
     return p;
 }
 
-static void learn(struct catalog_bench *b, const char *body)
+static void learn(struct catalog_fixture *b, const char *body)
 {
-    struct catalog_question q = bench_job(JOB);
+    struct catalog_question q = fixture_job(JOB);
 
     guest_pass(2 * FRESH_MS);
-    catalog_answer_release(bench_learn(b, &q, body, ""));
+    catalog_answer_release(fixture_learn(b, &q, body, ""));
 }
 
 static void what_is_listed_is_found_as_it_is_listed(void **state)
@@ -76,16 +76,16 @@ static void what_is_listed_is_found_as_it_is_listed(void **state)
 /* The catalog forgets what it has seen; what cannot change needs no look. */
 static void facts_of_a_settled_job_are_carried_to_what_is_below_it(void **state)
 {
-    struct catalog_bench *b = *state;
+    struct catalog_fixture *b = *state;
     struct views v = make_views(b);
-    const struct vnode jobs = {.kind = VNODE_JOBS, .repo = bench_repo, .depth = 3};
+    const struct vnode jobs = {.kind = VNODE_JOBS, .repo = fixture_repo, .depth = 3};
     struct view_attr attr;
     struct vnode job;
 
     learn(b, settled);
     job = look_up(&v, &jobs, "7");
     assert_true(job.settled_ms == ENDED_MS && !job.has_no_log);
-    catalog_bench_remount(b);
+    catalog_fixture_remount(b);
     v.config.catalog = b->catalog;
     assert_int_equal(views_get_attr(&v, &job, NULL, &attr), 0);
     assert_true(attr.mtime_ms == ENDED_MS);
@@ -94,9 +94,9 @@ static void facts_of_a_settled_job_are_carried_to_what_is_below_it(void **state)
 
 static void facts_that_may_change_are_never_carried(void **state)
 {
-    struct catalog_bench *b = *state;
+    struct catalog_fixture *b = *state;
     struct views v = make_views(b);
-    const struct vnode jobs = {.kind = VNODE_JOBS, .repo = bench_repo, .depth = 3};
+    const struct vnode jobs = {.kind = VNODE_JOBS, .repo = fixture_repo, .depth = 3};
     struct view_attr attr;
     struct vnode unknown, job;
 
@@ -117,11 +117,11 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(what_is_listed_is_found_as_it_is_listed,
-                                        catalog_bench_setup, catalog_bench_teardown),
+                                        catalog_fixture_setup, catalog_fixture_teardown),
         cmocka_unit_test_setup_teardown(facts_of_a_settled_job_are_carried_to_what_is_below_it,
-                                        catalog_bench_setup, catalog_bench_teardown),
+                                        catalog_fixture_setup, catalog_fixture_teardown),
         cmocka_unit_test_setup_teardown(facts_that_may_change_are_never_carried,
-                                        catalog_bench_setup, catalog_bench_teardown),
+                                        catalog_fixture_setup, catalog_fixture_teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

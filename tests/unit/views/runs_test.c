@@ -1,7 +1,7 @@
 /* Which job a name in a run's directory means, of more runs than are remembered. */
 #include "views/runs.h"
 
-#include "catalog/catalog_bench.h"
+#include "catalog/catalog_fixture.h"
 
 #include <errno.h>
 #include <setjmp.h>
@@ -15,7 +15,7 @@
 #define JOBS 20
 
 struct fixture {
-    void *bench;
+    void *fixture;
     struct job_names *names;
     const struct catalog_answer *runs[RUNS];
 };
@@ -28,16 +28,16 @@ static uint64_t first_job(size_t run)
 static int setup(void **state)
 {
     static struct fixture f;
-    struct catalog_bench *b;
+    struct catalog_fixture *b;
 
-    if (catalog_bench_setup(&f.bench))
+    if (catalog_fixture_setup(&f.fixture))
         return -1;
-    b = f.bench;
+    b = f.fixture;
     f.names = job_names_create();
     for (size_t i = 0; i < RUNS; i++) {
-        struct catalog_question q = bench_jobs(i + 1);
-        f.runs[i] = bench_learn(b, &q, bench_jobs_body(b, first_job(i), JOBS, JOBS, "completed"),
-                                "");
+        struct catalog_question q = fixture_jobs(i + 1);
+        f.runs[i] = fixture_learn(b, &q,
+                                  fixture_jobs_body(b, first_job(i), JOBS, JOBS, "completed"), "");
     }
     *state = &f;
     return f.names ? 0 : -1;
@@ -50,10 +50,10 @@ static int teardown(void **state)
     job_names_destroy(f->names);
     for (size_t i = 0; i < RUNS; i++)
         catalog_answer_release(f->runs[i]);
-    return catalog_bench_teardown(&f->bench);
+    return catalog_fixture_teardown(&f->fixture);
 }
 
-/* All jobs of the bench have one name: the first has it bare, the others with their ids. */
+/* All jobs of the fixture have one name: the first has it bare, the others with their ids. */
 static void check(struct fixture *f, size_t run)
 {
     uint64_t job = 0;

@@ -1,7 +1,7 @@
 /* Generated texts: what a lookup told of one is true of the file that is opened next. */
 #include "views/internal.h"
 
-#include "catalog/catalog_bench.h"
+#include "catalog/catalog_fixture.h"
 
 #include <errno.h>
 #include <setjmp.h>
@@ -146,9 +146,9 @@ static void text_opened_late_is_made_anew(void **state)
 static void only_so_many_bytes_are_kept(void **state)
 {
     enum { VNODES = 40, SIZE = 64 * 1024 };
-    struct catalog_bench *b = *state;
-    const struct vnode job = {.kind = VNODE_JOB, .repo = bench_repo, .job = 7};
-    struct catalog_question q = bench_job(7);
+    struct catalog_fixture *b = *state;
+    const struct vnode job = {.kind = VNODE_JOB, .repo = fixture_repo, .job = 7};
+    struct catalog_question q = fixture_job(7);
     struct vnode vnodes[VNODES];
     unsigned kept = 0;
     struct counter s;
@@ -159,7 +159,7 @@ static void only_so_many_bytes_are_kept(void **state)
     v.config.catalog = b->catalog;
     assert_true(asprintf(&body, "{\"id\":7,\"run_id\":1,\"status\":\"completed\",\"x\":\"%*s\"}",
                          SIZE, "") > 0);
-    catalog_answer_release(bench_learn(b, &q, body, ""));
+    catalog_answer_release(fixture_learn(b, &q, body, ""));
     for (unsigned i = 0; i < VNODES; i++) {
         look_up(&v, &job, "job.json", &vnodes[i]);
         kept += vnodes[i].content != NULL;
@@ -180,8 +180,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(text_is_opened_as_it_was_looked_up),
         cmocka_unit_test(text_opened_late_is_made_anew),
-        cmocka_unit_test_setup_teardown(only_so_many_bytes_are_kept, catalog_bench_setup,
-                                        catalog_bench_teardown),
+        cmocka_unit_test_setup_teardown(only_so_many_bytes_are_kept, catalog_fixture_setup,
+                                        catalog_fixture_teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,4 +1,4 @@
-#include "cache/cache_bench.h"
+#include "cache/cache_fixture.h"
 
 #include "cache/internal.h"
 
@@ -12,8 +12,8 @@
 
 #include <cmocka.h>
 
-const struct repo_name bench_name = {"octo", "repo"}, bench_other = {"other", "Repo"};
-const struct log_hint bench_no_hint = {.completed = false};
+const struct repo_name fixture_name = {"octo", "repo"}, fixture_other = {"other", "Repo"};
+const struct log_hint fixture_no_hint = {.completed = false};
 
 /* --- the writer --- */
 
@@ -27,7 +27,7 @@ static void run_probe(struct task *task)
     sem_post(&list_entry(task, struct probe, task)->run);
 }
 
-static void pass_writer(struct cache_bench *b)
+static void pass_writer(struct cache_fixture *b)
 {
     struct probe probe = {.task.run = run_probe};
 
@@ -39,7 +39,7 @@ static void pass_writer(struct cache_bench *b)
 
 /* --- mounts --- */
 
-void cache_bench_mount(struct cache_bench *b)
+void cache_fixture_mount(struct cache_fixture *b)
 {
     struct cache_config config = {.waits = &b->waits,
                                   .source = b->fake.source,
@@ -51,7 +51,7 @@ void cache_bench_mount(struct cache_bench *b)
     assert_int_equal(cache_create(&config, &b->cache), 0);
 }
 
-void cache_bench_unmount(struct cache_bench *b)
+void cache_fixture_unmount(struct cache_fixture *b)
 {
     struct cache_stats stats;
 
@@ -70,15 +70,15 @@ void cache_bench_unmount(struct cache_bench *b)
     b->store = NULL;
 }
 
-void cache_bench_remount(struct cache_bench *b)
+void cache_fixture_remount(struct cache_fixture *b)
 {
-    cache_bench_unmount(b);
-    cache_bench_mount(b);
+    cache_fixture_unmount(b);
+    cache_fixture_mount(b);
 }
 
-int cache_bench_setup(void **state)
+int cache_fixture_setup(void **state)
 {
-    struct cache_bench *b = calloc(1, sizeof(*b));
+    struct cache_fixture *b = calloc(1, sizeof(*b));
     void *scratch;
 
     if (!b || scratch_setup(&scratch))
@@ -89,40 +89,40 @@ int cache_bench_setup(void **state)
         .dir = b->scratch->dir, .host = "api.test", .cache_size = GIB, .memory = 64 * MIB};
     assert_int_equal(waits_init(&b->waits), 0);
     fake_source_init(&b->fake);
-    cache_bench_mount(b);
+    cache_fixture_mount(b);
     *state = b;
     return 0;
 }
 
-int cache_bench_teardown(void **state)
+int cache_fixture_teardown(void **state)
 {
-    struct cache_bench *b = *state;
+    struct cache_fixture *b = *state;
     void *scratch = b->scratch;
 
-    cache_bench_unmount(b);
+    cache_fixture_unmount(b);
     fake_source_finish(&b->fake);
     waits_finish(&b->waits);
     free(b);
     return scratch_teardown(&scratch);
 }
 
-void cache_bench_forget_disk(struct cache_bench *b, uint64_t memory)
+void cache_fixture_forget_disk(struct cache_fixture *b, uint64_t memory)
 {
-    cache_bench_unmount(b);
+    cache_fixture_unmount(b);
     b->store_config.dir = NULL;
     b->store_config.memory = memory;
-    cache_bench_mount(b);
+    cache_fixture_mount(b);
 }
 
 /* --- stat --- */
 
-int bench_try_stat(struct log *log, struct guest *g, struct log_stat *ret_stat)
+int fixture_try_stat(struct log *log, struct guest *g, struct log_stat *ret_stat)
 {
-    return log_get_stat(log, &bench_name, EFFORT_NETWORK, &bench_no_hint, &g->waiter, ret_stat);
+    return log_get_stat(log, &fixture_name, EFFORT_NETWORK, &fixture_no_hint, &g->waiter, ret_stat);
 }
 
-int bench_stat_as(struct log *log, const struct repo_name *name, const struct log_hint *hint,
-                  struct log_stat *ret_stat)
+int fixture_stat_as(struct log *log, const struct repo_name *name, const struct log_hint *hint,
+                    struct log_stat *ret_stat)
 {
     struct guest g;
     int rc;
@@ -140,20 +140,20 @@ int bench_stat_as(struct log *log, const struct repo_name *name, const struct lo
     return rc;
 }
 
-int bench_stat(struct log *log, struct log_stat *ret_stat)
+int fixture_stat(struct log *log, struct log_stat *ret_stat)
 {
-    return bench_stat_as(log, &bench_name, &bench_no_hint, ret_stat);
+    return fixture_stat_as(log, &fixture_name, &fixture_no_hint, ret_stat);
 }
 
-struct fake_want *bench_begin(struct cache_bench *b, struct log *log, struct guest *g)
+struct fake_want *fixture_begin(struct cache_fixture *b, struct log *log, struct guest *g)
 {
     struct log_stat stat;
 
-    assert_int_equal(bench_try_stat(log, g, &stat), PENDING_PARKED);
+    assert_int_equal(fixture_try_stat(log, g, &stat), PENDING_PARKED);
     return fake_take_want(&b->fake);
 }
 
-struct log *bench_know(struct cache_bench *b, uint64_t job)
+struct log *fixture_know(struct cache_fixture *b, uint64_t job)
 {
     struct log *log = cache_hold(b->cache, job);
     struct log_stat stat;
@@ -161,12 +161,12 @@ struct log *bench_know(struct cache_bench *b, uint64_t job)
 
     assert_non_null(log);
     guest_init(&g);
-    fake_serve(bench_begin(b, log, &g));
+    fake_serve(fixture_begin(b, log, &g));
     assert_int_equal(guest_wait(&g), 0);
-    assert_int_equal(bench_try_stat(log, &g, &stat), 0);
+    assert_int_equal(fixture_try_stat(log, &g, &stat), 0);
     assert_true(stat.size == fake_job(&b->fake, job)->size);
     guest_finish(&g);
-    bench_settle(b, 0);
+    fixture_settle(b, 0);
     return log;
 }
 
@@ -190,11 +190,11 @@ static void check_slice(const struct log_slice *s, uint64_t job)
     }
 }
 
-int bench_try_read(struct log_reader *r, uint64_t job, uint64_t offset, size_t len, struct guest *g,
-                   size_t *ret_len)
+int fixture_try_read(struct log_reader *r, uint64_t job, uint64_t offset, size_t len,
+                     struct guest *g, size_t *ret_len)
 {
     struct log_slice slice;
-    int rc = log_read(r, &bench_name, offset, len, &g->waiter, &slice);
+    int rc = log_read(r, &fixture_name, offset, len, &g->waiter, &slice);
 
     if (rc)
         return rc;
@@ -204,7 +204,7 @@ int bench_try_read(struct log_reader *r, uint64_t job, uint64_t offset, size_t l
     return 0;
 }
 
-int bench_read(struct log_reader *r, uint64_t job, uint64_t offset, size_t len)
+int fixture_read(struct log_reader *r, uint64_t job, uint64_t offset, size_t len)
 {
     struct guest g;
     size_t got = 0;
@@ -212,7 +212,7 @@ int bench_read(struct log_reader *r, uint64_t job, uint64_t offset, size_t len)
 
     guest_init(&g);
     for (;;) {
-        rc = bench_try_read(r, job, offset, len, &g, &got);
+        rc = fixture_try_read(r, job, offset, len, &g, &got);
         if (rc != PENDING_PARKED)
             break;
         rc = guest_wait(&g);
@@ -225,7 +225,7 @@ int bench_read(struct log_reader *r, uint64_t job, uint64_t offset, size_t len)
     return rc;
 }
 
-void bench_serve_until(struct cache_bench *b, struct guest *g)
+void fixture_serve_until(struct cache_fixture *b, struct guest *g)
 {
     while (!guest_is_answered(g)) {
         struct fake_want *w = fake_try_want(&b->fake);
@@ -240,16 +240,16 @@ void bench_serve_until(struct cache_bench *b, struct guest *g)
     }
 }
 
-int bench_read_served(struct cache_bench *b, struct log_reader *r, uint64_t job, uint64_t offset,
-                      size_t len)
+int fixture_read_served(struct cache_fixture *b, struct log_reader *r, uint64_t job,
+                        uint64_t offset, size_t len)
 {
     struct guest g;
     size_t got = 0;
     int rc;
 
     guest_init(&g);
-    while ((rc = bench_try_read(r, job, offset, len, &g, &got)) == PENDING_PARKED) {
-        bench_serve_until(b, &g);
+    while ((rc = fixture_try_read(r, job, offset, len, &g, &got)) == PENDING_PARKED) {
+        fixture_serve_until(b, &g);
         rc = guest_wait(&g);
         if (rc)
             break;
@@ -260,7 +260,7 @@ int bench_read_served(struct cache_bench *b, struct log_reader *r, uint64_t job,
     return rc;
 }
 
-void bench_settle(struct cache_bench *b, unsigned wants)
+void fixture_settle(struct cache_fixture *b, unsigned wants)
 {
     struct cache_stats stats;
 
@@ -271,7 +271,7 @@ void bench_settle(struct cache_bench *b, unsigned wants)
     pass_writer(b);
 }
 
-void bench_settle_served(struct cache_bench *b)
+void fixture_settle_served(struct cache_fixture *b)
 {
     struct cache_stats stats;
 
@@ -285,5 +285,5 @@ void bench_settle_served(struct cache_bench *b)
         pthread_mutex_unlock(&b->fake.lock);
         cache_get_stats(b->cache, &stats);
     } while (stats.fetches_running);
-    bench_settle(b, 0);
+    fixture_settle(b, 0);
 }

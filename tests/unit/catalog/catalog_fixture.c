@@ -1,4 +1,4 @@
-#include "catalog/catalog_bench.h"
+#include "catalog/catalog_fixture.h"
 
 #include "catalog/internal.h"
 
@@ -12,9 +12,9 @@
 
 #include <cmocka.h>
 
-const struct repo_name bench_repo = {"octo", "repo"};
+const struct repo_name fixture_repo = {"octo", "repo"};
 
-static void mount(struct catalog_bench *b)
+static void mount(struct catalog_fixture *b)
 {
     struct catalog_config config = {.waits = &b->waits,
                                     .source = b->fake.source,
@@ -27,11 +27,11 @@ static void mount(struct catalog_bench *b)
     assert_int_equal(catalog_create(&config, &b->catalog), 0);
 }
 
-static void unmount(struct catalog_bench *b)
+static void unmount(struct catalog_fixture *b)
 {
     do {
         fake_close(&b->fake);
-        bench_pass_parser(b);
+        fixture_pass_parser(b);
     } while (fake_count_facts(&b->fake));
     catalog_stop(b->catalog);
     assert_true(list_is_empty(&b->waits.busy));
@@ -39,15 +39,15 @@ static void unmount(struct catalog_bench *b)
     store_destroy(b->store);
 }
 
-void catalog_bench_remount(struct catalog_bench *b)
+void catalog_fixture_remount(struct catalog_fixture *b)
 {
     unmount(b);
     mount(b);
 }
 
-int catalog_bench_setup(void **state)
+int catalog_fixture_setup(void **state)
 {
-    struct catalog_bench *b = calloc(1, sizeof(*b));
+    struct catalog_fixture *b = calloc(1, sizeof(*b));
     void *scratch;
 
     if (!b || scratch_setup(&scratch))
@@ -60,9 +60,9 @@ int catalog_bench_setup(void **state)
     return 0;
 }
 
-int catalog_bench_teardown(void **state)
+int catalog_fixture_teardown(void **state)
 {
-    struct catalog_bench *b = *state;
+    struct catalog_fixture *b = *state;
     void *scratch = b->scratch;
 
     unmount(b);
@@ -75,23 +75,23 @@ int catalog_bench_teardown(void **state)
 
 /* --- questions and bodies --- */
 
-struct catalog_question bench_runs(unsigned limit)
+struct catalog_question fixture_runs(unsigned limit)
 {
-    return (struct catalog_question){.what = SOURCE_RUNS, .repo = bench_repo, .limit = limit};
+    return (struct catalog_question){.what = SOURCE_RUNS, .repo = fixture_repo, .limit = limit};
 }
 
-struct catalog_question bench_jobs(uint64_t run)
+struct catalog_question fixture_jobs(uint64_t run)
 {
     return (struct catalog_question){
-        .what = SOURCE_ATTEMPT_JOBS, .repo = bench_repo, .id = run, .attempt = 1};
+        .what = SOURCE_ATTEMPT_JOBS, .repo = fixture_repo, .id = run, .attempt = 1};
 }
 
-struct catalog_question bench_job(uint64_t job)
+struct catalog_question fixture_job(uint64_t job)
 {
-    return (struct catalog_question){.what = SOURCE_JOB, .repo = bench_repo, .id = job};
+    return (struct catalog_question){.what = SOURCE_JOB, .repo = fixture_repo, .id = job};
 }
 
-static FILE *open_body(struct catalog_bench *b, size_t *len)
+static FILE *open_body(struct catalog_fixture *b, size_t *len)
 {
     FILE *f;
 
@@ -110,7 +110,7 @@ static void write_head(FILE *f, int total, const char *items)
     fprintf(f, "\"%s\":[", items);
 }
 
-const char *bench_runs_body(struct catalog_bench *b, uint64_t first, unsigned count, int total)
+const char *fixture_runs_body(struct catalog_fixture *b, uint64_t first, unsigned count, int total)
 {
     size_t len;
     FILE *f = open_body(b, &len);
@@ -139,8 +139,8 @@ static void write_job(FILE *f, uint64_t job, const char *status)
             is_done ? "\"2024-01-01T00:00:00Z\"" : "null");
 }
 
-const char *bench_jobs_body(struct catalog_bench *b, uint64_t first, unsigned count, int total,
-                            const char *status)
+const char *fixture_jobs_body(struct catalog_fixture *b, uint64_t first, unsigned count, int total,
+                              const char *status)
 {
     size_t len;
     FILE *f = open_body(b, &len);
@@ -156,7 +156,7 @@ const char *bench_jobs_body(struct catalog_bench *b, uint64_t first, unsigned co
     return b->body;
 }
 
-const char *bench_repos_body(struct catalog_bench *b, uint64_t first, unsigned count)
+const char *fixture_repos_body(struct catalog_fixture *b, uint64_t first, unsigned count)
 {
     size_t len;
     FILE *f = open_body(b, &len);
@@ -173,7 +173,7 @@ const char *bench_repos_body(struct catalog_bench *b, uint64_t first, unsigned c
     return b->body;
 }
 
-const char *bench_job_body(struct catalog_bench *b, uint64_t job, const char *status)
+const char *fixture_job_body(struct catalog_fixture *b, uint64_t job, const char *status)
 {
     size_t len;
     FILE *f = open_body(b, &len);
@@ -185,61 +185,62 @@ const char *bench_job_body(struct catalog_bench *b, uint64_t job, const char *st
 
 /* --- asking --- */
 
-int bench_ask_again(struct catalog_bench *b, const struct catalog_question *q, struct guest *g,
-                    const struct catalog_answer **ret_answer)
+int fixture_ask_again(struct catalog_fixture *b, const struct catalog_question *q, struct guest *g,
+                      const struct catalog_answer **ret_answer)
 {
     return catalog_ask(b->catalog, q, EFFORT_NETWORK, &g->waiter, ret_answer);
 }
 
-int bench_ask(struct catalog_bench *b, const struct catalog_question *q, struct guest *g,
-              const struct catalog_answer **ret_answer)
+int fixture_ask(struct catalog_fixture *b, const struct catalog_question *q, struct guest *g,
+                const struct catalog_answer **ret_answer)
 {
     g->waiter.began_ms = 0;
-    return bench_ask_again(b, q, g, ret_answer);
+    return fixture_ask_again(b, q, g, ret_answer);
 }
 
-int bench_wait(struct catalog_bench *b, const struct catalog_question *q, struct guest *g,
-               const struct catalog_answer **ret_answer)
+int fixture_wait(struct catalog_fixture *b, const struct catalog_question *q, struct guest *g,
+                 const struct catalog_answer **ret_answer)
 {
     int rc;
 
     do {
         rc = guest_wait(g);
         if (!rc)
-            rc = bench_ask_again(b, q, g, ret_answer);
+            rc = fixture_ask_again(b, q, g, ret_answer);
     } while (rc == PENDING_PARKED);
     return rc;
 }
 
-int bench_get(struct catalog_bench *b, const struct catalog_question *q,
-              const struct catalog_answer **ret_answer)
+int fixture_get(struct catalog_fixture *b, const struct catalog_question *q,
+                const struct catalog_answer **ret_answer)
 {
     struct guest g;
     int rc;
 
     guest_init(&g);
-    rc = bench_ask(b, q, &g, ret_answer);
+    rc = fixture_ask(b, q, &g, ret_answer);
     if (rc == PENDING_PARKED)
-        rc = bench_wait(b, q, &g, ret_answer);
+        rc = fixture_wait(b, q, &g, ret_answer);
     guest_finish(&g);
     return rc;
 }
 
-const struct catalog_answer *bench_learn(struct catalog_bench *b, const struct catalog_question *q,
-                                         const char *body, const char *etag)
+const struct catalog_answer *fixture_learn(struct catalog_fixture *b,
+                                           const struct catalog_question *q, const char *body,
+                                           const char *etag)
 {
     const struct catalog_answer *a = NULL;
     struct guest g;
 
     guest_init(&g);
-    assert_int_equal(bench_ask(b, q, &g, &a), PENDING_PARKED);
+    assert_int_equal(fixture_ask(b, q, &g, &a), PENDING_PARKED);
     fake_answer(&b->fake, fake_take_facts(&b->fake), body, etag, 0);
-    assert_int_equal(bench_wait(b, q, &g, &a), 0);
+    assert_int_equal(fixture_wait(b, q, &g, &a), 0);
     guest_finish(&g);
     return a;
 }
 
-void bench_refuse_sizes(struct catalog_bench *b, int err, enum source_reason reason)
+void fixture_refuse_sizes(struct catalog_fixture *b, int err, enum source_reason reason)
 {
     unsigned per_page;
 
@@ -247,13 +248,13 @@ void bench_refuse_sizes(struct catalog_bench *b, int err, enum source_reason rea
         struct fake_facts *q = fake_take_facts(&b->fake);
         per_page = q->f->per_page;
         fake_refuse(&b->fake, q, err, reason, guest_now_ms() + 1000);
-        bench_pass_parser(b);
+        fixture_pass_parser(b);
         guest_pass(1000);
-        bench_pass_parser(b);
+        fixture_pass_parser(b);
     } while (per_page > 10);
 }
 
-size_t bench_count(const struct catalog_answer *a)
+size_t fixture_count(const struct catalog_answer *a)
 {
     size_t count = a->count;
 
@@ -273,7 +274,7 @@ static void run_marker(struct task *task)
     sem_post(&list_entry(task, struct marker, task)->run);
 }
 
-void bench_pass_parser(struct catalog_bench *b)
+void fixture_pass_parser(struct catalog_fixture *b)
 {
     /* Twice: what is due lines up behind the first. */
     for (unsigned i = 0; i < 2; i++) {
