@@ -514,42 +514,19 @@ static void fail_first(struct fetch *f)
         log_save_gone(log, &name);
 }
 
-/*
- * A range did not fit into `memory`. What has come of the log is dropped, though its readers still
- * have it open: the memory is free for the next log at once, while the kernel reports their
- * close() some time later. Slices that are being read hold the backing themselves.
- */
-static void drop_unfit(struct log *log)
-{
-    struct backing *b = NULL;
-
-    pthread_mutex_lock(&log->cache->lock);
-    if (list_is_empty(&log->fetches) && log->backing && log->backing->file.in_memory) {
-        b = log->backing;
-        log->backing = NULL;
-        log_forget_bytes(log);
-        log_update_idle(log);
-    }
-    pthread_mutex_unlock(&log->cache->lock);
-    if (b)
-        backing_unref(b);
-}
-
 void fill_end(struct task *ended)
 {
     struct fetch *f = list_entry(ended, struct fetch, stream.ended);
     struct log *log = f->log;
     struct cache *c = log->cache;
-    bool without_facts, is_unfit;
+    bool without_facts;
     int err;
 
     pthread_mutex_lock(&c->lock);
     err = unlink_fetch(f);
-    is_unfit = f->write_err == -EFBIG || f->failure.err == -EFBIG;
+    log->unfit |= f->write_err == -EFBIG || f->failure.err == -EFBIG;
     without_facts = f->is_first && log->phase == LOG_REQUESTED;
     pthread_mutex_unlock(&c->lock);
-    if (is_unfit) /* before its reader learns of it, and goes to the next log */
-        drop_unfit(log);
     if (without_facts) {
         fail_first(f);
     } else {

@@ -91,6 +91,7 @@ struct log {
     bool proven;                  /* the source has proven the size; log_is_proven says more */
     bool provisional;             /* its end is not certain: not to be kept */
     bool abandoned;               /* the source has another log: new holders get a new one */
+    bool unfit;                   /* a range did not fit into `memory` (log_update_idle) */
     bool on_disk;                 /* published: complete under its name */
     bool facts_kept;              /* size and time are on disk, if not the bytes */
     bool checking;                /* a check for growth is under way */
@@ -191,8 +192,12 @@ void log_post(struct log *log, struct log_task *t, void (*work)(struct log *log)
 /* Lock not held. Releases the handle at the source if nothing is under way. */
 void log_release_source(struct log *log);
 
-/* Lock held; the log is held. Puts it on the idle list if its bytes are nowhere else and it has no
- * readers; takes it off otherwise. */
+/*
+ * Lock held; the log is held. Puts it on the idle list if its bytes are nowhere else and it has no
+ * readers; takes it off otherwise. One that did not fit into `memory` counts as idle while it is
+ * open, too: its reader got an error, and the kernel reports the close() some time later, when the
+ * next log needs the memory already.
+ */
 void log_update_idle(struct log *log);
 /* Lock held. Takes the file of a published log for which nothing is being fetched: it can be opened
  * again by its name. The caller releases it without the lock. NULL: it stays. */

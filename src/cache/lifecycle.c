@@ -241,10 +241,11 @@ static void leave_idle(struct log *log)
 void log_update_idle(struct log *log)
 {
     struct cache *c = log->cache;
+    bool is_read = log->readers && !log->unfit;
     /* A running job's log is of use only to its readers. */
-    bool is_idle = !log->readers && !log->on_disk && log->backing && log->meta.final;
+    bool is_idle = !is_read && !log->on_disk && log->backing && log->meta.final;
 
-    if (list_is_linked(&log->in_idle) && (log->readers || log->on_disk || !log->backing)) {
+    if (list_is_linked(&log->in_idle) && (is_read || log->on_disk || !log->backing)) {
         leave_idle(log);
         log->users--; /* never the last: the caller holds the log */
     } else if (!list_is_linked(&log->in_idle) && is_idle) {
@@ -262,7 +263,7 @@ bool cache_drop_idle(struct cache *c, enum idle_kind kind)
     pthread_mutex_lock(&c->lock);
     list_each(link, &c->idle) {
         struct log *l = list_entry(link, struct log, in_idle);
-        if (l->readers == 0 && list_is_empty(&l->fetches) &&
+        if ((!l->readers || l->unfit) && list_is_empty(&l->fetches) &&
             (kind == IDLE_ANY || l->backing->file.in_memory == (kind == IDLE_IN_MEMORY))) {
             log = l;
             break;
@@ -272,6 +273,7 @@ bool cache_drop_idle(struct cache *c, enum idle_kind kind)
         leave_idle(log);
         dropped = log->backing;
         log->backing = NULL;
+        log->unfit = false;
         log_forget_bytes(log);
     }
     pthread_mutex_unlock(&c->lock);
