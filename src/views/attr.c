@@ -65,16 +65,17 @@ int view_attr_of_log(struct views *v, const struct vnode *p, struct waiter *w,
                      struct view_attr *ret_attr)
 {
     struct view_part part;
+    const struct log_stat *stat = &part.stat;
     int rc = view_get_part(v, p, w, &part);
 
     if (rc)
         return rc;
     *ret_attr = (struct view_attr){.type = VIEW_FILE,
-                                   .size = part.size,
-                                   .mtime_ms = part.mtime_ms,
-                                   .name_ms = part.final && !part.settled ? UNTIMED_MS : 0};
-    if (part.final && part.lasting)
-        ret_attr->valid_ms = part.size ? VIEWS_FINAL_MS : DIRECTORY_MS;
+                                   .size = stat->size,
+                                   .mtime_ms = stat->mtime_ms,
+                                   .name_ms = stat->final && !part.settled ? UNTIMED_MS : 0};
+    if (stat->final && stat->proven && !stat->shrunk)
+        ret_attr->valid_ms = stat->size ? VIEWS_FINAL_MS : DIRECTORY_MS;
     return 0;
 }
 

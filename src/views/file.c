@@ -260,7 +260,7 @@ static int open_log(struct views *v, const struct vnode *p, struct waiter *w, st
         return rc;
     log_open(p->log, &f->reader);
     /* It has become final since, and has another size. */
-    if (!f->reader.direct && !f->part.final)
+    if (!f->reader.direct && !f->part.stat.final)
         rc = view_get_part(v, p, w, &f->part);
     if (rc) {
         log_close(&f->reader);
@@ -317,10 +317,10 @@ static int read_log(struct view_file *f, uint64_t offset, size_t len, struct wai
     int rc;
 
     if (f->is_step) {
-        if (offset > f->part.size)
-            offset = f->part.size;
-        if (len > f->part.size - offset)
-            len = (size_t)(f->part.size - offset);
+        if (offset > f->part.stat.size)
+            offset = f->part.stat.size;
+        if (len > f->part.stat.size - offset)
+            len = (size_t)(f->part.stat.size - offset);
     }
     rc = log_read(&f->reader, &f->repo, f->part.begin + offset, len, w, &slice);
     if (rc)

@@ -95,11 +95,9 @@ int view_file_open(struct views *v, const struct vnode *p, view_make_text *make,
 
 /* What a VNODE_LOG, VNODE_LOG_TXT or VNODE_STEP is: a part of vnode.log. */
 struct view_part {
-    uint64_t begin, size;
-    int64_t mtime_ms;
-    bool final;   /* the log will never change */
-    bool settled; /* nor will the name mean another part of it */
-    bool lasting; /* the kernel may remember the size */
+    uint64_t begin;
+    struct log_stat stat; /* size and time are the part's, the rest is the log's */
+    bool settled;         /* final, and the name will never mean another part of it */
 };
 
 int view_get_part(struct views *v, const struct vnode *p, struct waiter *w,
