@@ -9,7 +9,6 @@
 #ifndef GHLOGFS_CACHE_PAGES_H
 #define GHLOGFS_CACHE_PAGES_H
 
-#include <stdbool.h>
 #include <stdint.h>
 
 #define PAGE_SHIFT 16

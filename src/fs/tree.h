@@ -19,7 +19,6 @@
 #include "views/views.h"
 
 #include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
 
 #define TREE_ROOT_ID 1

@@ -3,7 +3,6 @@
  */
 #include "views/generated.h"
 
-#include "store/store.h"
 #include "tasks.h"
 #include "text/clean.h"
 #include "views/steps.h"

@@ -9,7 +9,6 @@
 #include "views/runs.h"
 #include "views/united.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
