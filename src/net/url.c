@@ -71,15 +71,6 @@ static bool is_local6(const uint8_t a[16])
     return false;
 }
 
-/* inet_aton, and not inet_pton: it is what the resolver itself reads IPv4 with. */
-static bool is_address(const char *host)
-{
-    struct in_addr v4;
-    struct in6_addr v6;
-
-    return inet_aton(host, &v4) || inet_pton(AF_INET6, host, &v6) == 1;
-}
-
 bool net_address_is_local(const char *host)
 {
     struct in_addr v4;
@@ -229,7 +220,11 @@ static bool is_excepted(const char *no_proxy, const char *host)
 
 static void set_lookup(struct net_route *route, const char *host, const char *port)
 {
-    if (!is_address(host))
+    struct in_addr v4;
+    struct in6_addr v6;
+
+    /* inet_aton, and not inet_pton: it is what the resolver itself reads IPv4 with. */
+    if (!inet_aton(host, &v4) && inet_pton(AF_INET6, host, &v6) != 1)
         snprintf(route->lookup, sizeof(route->lookup), "%s:%s", host, port);
 }
 
