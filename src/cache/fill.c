@@ -435,17 +435,6 @@ static uint64_t last_page(const struct fetch *f)
     return (f->to - 1) >> PAGE_SHIFT;
 }
 
-/* Lock held. */
-static bool overlaps_another(const struct fetch *ended)
-{
-    list_each(link, &ended->log->fetches) {
-        const struct fetch *f = list_entry(link, struct fetch, in_log);
-        if (first_page(f) <= last_page(ended) && last_page(f) >= first_page(ended))
-            return true;
-    }
-    return false;
-}
-
 /* Lock held. Takes the fetch off its log; what it should have brought is absent again. The errno
  * for its waiters, or 0. */
 static int unlink_fetch(struct fetch *f)
@@ -474,7 +463,12 @@ static int unlink_fetch(struct fetch *f)
                                     .err = err,
                                     .until_ms = c->config.now_ms() + FAULT_MS};
     /* Waiters for what another fetch brings are not affected; the others ask again. */
-    return overlaps_another(f) ? 0 : err;
+    list_each(link, &log->fetches) {
+        const struct fetch *other = list_entry(link, struct fetch, in_log);
+        if (first_page(other) <= last_page(f) && last_page(other) >= first_page(f))
+            return 0;
+    }
+    return err;
 }
 
 /* Lock not held. The first range ended before any metadata came. */
