@@ -316,8 +316,8 @@ struct type {
     void (*finish)(void *item);
 };
 
-static const struct type jobs = {"jobs", sizeof(struct facts_job), fill_job, finish_job};
-static const struct type runs = {"workflow_runs", sizeof(struct facts_run), fill_run, finish_run};
+static const struct type jobs = {PARSE_JOBS, sizeof(struct facts_job), fill_job, finish_job};
+static const struct type runs = {PARSE_RUNS, sizeof(struct facts_run), fill_run, finish_run};
 static const struct type repos = {NULL, sizeof(struct facts_repo), fill_repo, finish_repo};
 
 static int parse_one(const char *body, size_t len, const struct type *type, void *item)
@@ -580,25 +580,15 @@ static int print_element(const cJSON *array, uint64_t id, char **ret_text, size_
     return err;
 }
 
-static int print_from(const char *body, size_t len, const char *key, uint64_t id, char **ret_text,
-                      size_t *ret_len)
+int parse_print(const char *body, size_t len, const char *array, uint64_t id, char **ret_text,
+                size_t *ret_len)
 {
     cJSON *tree;
     int err = parse_tree(body, len, &tree);
 
     if (err)
         return err;
-    err = print_element(find_member(tree, key), id, ret_text, ret_len);
+    err = print_element(find_member(tree, array), id, ret_text, ret_len);
     cJSON_Delete(tree);
     return err;
-}
-
-int parse_print_job(const char *body, size_t len, uint64_t id, char **ret_text, size_t *ret_len)
-{
-    return print_from(body, len, "jobs", id, ret_text, ret_len);
-}
-
-int parse_print_run(const char *body, size_t len, uint64_t id, char **ret_text, size_t *ret_len)
-{
-    return print_from(body, len, "workflow_runs", id, ret_text, ret_len);
 }

@@ -85,13 +85,13 @@ static void try_print(const char *body, size_t len, uint64_t id)
     size_t text_len;
     char *text;
 
-    if (parse_print_job(body, len, id, &text, &text_len) == 0) {
+    if (parse_print(body, len, PARSE_JOBS, id, &text, &text_len) == 0) {
         check(strlen(text) == text_len && text[text_len - 1] == '\n');
         check(parse_job(text, text_len, &job) == 0 && job.id == id);
         facts_job_finish(&job);
         free(text);
     }
-    if (parse_print_run(body, len, id, &text, &text_len) == 0)
+    if (parse_print(body, len, PARSE_RUNS, id, &text, &text_len) == 0)
         free(text);
 }
 

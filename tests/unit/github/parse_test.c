@@ -534,14 +534,14 @@ static void element_is_printed_with_all_its_fields(void **state)
     size_t len = 0;
 
     (void)state;
-    assert_int_equal(parse_print_job(page, strlen(page), FACTS_ID_MAX, &text, &len), 0);
+    assert_int_equal(parse_print(page, strlen(page), PARSE_JOBS, FACTS_ID_MAX, &text, &len), 0);
     assert_string_equal(text, printed);
     assert_int_equal(len, strlen(printed));
     free(text);
     text = NULL;
-    assert_int_equal(parse_print_job(page, strlen(page), 2, &text, &len), -ENOENT);
-    assert_int_equal(parse_print_job(page, strlen(page) - 1, 1, &text, &len), -EPROTO);
-    assert_int_equal(parse_print_run(page, strlen(page), 1, &text, &len), -EPROTO);
+    assert_int_equal(parse_print(page, strlen(page), PARSE_JOBS, 2, &text, &len), -ENOENT);
+    assert_int_equal(parse_print(page, strlen(page) - 1, PARSE_JOBS, 1, &text, &len), -EPROTO);
+    assert_int_equal(parse_print(page, strlen(page), PARSE_RUNS, 1, &text, &len), -EPROTO);
     assert_null(text);
 }
 
