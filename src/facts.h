@@ -9,7 +9,7 @@
  * Strings are never NULL in a struct that was filled; "" is what the server did not give. They are
  * data from the server: cut to a bound, not checked by any grammar (a name may be "..", hold a
  * slash, a control character or bytes that are not UTF-8). Times are UTC milliseconds,
- * FACTS_NO_TIME where the server gave none. Ids are 1..FACTS_ID_MAX; 0 is "not given" in a field
+ * FACTS_NO_TIME where the server gave none. Ids are 1..NAME_ID_MAX; 0 is "not given" in a field
  * that refers to something else.
  *
  * A new fact takes one line each here, in facts_*_finish if it is a string, and in the table of
@@ -22,7 +22,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define FACTS_ID_MAX ((UINT64_C(1) << 53) - 1)
 #define FACTS_NO_TIME INT64_C(-1)
 
 enum facts_status {

@@ -1,6 +1,7 @@
 #include "github/parse.h"
 
 #include "github/headers.h"
+#include "name.h"
 
 #include <cjson/cJSON.h>
 #include <errno.h>
@@ -71,7 +72,7 @@ static int parse_tree(const char *body, size_t len, cJSON **ret_tree)
 enum kind {
     TEXT,       /* char *; "" */
     NAME,       /* char *; none or empty is -EPROTO */
-    ID,         /* uint64_t, 1..FACTS_ID_MAX; none is -EPROTO */
+    ID,         /* uint64_t, 1..NAME_ID_MAX; none is -EPROTO */
     REFERENCE,  /* uint64_t, the id of something else; 0 */
     NUMBER,     /* uint32_t; stays as it is */
     TIME,       /* int64_t, UTC milliseconds; FACTS_NO_TIME */
@@ -158,7 +159,7 @@ static uint64_t read_number(const cJSON *item, uint64_t max, uint64_t otherwise)
     uint64_t whole;
 
     /* Beyond 2^53 a double is not the number that was sent. Infinity and NaN fail as well. */
-    if (!(value >= 0 && value <= (double)FACTS_ID_MAX))
+    if (!(value >= 0 && value <= (double)NAME_ID_MAX))
         return otherwise;
     whole = (uint64_t)value;
     return (double)whole == value && whole <= max ? whole : otherwise;
@@ -192,7 +193,7 @@ static int read_field(const cJSON *item, enum kind kind, void *field)
         return copy ? 0 : -ENOMEM;
     case ID:
     case REFERENCE:
-        *(uint64_t *)field = read_number(item, FACTS_ID_MAX, 0);
+        *(uint64_t *)field = read_number(item, NAME_ID_MAX, 0);
         return kind == ID && !*(uint64_t *)field ? -EPROTO : 0;
     case NUMBER:
         *(uint32_t *)field = (uint32_t)read_number(item, UINT32_MAX, *(uint32_t *)field);
@@ -407,7 +408,7 @@ static int parse_page(const char *body, size_t len, const struct type *type, str
         return err;
     array = type->array ? find_member(tree, type->array) : tree;
     total = find_member(tree, "total_count");
-    page->total_count = (int64_t)read_number(total, FACTS_ID_MAX, UINT64_MAX);
+    page->total_count = (int64_t)read_number(total, NAME_ID_MAX, UINT64_MAX);
     err = -EPROTO;
     if (cJSON_IsArray(array) && cJSON_GetArraySize(array) <= PARSE_ITEMS_MAX)
         err = fill_items(array, type, page);
@@ -538,7 +539,7 @@ static int spell_numbers(cJSON *item)
     int err = 0;
 
     if (cJSON_IsNumber(item) && item->valuedouble > INT_MAX &&
-        item->valuedouble <= (double)FACTS_ID_MAX &&
+        item->valuedouble <= (double)NAME_ID_MAX &&
         (double)(uint64_t)item->valuedouble == item->valuedouble) {
         item->valuestring = cJSON_malloc(24);
         if (!item->valuestring)
@@ -564,7 +565,7 @@ static int print_element(const cJSON *array, uint64_t id, char **ret_text, size_
         return -EPROTO;
     cJSON_ArrayForEach(element, array)
     {
-        if (id && read_number(find_member(element, "id"), FACTS_ID_MAX, 0) == id)
+        if (id && read_number(find_member(element, "id"), NAME_ID_MAX, 0) == id)
             break;
     }
     if (!element)

@@ -108,8 +108,6 @@ void view_attr_of_directory(struct views *v, const struct vnode *p, struct view_
 
 /* --- user.ghlogfs.*: what is known without a request (S17) --- */
 
-#define PREFIX "user.ghlogfs."
-
 static const char *reason_word(enum source_reason reason)
 {
     switch (reason) {
@@ -208,9 +206,9 @@ int views_get_xattr(struct views *v, const struct vnode *p, const char *name, st
     struct catalog_seen seen;
     int rc;
 
-    if (strncmp(name, PREFIX, strlen(PREFIX)) != 0)
+    if (strncmp(name, VIEWS_XATTR_PREFIX, strlen(VIEWS_XATTR_PREFIX)) != 0)
         return -ENODATA;
-    name += strlen(PREFIX);
+    name += strlen(VIEWS_XATTR_PREFIX);
     if ((p->kind == VNODE_RUN || p->kind == VNODE_ATTEMPT) && !strcmp(name, "state"))
         return get_state_of_run(v, p, ret_value);
     if (!p->job)

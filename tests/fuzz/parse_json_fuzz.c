@@ -3,6 +3,7 @@
  * of facts.h. The first byte chooses which id is printed of a page.
  */
 #include "github/parse.h"
+#include "name.h"
 
 #include <errno.h>
 #include <stdint.h>
@@ -19,7 +20,7 @@ static void check(int holds)
 
 static void check_id(uint64_t id, int may_be_unsaid)
 {
-    check(id <= FACTS_ID_MAX && (id >= 1 || may_be_unsaid));
+    check(id <= NAME_ID_MAX && (id >= 1 || may_be_unsaid));
 }
 
 static void check_text(const char *text)
