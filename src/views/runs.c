@@ -304,18 +304,12 @@ int runs_read_latest_link(struct views *v, const struct vnode *p, struct waiter 
     return rc;
 }
 
-int runs_read_run_link(struct views *v, const struct vnode *p, struct waiter *w, char *buf,
-                       size_t cap)
+/* Of a run, or of a job's log. */
+int runs_read_fixed_link(struct views *v, const struct vnode *p, struct waiter *w, char *buf,
+                         size_t cap)
 {
     (void)v;
     (void)w;
-    return print_target(p, "runs", p->run, "", buf, cap);
-}
-
-int runs_read_job_link(struct views *v, const struct vnode *p, struct waiter *w, char *buf,
-                       size_t cap)
-{
-    (void)v;
-    (void)w;
-    return print_target(p, "jobs", p->job, "/log", buf, cap);
+    return p->kind == VNODE_JOB_LINK ? print_target(p, "jobs", p->job, "/log", buf, cap)
+                                     : print_target(p, "runs", p->run, "", buf, cap);
 }
