@@ -904,7 +904,7 @@ static void ask_job(struct source_log *log)
     struct api_request *req = &log->job_request;
     char *url;
 
-    if (endpoint_make_url(log->core->base, &f, &url) < 0) {
+    if (endpoint_make_url(log->core->base, &f, false, &url) < 0) {
         fail_check(log, -ENOMEM);
         return;
     }
