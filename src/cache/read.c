@@ -672,7 +672,7 @@ void log_slice_done(struct log_slice *s)
 {
     if (s->data)
         free(s->held);
-    else if (s->held)
+    else
         backing_unref(s->held);
     s->held = NULL;
     s->data = NULL;

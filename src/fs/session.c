@@ -193,7 +193,7 @@ int session_create(const struct session_config *config, struct session **ret_ses
     if (s->ready_fd < 0 || s->ended_fd < 0 || s->left_fd < 0 || !s->mountpoint)
         rc = -errno;
     if (!rc)
-        rc = tree_create(config->views, &s->ops.tree);
+        rc = tree_create(&s->ops.tree);
     if (!rc)
         rc = create_fuse(s, config);
     if (rc)

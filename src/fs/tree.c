@@ -38,22 +38,17 @@ static void node_destroy(struct node *n)
     free(n);
 }
 
-int tree_create(struct views *views, struct tree **ret_tree)
+int tree_create(struct tree **ret_tree)
 {
     struct tree *t = calloc(1, sizeof(*t));
-    struct vnode vnode;
 
     if (!t)
         return -ENOMEM;
     t->n_buckets = FIRST_BUCKETS;
     t->buckets = calloc(t->n_buckets, sizeof(*t->buckets));
-    views_root(views, &vnode);
-    t->root = node_create(NULL, "", &vnode);
+    t->root = node_create(NULL, "", &(struct vnode){.kind = VNODE_ROOT});
     if (!t->buckets || !t->root) {
-        if (t->root)
-            node_destroy(t->root);
-        else
-            views_vnode_finish(&vnode);
+        free(t->root);
         free(t->buckets);
         free(t);
         return -ENOMEM;

@@ -179,12 +179,6 @@ void views_destroy(struct views *v)
     free(v);
 }
 
-void views_root(struct views *v, struct vnode *ret_vnode)
-{
-    (void)v;
-    *ret_vnode = (struct vnode){.kind = VNODE_ROOT};
-}
-
 void views_vnode_finish(struct vnode *p)
 {
     log_release(p->log);

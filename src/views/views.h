@@ -30,7 +30,7 @@ struct store;
 struct view_text;
 
 enum vnode_kind {
-    VNODE_ROOT,
+    VNODE_ROOT = 0,
     VNODE_OWNER,
     VNODE_REPO,
     VNODE_JOBS,
@@ -60,7 +60,8 @@ enum vnode_kind {
     VNODE_VERSION,
 };
 
-/* Filled by views_lookup; may be moved by assignment; released by views_vnode_finish. */
+/* Filled by views_lookup, or that of the root: all zero; may be moved by assignment; released by
+ * views_vnode_finish. */
 struct vnode {
     enum vnode_kind kind;
     unsigned attempt;  /* 0: the latest */
@@ -115,7 +116,6 @@ int views_create(const struct view_config *config, struct views **ret_views);
 void views_stop(struct views *v);
 void views_destroy(struct views *v);
 
-void views_root(struct views *v, struct vnode *ret_vnode);
 void views_vnode_finish(struct vnode *p);
 /* The path of `p` was looked up once more just now, and is still the same. */
 void views_vnode_renew(struct vnode *p, const struct vnode *same);
