@@ -123,6 +123,9 @@ bool facts_is_failed(enum facts_conclusion conclusion);
 enum facts_origin { FACTS_OWN_BRANCH, FACTS_FORK, FACTS_DELETED_FORK };
 enum facts_origin facts_origin_of(const struct facts_run *run);
 
+/* When the job ended, else began, else was created, UTC; FACTS_NO_TIME: not given. */
+int64_t facts_job_time_ms(const struct facts_job *job);
+
 /* Whether the job may have a complete log: it has ended, was not skipped, and has run (S19). */
 bool facts_may_have_log(const struct facts_job *job);
 

@@ -137,16 +137,13 @@ void runs_peek(struct views *v, const struct vnode *p, struct known_run *ret_run
 void runs_know_job(struct views *v, const struct facts_job *job, struct known_job *ret_job)
 {
     bool has_ended = job->status == FACTS_COMPLETED;
-    int64_t time_ms = job->completed_ms;
 
-    if (time_ms <= 0)
-        time_ms = job->started_ms > 0 ? job->started_ms : job->created_ms;
     *ret_job = (struct known_job){
         .is_known = true,
         .is_settled = catalog_is_settled(v->config.catalog, job),
         .has_no_log = has_ended && !facts_may_have_log(job),
         .hint = {.completed = has_ended, .completed_ms = has_ended ? job->completed_ms : 0},
-        .time_ms = time_ms};
+        .time_ms = facts_job_time_ms(job)};
 }
 
 void runs_peek_job(struct views *v, const struct vnode *p, struct known_job *ret_job)
@@ -227,11 +224,6 @@ int job_names_make(const struct catalog_answer *jobs, struct safe_name **ret_nam
     return rc;
 }
 
-static int compare_names(const void *a, const void *b)
-{
-    return strcmp(((const struct safe_name *)a)->name, ((const struct safe_name *)b)->name);
-}
-
 static int compare_name(const void *name, const void *of)
 {
     return strcmp(name, ((const struct safe_name *)of)->name);
@@ -254,7 +246,7 @@ int job_names_find(struct job_names *n, const struct catalog_answer *jobs, const
         run = (struct run_names){0};
         rc = job_names_make(jobs, &run.by_name);
         if (!rc) {
-            qsort(run.by_name, jobs->count, sizeof(*run.by_name), compare_names);
+            qsort(run.by_name, jobs->count, sizeof(*run.by_name), safe_name_compare);
             run.jobs = catalog_answer_hold(jobs);
         }
     }
