@@ -76,8 +76,7 @@ bool facts_has_open_steps(const struct facts_job *job)
     return false;
 }
 
-/* When the job ended, as far as the server reports; FACTS_NO_TIME: it gives no time. */
-static int64_t get_end_ms(const struct facts_job *job)
+int64_t facts_job_time_ms(const struct facts_job *job)
 {
     if (job->completed_ms != FACTS_NO_TIME)
         return job->completed_ms;
@@ -90,7 +89,7 @@ bool facts_is_settled(const struct facts_job *job, int64_t now_ms)
         return false;
     if (job->conclusion == FACTS_SKIPPED || (job->step_count && !facts_has_open_steps(job)))
         return true;
-    return now_ms - get_end_ms(job) >= FACTS_SETTLES_MS;
+    return now_ms - facts_job_time_ms(job) >= FACTS_SETTLES_MS;
 }
 
 void facts_job_finish(struct facts_job *job)

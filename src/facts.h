@@ -9,7 +9,7 @@
  * Strings are never NULL in a struct that was filled; "" is what the server did not give. They are
  * data from the server: cut to a bound, not checked by any grammar (a name may be "..", hold a
  * slash, a control character or bytes that are not UTF-8). Times are UTC milliseconds,
- * FACTS_NO_TIME where the server gave none. Ids are 1..FACTS_ID_MAX; 0 is "not given" in a field
+ * FACTS_NO_TIME where the server gave none. Ids are 1..NAME_ID_MAX; 0 is "not given" in a field
  * that refers to something else.
  *
  * A new fact takes one line each here, in facts_*_finish if it is a string, and in the table of
@@ -22,7 +22,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define FACTS_ID_MAX ((UINT64_C(1) << 53) - 1)
 #define FACTS_NO_TIME INT64_C(-1)
 
 enum facts_status {
@@ -123,6 +122,9 @@ bool facts_is_failed(enum facts_conclusion conclusion);
  * or renamed repository keeps its id, and a fork has another one, also under the same owner. */
 enum facts_origin { FACTS_OWN_BRANCH, FACTS_FORK, FACTS_DELETED_FORK };
 enum facts_origin facts_origin_of(const struct facts_run *run);
+
+/* When the job ended, else began, else was created, UTC; FACTS_NO_TIME: not given. */
+int64_t facts_job_time_ms(const struct facts_job *job);
 
 /* Whether the job may have a complete log: it has ended, was not skipped, and has run (S19). */
 bool facts_may_have_log(const struct facts_job *job);

@@ -1,5 +1,7 @@
 #include "options.h"
 
+#include "name.h"
+
 #include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
@@ -157,19 +159,15 @@ static bool is_plain(const char *text)
 static bool parse_number(const struct rule *rule, const char *text, uint64_t *ret_number)
 {
     static const char units[] = "KkMmGg";
+    size_t digits = strspn(text, "0123456789");
     uint64_t value;
-    char *end;
 
-    if (*text < '0' || *text > '9')
+    if (!name_parse_number(text, digits, UINT64_MAX, &value))
         return false;
-    errno = 0;
-    value = strtoull(text, &end, 10);
-    if (errno != 0)
-        return false;
-    if (*end != '\0') {
-        const char *unit = strchr(units, *end);
+    if (text[digits] != '\0') {
+        const char *unit = strchr(units, text[digits]);
 
-        if (rule->kind != SIZE || unit == NULL || end[1] != '\0' ||
+        if (rule->kind != SIZE || unit == NULL || text[digits + 1] != '\0' ||
             __builtin_mul_overflow(value, UINT64_C(1024) << (unit - units) / 2 * 10, &value))
             return false;
     }

@@ -26,7 +26,6 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdint.h>
-#include <sys/types.h>
 
 /* What an operation returns that could not be completed now and has parked its waiter. */
 #define PENDING_PARKED 1

@@ -173,7 +173,7 @@ int fill_reserve(struct log *log, uint64_t from, uint64_t to)
 static int write_absent(struct log *log, uint64_t offset, const char *data, size_t len)
 {
     while (len > 0) {
-        uint64_t page = offset >> PAGE_SHIFT, end = pages_for(offset + len);
+        uint64_t page = offset >> PAGE_SHIFT, end = store_page_count(offset + len);
         bool present;
         size_t part;
         int rc;
@@ -317,7 +317,7 @@ static void publish(struct log *log)
     pthread_mutex_lock(&c->lock);
     meta = log->meta;
     if (log_is_complete(log) && !log->on_disk && !log->provisional) {
-        uint64_t count = pages_for(meta.size);
+        uint64_t count = store_page_count(meta.size);
         meta.checksums = calloc(count + 1, sizeof(*meta.checksums));
         if (meta.checksums && count)
             memcpy(meta.checksums, log->pages.sum, count * sizeof(*meta.checksums));
@@ -337,8 +337,7 @@ static void publish(struct log *log)
         c->stats.published++;
         pthread_mutex_unlock(&c->lock);
     }
-    if (b)
-        backing_unref(b);
+    backing_unref(b);
 }
 
 void fill_tidy(struct log *log)
@@ -373,8 +372,7 @@ void fill_tidy(struct log *log)
         log_update_idle(log);
     over = c->idle_count > c->config.idle_max ? c->idle_count - c->config.idle_max : 0;
     pthread_mutex_unlock(&c->lock);
-    if (unused)
-        backing_unref(unused);
+    backing_unref(unused);
     while (over-- > 0 && cache_drop_idle(c, IDLE_ANY))
         ;
     if (complete)
@@ -435,17 +433,6 @@ static uint64_t last_page(const struct fetch *f)
     return (f->to - 1) >> PAGE_SHIFT;
 }
 
-/* Lock held. */
-static bool overlaps_another(const struct fetch *ended)
-{
-    list_each(link, &ended->log->fetches) {
-        const struct fetch *f = list_entry(link, struct fetch, in_log);
-        if (first_page(f) <= last_page(ended) && last_page(f) >= first_page(ended))
-            return true;
-    }
-    return false;
-}
-
 /* Lock held. Takes the fetch off its log; what it should have brought is absent again. The errno
  * for its waiters, or 0. */
 static int unlink_fetch(struct fetch *f)
@@ -474,7 +461,12 @@ static int unlink_fetch(struct fetch *f)
                                     .err = err,
                                     .until_ms = c->config.now_ms() + FAULT_MS};
     /* Waiters for what another fetch brings are not affected; the others ask again. */
-    return overlaps_another(f) ? 0 : err;
+    list_each(link, &log->fetches) {
+        const struct fetch *other = list_entry(link, struct fetch, in_log);
+        if (first_page(other) <= last_page(f) && last_page(other) >= first_page(f))
+            return 0;
+    }
+    return err;
 }
 
 /* Lock not held. The first range ended before any metadata came. */

@@ -218,7 +218,7 @@ bool cache_drop_idle(struct cache *c, enum idle_kind kind);
 /* One reference, no file yet: store_backing_open is the caller's. NULL: no memory. */
 struct backing *backing_new(struct store *store);
 struct backing *backing_ref(struct backing *b);
-void backing_unref(struct backing *b);
+void backing_unref(struct backing *b); /* NULL: nothing */
 
 /* --- state.c --- */
 

@@ -86,8 +86,7 @@ void cache_stop(struct cache *c)
 
 static void destroy_log(struct log *log)
 {
-    if (log->backing)
-        backing_unref(log->backing);
+    backing_unref(log->backing);
     pages_finish(&log->pages);
     pending_finish(&log->wait);
     free(log);
@@ -279,8 +278,7 @@ bool cache_drop_idle(struct cache *c, enum idle_kind kind)
     pthread_mutex_unlock(&c->lock);
     if (!log)
         return false;
-    if (dropped)
-        backing_unref(dropped);
+    backing_unref(dropped);
     log_release(log);
     return true;
 }
@@ -315,7 +313,7 @@ struct backing *backing_ref(struct backing *b)
 
 void backing_unref(struct backing *b)
 {
-    if (atomic_fetch_sub(&b->refs, 1) != 1)
+    if (!b || atomic_fetch_sub(&b->refs, 1) != 1)
         return;
     store_backing_close(b->store, &b->file);
     free(b);
@@ -349,8 +347,7 @@ bool cache_close_file(struct cache *c)
         }
     }
     pthread_mutex_unlock(&c->lock);
-    if (b)
-        backing_unref(b);
+    backing_unref(b);
     return b != NULL;
 }
 

@@ -9,11 +9,14 @@
 #ifndef GHLOGFS_CACHE_PAGES_H
 #define GHLOGFS_CACHE_PAGES_H
 
-#include <stdbool.h>
+#include "store/store.h"
+
 #include <stdint.h>
 
 #define PAGE_SHIFT 16
 #define PAGE_SIZE (UINT64_C(1) << PAGE_SHIFT)
+
+_Static_assert(PAGE_SIZE == STORE_PAGE_SIZE, "one kind of page");
 
 enum page_state {
     PAGE_ABSENT,
@@ -27,11 +30,6 @@ struct pages {
     uint8_t *state;
     uint64_t *sum;
 };
-
-static inline uint64_t pages_for(uint64_t size)
-{
-    return (size >> PAGE_SHIFT) + ((size & (PAGE_SIZE - 1)) != 0);
-}
 
 /* Bytes of page `page` in a log of `size` bytes. */
 static inline uint64_t page_length(uint64_t size, uint64_t page)

@@ -239,8 +239,7 @@ void log_close(struct log_reader *r)
         log_update_idle(log);
     }
     pthread_mutex_unlock(&c->lock);
-    if (unused)
-        backing_unref(unused);
+    backing_unref(unused);
     if (surplus) /* while it is not published its file is the writer's */
         log_post(log, &log->tidy, fill_tidy);
     log_release(log);
@@ -336,7 +335,7 @@ static void check_pages(struct log *log, const struct backing *b, uint64_t from,
 /* Lock held. The pages ahead of the reader whose check has not begun: [*ret_from, *ret_to). */
 static bool find_ahead(const struct log *log, uint64_t *ret_from, uint64_t *ret_to)
 {
-    uint64_t read_to = pages_for(log->read_to), count = pages_for(log->meta.size);
+    uint64_t read_to = store_page_count(log->read_to), count = store_page_count(log->meta.size);
 
     *ret_from = log->check_next > read_to ? log->check_next : read_to;
     *ret_to = read_to + CHECK_AHEAD < count ? read_to + CHECK_AHEAD : count;
@@ -425,7 +424,7 @@ static struct fetch *plan_range(struct log *log, uint64_t from, uint64_t to, str
 static int plan_gaps(struct log *log, uint64_t from, uint64_t to, uint64_t range, bool soon,
                      struct list *planned)
 {
-    uint64_t last = pages_for(log->meta.size), end = pages_for(to);
+    uint64_t last = store_page_count(log->meta.size), end = store_page_count(to);
     unsigned running = 0;
 
     list_each(link, &log->fetches) {
@@ -451,7 +450,7 @@ static int plan_gaps(struct log *log, uint64_t from, uint64_t to, uint64_t range
  * before it as much as makes a block; and what is missing before present pages. */
 static int plan_back(struct log *log, uint64_t offset, uint64_t to, struct list *planned)
 {
-    uint64_t first = page_of(offset), end = pages_for(to), gap, start;
+    uint64_t first = page_of(offset), end = store_page_count(to), gap, start;
     struct fetch *f;
 
     while (end > first && is_provided(log, end - 1, true))
@@ -481,7 +480,7 @@ static int plan_read(struct log_reader *r, uint64_t offset, size_t len, struct l
     if (wish.backwards && !log->whole)
         return plan_back(log, offset, wish.want_to, planned);
     /* What the read needs comes in one range, if possible. */
-    need = (pages_for(wish.need_to) - page_of(offset)) << PAGE_SHIFT;
+    need = (store_page_count(wish.need_to) - page_of(offset)) << PAGE_SHIFT;
     rc = plan_gaps(log, offset, wish.need_to, need > wish.range ? need : wish.range, true, planned);
     if (!rc && wish.range >= PLAN_RANGE)
         rc = plan_gaps(log, wish.need_to, wish.want_to, wish.range, false, planned);
@@ -492,7 +491,7 @@ static int plan_read(struct log_reader *r, uint64_t offset, size_t len, struct l
  * page to wait for so as to be woken once for each range. */
 static int plan_all(struct log *log, struct list *planned, uint64_t *ret_page)
 {
-    uint64_t count = pages_for(log->meta.size), page = 0, from, to;
+    uint64_t count = store_page_count(log->meta.size), page = 0, from, to;
     const struct fetch *f;
     int rc;
 
@@ -662,7 +661,7 @@ int log_read(struct log_reader *r, const struct repo_name *name, uint64_t offset
                 return rc;
             break;
         case READ_CHECK:
-            check_pages(log, steps.backing, page_of(offset), pages_for(end), 0);
+            check_pages(log, steps.backing, page_of(offset), store_page_count(end), 0);
             backing_unref(steps.backing);
             break;
         }
@@ -673,7 +672,7 @@ void log_slice_done(struct log_slice *s)
 {
     if (s->data)
         free(s->held);
-    else if (s->held)
+    else
         backing_unref(s->held);
     s->held = NULL;
     s->data = NULL;

@@ -16,7 +16,7 @@
 bool log_is_complete(const struct log *log)
 {
     return log->phase == LOG_KNOWN && log->meta.final &&
-           log->pages.present == pages_for(log->meta.size);
+           log->pages.present == store_page_count(log->meta.size);
 }
 
 bool log_is_proven(const struct log *log)
@@ -84,7 +84,7 @@ static bool is_gone(struct log *log, const struct repo_name *name)
 /* Lock held. */
 static int adopt_meta(struct log *log, struct store_meta *meta)
 {
-    uint64_t count = pages_for(meta->size);
+    uint64_t count = store_page_count(meta->size);
     int rc = meta->checksums ? pages_adopt(&log->pages, meta->checksums, count)
                              : pages_grow(&log->pages, count);
 
@@ -203,7 +203,7 @@ int log_learn(struct log *log, const struct source_metadata *metadata)
 
     if (rc)
         return rc;
-    if (pages_grow(&log->pages, pages_for(metadata->size)))
+    if (pages_grow(&log->pages, store_page_count(metadata->size)))
         return -ENOMEM;
     if (was_final && metadata->size != log->meta.size) {
         if (metadata->size < log->meta.size)

@@ -155,11 +155,10 @@ bool catalog_is_settled(const struct catalog *c, const struct facts_job *job)
 
 /* --- JSON --- */
 
-static int print_element(const struct catalog_question *q, const char *body, size_t len,
-                         char **ret_text, size_t *ret_len)
+/* The key under which a listing has what the question is about. */
+static const char *array_of(const struct catalog_question *q)
 {
-    return q->what == SOURCE_JOB ? parse_print_job(body, len, q->id, ret_text, ret_len)
-                                 : parse_print_run(body, len, q->id, ret_text, ret_len);
+    return q->what == SOURCE_JOB ? PARSE_JOBS : PARSE_RUNS;
 }
 
 /* Out of the record of a listing in which the job or run was seen. */
@@ -174,7 +173,7 @@ static int print_from(struct catalog *c, const struct catalog_question *q,
     for (unsigned page = 0; rc == -ENOENT; page++) {
         if (page_load_body(c->config.store, key, page, &body, &len))
             break;
-        rc = print_element(q, body, len, ret_text, ret_len);
+        rc = parse_print(body, len, array_of(q), q->id, ret_text, ret_len);
         free(body);
     }
     return rc;
@@ -185,14 +184,13 @@ static int print_from(struct catalog *c, const struct catalog_question *q,
 static int print_alone(const struct catalog_question *q, const struct page *p, char **ret_text,
                        size_t *ret_len)
 {
-    const char *array = q->what == SOURCE_JOB ? "jobs" : "workflow_runs";
     char *body;
     int rc, len;
 
-    len = p->body ? asprintf(&body, "{\"%s\":[%s]}", array, p->body) : -1;
+    len = p->body ? asprintf(&body, "{\"%s\":[%s]}", array_of(q), p->body) : -1;
     if (len < 0)
         return -ENOMEM;
-    rc = print_element(q, body, (size_t)len, ret_text, ret_len);
+    rc = parse_print(body, (size_t)len, array_of(q), q->id, ret_text, ret_len);
     free(body);
     if (!rc)
         return 0;

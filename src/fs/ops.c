@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define XATTR_PREFIX "user.ghlogfs."
 #define MOST_BACKGROUND 65535 /* what the protocol can carry */
 
 _Static_assert(sizeof(fuse_ino_t) >= sizeof(void *), "a node's address is its nodeid");
@@ -102,17 +101,10 @@ static struct handle *handle_of(const struct fuse_file_info *fi)
     return (struct handle *)(uintptr_t)fi->fh;
 }
 
-static void release_views(struct view_file *file, struct view_listing *listing)
-{
-    if (file)
-        views_close(file);
-    if (listing)
-        views_listing_release(listing);
-}
-
 static void handle_destroy(struct ops *o, struct handle *h)
 {
-    release_views(h->file, atomic_load(&h->listing));
+    views_close(h->file);
+    views_listing_release(atomic_load(&h->listing));
     if (h->dir)
         tree_released(o->tree, h->dir);
     free(h);
@@ -153,7 +145,8 @@ static int reply_opened(struct request *r, struct view_file *file, struct view_l
     struct handle *h = calloc(1, sizeof(*h));
 
     if (!h) {
-        release_views(file, listing);
+        views_close(file);
+        views_listing_release(listing);
         return -ENOMEM;
     }
     h->file = file;
@@ -297,7 +290,7 @@ static void op_getxattr(fuse_req_t req, fuse_ino_t id, const char *name, size_t 
 {
     struct request *r;
 
-    if (strncmp(name, XATTR_PREFIX, strlen(XATTR_PREFIX)) != 0) {
+    if (strncmp(name, VIEWS_XATTR_PREFIX, strlen(VIEWS_XATTR_PREFIX)) != 0) {
         fuse_reply_err(req, ENODATA);
         return;
     }

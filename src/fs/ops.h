@@ -17,9 +17,7 @@
 
 #include "fs/reply.h"
 #include "fs/request.h"
-#include "fs/tree.h"
 #include "list.h"
-#include "views/views.h"
 
 #include <fuse_lowlevel.h>
 #include <pthread.h>

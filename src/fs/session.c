@@ -193,7 +193,7 @@ int session_create(const struct session_config *config, struct session **ret_ses
     if (s->ready_fd < 0 || s->ended_fd < 0 || s->left_fd < 0 || !s->mountpoint)
         rc = -errno;
     if (!rc)
-        rc = tree_create(config->views, &s->ops.tree);
+        rc = tree_create(&s->ops.tree);
     if (!rc)
         rc = create_fuse(s, config);
     if (rc)
@@ -245,17 +245,6 @@ void session_tick(struct session *s)
     requests_look(&s->requests);
 }
 
-static void linger(struct session *s)
-{
-    unsigned before, times = 0;
-
-    do {
-        before = atomic_load(&s->served);
-        if (s->is_mounted)
-            poll(NULL, 0, LINGER_MS);
-    } while (atomic_load(&s->served) != before && ++times < LINGER_TIMES);
-}
-
 /* After a lazy unmount another mount may have taken our place, and must stay. Also true where
  * nothing is mounted any more. */
 static bool is_another_mounted(const struct session *s)
@@ -285,8 +274,14 @@ static bool end_connection(struct session *s)
 
 void session_stop(struct session *s)
 {
+    unsigned before, times = 0;
+
     requests_refuse(&s->requests);
-    linger(s);
+    do {
+        before = atomic_load(&s->served);
+        if (s->is_mounted)
+            poll(NULL, 0, LINGER_MS);
+    } while (atomic_load(&s->served) != before && ++times < LINGER_TIMES);
     atomic_store(&s->stopping, true);
     join_workers(s);
     /* The last answers need the session's descriptor, which unmounting closes. */

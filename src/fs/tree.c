@@ -38,22 +38,17 @@ static void node_destroy(struct node *n)
     free(n);
 }
 
-int tree_create(struct views *views, struct tree **ret_tree)
+int tree_create(struct tree **ret_tree)
 {
     struct tree *t = calloc(1, sizeof(*t));
-    struct vnode vnode;
 
     if (!t)
         return -ENOMEM;
     t->n_buckets = FIRST_BUCKETS;
     t->buckets = calloc(t->n_buckets, sizeof(*t->buckets));
-    views_root(views, &vnode);
-    t->root = node_create(NULL, "", &vnode);
+    t->root = node_create(NULL, "", &(struct vnode){.kind = VNODE_ROOT});
     if (!t->buckets || !t->root) {
-        if (t->root)
-            node_destroy(t->root);
-        else
-            views_vnode_finish(&vnode);
+        free(t->root);
         free(t->buckets);
         free(t);
         return -ENOMEM;
@@ -143,15 +138,6 @@ static void table_resize(struct tree *t, size_t n_buckets)
     free(old);
 }
 
-static void table_insert(struct tree *t, struct node *n)
-{
-    if (t->n_hashed >= t->n_buckets)
-        table_resize(t, t->n_buckets * 2);
-    table_link(t, n);
-    n->hashed = true;
-    t->n_hashed++;
-}
-
 static void table_remove(struct tree *t, struct node *n)
 {
     struct node **at = bucket_of(t, n->ino);
@@ -188,7 +174,11 @@ int tree_intern(struct tree *t, struct node *parent, const char *name, struct vn
     } else {
         if (old)
             table_remove(t, old);
-        table_insert(t, fresh);
+        if (t->n_hashed >= t->n_buckets)
+            table_resize(t, t->n_buckets * 2);
+        table_link(t, fresh);
+        fresh->hashed = true;
+        t->n_hashed++;
         list_push_back(&t->nodes, &fresh->in_tree);
         parent->children++;
     }
@@ -201,23 +191,6 @@ int tree_intern(struct tree *t, struct node *parent, const char *name, struct vn
     return 0;
 }
 
-/* Tree lock held. Unlinks `n` and each ancestor that only it kept alive; returns them, chained. */
-static struct node *bury(struct tree *t, struct node *n)
-{
-    struct node *dead = NULL;
-
-    while (n->parent && n->lookups == 0 && n->children == 0) {
-        struct node *parent = n->parent;
-        table_remove(t, n);
-        list_remove(&n->in_tree);
-        parent->children--;
-        n->next = dead;
-        dead = n;
-        n = parent;
-    }
-    return dead;
-}
-
 void tree_forget(struct tree *t, struct node *n, uint64_t count)
 {
     struct node *dead = NULL;
@@ -227,7 +200,16 @@ void tree_forget(struct tree *t, struct node *n, uint64_t count)
     pthread_mutex_lock(&t->lock);
     assert(count <= n->lookups);
     n->lookups -= count;
-    dead = bury(t, n);
+    /* Unlinks it, and each ancestor that only it kept alive. */
+    while (n->parent && n->lookups == 0 && n->children == 0) {
+        struct node *parent = n->parent;
+        table_remove(t, n);
+        list_remove(&n->in_tree);
+        parent->children--;
+        n->next = dead;
+        dead = n;
+        n = parent;
+    }
     pthread_mutex_unlock(&t->lock);
     while (dead) {
         struct node *next = dead->next;

@@ -19,7 +19,6 @@
 #include "views/views.h"
 
 #include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
 
 #define TREE_ROOT_ID 1
@@ -42,7 +41,7 @@ struct node {
 
 struct tree;
 
-int tree_create(struct views *views, struct tree **ret_tree);
+int tree_create(struct tree **ret_tree);
 
 /* Every request must have been answered before. */
 void tree_destroy(struct tree *t);

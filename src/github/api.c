@@ -102,7 +102,7 @@ static bool try_as_user(struct facts_request *fr, const struct source_failure *f
 
     if (fr->facts->question != SOURCE_OWNER_REPOS || fr->is_user || !failure ||
         failure->reason != SOURCE_NOT_FOUND ||
-        endpoint_make_user_repos_url(fr->request.attempt.core->base, fr->facts, &url) < 0)
+        endpoint_make_url(fr->request.attempt.core->base, fr->facts, true, &url) < 0)
         return false;
     fr->is_user = true;
     api_request_begin(&fr->request, url, fr->facts->etag);
@@ -153,8 +153,7 @@ static void run_want_facts(void *self, struct source_task *t)
     char *url;
 
     if (fr)
-        err = is_user ? endpoint_make_user_repos_url(core->base, f, &url)
-                      : endpoint_make_url(core->base, f, &url);
+        err = endpoint_make_url(core->base, f, is_user, &url);
     if (err < 0) {
         free(fr);
         failure = failure_make(err, SOURCE_BROKEN, 0);

@@ -84,9 +84,9 @@ static int64_t left(const struct budget *b)
     return b->remaining < 0 ? INT64_MAX : max_i64(b->remaining - b->in_flight, 0);
 }
 
-static int64_t quota_opens_at(const struct budget *b, enum budget_class class, int64_t now_ms)
+static int64_t quota_opens_at(const struct budget *b, enum source_class class, int64_t now_ms)
 {
-    int64_t keep = class == BUDGET_PREFETCH ? b->reserve : 0;
+    int64_t keep = class == SOURCE_PREFETCH ? b->reserve : 0;
 
     if (left(b) > keep)
         return 0;
@@ -97,7 +97,7 @@ static int64_t quota_opens_at(const struct budget *b, enum budget_class class, i
 }
 
 /* The bound that holds the longest, and until when (0: none does). */
-static enum budget_reason judge(struct budget *b, enum budget_class class, int64_t now_ms,
+static enum budget_reason judge(struct budget *b, enum source_class class, int64_t now_ms,
                                 int64_t *ret_at)
 {
     enum budget_reason reason = BUDGET_OPEN;
@@ -105,7 +105,7 @@ static enum budget_reason judge(struct budget *b, enum budget_class class, int64
 
     refresh(b, now_ms);
     pacing = pace_opens_at(&b->all, now_ms);
-    if (class == BUDGET_PREFETCH)
+    if (class == SOURCE_PREFETCH)
         pacing = max_i64(pacing, pace_opens_at(&b->prefetch, now_ms));
     quota = quota_opens_at(b, class, now_ms);
     if (pacing > at)
@@ -118,20 +118,20 @@ static enum budget_reason judge(struct budget *b, enum budget_class class, int64
     return reason;
 }
 
-int64_t budget_ask(struct budget *b, enum budget_class class, int64_t now_ms)
+int64_t budget_ask(struct budget *b, enum source_class class, int64_t now_ms)
 {
     int64_t at;
 
     if (judge(b, class, now_ms, &at) != BUDGET_OPEN)
         return at;
     pace_count(&b->all, now_ms);
-    if (class == BUDGET_PREFETCH)
+    if (class == SOURCE_PREFETCH)
         pace_count(&b->prefetch, now_ms);
     b->in_flight++;
     return 0;
 }
 
-enum budget_reason budget_why(struct budget *b, enum budget_class class, int64_t now_ms)
+enum budget_reason budget_why(struct budget *b, enum source_class class, int64_t now_ms)
 {
     int64_t at;
 
@@ -277,10 +277,10 @@ enum budget_verdict budget_learn(struct budget *b, const struct budget_answer *a
     return verdict;
 }
 
-void budget_unsent(struct budget *b, enum budget_class class)
+void budget_unsent(struct budget *b, enum source_class class)
 {
     pace_take_back(&b->all);
-    if (class == BUDGET_PREFETCH)
+    if (class == SOURCE_PREFETCH)
         pace_take_back(&b->prefetch);
     budget_lost(b);
 }

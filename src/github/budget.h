@@ -16,12 +16,12 @@
 #ifndef GHLOGFS_GITHUB_BUDGET_H
 #define GHLOGFS_GITHUB_BUDGET_H
 
+#include "source.h"
+
 #include <stdbool.h>
 #include <stdint.h>
 
 #define BUDGET_PER_MINUTE 900
-
-enum budget_class { BUDGET_DEMAND, BUDGET_PREFETCH };
 
 /* Why a request may not go. */
 enum budget_reason {
@@ -72,10 +72,10 @@ void budget_init(struct budget *b, uint32_t reserve);
 
 /* 0: go; it is counted, and to be settled. Else the time (> now_ms) at which to ask again; an
  * answer that comes in may make it sooner. */
-int64_t budget_ask(struct budget *b, enum budget_class class, int64_t now_ms);
+int64_t budget_ask(struct budget *b, enum source_class class, int64_t now_ms);
 
 /* What budget_ask would answer, without counting. */
-enum budget_reason budget_why(struct budget *b, enum budget_class class, int64_t now_ms);
+enum budget_reason budget_why(struct budget *b, enum source_class class, int64_t now_ms);
 
 /* To be called for each answer of the API, 302, 304 and errors too; for 403 and 429 once the body
  * is received. */
@@ -85,7 +85,7 @@ enum budget_verdict budget_learn(struct budget *b, const struct budget_answer *a
 /* A counted request has ended without an answer. */
 void budget_lost(struct budget *b);
 /* The last counted request was not sent after all: it does not count for the minute. */
-void budget_unsent(struct budget *b, enum budget_class class);
+void budget_unsent(struct budget *b, enum source_class class);
 
 /* What is left of the quota, less what is in flight; -1: no quota is known. For stats. */
 int64_t budget_remaining(struct budget *b, int64_t now_ms);

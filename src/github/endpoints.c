@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define PAGE_MAX 100
@@ -37,7 +36,7 @@ static bool is_filter_valid(const struct source_facts *f)
     return true;
 }
 
-int endpoint_make_url(const char *base, const struct source_facts *f, char **ret_url)
+int endpoint_make_url(const char *base, const struct source_facts *f, bool is_user, char **ret_url)
 {
     char actions[512], workflow[3 * sizeof(f->filter)];
     struct paging paging = paging_of(f);
@@ -68,7 +67,8 @@ int endpoint_make_url(const char *base, const struct source_facts *f, char **ret
         len = asprintf(&url, "%s/%s/workflows/%s/runs?%s", base, actions, workflow, paging.text);
         break;
     case SOURCE_OWNER_REPOS:
-        len = asprintf(&url, "%s/orgs/%s/repos?sort=pushed&%s", base, f->repo.owner, paging.text);
+        len = asprintf(&url, "%s/%s/%s/repos?sort=pushed&%s", base, is_user ? "users" : "orgs",
+                       f->repo.owner, paging.text);
         break;
     case SOURCE_MY_REPOS:
         len = asprintf(&url, "%s/user/repos?sort=pushed&%s", base, paging.text);
@@ -76,17 +76,6 @@ int endpoint_make_url(const char *base, const struct source_facts *f, char **ret
     default: return -EINVAL;
     }
     if (len < 0)
-        return -ENOMEM;
-    *ret_url = url;
-    return 0;
-}
-
-int endpoint_make_user_repos_url(const char *base, const struct source_facts *f, char **ret_url)
-{
-    char *url;
-
-    if (asprintf(&url, "%s/users/%s/repos?sort=pushed&%s", base, f->repo.owner, paging_of(f).text) <
-        0)
         return -ENOMEM;
     *ret_url = url;
     return 0;

@@ -9,15 +9,14 @@
 
 #include "source.h"
 
-/* All: the caller frees the URL. -EINVAL: no such question; -ENOMEM. */
-int endpoint_make_url(const char *base, const struct source_facts *f, char **ret_url);
-
 /*
- * SOURCE_OWNER_REPOS of an owner who is no organization: GitHub answers 404 to the request for an
- * organization's then. This endpoint lists organizations' repositories too, but only public ones.
+ * Both: the caller frees the URL. -EINVAL: no such question; -ENOMEM.
+ *
+ * is_user: the owner of SOURCE_OWNER_REPOS is no organization: GitHub answers 404 to the request
+ * for an organization's then. The endpoint of users lists organizations' repositories too, but only
+ * public ones.
  */
-int endpoint_make_user_repos_url(const char *base, const struct source_facts *f, char **ret_url);
-
+int endpoint_make_url(const char *base, const struct source_facts *f, bool is_user, char **ret_url);
 int endpoint_make_log_url(const char *base, const struct repo_name *repo, uint64_t job,
                           char **ret_url);
 

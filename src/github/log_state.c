@@ -224,7 +224,7 @@ struct source_log *log_state_create(struct core *core, const struct repo_name *r
     log->ops = ops;
     log->who = who;
     log->class = SOURCE_PREFETCH;
-    log->last_modified_ms = log->completed_ms = -1;
+    log->known.last_modified_ms = log->known.completed_ms = -1;
     log->start_digest = HASH_START;
     log->job_state = completed ? JOB_COMPLETED : JOB_UNKNOWN;
     api_request_init(&log->url_request, core, REQUEST_LOG_URL, SOURCE_PREFETCH, on_url);
@@ -257,34 +257,26 @@ bool log_state_is_completed(const struct source_log *log)
 
 static int report(struct source_log *log, bool is_final)
 {
-    struct source_metadata metadata = {
-        .size = log->size,
-        .final = is_final,
-        .whole = log->is_whole,
-        .proven = log->is_proven,
-        .provisional = log->is_unframed,
-        .last_modified_ms = log->last_modified_ms,
-        .completed_ms = log->completed_ms,
-    };
+    struct source_metadata metadata = log->known;
     int err;
 
-    memcpy(metadata.etag, log->etag, sizeof(metadata.etag));
+    metadata.final = is_final;
     err = log->ops->on_metadata(log->who, &metadata);
     if (err == -ESTALE) { /* whoever wants it knows better: as if it had not been reported */
         log->is_sized = log->is_reported;
-        log->size = log->reported_size;
+        log->known.size = log->reported_size;
         return err;
     }
     log->is_reported = true;
-    log->reported_size = log->size;
-    log->is_final = is_final;
+    log->reported_size = log->known.size;
+    log->known.final = is_final;
     log->rejected = err;
     return err;
 }
 
 int log_state_report_growing(struct source_log *log)
 {
-    if (log->is_reported || !log->is_sized || log->size == 0)
+    if (log->is_reported || !log->is_sized || log->known.size == 0)
         return 0;
     return report(log, false);
 }
@@ -299,13 +291,13 @@ static bool is_same_etag(const char *a, const char *b)
 static void adopt(struct source_log *log, const struct response_info *info)
 {
     log->is_sized = true;
-    log->size = info->size;
+    log->known.size = info->size;
     if (info->etag[0])
-        memcpy(log->etag, info->etag, sizeof(log->etag));
+        memcpy(log->known.etag, info->etag, sizeof(log->known.etag));
     if (info->last_modified_ms >= 0)
-        log->last_modified_ms = info->last_modified_ms;
+        log->known.last_modified_ms = info->last_modified_ms;
     log->is_weak = info->is_weak;
-    log->is_unframed = info->is_unframed;
+    log->known.provisional = info->is_unframed;
     log->votes = 1;
     log->etag_votes = info->etag[0] != '\0';
     log->rival_votes = 0;
@@ -314,23 +306,23 @@ static void adopt(struct source_log *log, const struct response_info *info)
 /* A final log has one size and one ETag; a growing one only grows. */
 static bool contradicts(const struct source_log *log, const struct response_info *info)
 {
-    if (log->is_final)
-        return info->size != log->size || !is_same_etag(info->etag, log->etag);
-    return info->size < log->size;
+    if (log->known.final)
+        return info->size != log->known.size || !is_same_etag(info->etag, log->known.etag);
+    return info->size < log->known.size;
 }
 
 /* The same size again, or a larger one. */
 static void agree(struct source_log *log, const struct response_info *info)
 {
     struct response_info stronger = *info;
-    unsigned votes = info->size == log->size ? log->votes + 1 : 1;
+    unsigned votes = info->size == log->known.size ? log->votes + 1 : 1;
     unsigned etag_votes = log->etag_votes + (info->etag[0] != '\0');
 
     stronger.is_weak = info->is_weak && log->is_weak;
-    stronger.is_unframed = info->is_unframed && log->is_unframed;
-    if (log->is_final && log->etag[0])
+    stronger.is_unframed = info->is_unframed && log->known.provisional;
+    if (log->known.final && log->known.etag[0])
         stronger.etag[0] = '\0'; /* the same; or none, for once */
-    if (log->is_final)
+    if (log->known.final)
         stronger.last_modified_ms = -1; /* its time was reported */
     adopt(log, &stronger);
     log->votes = votes;
@@ -341,7 +333,7 @@ static void agree(struct source_log *log, const struct response_info *info)
 static int dispute(struct source_log *log, const struct response_info *info)
 {
     bool is_again = log->rival_votes > 0 &&
-                    (!log->is_final ||
+                    (!log->known.final ||
                      (info->size == log->rival.size && is_same_etag(info->etag, log->rival.etag)));
     unsigned votes = is_again ? log->rival_votes + 1 : 1;
 
@@ -350,7 +342,7 @@ static int dispute(struct source_log *log, const struct response_info *info)
     else
         log->rival = *info;
     log->rival_votes = votes;
-    if (log->is_final || votes < (log->is_reported ? LOG_STATE_VOTES : 2))
+    if (log->known.final || votes < (log->is_reported ? LOG_STATE_VOTES : 2))
         return -ESTALE;
     adopt(log, info);
     log->votes = votes;
@@ -360,11 +352,11 @@ static int dispute(struct source_log *log, const struct response_info *info)
 /* Reports what is known by now, as far as it may be reported and is news. */
 static int report_news(struct source_log *log, bool is_change)
 {
-    bool was_proven = log->is_proven;
+    bool was_proven = log->known.proven;
 
-    log->is_proven |= log->votes >= LOG_STATE_VOTES && !log->is_unframed;
-    if (log->is_final)
-        return log->is_proven && !was_proven ? report(log, true) : 0;
+    log->known.proven |= log->votes >= LOG_STATE_VOTES && !log->known.provisional;
+    if (log->known.final)
+        return log->known.proven && !was_proven ? report(log, true) : 0;
     if (log->is_weak && !log->is_reported && log->votes < LOG_STATE_VOTES)
         return 0;
     if (log->has_ended)
@@ -375,12 +367,12 @@ static int report_news(struct source_log *log, bool is_change)
 int log_state_learn(struct source_log *log, const struct response_info *info, bool after_completion,
                     bool whole)
 {
-    uint64_t before = log->size;
+    uint64_t before = log->known.size;
     int err = 0;
 
     if (!info->is_sized)
         return 0;
-    if (!log->is_sized || (log->is_weak && !log->is_reported && info->size != log->size))
+    if (!log->is_sized || (log->is_weak && !log->is_reported && info->size != log->known.size))
         adopt(log, info);
     else if (contradicts(log, info))
         err = dispute(log, info);
@@ -388,21 +380,21 @@ int log_state_learn(struct source_log *log, const struct response_info *info, bo
         agree(log, info);
     if (err)
         return err;
-    if (!log->is_final) {
-        log->is_whole = whole && !log->is_reported;
+    if (!log->known.final) {
+        log->known.whole = whole && !log->is_reported;
         /* All of the log is in this very response, which says so twice. */
-        log->is_proven = info->first == 0 && info->end == info->size && !info->is_weak &&
-                         !info->is_unframed;
+        log->known.proven = info->first == 0 && info->end == info->size && !info->is_weak &&
+                            !info->is_unframed;
     }
     log->has_ended |= info->is_final || after_completion;
-    return report_news(log, log->size != before);
+    return report_news(log, log->known.size != before);
 }
 
 void log_state_note_bytes(struct source_log *log, uint64_t offset, const char *data, size_t len)
 {
     uint64_t left = SOURCE_FIRST_RANGE - log->start_len;
 
-    if (log->is_proven || log->recheck || offset != log->start_len)
+    if (log->known.proven || log->recheck || offset != log->start_len)
         return;
     len = len < left ? len : (size_t)left;
     log->start_digest = hash_bytes(log->start_digest, data, len);
@@ -420,7 +412,8 @@ static void give_up(struct source_log *log)
 void log_state_judge_recheck(struct source_log *log)
 {
     const struct response_info *info = &log->recheck_info;
-    bool is_size = info->size == log->size, is_etag = is_same_etag(info->etag, log->etag);
+    bool is_size = info->size == log->known.size;
+    bool is_etag = is_same_etag(info->etag, log->known.etag);
     bool is_start = !log->start_len || log->recheck_digest == log->start_digest;
 
     if (is_size && is_etag) {
@@ -440,7 +433,7 @@ void log_state_judge_recheck(struct source_log *log)
     }
     adopt(log, info);
     log->votes = LOG_STATE_VOTES;
-    log->is_proven = true;
+    log->known.proven = true;
     if (report(log, true) == -ESTALE)
         give_up(log);
 }

@@ -109,16 +109,13 @@ struct source_log {
     struct list url_waiters; /* log_waiter */
     uint64_t key;            /* of the log at storage, whatever its URL (refusals.h) */
 
-    bool is_sized, is_reported, is_final, is_whole;
-    uint64_t size;
-    int64_t last_modified_ms, completed_ms;
-    char etag[SOURCE_ETAG_LEN];
-    int rejected; /* what on_metadata() refused it with */
+    bool is_sized, is_reported;
+    struct source_metadata known; /* size, ETag: of what is believed; final: was reported so */
+    int rejected;                 /* what on_metadata() refused it with */
 
     /* How sure size and ETag are, and what contradicts them. */
-    bool is_weak, is_unframed; /* as in response_info */
-    bool has_ended;            /* a response was given after the log's last change */
-    bool is_proven; /* several responses, or one with all of the log, have said the size */
+    bool is_weak;   /* as in response_info */
+    bool has_ended; /* a response was given after the log's last change */
     bool is_other;  /* storage has another log by now */
     uint64_t reported_size;
     unsigned votes, etag_votes, rival_votes;

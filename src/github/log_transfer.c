@@ -89,7 +89,7 @@ static int learn(struct log_transfer *t, const struct response_info *info)
     int err = log_state_learn(log, info, t->after_completion, t->is_all);
 
     if (err == -ESTALE) {
-        if (log->is_final && log->rival_votes >= LOG_STATE_VOTES - 1)
+        if (log->known.final && log->rival_votes >= LOG_STATE_VOTES - 1)
             start_recheck(log);
         return refuse(t, FOUND_WRONG, err);
     }
@@ -155,7 +155,7 @@ static int take_whole(struct log_transfer *t, const struct response_info *info)
 static int take_nothing(struct log_transfer *t, struct response_info *info)
 {
     const struct source_log *log = t->log;
-    uint64_t end = log->is_sized ? log->size : t->ended_at;
+    uint64_t end = log->is_sized ? log->known.size : t->ended_at;
 
     if (!info->is_sized && t->next == end) {
         info->is_sized = true;
@@ -165,7 +165,7 @@ static int take_nothing(struct log_transfer *t, struct response_info *info)
         return refuse(t, FOUND_WRONG, -EIO);
     if (info->is_sized && learn(t, info) < 0)
         return -ECANCELED;
-    if (!log->is_sized || t->next < log->size)
+    if (!log->is_sized || t->next < log->known.size)
         return refuse(t, FOUND_WRONG, -EIO);
     t->found = FOUND_COMPLETE;
     return 0;
@@ -213,8 +213,8 @@ static int on_head(struct net_request *request, int status)
 /* Where this transfer ends, as far as that is known. */
 static uint64_t goal_of(const struct log_transfer *t)
 {
-    if (!t->is_recheck && t->log->is_sized && t->log->size < t->to)
-        return t->log->size;
+    if (!t->is_recheck && t->log->is_sized && t->log->known.size < t->to)
+        return t->log->known.size;
     return t->to;
 }
 
@@ -393,7 +393,7 @@ static void complete(struct log_transfer *t)
         ask(t);
     else if (!t->has_checked)
         await_check(t);
-    else if (log->is_sized && log->size == 0)
+    else if (log->is_sized && log->known.size == 0)
         finish_pending(t);
     else
         finish_with(t, -EIO, SOURCE_BROKEN, BROKEN_MS);
@@ -535,7 +535,7 @@ static void judge_stream(struct log_transfer *t, int err)
 static void judge_absent(struct log_transfer *t)
 {
     const struct source_log *log = t->log;
-    int64_t completed_s = log->completed_ms < 0 ? -1 : log->completed_ms / 1000;
+    int64_t completed_s = log->known.completed_ms < 0 ? -1 : log->known.completed_ms / 1000;
     struct source_failure failure;
 
     /* A transfer that serves a check must not wait for it. */
@@ -649,7 +649,7 @@ static void send_request(struct log_transfer *t, struct signed_url *url)
     struct source_log *log = t->log;
     /* While only one response has told where the log ends, a request for the end asks for a byte
      * more: storage shows whether there is one. */
-    bool is_end = t->want && log->is_final && !log->is_proven && t->to == log->size;
+    bool is_end = t->want && log->known.final && !log->known.proven && t->to == log->known.size;
 
     t->asked_to = is_end ? t->to + 1 : t->to;
     if (t->asked_to == UINT64_MAX)
@@ -828,7 +828,7 @@ static void on_end_checked(struct source_log *log, const struct source_failure *
 /* The state of the job is known: the end of the log is asked for, if that may tell anything. */
 static void check_end(struct source_log *log)
 {
-    bool is_open = log->is_sized && !log->is_final;
+    bool is_open = log->is_sized && !log->known.final;
     bool is_completed = log->job_state == JOB_COMPLETED;
     int err = 0;
 
@@ -837,7 +837,7 @@ static void check_end(struct source_log *log)
     if (err < 0) {
         fail_check(log, err);
     } else if (is_open && (is_completed || log->is_end_wanted)) {
-        log->end_check = create(log, log->size, UINT64_MAX);
+        log->end_check = create(log, log->known.size, UINT64_MAX);
         if (log->end_check)
             ask(log->end_check);
         else
@@ -862,7 +862,7 @@ static int learn_job(struct source_log *log, const struct api_answer *answer)
     }
     if (job.status == FACTS_COMPLETED) {
         log->job_state = JOB_COMPLETED;
-        log->completed_ms = job.completed_ms;
+        log->known.completed_ms = job.completed_ms;
         log->has_no_log = !facts_may_have_log(&job);
         core_note_completed(log->core, log->job);
     } else {
@@ -904,7 +904,7 @@ static void ask_job(struct source_log *log)
     struct api_request *req = &log->job_request;
     char *url;
 
-    if (endpoint_make_url(log->core->base, &f, &url) < 0) {
+    if (endpoint_make_url(log->core->base, &f, false, &url) < 0) {
         fail_check(log, -ENOMEM);
         return;
     }
@@ -935,7 +935,7 @@ void source_log_check(struct source_log *log,
     if (log->is_checking)
         return;
     log->is_checking = true;
-    if (log->is_final)
+    if (log->known.final)
         end_check(log, NULL);
     else if (is_due && log->job_state != JOB_COMPLETED)
         ask_job(log);

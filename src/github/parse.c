@@ -1,6 +1,7 @@
 #include "github/parse.h"
 
 #include "github/headers.h"
+#include "name.h"
 
 #include <cjson/cJSON.h>
 #include <errno.h>
@@ -71,7 +72,7 @@ static int parse_tree(const char *body, size_t len, cJSON **ret_tree)
 enum kind {
     TEXT,       /* char *; "" */
     NAME,       /* char *; none or empty is -EPROTO */
-    ID,         /* uint64_t, 1..FACTS_ID_MAX; none is -EPROTO */
+    ID,         /* uint64_t, 1..NAME_ID_MAX; none is -EPROTO */
     REFERENCE,  /* uint64_t, the id of something else; 0 */
     NUMBER,     /* uint32_t; stays as it is */
     TIME,       /* int64_t, UTC milliseconds; FACTS_NO_TIME */
@@ -158,7 +159,7 @@ static uint64_t read_number(const cJSON *item, uint64_t max, uint64_t otherwise)
     uint64_t whole;
 
     /* Beyond 2^53 a double is not the number that was sent. Infinity and NaN fail as well. */
-    if (!(value >= 0 && value <= (double)FACTS_ID_MAX))
+    if (!(value >= 0 && value <= (double)NAME_ID_MAX))
         return otherwise;
     whole = (uint64_t)value;
     return (double)whole == value && whole <= max ? whole : otherwise;
@@ -192,7 +193,7 @@ static int read_field(const cJSON *item, enum kind kind, void *field)
         return copy ? 0 : -ENOMEM;
     case ID:
     case REFERENCE:
-        *(uint64_t *)field = read_number(item, FACTS_ID_MAX, 0);
+        *(uint64_t *)field = read_number(item, NAME_ID_MAX, 0);
         return kind == ID && !*(uint64_t *)field ? -EPROTO : 0;
     case NUMBER:
         *(uint32_t *)field = (uint32_t)read_number(item, UINT32_MAX, *(uint32_t *)field);
@@ -316,8 +317,8 @@ struct type {
     void (*finish)(void *item);
 };
 
-static const struct type jobs = {"jobs", sizeof(struct facts_job), fill_job, finish_job};
-static const struct type runs = {"workflow_runs", sizeof(struct facts_run), fill_run, finish_run};
+static const struct type jobs = {PARSE_JOBS, sizeof(struct facts_job), fill_job, finish_job};
+static const struct type runs = {PARSE_RUNS, sizeof(struct facts_run), fill_run, finish_run};
 static const struct type repos = {NULL, sizeof(struct facts_repo), fill_repo, finish_repo};
 
 static int parse_one(const char *body, size_t len, const struct type *type, void *item)
@@ -407,7 +408,7 @@ static int parse_page(const char *body, size_t len, const struct type *type, str
         return err;
     array = type->array ? find_member(tree, type->array) : tree;
     total = find_member(tree, "total_count");
-    page->total_count = (int64_t)read_number(total, FACTS_ID_MAX, UINT64_MAX);
+    page->total_count = (int64_t)read_number(total, NAME_ID_MAX, UINT64_MAX);
     err = -EPROTO;
     if (cJSON_IsArray(array) && cJSON_GetArraySize(array) <= PARSE_ITEMS_MAX)
         err = fill_items(array, type, page);
@@ -538,7 +539,7 @@ static int spell_numbers(cJSON *item)
     int err = 0;
 
     if (cJSON_IsNumber(item) && item->valuedouble > INT_MAX &&
-        item->valuedouble <= (double)FACTS_ID_MAX &&
+        item->valuedouble <= (double)NAME_ID_MAX &&
         (double)(uint64_t)item->valuedouble == item->valuedouble) {
         item->valuestring = cJSON_malloc(24);
         if (!item->valuestring)
@@ -564,7 +565,7 @@ static int print_element(const cJSON *array, uint64_t id, char **ret_text, size_
         return -EPROTO;
     cJSON_ArrayForEach(element, array)
     {
-        if (id && read_number(find_member(element, "id"), FACTS_ID_MAX, 0) == id)
+        if (id && read_number(find_member(element, "id"), NAME_ID_MAX, 0) == id)
             break;
     }
     if (!element)
@@ -580,25 +581,15 @@ static int print_element(const cJSON *array, uint64_t id, char **ret_text, size_
     return err;
 }
 
-static int print_from(const char *body, size_t len, const char *key, uint64_t id, char **ret_text,
-                      size_t *ret_len)
+int parse_print(const char *body, size_t len, const char *array, uint64_t id, char **ret_text,
+                size_t *ret_len)
 {
     cJSON *tree;
     int err = parse_tree(body, len, &tree);
 
     if (err)
         return err;
-    err = print_element(find_member(tree, key), id, ret_text, ret_len);
+    err = print_element(find_member(tree, array), id, ret_text, ret_len);
     cJSON_Delete(tree);
     return err;
-}
-
-int parse_print_job(const char *body, size_t len, uint64_t id, char **ret_text, size_t *ret_len)
-{
-    return print_from(body, len, "jobs", id, ret_text, ret_len);
-}
-
-int parse_print_run(const char *body, size_t len, uint64_t id, char **ret_text, size_t *ret_len)
-{
-    return print_from(body, len, "workflow_runs", id, ret_text, ret_len);
 }

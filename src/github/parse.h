@@ -38,6 +38,8 @@ int parse_job(const char *body, size_t len, struct facts_job *ret_job);
 int parse_run(const char *body, size_t len, struct facts_run *ret_run);
 
 /* {"total_count", "jobs": []}, {"total_count", "workflow_runs": []} */
+#define PARSE_JOBS "jobs"
+#define PARSE_RUNS "workflow_runs"
 int parse_jobs_page(const char *body, size_t len, struct facts_job_list *ret_list);
 int parse_runs_page(const char *body, size_t len, struct facts_run_list *ret_list);
 
@@ -52,8 +54,9 @@ struct parse_error {
 /* "" where the body has no message (empty, HTML, XML, other JSON); never fails. */
 void parse_error_message(const char *body, size_t len, struct parse_error *ret_error);
 
-/* The element with this id out of a page of jobs or runs, as indented JSON with a final newline. */
-int parse_print_job(const char *body, size_t len, uint64_t id, char **ret_text, size_t *ret_len);
-int parse_print_run(const char *body, size_t len, uint64_t id, char **ret_text, size_t *ret_len);
+/* The element with this id out of a page, as indented JSON with a final newline; `array` is the
+ * page's key of its elements. */
+int parse_print(const char *body, size_t len, const char *array, uint64_t id, char **ret_text,
+                size_t *ret_len);
 
 #endif

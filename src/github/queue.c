@@ -19,11 +19,6 @@ void queue_init(struct queue *q, struct net *net, uint32_t reserve, unsigned con
     list_init(&q->waiting[SOURCE_PREFETCH]);
 }
 
-static enum budget_class class_of(enum source_class class)
-{
-    return class == SOURCE_DEMAND ? BUDGET_DEMAND : BUDGET_PREFETCH;
-}
-
 static struct queued_request *take_first(struct queue *q, enum source_class class)
 {
     struct list *link = list_take_first(&q->waiting[class]);
@@ -36,7 +31,7 @@ static struct queued_request *take_first(struct queue *q, enum source_class clas
  * quota: it always comes back soon. Whoever came later waits less long for the same time. */
 static void refuse_some(struct queue *q, enum source_class class, int64_t at_ms, int64_t now_ms)
 {
-    bool is_pace = budget_why(&q->budget, class_of(class), now_ms) == BUDGET_PACING;
+    bool is_pace = budget_why(&q->budget, class, now_ms) == BUDGET_PACING;
     int64_t patience_ms = is_pace ? q->deadline_ms : q->wait_ms + QUEUE_WAIT_SLACK_MS;
     int64_t end_ms = is_pace ? now_ms + QUEUE_PREFETCH_WAIT_MS : now_ms;
 
@@ -56,7 +51,7 @@ static int64_t pump_class(struct queue *q, enum source_class class)
 {
     while (!list_is_empty(&q->waiting[class]) && q->busy < q->connections) {
         int64_t now_ms = net_now_ms();
-        int64_t at_ms = budget_ask(&q->budget, class_of(class), now_ms);
+        int64_t at_ms = budget_ask(&q->budget, class, now_ms);
         struct queued_request *r;
         if (at_ms > 0) {
             refuse_some(q, class, at_ms, now_ms);
@@ -125,7 +120,7 @@ void queue_promote(struct queue *q, struct queued_request *r)
 
 void queue_unsent(struct queue *q, const struct queued_request *r)
 {
-    budget_unsent(&q->budget, class_of(r->class));
+    budget_unsent(&q->budget, r->class);
     q->busy--;
     queue_pump(q);
 }

@@ -20,11 +20,6 @@ int redirect_check_storage(const char *location, bool allow_http, bool allow_loc
     return 0;
 }
 
-static bool is_same_origin(const struct net_url *a, const struct net_url *b)
-{
-    return strcmp(a->scheme, b->scheme) == 0 && strcmp(a->host, b->host) == 0 && a->port == b->port;
-}
-
 /* How long "scheme://authority" of a URL is. */
 static int origin_len(const char *url)
 {
@@ -37,7 +32,6 @@ int redirect_resolve_move(const char *base, const char *location, char **ret_url
 {
     struct net_url from, to;
     char *url;
-    int err = -EPROTO;
 
     if (strnlen(location, REDIRECT_MAX + 1) > REDIRECT_MAX)
         return -EPROTO;
@@ -49,13 +43,12 @@ int redirect_resolve_move(const char *base, const char *location, char **ret_url
         if (!url)
             return -ENOMEM;
     }
-    if (net_url_parse(base, &from) < 0 || net_url_parse(url, &to) < 0)
-        goto out;
-    if (to.has_userinfo || !is_same_origin(&from, &to))
-        goto out;
+    if (net_url_parse(base, &from) < 0 || net_url_parse(url, &to) < 0 || to.has_userinfo ||
+        strcmp(from.scheme, to.scheme) != 0 || strcmp(from.host, to.host) != 0 ||
+        from.port != to.port) {
+        free(url);
+        return -EPROTO;
+    }
     *ret_url = url;
     return 0;
-out:
-    free(url);
-    return err;
 }

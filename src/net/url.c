@@ -71,15 +71,6 @@ static bool is_local6(const uint8_t a[16])
     return false;
 }
 
-/* inet_aton, and not inet_pton: it is what the resolver itself reads IPv4 with. */
-static bool is_address(const char *host)
-{
-    struct in_addr v4;
-    struct in6_addr v6;
-
-    return inet_aton(host, &v4) || inet_pton(AF_INET6, host, &v6) == 1;
-}
-
 bool net_address_is_local(const char *host)
 {
     struct in_addr v4;
@@ -151,20 +142,6 @@ static int get_host(CURLU *parsed, struct net_url *u)
     return 0;
 }
 
-static int get_parts(CURLU *parsed, struct net_url *u)
-{
-    uint64_t port;
-    char digits[8];
-
-    if (get_part(parsed, CURLUPART_SCHEME, 0, u->scheme, sizeof(u->scheme)) < 0 ||
-        get_host(parsed, u) < 0 ||
-        get_part(parsed, CURLUPART_PORT, CURLU_DEFAULT_PORT, digits, sizeof(digits)) < 0 ||
-        !name_parse_number(digits, strlen(digits), 65535, &port) || port == 0)
-        return -EPROTO;
-    u->port = (unsigned)port;
-    return 0;
-}
-
 /*
  * What follows "http://" or "https://"; NULL for anything else, also where curl would guess, and
  * for a host with %xx: curl decodes it, but reads addresses only before, so it would have two
@@ -187,8 +164,10 @@ int net_url_parse(const char *url, struct net_url *ret_url)
 {
     const char *authority = find_authority(url);
     struct net_url u = {0};
+    uint64_t port = 0;
+    char digits[8];
     CURLU *parsed;
-    int err = -EPROTO;
+    bool is_valid;
 
     if (!authority || strnlen(url, URL_MAX + 1) > URL_MAX)
         return -EPROTO;
@@ -199,11 +178,15 @@ int net_url_parse(const char *url, struct net_url *ret_url)
     parsed = curl_url();
     if (!parsed)
         return -ENOMEM;
-    if (curl_url_set(parsed, CURLUPART_URL, url, 0) == CURLUE_OK)
-        err = get_parts(parsed, &u);
+    is_valid = curl_url_set(parsed, CURLUPART_URL, url, 0) == CURLUE_OK &&
+               get_part(parsed, CURLUPART_SCHEME, 0, u.scheme, sizeof(u.scheme)) == 0 &&
+               get_host(parsed, &u) == 0 &&
+               get_part(parsed, CURLUPART_PORT, CURLU_DEFAULT_PORT, digits, sizeof(digits)) == 0 &&
+               name_parse_number(digits, strlen(digits), 65535, &port) && port > 0;
     curl_url_cleanup(parsed);
-    if (err < 0)
-        return err;
+    if (!is_valid)
+        return -EPROTO;
+    u.port = (unsigned)port;
     u.has_userinfo = memchr(authority, '@', strcspn(authority, AUTHORITY_END)) != NULL;
     *ret_url = u;
     return 0;
@@ -229,7 +212,11 @@ static bool is_excepted(const char *no_proxy, const char *host)
 
 static void set_lookup(struct net_route *route, const char *host, const char *port)
 {
-    if (!is_address(host))
+    struct in_addr v4;
+    struct in6_addr v6;
+
+    /* inet_aton, and not inet_pton: it is what the resolver itself reads IPv4 with. */
+    if (!inet_aton(host, &v4) && inet_pton(AF_INET6, host, &v6) != 1)
         snprintf(route->lookup, sizeof(route->lookup), "%s:%s", host, port);
 }
 

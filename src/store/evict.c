@@ -6,6 +6,7 @@
  * that not every log needs a scan. The log is deleted, its meta stays: it still tells size and
  * time. A log that somebody has open stays readable; its space is free when it is closed.
  */
+#include "name.h"
 #include "store/internal.h"
 
 #include <dirent.h>
@@ -147,12 +148,11 @@ static int visit_fact(struct scan *s, const char *name)
 static int note_job(struct scan *s, const char *name)
 {
     struct job_file file = {0};
-    char spelled[64], *end;
+    size_t digits = strcspn(name, ".");
 
-    file.job = strtoull(name, &end, 10);
-    file.is_meta = !strcmp(end, ".meta");
-    snprintf(spelled, sizeof(spelled), "%" PRIu64 "%s", file.job, file.is_meta ? ".meta" : "");
-    if (strcmp(spelled, name))
+    file.is_meta = !strcmp(name + digits, ".meta");
+    if ((*name == '0' && digits > 1) || (name[digits] && !file.is_meta) ||
+        !name_parse_number(name, digits, UINT64_MAX, &file.job))
         return 0;
     if (!(s->job_count & (s->job_count - 1))) { /* a power of two: grows by doubling */
         size_t capacity = s->job_count ? 2 * s->job_count : 1;

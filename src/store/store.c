@@ -40,26 +40,6 @@ static void fold_host(const char *host, char folder[STORE_HOST_LEN])
         snprintf(folder + n, STORE_HOST_LEN - n, "_%016" PRIx64, store_page_checksum(host, len));
 }
 
-/* The path as it is now: the daemon's working directory will be another. */
-static char *absolute(const char *dir)
-{
-    char *cwd = NULL, *path = NULL;
-    size_t len;
-
-    if (dir[0] == '/') {
-        path = strdup(dir);
-    } else {
-        cwd = getcwd(NULL, 0);
-        if (!cwd || asprintf(&path, "%s/%s", cwd, dir) < 0)
-            path = NULL;
-        free(cwd);
-    }
-    /* With a slash at its end a symlink would be followed. */
-    for (len = path ? strlen(path) : 0; len > 1 && path[len - 1] == '/'; len--)
-        path[len - 1] = '\0';
-    return path;
-}
-
 /* Where the directory cannot be used, everything is kept in memory for good: what is kept would
  * otherwise depend on the moment. */
 static int enter(struct store *s)
@@ -105,7 +85,10 @@ int store_create(const struct store_config *config, struct store **ret_store)
     pthread_mutex_init(&s->lock, NULL);
     fold_host(config->host, s->host);
     if (config->dir) {
-        s->dir = absolute(config->dir);
+        s->dir = strdup(config->dir);
+        /* With a slash at its end a symlink would be followed. */
+        for (size_t len = s->dir ? strlen(s->dir) : 0; len > 1 && s->dir[len - 1] == '/'; len--)
+            s->dir[len - 1] = '\0';
         rc = s->dir ? enter(s) : -ENOMEM;
     }
     if (rc) {

@@ -57,7 +57,7 @@ uint64_t store_hasher_digest(struct store_hasher *h); /* of all so far; more may
 
 /* The directory is the user's choice; what is missing of its path is made. */
 struct store_config {
-    const char *dir;  /* NULL: nothing on disk (no_cache); only memory files */
+    const char *dir;  /* absolute; NULL: nothing on disk (no_cache); only memory files */
     const char *host; /* what the cache is keyed by, "host[:port]" */
     uint64_t cache_size;
     uint64_t memory;

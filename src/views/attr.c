@@ -5,7 +5,6 @@
 
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -65,16 +64,17 @@ int view_attr_of_log(struct views *v, const struct vnode *p, struct waiter *w,
                      struct view_attr *ret_attr)
 {
     struct view_part part;
+    const struct log_stat *stat = &part.stat;
     int rc = view_get_part(v, p, w, &part);
 
     if (rc)
         return rc;
     *ret_attr = (struct view_attr){.type = VIEW_FILE,
-                                   .size = part.size,
-                                   .mtime_ms = part.mtime_ms,
-                                   .name_ms = part.final && !part.settled ? UNTIMED_MS : 0};
-    if (part.final && part.lasting)
-        ret_attr->valid_ms = part.size ? VIEWS_FINAL_MS : DIRECTORY_MS;
+                                   .size = stat->size,
+                                   .mtime_ms = stat->mtime_ms,
+                                   .name_ms = stat->final && !part.settled ? UNTIMED_MS : 0};
+    if (stat->final && stat->proven && !stat->shrunk)
+        ret_attr->valid_ms = stat->size ? VIEWS_FINAL_MS : DIRECTORY_MS;
     return 0;
 }
 
@@ -107,8 +107,6 @@ void view_attr_of_directory(struct views *v, const struct vnode *p, struct view_
 }
 
 /* --- user.ghlogfs.*: what is known without a request (S17) --- */
-
-#define PREFIX "user.ghlogfs."
 
 static const char *reason_word(enum source_reason reason)
 {
@@ -208,9 +206,9 @@ int views_get_xattr(struct views *v, const struct vnode *p, const char *name, st
     struct catalog_seen seen;
     int rc;
 
-    if (strncmp(name, PREFIX, strlen(PREFIX)) != 0)
+    if (strncmp(name, VIEWS_XATTR_PREFIX, strlen(VIEWS_XATTR_PREFIX)) != 0)
         return -ENODATA;
-    name += strlen(PREFIX);
+    name += strlen(VIEWS_XATTR_PREFIX);
     if ((p->kind == VNODE_RUN || p->kind == VNODE_ATTEMPT) && !strcmp(name, "state"))
         return get_state_of_run(v, p, ret_value);
     if (!p->job)

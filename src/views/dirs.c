@@ -5,7 +5,6 @@
 #include "views/steps.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -316,6 +315,7 @@ int dirs_list_job(struct views *v, const struct vnode *dir, struct waiter *w,
 
 /* --- runs --- */
 
+/* Also of a run's link in a view of runs. */
 int dirs_parse_run(const struct vnode *dir, const char *name, struct vnode *p)
 {
     (void)dir;

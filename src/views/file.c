@@ -113,38 +113,21 @@ int view_text_of_attempt(struct views *v, const struct vnode *p, struct waiter *
     return catalog_get_json(v->config.catalog, &q, NULL, w, ret_text, ret_len);
 }
 
-/* Takes `text`, malloc'd; NULL: no memory. */
-static int give(char *text, char **ret_text, size_t *ret_len)
+/* What the mount reports of itself. */
+int view_text_of_mount(struct views *v, const struct vnode *p, struct waiter *w, char **ret_text,
+                       size_t *ret_len)
 {
+    const struct view_config *c = &v->config;
+    char *text = p->kind == VNODE_STATS
+                     ? c->stats(c->who)
+                     : strdup(p->kind == VNODE_OPTIONS ? c->options : c->version);
+
+    (void)w;
     if (!text)
         return -ENOMEM;
     *ret_text = text;
     *ret_len = strlen(text);
     return 0;
-}
-
-int view_text_of_stats(struct views *v, const struct vnode *p, struct waiter *w, char **ret_text,
-                       size_t *ret_len)
-{
-    (void)p;
-    (void)w;
-    return give(v->config.stats(v->config.who), ret_text, ret_len);
-}
-
-int view_text_of_options(struct views *v, const struct vnode *p, struct waiter *w, char **ret_text,
-                         size_t *ret_len)
-{
-    (void)p;
-    (void)w;
-    return give(strdup(v->config.options), ret_text, ret_len);
-}
-
-int view_text_of_version(struct views *v, const struct vnode *p, struct waiter *w, char **ret_text,
-                         size_t *ret_len)
-{
-    (void)p;
-    (void)w;
-    return give(strdup(v->config.version), ret_text, ret_len);
 }
 
 /* --- texts ----------------------------------------------------------------------------------- */
@@ -260,7 +243,7 @@ static int open_log(struct views *v, const struct vnode *p, struct waiter *w, st
         return rc;
     log_open(p->log, &f->reader);
     /* It has become final since, and has another size. */
-    if (!f->reader.direct && !f->part.final)
+    if (!f->reader.direct && !f->part.stat.final)
         rc = view_get_part(v, p, w, &f->part);
     if (rc) {
         log_close(&f->reader);
@@ -317,10 +300,10 @@ static int read_log(struct view_file *f, uint64_t offset, size_t len, struct wai
     int rc;
 
     if (f->is_step) {
-        if (offset > f->part.size)
-            offset = f->part.size;
-        if (len > f->part.size - offset)
-            len = (size_t)(f->part.size - offset);
+        if (offset > f->part.stat.size)
+            offset = f->part.stat.size;
+        if (len > f->part.stat.size - offset)
+            len = (size_t)(f->part.stat.size - offset);
     }
     rc = log_read(&f->reader, &f->repo, f->part.begin + offset, len, w, &slice);
     if (rc)

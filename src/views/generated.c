@@ -3,7 +3,6 @@
  */
 #include "views/generated.h"
 
-#include "store/store.h"
 #include "tasks.h"
 #include "text/clean.h"
 #include "views/steps.h"
@@ -272,32 +271,25 @@ static void on_log_release(struct source_log *log, void (*released)(void *who))
         released(who);
 }
 
-static void make_text(struct generated *g, struct source_bytes *want)
-{
-    const struct source_log *log = want->log;
-    struct making m = {.generated = g,
-                       .want = want,
-                       .metadata = {.final = true, .whole = true, .last_modified_ms = -1}};
-    struct source_failure failure = {.reason = SOURCE_BROKEN};
-
-    failure.err = log->kind->produce(&m);
-    m.metadata.size = m.at;
-    if (!failure.err)
-        failure.err = log->ops->on_metadata(log->who, &m.metadata);
-    want->done(want, failure.err ? &failure : NULL);
-}
-
 /* Makes one text and posts itself again, so that tables are made between texts. */
 static void run_making(struct task *task)
 {
     struct generated *g = list_entry(task, struct generated, making);
-    struct list *first;
+    struct making m = {.generated = g,
+                       .metadata = {.final = true, .whole = true, .last_modified_ms = -1}};
+    struct source_failure failure = {.reason = SOURCE_BROKEN};
+    const struct source_log *log;
     bool has_more;
 
     pthread_mutex_lock(&g->lock);
-    first = list_take_first(&g->wants);
+    m.want = list_entry(list_take_first(&g->wants), struct source_bytes, task.link);
     pthread_mutex_unlock(&g->lock);
-    make_text(g, list_entry(first, struct source_bytes, task.link));
+    log = m.want->log;
+    failure.err = log->kind->produce(&m);
+    m.metadata.size = m.at;
+    if (!failure.err)
+        failure.err = log->ops->on_metadata(log->who, &m.metadata);
+    m.want->done(m.want, failure.err ? &failure : NULL);
     pthread_mutex_lock(&g->lock);
     has_more = g->is_making = !list_is_empty(&g->wants);
     pthread_mutex_unlock(&g->lock);

@@ -9,7 +9,6 @@
 #include "views/runs.h"
 #include "views/united.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -88,13 +87,6 @@ static int list_group(struct views *v, const struct group *g, struct waiter *w,
 }
 
 /* --- failed --- */
-
-/* In a view, a name of digits only is a run's link. */
-int groups_parse_run(const struct vnode *dir, const char *name, struct vnode *p)
-{
-    (void)dir;
-    return name_parse_id(name, &p->run) ? 0 : -ENOENT;
-}
 
 static bool is_failed(const struct united_filter *filter, const struct facts_run *run)
 {

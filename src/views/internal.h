@@ -60,15 +60,14 @@ view_list dirs_list_root, dirs_list_owner, dirs_list_repo, dirs_list_jobs, dirs_
 view_list dirs_list_runs, dirs_list_run, dirs_list_steps, dirs_list_attempts;
 
 /* groups.c: runs by branch, by workflow, and those that failed (S19). */
-view_parse groups_parse_run, groups_parse_branch, groups_parse_in_branch, groups_parse_workflow;
+view_parse groups_parse_branch, groups_parse_in_branch, groups_parse_workflow;
 view_list groups_list_failed, groups_list_branches, groups_list_workflows, groups_list_workflow;
 
 /* runs.c: links. */
-view_read_link runs_read_run_link, runs_read_job_link, runs_read_latest_link;
+view_read_link runs_read_fixed_link, runs_read_latest_link;
 
 /* file.c: texts in memory. */
-view_make_text view_text_of_job, view_text_of_run, view_text_of_attempt;
-view_make_text view_text_of_stats, view_text_of_options, view_text_of_version;
+view_make_text view_text_of_job, view_text_of_run, view_text_of_attempt, view_text_of_mount;
 
 /* --- attr.c --- */
 
@@ -95,11 +94,9 @@ int view_file_open(struct views *v, const struct vnode *p, view_make_text *make,
 
 /* What a VNODE_LOG, VNODE_LOG_TXT or VNODE_STEP is: a part of vnode.log. */
 struct view_part {
-    uint64_t begin, size;
-    int64_t mtime_ms;
-    bool final;   /* the log will never change */
-    bool settled; /* nor will the name mean another part of it */
-    bool lasting; /* the kernel may remember the size */
+    uint64_t begin;
+    struct log_stat stat; /* size and time are the part's, the rest is the log's */
+    bool settled;         /* final, and the name will never mean another part of it */
 };
 
 int view_get_part(struct views *v, const struct vnode *p, struct waiter *w,

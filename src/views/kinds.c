@@ -93,7 +93,7 @@ static const struct kind kinds[] = {
                             .look_up = dirs_look_up_step, .child = VNODE_STEP,
                             .list = dirs_list_steps},
     [VNODE_STEP]         = {VIEW_FILE, .hold_log = hold_cleaned},
-    [VNODE_JOB_LINK]     = {VIEW_LINK, "log", VNODE_RUN_JOB, .read_link = runs_read_job_link},
+    [VNODE_JOB_LINK]     = {VIEW_LINK, "log", VNODE_RUN_JOB, .read_link = runs_read_fixed_link},
     [VNODE_ATTEMPTS]     = {VIEW_DIRECTORY, "attempts", VNODE_RUN,
                             .parse = dirs_parse_attempt, .child = VNODE_ATTEMPT,
                             .list = dirs_list_attempts},
@@ -107,7 +107,7 @@ static const struct kind kinds[] = {
 
     /* Runs by a property. */
     [VNODE_FAILED]       = {VIEW_DIRECTORY, "failed", VNODE_REPO, FIRST,
-                            .parse = groups_parse_run, .child = VNODE_RUN_LINK,
+                            .parse = dirs_parse_run, .child = VNODE_RUN_LINK,
                             .list = groups_list_failed},
     [VNODE_BRANCHES]     = {VIEW_DIRECTORY, "branches", VNODE_REPO, FIRST,
                             .parse = groups_parse_branch, .child = VNODE_BRANCH,
@@ -119,18 +119,18 @@ static const struct kind kinds[] = {
                             .parse = groups_parse_workflow, .child = VNODE_WORKFLOW,
                             .list = groups_list_workflows},
     [VNODE_WORKFLOW]     = {VIEW_DIRECTORY,
-                            .parse = groups_parse_run, .child = VNODE_RUN_LINK,
+                            .parse = dirs_parse_run, .child = VNODE_RUN_LINK,
                             .list = groups_list_workflow},
-    [VNODE_RUN_LINK]     = {VIEW_LINK, .read_link = runs_read_run_link},
+    [VNODE_RUN_LINK]     = {VIEW_LINK, .read_link = runs_read_fixed_link},
 
     /* What the mount reports of itself. */
     [VNODE_CONTROL]      = {VIEW_DIRECTORY, VIEWS_CONTROL, VNODE_ROOT, .listed = NOT_ALWAYS},
     [VNODE_STATS]        = {VIEW_FILE, "stats", VNODE_CONTROL, FIRST,
-                            .make_text = view_text_of_stats},
+                            .make_text = view_text_of_mount},
     [VNODE_OPTIONS]      = {VIEW_FILE, "options", VNODE_CONTROL, FIRST,
-                            .make_text = view_text_of_options},
+                            .make_text = view_text_of_mount},
     [VNODE_VERSION]      = {VIEW_FILE, "version", VNODE_CONTROL, FIRST,
-                            .make_text = view_text_of_version},
+                            .make_text = view_text_of_mount},
 };
 /* clang-format on */
 
@@ -177,12 +177,6 @@ void views_destroy(struct views *v)
     job_names_destroy(v->names);
     attempts_destroy(v->attempts);
     free(v);
-}
-
-void views_root(struct views *v, struct vnode *ret_vnode)
-{
-    (void)v;
-    *ret_vnode = (struct vnode){.kind = VNODE_ROOT};
 }
 
 void views_vnode_finish(struct vnode *p)

@@ -98,7 +98,7 @@ static int compare_ids(const void *a, const void *b)
     return x->id < y->id ? -1 : x->id > y->id;
 }
 
-static int compare_names(const void *a, const void *b)
+int safe_name_compare(const void *a, const void *b)
 {
     return strcmp(((const struct safe_name *)a)->name, ((const struct safe_name *)b)->name);
 }
@@ -116,14 +116,14 @@ static int assign_one(struct safe_name *n, safe_name_test *is_taken, void **take
     size_t len = 0;
 
     safe_name_make("", n->given, suffix, n->name);
-    while (!*n->name || (is_taken && is_taken(n->name)) || tfind(n, taken, compare_names)) {
+    while (!*n->name || (is_taken && is_taken(n->name)) || tfind(n, taken, safe_name_compare)) {
         if (len + 32 > sizeof(suffix))
             break;
         len += (size_t)snprintf(suffix + len, sizeof(suffix) - len, " (%llu)",
                                 (unsigned long long)n->id);
         safe_name_make("", n->given, suffix, n->name);
     }
-    return tsearch(n, taken, compare_names) ? 0 : -ENOMEM;
+    return tsearch(n, taken, safe_name_compare) ? 0 : -ENOMEM;
 }
 
 /* In the order of the ids, so the result does not depend on that of the list. */

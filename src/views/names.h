@@ -44,6 +44,9 @@ struct safe_name {
 /* Whether the tree itself uses this name, so that nothing else can have it. */
 typedef bool safe_name_test(const char *name);
 
+/* By name, for qsort. */
+int safe_name_compare(const void *a, const void *b);
+
 /* Gives each a name of its own; `is_taken` may be NULL. -ENOMEM. */
 int safe_name_assign(struct safe_name *names, size_t count, safe_name_test *is_taken);
 

@@ -59,25 +59,20 @@ static int check_log(struct views *v, const struct vnode *p, struct waiter *w,
 }
 
 static int get_log(struct views *v, const struct vnode *p, struct waiter *w,
-                   struct known_job *ret_job, struct view_part *ret_part)
+                   struct known_job *ret_job, struct log_stat *ret_stat)
 {
-    struct log_stat stat;
     int rc = check_log(v, p, w, ret_job);
 
     if (rc)
         return rc;
     if (p->kind == VNODE_LOG)
-        rc = log_get_stat(p->log, &p->repo, EFFORT_NETWORK, &ret_job->hint, w, &stat);
+        rc = log_get_stat(p->log, &p->repo, EFFORT_NETWORK, &ret_job->hint, w, ret_stat);
     else
-        rc = generated_get_stat(v->generated, p->log, &p->repo, p->job, &ret_job->hint, w, &stat);
-    if (rc)
-        return rc;
-    catalog_note_used(v->config.catalog, &p->repo, p->job);
-    *ret_part = (struct view_part){.size = stat.size,
-                                   .mtime_ms = stat.mtime_ms,
-                                   .final = stat.final,
-                                   .lasting = stat.proven && !stat.shrunk};
-    return 0;
+        rc = generated_get_stat(v->generated, p->log, &p->repo, p->job, &ret_job->hint, w,
+                                ret_stat);
+    if (!rc)
+        catalog_note_used(v->config.catalog, &p->repo, p->job);
+    return rc;
 }
 
 /* Narrows the whole text down to the step. */
@@ -98,11 +93,11 @@ static int get_step(struct views *v, const struct vnode *p, struct waiter *w,
         rc = generated_get_step(v->generated, p->log, &p->repo, seen.job, p->step, w, &range);
     if (!rc) {
         part->begin = range.begin;
-        part->size = range.end - range.begin;
+        part->stat.size = range.end - range.begin;
         files = steps_get_files(seen.job);
         for (size_t i = 0; files && i < seen.job->step_count; i++)
             if (seen.job->steps[i].number == p->step && files[i].end_ms > 0)
-                part->mtime_ms = files[i].end_ms;
+                part->stat.mtime_ms = files[i].end_ms;
         free(files);
     }
     catalog_seen_release(&seen);
@@ -113,15 +108,15 @@ int view_get_part(struct views *v, const struct vnode *p, struct waiter *w,
                   struct view_part *ret_part)
 {
     struct known_job job;
-    struct view_part part;
-    int rc = get_log(v, p, w, &job, &part);
+    struct view_part part = {0};
+    int rc = get_log(v, p, w, &job, &part.stat);
 
     if (!rc && p->kind == VNODE_STEP && p->step)
         rc = get_step(v, p, w, &part);
     if (rc)
         return rc;
     /* GitHub may tell the steps of a job later than its end. */
-    part.settled = part.final && (p->kind != VNODE_STEP || !job.is_known || job.is_settled);
+    part.settled = part.stat.final && (p->kind != VNODE_STEP || !job.is_known || job.is_settled);
     *ret_part = part;
     return 0;
 }

@@ -137,16 +137,13 @@ void runs_peek(struct views *v, const struct vnode *p, struct known_run *ret_run
 void runs_know_job(struct views *v, const struct facts_job *job, struct known_job *ret_job)
 {
     bool has_ended = job->status == FACTS_COMPLETED;
-    int64_t time_ms = job->completed_ms;
 
-    if (time_ms <= 0)
-        time_ms = job->started_ms > 0 ? job->started_ms : job->created_ms;
     *ret_job = (struct known_job){
         .is_known = true,
         .is_settled = catalog_is_settled(v->config.catalog, job),
         .has_no_log = has_ended && !facts_may_have_log(job),
         .hint = {.completed = has_ended, .completed_ms = has_ended ? job->completed_ms : 0},
-        .time_ms = time_ms};
+        .time_ms = facts_job_time_ms(job)};
 }
 
 void runs_peek_job(struct views *v, const struct vnode *p, struct known_job *ret_job)
@@ -227,11 +224,6 @@ int job_names_make(const struct catalog_answer *jobs, struct safe_name **ret_nam
     return rc;
 }
 
-static int compare_names(const void *a, const void *b)
-{
-    return strcmp(((const struct safe_name *)a)->name, ((const struct safe_name *)b)->name);
-}
-
 static int compare_name(const void *name, const void *of)
 {
     return strcmp(name, ((const struct safe_name *)of)->name);
@@ -254,7 +246,7 @@ int job_names_find(struct job_names *n, const struct catalog_answer *jobs, const
         run = (struct run_names){0};
         rc = job_names_make(jobs, &run.by_name);
         if (!rc) {
-            qsort(run.by_name, jobs->count, sizeof(*run.by_name), compare_names);
+            qsort(run.by_name, jobs->count, sizeof(*run.by_name), safe_name_compare);
             run.jobs = catalog_answer_hold(jobs);
         }
     }
@@ -304,18 +296,12 @@ int runs_read_latest_link(struct views *v, const struct vnode *p, struct waiter 
     return rc;
 }
 
-int runs_read_run_link(struct views *v, const struct vnode *p, struct waiter *w, char *buf,
-                       size_t cap)
+/* Of a run, or of a job's log. */
+int runs_read_fixed_link(struct views *v, const struct vnode *p, struct waiter *w, char *buf,
+                         size_t cap)
 {
     (void)v;
     (void)w;
-    return print_target(p, "runs", p->run, "", buf, cap);
-}
-
-int runs_read_job_link(struct views *v, const struct vnode *p, struct waiter *w, char *buf,
-                       size_t cap)
-{
-    (void)v;
-    (void)w;
-    return print_target(p, "jobs", p->job, "/log", buf, cap);
+    return p->kind == VNODE_JOB_LINK ? print_target(p, "jobs", p->job, "/log", buf, cap)
+                                     : print_target(p, "runs", p->run, "", buf, cap);
 }

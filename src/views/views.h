@@ -21,7 +21,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <sys/types.h>
 
 struct views;
 struct cache;
@@ -31,7 +30,7 @@ struct store;
 struct view_text;
 
 enum vnode_kind {
-    VNODE_ROOT,
+    VNODE_ROOT = 0,
     VNODE_OWNER,
     VNODE_REPO,
     VNODE_JOBS,
@@ -61,7 +60,8 @@ enum vnode_kind {
     VNODE_VERSION,
 };
 
-/* Filled by views_lookup; may be moved by assignment; released by views_vnode_finish. */
+/* Filled by views_lookup, or that of the root: all zero; may be moved by assignment; released by
+ * views_vnode_finish. */
 struct vnode {
     enum vnode_kind kind;
     unsigned attempt;  /* 0: the latest */
@@ -116,7 +116,6 @@ int views_create(const struct view_config *config, struct views **ret_views);
 void views_stop(struct views *v);
 void views_destroy(struct views *v);
 
-void views_root(struct views *v, struct vnode *ret_vnode);
 void views_vnode_finish(struct vnode *p);
 /* The path of `p` was looked up once more just now, and is still the same. */
 void views_vnode_renew(struct vnode *p, const struct vnode *same);
@@ -147,7 +146,7 @@ int views_list(struct views *v, const struct vnode *dir, struct waiter *w,
                struct view_listing **ret_listing);
 /* The i-th entry, from 0, without . and ..; false: there are no more. */
 bool views_listing_get(const struct view_listing *l, size_t i, struct view_entry *ret_entry);
-void views_listing_release(struct view_listing *l);
+void views_listing_release(struct view_listing *l); /* NULL: nothing */
 
 /* --- files -------------------------------------------------------------------------------- */
 
@@ -171,7 +170,7 @@ struct view_bytes {
 
 int views_open(struct views *v, const struct vnode *p, struct waiter *w,
                struct view_opened *ret_opened);
-void views_close(struct view_file *f);
+void views_close(struct view_file *f); /* NULL: nothing */
 
 /* All of [offset, offset + len), cut at the end of the file; len 0: the end. Only a file opened
  * `direct` may give less. VIEWS_READ_AGAIN: the file is shorter than the kernel knows. Let the
@@ -182,6 +181,8 @@ int views_read(struct view_file *f, uint64_t offset, size_t len, struct waiter *
 void views_bytes_done(struct view_bytes *b);
 
 /* --- the rest ----------------------------------------------------------------------------- */
+
+#define VIEWS_XATTR_PREFIX "user.ghlogfs." /* of all our extended attributes */
 
 /* The value of an extended attribute, malloc'd, from memory and disk only (S17). -ENODATA, or
  * PENDING_PARKED while another thread reads the disk. */

@@ -3,6 +3,7 @@
  * of facts.h. The first byte chooses which id is printed of a page.
  */
 #include "github/parse.h"
+#include "name.h"
 
 #include <errno.h>
 #include <stdint.h>
@@ -19,7 +20,7 @@ static void check(int holds)
 
 static void check_id(uint64_t id, int may_be_unsaid)
 {
-    check(id <= FACTS_ID_MAX && (id >= 1 || may_be_unsaid));
+    check(id <= NAME_ID_MAX && (id >= 1 || may_be_unsaid));
 }
 
 static void check_text(const char *text)
@@ -85,13 +86,13 @@ static void try_print(const char *body, size_t len, uint64_t id)
     size_t text_len;
     char *text;
 
-    if (parse_print_job(body, len, id, &text, &text_len) == 0) {
+    if (parse_print(body, len, PARSE_JOBS, id, &text, &text_len) == 0) {
         check(strlen(text) == text_len && text[text_len - 1] == '\n');
         check(parse_job(text, text_len, &job) == 0 && job.id == id);
         facts_job_finish(&job);
         free(text);
     }
-    if (parse_print_run(body, len, id, &text, &text_len) == 0)
+    if (parse_print(body, len, PARSE_RUNS, id, &text, &text_len) == 0)
         free(text);
 }
 

@@ -167,7 +167,7 @@ static void sequential_reader_finds_the_next_pages_checked_R2(void **state)
     assert_int_equal(state_of(log, 2), PAGE_UNCHECKED); /* one read is not sequential */
     assert_int_equal(fixture_read(&r, 1, 2 * PAGE, 2 * PAGE), 0);
     fixture_settle(b, 0); /* the damaged page is not fetched before a reader comes near it */
-    for (uint64_t page = 4; page < pages_for(SIZE); page++)
+    for (uint64_t page = 4; page < store_page_count(SIZE); page++)
         assert_int_equal(state_of(log, page), page == 9 ? PAGE_ABSENT : PAGE_PRESENT);
     assert_int_equal(fixture_read_served(b, &r, 1, 4 * PAGE, SIZE - 4 * PAGE), 0);
     log_close(&r);

@@ -10,11 +10,11 @@
 static void lengths_at_the_borders(void **state)
 {
     (void)state;
-    assert_int_equal(pages_for(0), 0);
-    assert_int_equal(pages_for(1), 1);
-    assert_int_equal(pages_for(PAGE_SIZE), 1);
-    assert_int_equal(pages_for(PAGE_SIZE + 1), 2);
-    assert_true(pages_for(UINT64_MAX) == UINT64_C(1) << 48);
+    assert_int_equal(store_page_count(0), 0);
+    assert_int_equal(store_page_count(1), 1);
+    assert_int_equal(store_page_count(PAGE_SIZE), 1);
+    assert_int_equal(store_page_count(PAGE_SIZE + 1), 2);
+    assert_true(store_page_count(UINT64_MAX) == UINT64_C(1) << 48);
     assert_int_equal(page_length(1, 0), 1);
     assert_int_equal(page_length(PAGE_SIZE, 0), PAGE_SIZE);
     assert_int_equal(page_length(PAGE_SIZE + 7, 0), PAGE_SIZE);

@@ -18,7 +18,7 @@
 
 struct flight {
     bool is_used, is_served;
-    enum budget_class class;
+    enum source_class class;
     int64_t serve_ms, answer_ms;
     struct budget_answer answer;
 };
@@ -107,7 +107,7 @@ static int64_t left_at_server(const struct schedule *s)
 }
 
 /* Asks, and sends where it may. Returns what the budget said. */
-static int64_t ask(struct schedule *s, enum budget_class class)
+static int64_t ask(struct schedule *s, enum source_class class)
 {
     int64_t at = budget_ask(&s->budget, class, s->now_ms);
     struct flight *f = s->flights;
@@ -115,7 +115,7 @@ static int64_t ask(struct schedule *s, enum budget_class class)
     assert_true(at == 0 || at > s->now_ms);
     if (at)
         return at;
-    if (class == BUDGET_PREFETCH)
+    if (class == SOURCE_PREFETCH)
         assert_true(left_at_server(s) > s->reserve); /* R5: left to demand */
     while (f->is_used)
         f++;
@@ -127,7 +127,7 @@ static int64_t ask(struct schedule *s, enum budget_class class)
     s->in_flight++;
     assert_true(s->sent < SENT_MAX);
     s->sent_ms[s->sent++] = s->now_ms;
-    if (class == BUDGET_PREFETCH)
+    if (class == SOURCE_PREFETCH)
         s->prefetch_ms[s->prefetch_sent++] = s->now_ms;
     return 0;
 }
@@ -147,7 +147,7 @@ static void start(struct schedule *s, uint64_t seed, int64_t limit, uint32_t res
 /* The first answer tells what there is: until then nobody can keep to it. */
 static void ask_once(struct schedule *s)
 {
-    assert_int_equal(ask(s, BUDGET_DEMAND), 0);
+    assert_int_equal(ask(s, SOURCE_DEMAND), 0);
     while (s->in_flight) {
         s->now_ms += 100;
         turn_flights(s);
@@ -171,7 +171,7 @@ static void run(struct schedule *s, int64_t hours)
         s->now_ms += 1 + (int64_t)draw(s, draw(s, 500) ? 400 : 300000);
         turn_flights(s);
         for (uint64_t i = 0; i < burst && s->in_flight < FLIGHTS; i++)
-            (void)ask(s, draw(s, 2) ? BUDGET_PREFETCH : BUDGET_DEMAND);
+            (void)ask(s, draw(s, 2) ? SOURCE_PREFETCH : SOURCE_DEMAND);
     }
     assert_paced(s->sent_ms, s->sent, 900);
     assert_paced(s->prefetch_ms, s->prefetch_sent, 450);
@@ -205,9 +205,9 @@ static void r5_demand_is_not_starved_by_prefetch(void **state)
         while (s->now_ms < end) {
             s->now_ms += 20;
             turn_flights(s);
-            while (s->in_flight < FLIGHTS / 2 && ask(s, BUDGET_PREFETCH) == 0)
+            while (s->in_flight < FLIGHTS / 2 && ask(s, SOURCE_PREFETCH) == 0)
                 ;
-            while (s->in_flight < FLIGHTS && ask(s, BUDGET_DEMAND) == 0)
+            while (s->in_flight < FLIGHTS && ask(s, SOURCE_DEMAND) == 0)
                 demand++;
         }
         assert_paced(s->sent_ms, s->sent, 900);
@@ -227,13 +227,13 @@ static void r5_demand_has_the_reserve_when_prefetch_took_the_rest(void **state)
     ask_once(s);
     for (int64_t end = s->now_ms + 20 * MINUTE; s->now_ms < end; s->now_ms += 50) {
         turn_flights(s);
-        while (s->in_flight < FLIGHTS && ask(s, BUDGET_PREFETCH) == 0)
+        while (s->in_flight < FLIGHTS && ask(s, SOURCE_PREFETCH) == 0)
             ;
     }
     assert_int_equal(s->server.remaining, 500);
     for (int64_t end = s->now_ms + 5 * MINUTE; s->now_ms < end; s->now_ms += 50) {
         turn_flights(s);
-        while (s->in_flight < FLIGHTS && ask(s, BUDGET_DEMAND) == 0)
+        while (s->in_flight < FLIGHTS && ask(s, SOURCE_DEMAND) == 0)
             demand++;
     }
     assert_int_equal(demand, 500);
@@ -253,7 +253,7 @@ static void request_may_go_at_the_time_that_was_returned(void **state)
         for (int sent = 0; sent < 5000; sent++) {
             int64_t at = 0;
             int tries = 0;
-            while (s->in_flight >= FLIGHTS || (at = ask(s, BUDGET_DEMAND)) != 0) {
+            while (s->in_flight >= FLIGHTS || (at = ask(s, SOURCE_DEMAND)) != 0) {
                 /* Waits for answers come first, then for what the clock decides. */
                 assert_true(++tries < 100);
                 s->now_ms = at ? at : s->now_ms + 100;

@@ -56,7 +56,7 @@ static enum budget_verdict learn(struct budget *b, struct budget_answer a, int64
     return budget_learn(b, &a, now_ms, WALL + (now_ms - T0) / 1000);
 }
 
-static void go(struct budget *b, enum budget_class class, int64_t now_ms)
+static void go(struct budget *b, enum source_class class, int64_t now_ms)
 {
     assert_int_equal(budget_why(b, class, now_ms), BUDGET_OPEN);
     assert_int_equal(budget_ask(b, class, now_ms), 0);
@@ -71,13 +71,13 @@ static void r5_nine_hundred_in_a_burst_and_no_more_for_a_minute(void **state)
 
     (void)state;
     for (int i = 0; i < 900; i++)
-        go(&b, BUDGET_DEMAND, T0 + i);
-    at = budget_ask(&b, BUDGET_DEMAND, T0 + 900);
+        go(&b, SOURCE_DEMAND, T0 + i);
+    at = budget_ask(&b, SOURCE_DEMAND, T0 + 900);
     assert_true(at >= T0 + MINUTE && at <= T0 + MINUTE + 2000);
-    assert_int_equal(budget_why(&b, BUDGET_DEMAND, T0 + 900), BUDGET_PACING);
-    assert_int_equal(budget_ask(&b, BUDGET_DEMAND, at - 1), at);
-    go(&b, BUDGET_DEMAND, at);
-    assert_int_equal(budget_ask(&b, BUDGET_DEMAND, at), at + 1);
+    assert_int_equal(budget_why(&b, SOURCE_DEMAND, T0 + 900), BUDGET_PACING);
+    assert_int_equal(budget_ask(&b, SOURCE_DEMAND, at - 1), at);
+    go(&b, SOURCE_DEMAND, at);
+    assert_int_equal(budget_ask(&b, SOURCE_DEMAND, at), at + 1);
 }
 
 static void r5_prefetch_has_half_of_it_and_the_rest_is_demands(void **state)
@@ -86,12 +86,12 @@ static void r5_prefetch_has_half_of_it_and_the_rest_is_demands(void **state)
 
     (void)state;
     for (int i = 0; i < 450; i++)
-        go(&b, BUDGET_PREFETCH, T0);
-    assert_true(budget_ask(&b, BUDGET_PREFETCH, T0 + 1) > T0 + 1);
-    assert_int_equal(budget_why(&b, BUDGET_PREFETCH, T0 + 1), BUDGET_PACING);
+        go(&b, SOURCE_PREFETCH, T0);
+    assert_true(budget_ask(&b, SOURCE_PREFETCH, T0 + 1) > T0 + 1);
+    assert_int_equal(budget_why(&b, SOURCE_PREFETCH, T0 + 1), BUDGET_PACING);
     for (int i = 0; i < 450; i++)
-        go(&b, BUDGET_DEMAND, T0 + 2);
-    assert_true(budget_ask(&b, BUDGET_DEMAND, T0 + 3) > T0 + MINUTE);
+        go(&b, SOURCE_DEMAND, T0 + 2);
+    assert_true(budget_ask(&b, SOURCE_DEMAND, T0 + 3) > T0 + MINUTE);
 }
 
 /* As while a host is known to be down. */
@@ -101,19 +101,19 @@ static void r5_what_was_not_sent_does_not_count_for_the_minute(void **state)
 
     (void)state;
     for (int i = 0; i < 450; i++)
-        go(&b, BUDGET_PREFETCH, T0);
+        go(&b, SOURCE_PREFETCH, T0);
     for (int i = 0; i < 3000; i++) {
-        assert_int_equal(budget_ask(&b, BUDGET_DEMAND, T0), 0);
-        budget_unsent(&b, BUDGET_DEMAND);
+        assert_int_equal(budget_ask(&b, SOURCE_DEMAND, T0), 0);
+        budget_unsent(&b, SOURCE_DEMAND);
     }
     for (int i = 0; i < 450; i++)
-        go(&b, BUDGET_DEMAND, T0);
-    assert_true(budget_ask(&b, BUDGET_DEMAND, T0) > T0);
-    assert_int_equal(budget_ask(&b, BUDGET_PREFETCH, T0 + 61000), 0);
-    budget_unsent(&b, BUDGET_PREFETCH);
+        go(&b, SOURCE_DEMAND, T0);
+    assert_true(budget_ask(&b, SOURCE_DEMAND, T0) > T0);
+    assert_int_equal(budget_ask(&b, SOURCE_PREFETCH, T0 + 61000), 0);
+    budget_unsent(&b, SOURCE_PREFETCH);
     for (int i = 0; i < 450; i++)
-        go(&b, BUDGET_PREFETCH, T0 + 61000);
-    assert_true(budget_ask(&b, BUDGET_PREFETCH, T0 + 61000) > T0 + 61000);
+        go(&b, SOURCE_PREFETCH, T0 + 61000);
+    assert_true(budget_ask(&b, SOURCE_PREFETCH, T0 + 61000) > T0 + 61000);
 }
 
 /* --- quota ------------------------------------------------------------------------------------ */
@@ -124,7 +124,7 @@ static void server_that_reports_no_quota_has_none(void **state)
 
     (void)state;
     for (int i = 0; i < 800; i++) {
-        go(&b, i % 2 ? BUDGET_PREFETCH : BUDGET_DEMAND, T0 + i);
+        go(&b, i % 2 ? SOURCE_PREFETCH : SOURCE_DEMAND, T0 + i);
         assert_int_equal(learn(&b, plain(200), T0 + i), BUDGET_NO_LIMIT);
     }
     assert_int_equal(budget_remaining(&b, T0 + 800), -1);
@@ -136,15 +136,15 @@ static void r5_used_up_quota_holds_all_requests_until_its_reset(void **state)
     int64_t at;
 
     (void)state;
-    go(&b, BUDGET_DEMAND, T0);
+    go(&b, SOURCE_DEMAND, T0);
     learn(&b, quota(200, 0, 1200, 0), T0);
-    at = budget_ask(&b, BUDGET_DEMAND, T0 + 5);
+    at = budget_ask(&b, SOURCE_DEMAND, T0 + 5);
     assert_true(at >= T0 + 1200000 && at <= T0 + 1202000);
-    assert_int_equal(budget_why(&b, BUDGET_DEMAND, T0 + 5), BUDGET_QUOTA);
+    assert_int_equal(budget_why(&b, SOURCE_DEMAND, T0 + 5), BUDGET_QUOTA);
     assert_int_equal(budget_remaining(&b, T0 + 5), 0);
-    assert_int_equal(budget_ask(&b, BUDGET_DEMAND, at - 1), at);
+    assert_int_equal(budget_ask(&b, SOURCE_DEMAND, at - 1), at);
     assert_int_equal(budget_remaining(&b, at), 5000);
-    go(&b, BUDGET_DEMAND, at);
+    go(&b, SOURCE_DEMAND, at);
 }
 
 static void date_of_the_server_corrects_a_wrong_clock(void **state)
@@ -156,7 +156,7 @@ static void date_of_the_server_corrects_a_wrong_clock(void **state)
         struct budget b = make(0);
         int64_t at;
         learn(&b, quota(200, 0, 600, skews[i]), T0);
-        at = budget_ask(&b, BUDGET_DEMAND, T0);
+        at = budget_ask(&b, SOURCE_DEMAND, T0);
         assert_true(at >= T0 + 600000 && at <= T0 + 602000);
     }
 }
@@ -171,17 +171,17 @@ static void without_a_date_no_clock_causes_a_wait_of_more_than_an_hour(void **st
     a.date_s = -1;
     a.reset_s = WALL + 30 * 86400;
     learn(&b, a, T0);
-    at = budget_ask(&b, BUDGET_DEMAND, T0);
+    at = budget_ask(&b, SOURCE_DEMAND, T0);
     assert_true(at > T0 && at <= T0 + 3700000);
     b = make(0);
     a.reset_s = INT64_MAX;
     learn(&b, a, T0);
-    at = budget_ask(&b, BUDGET_DEMAND, T0);
+    at = budget_ask(&b, SOURCE_DEMAND, T0);
     assert_true(at > T0 && at <= T0 + 3700000);
     b = make(0);
     a.reset_s = 0;
     learn(&b, a, T0);
-    at = budget_ask(&b, BUDGET_DEMAND, T0);
+    at = budget_ask(&b, SOURCE_DEMAND, T0);
     assert_true(at > T0 && at <= T0 + 2000);
 }
 
@@ -190,20 +190,20 @@ static void r5_requests_in_flight_count_before_their_answers_tell(void **state)
     struct budget b = make(0);
 
     (void)state;
-    go(&b, BUDGET_DEMAND, T0);
+    go(&b, SOURCE_DEMAND, T0);
     learn(&b, quota(200, 40, HOUR_S, 0), T0);
     for (int i = 0; i < 40; i++)
-        go(&b, BUDGET_DEMAND, T0 + 1);
+        go(&b, SOURCE_DEMAND, T0 + 1);
     assert_int_equal(budget_remaining(&b, T0 + 1), 0);
-    assert_true(budget_ask(&b, BUDGET_DEMAND, T0 + 1) > T0 + 1);
+    assert_true(budget_ask(&b, SOURCE_DEMAND, T0 + 1) > T0 + 1);
     /* Soon: an answer may show that it cost nothing. It is not for this that readers are told
      * EDQUOT. */
-    assert_true(budget_ask(&b, BUDGET_DEMAND, T0 + 1) < T0 + 1000);
+    assert_true(budget_ask(&b, SOURCE_DEMAND, T0 + 1) < T0 + 1000);
     learn(&b, quota(304, 40, HOUR_S, 0), T0 + 2);
-    go(&b, BUDGET_DEMAND, T0 + 2);
-    assert_true(budget_ask(&b, BUDGET_DEMAND, T0 + 2) > T0 + 2);
+    go(&b, SOURCE_DEMAND, T0 + 2);
+    assert_true(budget_ask(&b, SOURCE_DEMAND, T0 + 2) > T0 + 2);
     budget_lost(&b);
-    go(&b, BUDGET_DEMAND, T0 + 3);
+    go(&b, SOURCE_DEMAND, T0 + 3);
 }
 
 static void answers_out_of_order_do_not_give_quota_back(void **state)
@@ -241,7 +241,7 @@ static void answer_401_does_not_change_the_quota(void **state)
     (void)state;
     a.limit = 60;
     assert_int_equal(learn(&b, a, T0), BUDGET_NO_LIMIT);
-    go(&b, BUDGET_DEMAND, T0);
+    go(&b, SOURCE_DEMAND, T0);
 }
 
 static void malformed_quota_headers_are_ignored(void **state)
@@ -252,11 +252,11 @@ static void malformed_quota_headers_are_ignored(void **state)
     (void)state;
     a.limit = 0;
     learn(&b, a, T0);
-    go(&b, BUDGET_DEMAND, T0);
+    go(&b, SOURCE_DEMAND, T0);
     a = quota(200, 0, HOUR_S, 0);
     a.reset_s = -1;
     learn(&b, a, T0);
-    go(&b, BUDGET_DEMAND, T0);
+    go(&b, SOURCE_DEMAND, T0);
     a = quota(200, INT64_MAX, HOUR_S, 0);
     learn(&b, a, T0);
     assert_int_equal(budget_remaining(&b, T0), 5000);
@@ -269,16 +269,16 @@ static void r5_prefetch_leaves_the_reserve_to_demand(void **state)
 
     (void)state;
     learn(&b, quota(200, 502, HOUR_S, 0), T0);
-    go(&b, BUDGET_PREFETCH, T0);
-    go(&b, BUDGET_PREFETCH, T0);
-    assert_true(budget_ask(&b, BUDGET_PREFETCH, T0) < T0 + 1000); /* they may have cost nothing */
-    assert_int_equal(budget_why(&b, BUDGET_PREFETCH, T0), BUDGET_QUOTA);
+    go(&b, SOURCE_PREFETCH, T0);
+    go(&b, SOURCE_PREFETCH, T0);
+    assert_true(budget_ask(&b, SOURCE_PREFETCH, T0) < T0 + 1000); /* they may have cost nothing */
+    assert_int_equal(budget_why(&b, SOURCE_PREFETCH, T0), BUDGET_QUOTA);
     learn(&b, quota(200, 501, HOUR_S, 0), T0);
     learn(&b, quota(200, 500, HOUR_S, 0), T0);
-    at = budget_ask(&b, BUDGET_PREFETCH, T0);
+    at = budget_ask(&b, SOURCE_PREFETCH, T0);
     assert_true(at >= T0 + HOUR_S * 1000);
-    go(&b, BUDGET_DEMAND, T0);
-    go(&b, BUDGET_PREFETCH, at);
+    go(&b, SOURCE_DEMAND, T0);
+    go(&b, SOURCE_PREFETCH, at);
 }
 
 static void quota_smaller_than_the_reserve_allows_no_prefetch(void **state)
@@ -290,11 +290,11 @@ static void quota_smaller_than_the_reserve_allows_no_prefetch(void **state)
     (void)state;
     a.limit = 60;
     learn(&b, a, T0);
-    at = budget_ask(&b, BUDGET_PREFETCH, T0);
+    at = budget_ask(&b, SOURCE_PREFETCH, T0);
     assert_true(at > T0 + 9000);
-    assert_true(budget_ask(&b, BUDGET_PREFETCH, at) >=
+    assert_true(budget_ask(&b, SOURCE_PREFETCH, at) >=
                 at + 10000); /* full, and no more than that */
-    go(&b, BUDGET_DEMAND, at);
+    go(&b, SOURCE_DEMAND, at);
 }
 
 /* --- refusals --------------------------------------------------------------------------------- */
@@ -308,14 +308,14 @@ static void r5_retry_after_holds_all_requests(void **state)
     (void)state;
     a.retry_after_s = 37;
     assert_int_equal(learn(&b, a, T0), BUDGET_SECONDARY);
-    at = budget_ask(&b, BUDGET_DEMAND, T0);
+    at = budget_ask(&b, SOURCE_DEMAND, T0);
     assert_true(at >= T0 + 37000 && at <= T0 + 39000);
-    assert_int_equal(budget_ask(&b, BUDGET_PREFETCH, T0), at);
-    assert_int_equal(budget_why(&b, BUDGET_DEMAND, T0), BUDGET_LIMITED);
+    assert_int_equal(budget_ask(&b, SOURCE_PREFETCH, T0), at);
+    assert_int_equal(budget_why(&b, SOURCE_DEMAND, T0), BUDGET_LIMITED);
     /* An answer to what was asked before does not end it. */
     learn(&b, quota(200, 4000, HOUR_S, 0), T0 + 10);
-    assert_int_equal(budget_ask(&b, BUDGET_DEMAND, T0 + 10), at);
-    go(&b, BUDGET_DEMAND, at);
+    assert_int_equal(budget_ask(&b, SOURCE_DEMAND, T0 + 10), at);
+    go(&b, SOURCE_DEMAND, at);
 }
 
 static void r5_secondary_limit_without_a_time_waits_a_minute_doubled_each_time(void **state)
@@ -330,12 +330,12 @@ static void r5_secondary_limit_without_a_time_waits_a_minute_doubled_each_time(v
     a.message = "You have exceeded a secondary rate limit. Please wait a few minutes";
     for (size_t i = 0; i < 8; i++) {
         assert_int_equal(learn(&b, a, now), BUDGET_SECONDARY);
-        assert_int_equal(budget_ask(&b, BUDGET_DEMAND, now), now + waits[i]);
+        assert_int_equal(budget_ask(&b, SOURCE_DEMAND, now), now + waits[i]);
         now += waits[i];
     }
     learn(&b, plain(200), now);
     assert_int_equal(learn(&b, a, now), BUDGET_SECONDARY);
-    assert_int_equal(budget_ask(&b, BUDGET_DEMAND, now), now + waits[0]);
+    assert_int_equal(budget_ask(&b, SOURCE_DEMAND, now), now + waits[0]);
 }
 
 static void hundred_requests_refused_at_once_count_as_one(void **state)
@@ -345,10 +345,10 @@ static void hundred_requests_refused_at_once_count_as_one(void **state)
 
     (void)state;
     for (int i = 0; i < 100; i++)
-        go(&b, BUDGET_DEMAND, T0);
+        go(&b, SOURCE_DEMAND, T0);
     for (int i = 0; i < 100; i++)
         assert_int_equal(learn(&b, a, T0 + i), BUDGET_SECONDARY);
-    assert_int_equal(budget_ask(&b, BUDGET_DEMAND, T0 + 100), T0 + 99 + MINUTE);
+    assert_int_equal(budget_ask(&b, SOURCE_DEMAND, T0 + 100), T0 + 99 + MINUTE);
 }
 
 static void secondary_limit_with_an_empty_quota_waits_for_its_reset(void **state)
@@ -360,7 +360,7 @@ static void secondary_limit_with_an_empty_quota_waits_for_its_reset(void **state
     (void)state;
     a.message = "You have exceeded a secondary rate limit.";
     assert_int_equal(learn(&b, a, T0), BUDGET_SECONDARY);
-    at = budget_ask(&b, BUDGET_DEMAND, T0);
+    at = budget_ask(&b, SOURCE_DEMAND, T0);
     assert_true(at >= T0 + 300000 && at <= T0 + 302000);
 }
 
@@ -376,10 +376,10 @@ static void r5_refusal_for_the_quota_holds_until_the_reset(void **state)
         learn(&b, quota(200, 77, 1500, 0), T0);
         a.message = "API rate limit exceeded for user ID 1.";
         assert_int_equal(learn(&b, a, T0), BUDGET_PRIMARY);
-        at = budget_ask(&b, BUDGET_DEMAND, T0);
+        at = budget_ask(&b, SOURCE_DEMAND, T0);
         assert_true(at >= T0 + 900000 && at <= T0 + 902000);
-        assert_int_equal(budget_why(&b, BUDGET_DEMAND, T0), BUDGET_QUOTA);
-        go(&b, BUDGET_DEMAND, at);
+        assert_int_equal(budget_why(&b, SOURCE_DEMAND, T0), BUDGET_QUOTA);
+        go(&b, SOURCE_DEMAND, at);
     }
 }
 
@@ -393,7 +393,7 @@ static void refusal_for_the_quota_with_a_past_reset_still_waits(void **state)
     a.message = "API rate limit exceeded";
     for (int64_t wait = MINUTE; wait < 4 * MINUTE; wait *= 2) {
         assert_int_equal(learn(&b, a, now), BUDGET_PRIMARY);
-        assert_int_equal(budget_ask(&b, BUDGET_DEMAND, now), now + wait);
+        assert_int_equal(budget_ask(&b, SOURCE_DEMAND, now), now + wait);
         now += wait;
     }
 }
@@ -434,7 +434,7 @@ static void limits_are_told_from_plain_refusals(void **state)
         a.retry_after_s = cases[i].retry_after;
         if (learn(&b, a, T0) != cases[i].verdict)
             fail_msg("case %zu", i);
-        assert_true((budget_ask(&b, BUDGET_DEMAND, T0) == 0) ==
+        assert_true((budget_ask(&b, SOURCE_DEMAND, T0) == 0) ==
                     (cases[i].verdict == BUDGET_NO_LIMIT));
     }
 }
@@ -448,11 +448,11 @@ static void retry_after_of_a_503_holds_all_requests(void **state)
     (void)state;
     a.retry_after_s = 5;
     assert_int_equal(learn(&b, a, T0), BUDGET_NO_LIMIT);
-    at = budget_ask(&b, BUDGET_DEMAND, T0);
+    at = budget_ask(&b, SOURCE_DEMAND, T0);
     assert_true(at >= T0 + 5000 && at <= T0 + 7000);
     a.retry_after_s = INT64_MAX;
     learn(&b, a, T0);
-    at = budget_ask(&b, BUDGET_DEMAND, T0);
+    at = budget_ask(&b, SOURCE_DEMAND, T0);
     assert_true(at > T0 && at <= T0 + 3700000);
 }
 

@@ -21,7 +21,7 @@ static void assert_url(const struct source_facts *f, const char *path)
 {
     char *url;
 
-    assert_int_equal(endpoint_make_url("https://h/api/v3", f, &url), 0);
+    assert_int_equal(endpoint_make_url("https://h/api/v3", f, false, &url), 0);
     assert_string_equal(url + strlen("https://h/api/v3"), path);
     free(url);
 }
@@ -81,14 +81,14 @@ static void malformed_filter_is_refused(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         memcpy(f.filter, bad[i], strlen(bad[i]) + 1);
-        assert_int_equal(endpoint_make_url("https://h", &f, &url), -EINVAL);
+        assert_int_equal(endpoint_make_url("https://h", &f, false, &url), -EINVAL);
     }
     memset(f.filter, 'a', sizeof(f.filter));
-    assert_int_equal(endpoint_make_url("https://h", &f, &url), -EINVAL);
+    assert_int_equal(endpoint_make_url("https://h", &f, false, &url), -EINVAL);
     f = ask(SOURCE_WORKFLOW_RUNS);
-    assert_int_equal(endpoint_make_url("https://h", &f, &url), -EINVAL);
+    assert_int_equal(endpoint_make_url("https://h", &f, false, &url), -EINVAL);
     memcpy(f.filter, "..", 3);
-    assert_int_equal(endpoint_make_url("https://h", &f, &url), -EINVAL);
+    assert_int_equal(endpoint_make_url("https://h", &f, false, &url), -EINVAL);
 }
 
 int main(void)

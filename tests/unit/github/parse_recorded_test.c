@@ -109,7 +109,7 @@ static void check_printed_job(const char *body, size_t len, const struct facts_j
     char *text;
     size_t text_len;
 
-    assert_int_equal(parse_print_job(body, len, job->id, &text, &text_len), 0);
+    assert_int_equal(parse_print(body, len, PARSE_JOBS, job->id, &text, &text_len), 0);
     assert_int_equal(strlen(text), text_len);
     add_job(&listed, job);
     assert_int_equal(take_job(&printed, text, text_len), 0);
@@ -123,7 +123,7 @@ static void check_printed_run(const char *body, size_t len, const struct facts_r
     char *text;
     size_t text_len;
 
-    assert_int_equal(parse_print_run(body, len, run->id, &text, &text_len), 0);
+    assert_int_equal(parse_print(body, len, PARSE_RUNS, run->id, &text, &text_len), 0);
     assert_int_equal(strlen(text), text_len);
     add_run(&listed, run);
     assert_int_equal(take_run(&printed, text, text_len), 0);

@@ -1,4 +1,5 @@
 #include "github/parse.h"
+#include "name.h"
 
 #include <errno.h>
 #include <setjmp.h>
@@ -211,7 +212,7 @@ static void ids_are_integers_that_json_carries_exactly(void **state)
     for (size_t i = 0; i < sizeof(wrong) / sizeof(*wrong); i++)
         assert_no_job(wrong[i], strlen(wrong[i]));
     assert_int_equal(job_from("{\"id\":9007199254740991}", &job), 0);
-    assert_true(job.id == FACTS_ID_MAX);
+    assert_true(job.id == NAME_ID_MAX);
     facts_job_finish(&job);
 }
 
@@ -534,14 +535,14 @@ static void element_is_printed_with_all_its_fields(void **state)
     size_t len = 0;
 
     (void)state;
-    assert_int_equal(parse_print_job(page, strlen(page), FACTS_ID_MAX, &text, &len), 0);
+    assert_int_equal(parse_print(page, strlen(page), PARSE_JOBS, NAME_ID_MAX, &text, &len), 0);
     assert_string_equal(text, printed);
     assert_int_equal(len, strlen(printed));
     free(text);
     text = NULL;
-    assert_int_equal(parse_print_job(page, strlen(page), 2, &text, &len), -ENOENT);
-    assert_int_equal(parse_print_job(page, strlen(page) - 1, 1, &text, &len), -EPROTO);
-    assert_int_equal(parse_print_run(page, strlen(page), 1, &text, &len), -EPROTO);
+    assert_int_equal(parse_print(page, strlen(page), PARSE_JOBS, 2, &text, &len), -ENOENT);
+    assert_int_equal(parse_print(page, strlen(page) - 1, PARSE_JOBS, 1, &text, &len), -EPROTO);
+    assert_int_equal(parse_print(page, strlen(page), PARSE_RUNS, 1, &text, &len), -EPROTO);
     assert_null(text);
 }
 

@@ -56,22 +56,6 @@ static void missing_parents_are_made_and_closed_to_others(void **state)
     store_destroy(s);
 }
 
-static void relative_path_is_meant_as_of_now(void **state)
-{
-    struct scratch *x = *state;
-    struct store *s = NULL;
-    int here = open(".", O_RDONLY | O_CLOEXEC);
-
-    assert_int_equal(chdir(x->top), 0);
-    assert_int_equal(create("cache", &s), 0);
-    assert_int_equal(fchdir(here), 0);
-    close(here);
-    scratch_remove(x->dir);
-    assert_int_equal(scratch_publish(s, 1, SIZE), 0);
-    assert_int_equal(mode_of(scratch_log(x, 1, "")), 0600);
-    store_destroy(s);
-}
-
 static void directory_open_to_others_is_refused(void **state)
 {
     const unsigned modes[] = {0770, 0720, 0702, 01777};
@@ -261,7 +245,6 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(missing_parents_are_made_and_closed_to_others),
-        TEST(relative_path_is_meant_as_of_now),
         TEST(directory_open_to_others_is_refused),
         TEST(parent_that_anybody_could_write_is_refused),
         TEST(directory_of_another_user_is_refused),

@@ -21,7 +21,8 @@ int view_get_part(struct views *v, const struct vnode *p, struct waiter *w,
     (void)v;
     (void)p;
     (void)w;
-    *ret_part = (struct view_part){.size = parts_told ? FINAL_SIZE : 1000, .final = parts_told > 0};
+    *ret_part = (struct view_part){
+        .stat = {.size = parts_told ? FINAL_SIZE : 1000, .final = parts_told > 0}};
     parts_told++;
     return 0;
 }
