@@ -24,7 +24,7 @@ static int refuse(struct store *s, const char *path, const char *why)
     return -EPERM;
 }
 
-/* The cache directory and v1/: ours, and closed to everybody else's writing. */
+/* The cache directory and v1/: they must be ours, and no other user may write to them. */
 static int check_own(struct store *s, int fd, const char *path)
 {
     struct stat st;
