@@ -207,7 +207,7 @@ static int on_connected(void *arg, char *peer, char *local, int peer_port, int l
 
 /*
  * A kept connection outlives the transfer that opened it, so curl calls this with the module's
- * object. Handshakes and a proxy's answers are bytes too, which curl reports to nobody.
+ * object. Handshakes and a proxy's answers are bytes too, which curl does not report.
  */
 static int on_close(void *arg, curl_socket_t socket)
 {
