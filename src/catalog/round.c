@@ -15,7 +15,7 @@
 #define FAILURE_HOLD_MS 1000  /* nor what has failed */
 
 /*
- * A list whose large pages cannot be had is requested in smaller ones: GitHub then answers every
+ * A list whose large pages cannot be read is requested in smaller ones: GitHub then answers every
  * request for large ones with 5xx, or too late, or with more than is accepted. In all that is 9
  * requests within 10 s; what still fails then is requested once a minute.
  */
@@ -241,9 +241,9 @@ static uint64_t count_wanted(const struct entry *e, const struct page *first)
     return first->total >= 0 && (uint64_t)first->total < want ? (uint64_t)first->total : want;
 }
 
-/* How many pages the listing has, by its first; at least one. A listing that does not tell its
- * length, or has less on its first page than was requested and no next page, is followed from
- * page to page. */
+/* How many pages the listing has, by its first; at least one. A listing that does not give its
+ * length, or has less on its first page than was requested and no next page, is followed from page
+ * to page. */
 static unsigned count_pages(const struct entry *e, const struct page *first)
 {
     uint64_t want = count_wanted(e, first), size = e->round.page_size, count = 1;
@@ -256,9 +256,9 @@ static unsigned count_pages(const struct entry *e, const struct page *first)
 }
 
 /*
- * A listing that goes on beyond what its first page promised is followed, up to an empty page. So
- * is one without a Link (a proxy may have dropped it) that has less than it promised, or, if it
- * promises nothing, as long as its pages are full.
+ * A listing that continues beyond the count of its first page is followed, up to an empty page. So
+ * is one without a Link (a proxy may have dropped it) that has less than its count, or, without a
+ * count, as long as its pages are full.
  */
 static bool goes_on(const struct entry *e)
 {
@@ -466,7 +466,7 @@ static void begin(struct task *task)
     struct round *r = list_entry(task, struct round, begin);
     struct entry *e = list_entry(r, struct entry, round);
 
-    if (atomic_load(&e->catalog->is_stopping)) /* nobody would answer */
+    if (atomic_load(&e->catalog->is_stopping)) /* the source is closed */
         fail_round(r, &(struct source_failure){.err = -ECONNABORTED, .reason = SOURCE_CLOSING});
     set_page_count(r, 1);
     request_pages(e);
