@@ -66,8 +66,8 @@ static bool is_known(const struct walk *w, const struct repo_name *repo, const u
     return false;
 }
 
-/* Lock held. Whether the reader has just gone through another listing of the repository, as one
- * does who walks from run to run: then the first log opened here is enough of a sign. */
+/* Lock held. Whether the reader has just gone through another listing of the repository, as a
+ * reader does that goes from run to run: then the first log opened here is a sufficient sign. */
 static bool goes_on(const struct walk *w, const struct repo_name *repo)
 {
     const struct route *latest;
