@@ -58,7 +58,7 @@ static int token_from_line(const char *text, size_t length, char *token, size_t 
 
 /* ---- files ---- */
 
-/* Up to `cap` bytes. Waits only for a pipe that somebody writes to (token_file=<(command)). */
+/* Up to `cap` bytes. Waits only for a pipe that has a writer (token_file=<(command)). */
 static ssize_t file_read(int fd, char *buffer, size_t cap)
 {
     size_t length = 0;
@@ -82,8 +82,8 @@ static ssize_t file_read(int fd, char *buffer, size_t cap)
     return (ssize_t)length;
 }
 
-/* Opens without blocking: a pipe that nobody writes to would hang the mount. `mode` gets the file's
- * type and permissions. */
+/* Opens without blocking: a pipe without a writer would hang the mount. `mode` gets the file's type
+ * and permissions. */
 static int token_from_file(const char *path, bool regular_only, char *token, size_t cap,
                            mode_t *mode)
 {
