@@ -106,7 +106,7 @@ def test_s18_one_refused_filter_takes_no_other_runs_away(github, mount, status):
     assert listing(m.repo() / "failed") == [new, *old]
     assert asked(github, "timed_out") == 1 and asked(github, "startup_failure") == 0, \
         "a refusal is remembered for a minute"
-    assert ("with status=startup_failure cannot be had" in m.stderr) == (status != 404)
+    assert ("the runs with status=startup_failure: no answer" in m.stderr) == (status != 404)
 
 
 @pytest.mark.parametrize("status", (404, 422, 500))

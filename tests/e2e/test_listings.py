@@ -386,7 +386,7 @@ def test_a_listing_that_makes_no_sense_is_said(github, mount):
     m = mount()
     with fails("EPROTO"):
         listing(m.repo() / "runs")
-    assert "octo/hello: the answer about the runs is malformed" in m.stderr
+    assert "octo/hello: the runs: the answer is malformed" in m.stderr
 
 
 def test_a_token_that_may_not_list_repositories(github, mount):
