@@ -401,13 +401,14 @@ static void complete(struct log_transfer *t)
 
 /* -- Failures ---------------------------------------------------------------------------------- */
 
-static void complain(const struct log_transfer *t, const struct failure_event *event,
-                     const struct source_failure *failure)
+static void log_failure(const struct log_transfer *t, const struct failure_event *event,
+                        const struct source_failure *failure)
 {
     char words[RESPONSE_TYPE + sizeof(REFUSED_HINT) + 80];
 
     if (event->err == -ENOMSG)
-        snprintf(words, sizeof(words), "what it sent%s%s%s is no log: is there a proxy on the way?",
+        snprintf(words, sizeof(words),
+                 "the response%s%s%s is not a log: check whether a proxy answers instead",
                  t->type[0] ? " (" : "", t->type, t->type[0] ? ")" : "");
     else if (event->err)
         snprintf(words, sizeof(words), "%s", failure_word(event->err));
@@ -455,7 +456,7 @@ static void handle_failure(struct log_transfer *t, int err)
         return;
     }
     if (verdict.failure.reason != SOURCE_LIMITED)
-        complain(t, &event, &verdict.failure);
+        log_failure(t, &event, &verdict.failure);
     finish(t, &verdict.failure);
 }
 

@@ -232,8 +232,8 @@ static void enter(struct api_request *req, bool again)
 /* -- Failures ---------------------------------------------------------------------------------- */
 
 /* Logs what the errno cannot tell. */
-static void complain(struct api_request *req, const struct failure_event *event,
-                     const struct source_failure *failure)
+static void log_failure(struct api_request *req, const struct failure_event *event,
+                        const struct source_failure *failure)
 {
     struct core *core = req->attempt.core;
     const struct token_line *line = core->token.line;
@@ -296,7 +296,7 @@ static void try_again(struct net_timer *timer)
         int64_t until_ms = refusals_note(&core->refusals, req->key, retry->refusal, false, now_ms);
         struct source_failure failure = failure_make(-EIO, SOURCE_REFUSED, until_ms);
         event.err = event.status ? 0 : -EIO;
-        complain(req, &event, &failure);
+        log_failure(req, &event, &failure);
         fail(&req->attempt, &failure);
     } else {
         net_timer_set(core->net, timer, now_ms + RETRY_AGAIN_MS);
@@ -350,7 +350,7 @@ static void handle_failure(struct api_request *req, int err, bool limited)
                    (req->is_single || verdict.failure.reason == SOURCE_LIMITED);
     }
     if (!is_quiet)
-        complain(req, &event, &verdict.failure);
+        log_failure(req, &event, &verdict.failure);
     fail(a, &verdict.failure);
 }
 
@@ -400,7 +400,8 @@ static void follow(struct api_request *req, const char *location)
         err = redirect_resolve_move(core->base, location, &url);
     if (err < 0) {
         if (location)
-            core_log(core, FAILURE_API, &core->base_at, "redirects to where the token must not go");
+            core_log(core, FAILURE_API, &core->base_at,
+                     "redirect to another server: not followed, it must not get the token");
         handle_failure(req, err, false);
         return;
     }

@@ -76,7 +76,7 @@ def test_a_page_tells_its_host_and_type_and_what_it_may_be(github, mount):
     with fails("EPROTO"):
         m.log(job).read_bytes()
     line = next(line for line in m.stderr.splitlines() if "127.0.0.2" in line)
-    assert "sent (text/html) is no log" in line and "proxy" in line and "\x1b" not in line
+    assert "the response (text/html) is not a log" in line and "proxy" in line and "\x1b" not in line
     assert os.getxattr(m.folder(job), "user.ghlogfs.state") == b"broken"
 
 
