@@ -277,11 +277,11 @@ static int found(struct search *s, enum options_token_source source, const char 
 static int refuse(struct search *s, const char *what, const char *where, int error)
 {
     if (error == -EBADMSG)
-        snprintf(s->message, s->message_cap, "%s%s holds no token, or one with spaces in it", what,
-                 where);
+        snprintf(s->message, s->message_cap, "%s%s contains no token, or one with spaces in it",
+                 what, where);
     else if (error == -ERANGE)
-        snprintf(s->message, s->message_cap, "%s%s holds something too long for a token", what,
-                 where);
+        snprintf(s->message, s->message_cap, "%s%s is longer than a token can be (%d bytes)", what,
+                 where, OPTIONS_TOKEN_CAP - 1);
     else
         snprintf(s->message, s->message_cap, "%s%s cannot be read: %s", what, where,
                  strerror(-error));
