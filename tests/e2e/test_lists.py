@@ -78,7 +78,7 @@ def test_s4_large_pages_that_cannot_be_had(github, mount, trouble):
 
 
 def test_s4_the_smallest_pages_and_which_is_remembered(github, mount):
-    """A run that goes on is asked for in the pages that work, and with their ETags."""
+    """A run in progress is requested in the pages that work, and with their ETags."""
     made, names = run_of(github, 35, status="in_progress")
     break_pages(github, "502", 100, 30)
     m = mount(fresh=1)
@@ -234,7 +234,7 @@ def test_s4_a_run_that_comes_back_is_shown(github, mount):
 
 
 def test_s4_an_owner_whose_list_cannot_be_had_has_what_is_known(github, mount):
-    """Other answers tell of repositories, too."""
+    """Other answers name repositories, too."""
     github.add_repo("octo/other")
     for path in ("/orgs/octo/", "/users/octo/"):
         github.fault("status", hop="api", path=path, times=-1, status=502)

@@ -167,7 +167,7 @@ static void bytes_survive_the_edge(void **state)
 }
 
 /* A process whose writer keeps up never touches most of the ring's memory. */
-static void empty_ring_goes_on_at_its_start(void **state)
+static void empty_ring_continues_at_its_start(void **state)
 {
     static char data[100000];
     struct ring_piece piece;
@@ -259,7 +259,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(many_small_pieces_are_refused_as_well, open_ring,
                                         close_ring),
         cmocka_unit_test_setup_teardown(bytes_survive_the_edge, open_ring, close_ring),
-        cmocka_unit_test_setup_teardown(empty_ring_goes_on_at_its_start, open_ring, close_ring),
+        cmocka_unit_test_setup_teardown(empty_ring_continues_at_its_start, open_ring, close_ring),
         cmocka_unit_test_setup_teardown(two_threads_lose_no_byte_and_no_wakeup, open_ring,
                                         close_ring),
     };

@@ -219,7 +219,7 @@ static void listing_without_a_count_is_followed_page_by_page(void **state)
     guest_finish(&g);
 }
 
-static void listing_longer_than_its_first_page_says_is_followed_to_its_end(void **state)
+static void listing_longer_than_its_first_page_reports_is_followed_to_its_end(void **state)
 {
     struct catalog_fixture *b = *state;
     struct catalog_question q = fixture_jobs(9);
@@ -818,7 +818,7 @@ int main(void)
         WITH_BENCH(failure_half_way_leaves_the_old_listing),
         WITH_BENCH(entry_at_a_page_border_is_listed_once),
         WITH_BENCH(listing_without_a_count_is_followed_page_by_page),
-        WITH_BENCH(listing_longer_than_its_first_page_says_is_followed_to_its_end),
+        WITH_BENCH(listing_longer_than_its_first_page_reports_is_followed_to_its_end),
         WITH_BENCH(only_as_many_entries_are_requested_as_are_wanted),
         WITH_BENCH(endless_listing_ends),
         WITH_BENCH(pages_of_a_listing_with_an_absurd_count_are_bounded),

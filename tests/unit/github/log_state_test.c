@@ -190,7 +190,7 @@ static void r1_totals_that_are_wrong_twice_and_differently_are_mended(void **sta
 
 /* The part is shorter than what was asked for and there is said to be more: not told before that is
  * looked into. */
-static void r1_total_that_does_not_fit_its_part_is_not_told(void **state)
+static void r1_total_that_does_not_fit_its_part_is_not_reported(void **state)
 {
     (void)state;
     want(0, SOURCE_FIRST_RANGE);
@@ -227,7 +227,7 @@ static void r1_three_wrong_answers_alike_change_nothing(void **state)
     }
 }
 
-static void s8_size_that_four_answers_have_told_is_proven(void **state)
+static void s8_size_that_four_answers_reported_is_proven(void **state)
 {
     (void)state;
     for (uint64_t at = 0; at < 4; at++) {
@@ -301,7 +301,7 @@ static void size_that_is_known_otherwise_is_a_wrong_answer(void **state)
 /* -- A running job's log ----------------------------------------------------------------------- */
 
 /* Said to be larger than it is, once; growth has been seen all the time, so it is believed. */
-static void s11_running_log_said_too_large_once_is_mended(void **state)
+static void s11_running_log_reported_too_large_once_is_mended(void **state)
 {
     struct net_request *q;
 
@@ -375,13 +375,13 @@ int main(void)
         TEST(r1_total_of_a_log_of_one_range_is_mended),
         TEST(r1_etag_that_was_another_once_is_mended),
         TEST(r1_totals_that_are_wrong_twice_and_differently_are_mended),
-        TEST(r1_total_that_does_not_fit_its_part_is_not_told),
+        TEST(r1_total_that_does_not_fit_its_part_is_not_reported),
         TEST(r1_three_wrong_answers_alike_change_nothing),
-        TEST(s8_size_that_four_answers_have_told_is_proven),
+        TEST(s8_size_that_four_answers_reported_is_proven),
         TEST(s8_size_of_a_whole_log_is_proven_at_once),
         TEST(s6_other_log_is_not_mixed_in),
         TEST(size_that_is_known_otherwise_is_a_wrong_answer),
-        TEST(s11_running_log_said_too_large_once_is_mended),
+        TEST(s11_running_log_reported_too_large_once_is_mended),
         TEST(s4_running_log_that_is_cut_short_is_an_error),
         TEST(s8_job_seen_completed_does_not_run_again),
     };

@@ -153,7 +153,7 @@ static void log_larger_than_the_cache_is_dropped_after_it_was_read(void **state)
     log_release(log);
 }
 
-static void half_logs_that_nobody_reads_do_not_outgrow_the_cache(void **state)
+static void half_logs_without_readers_do_not_outgrow_the_cache(void **state)
 {
     struct cache_fixture *b = *state;
 
@@ -351,7 +351,7 @@ int main(void)
         WITH_BENCH(logs_without_readers_are_dropped_for_space_in_memory),
         WITH_BENCH(number_of_idle_logs_is_bounded),
         WITH_BENCH(log_larger_than_the_cache_is_dropped_after_it_was_read),
-        WITH_BENCH(half_logs_that_nobody_reads_do_not_outgrow_the_cache),
+        WITH_BENCH(half_logs_without_readers_do_not_outgrow_the_cache),
         WITH_BENCH(full_disk_keeps_what_is_in_memory_S2),
         WITH_BENCH(full_disk_is_no_obstacle_R3),
         WITH_BENCH(disk_that_fills_under_a_stream_without_length_R3),
