@@ -1,4 +1,4 @@
-"""The loopback GitHub is what it says: real where GitHub is known, wrong only where told."""
+"""The loopback GitHub is as documented: real where GitHub is known, wrong only on demand."""
 
 import concurrent.futures
 import gzip

@@ -115,7 +115,7 @@ static void s10_a_job_without_its_steps_is_settled_after_a_day(void **state)
 
     (void)state;
     assert_settles(&job, false);
-    job.never_ran = true; /* no runner is told: what is told late may be this as well */
+    job.never_ran = true; /* no runner is reported: it may be reported late as well */
     assert_settles(&job, false);
     job.never_ran = false;
     job.conclusion = FACTS_SKIPPED;
@@ -145,8 +145,7 @@ static void s10_a_job_with_open_steps_is_settled_after_a_day(void **state)
     assert_false(facts_has_open_steps(&job));
 }
 
-/* One whose end is not told is as old as what is told of it; where no time is, there is no
- * waiting. */
+/* A job without an end is as old as its latest time; without any time it is settled at once. */
 static void a_job_without_times_is_settled(void **state)
 {
     struct facts_job job = job_with(NULL, 0);

@@ -289,7 +289,7 @@ static void disk_that_is_full_from_the_start_R3(void **state)
 }
 
 /* A published log's file is closed for another, though it is being read; if none is published, the
- * log goes on in memory. */
+ * log continues in memory. */
 static void more_logs_are_read_than_files_may_be_open_R3(void **state)
 {
     enum { LOGS = 40 };

@@ -67,7 +67,7 @@ static void pages_are_requested_in_parallel_and_become_one_snapshot(void **state
     assert_int_equal(b->fake.facts_wanted, 3);
 }
 
-/* A proxy that drops the header: the count says that there is more. */
+/* A proxy that drops the header: the count shows that there is more. */
 static void listing_without_links_is_not_cut_short_S18(void **state)
 {
     struct catalog_fixture *b = *state;
@@ -397,8 +397,7 @@ static void listing_that_shrinks_is_whole_after_a_restart(void **state)
 
 /* --- what does not add up (S18) --- */
 
-/* Two pages of completed jobs, of which the second has `second` entries, by totals that are
- * said. */
+/* Two pages of completed jobs, of which the second has `second` entries, by the given totals. */
 struct sum {
     unsigned first, second;
     int first_total, second_total;
@@ -633,7 +632,7 @@ static void large_pages_that_fail_are_requested_in_smaller_ones_S4(void **state)
     guest_finish(&g);
 }
 
-/* Other failures say nothing of the size. */
+/* Other failures show nothing about the size. */
 static void failure_that_does_not_depend_on_the_size_is_returned_at_once(void **state)
 {
     static const struct {
@@ -763,7 +762,7 @@ static void later_page_that_fails_makes_all_pages_smaller_S4(void **state)
     guest_finish(&g);
 }
 
-/* Who waited while it failed is told so, however late he looks. */
+/* A waiter gets the failure, however late it checks. */
 static void failure_is_seen_by_all_who_waited_for_it(void **state)
 {
     struct catalog_fixture *b = *state;

@@ -1,5 +1,6 @@
 /*
- * Requests that wait: each is answered exactly once, whoever wakes, interrupts, expires or stops.
+ * Requests that wait: each is answered exactly once, whatever wakes, interrupts, expires or stops
+ * it.
  *
  * libfuse's functions that request.c calls are stubbed here, with libfuse's own locking: the
  * interrupt function runs under the request's lock, and from inside the registering call if the
@@ -261,7 +262,7 @@ static void test_failure_and_deadline_are_the_answer(void **state)
     fixture_destroy(h);
 }
 
-/* R6: the kernel tells of the first signal only; later ones are found by looking. */
+/* R6: the kernel reports the first signal only; later ones are found by checking. */
 static void test_interrupt_counts_only_if_the_process_dies(void **state)
 {
     struct fixture *h = fixture_create();

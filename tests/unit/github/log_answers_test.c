@@ -233,7 +233,7 @@ static void blob_may_begin_like_a_page(void **state)
     assert_is_log(206, BLOCK PLAIN "Content-Range: bytes 0-5/6\n", "<html>");
 }
 
-/* Nothing shows that storage sent it: then it must begin as all logs do, as far as it goes. */
+/* Nothing shows that storage sent it: then it must begin as all logs do, up to its length. */
 static void whole_body_that_is_no_blob_must_begin_like_a_log(void **state)
 {
     static const char framed[] = PLAIN "Transfer-Encoding: chunked\n";
@@ -249,7 +249,7 @@ static void whole_body_that_is_no_blob_must_begin_like_a_log(void **state)
     assert_is_log(200, framed, "\xef\xbb\xbf");
 }
 
-/* However it comes, byte by byte or with a reader that has no room, no byte is lost or doubled. */
+/* However it comes, byte by byte or with a reader that has no space, no byte is lost or doubled. */
 static void start_of_a_doubted_body_may_come_in_pieces(void **state)
 {
     static const char body[] = STAMPED "two\n";

@@ -424,7 +424,7 @@ static void r1_trouble_of_the_api_is_not_noticed(void **state)
     assert_answer(&asker, "{\"a\":1}");
 }
 
-/* Who can do without the answer says how many requests it is worth. */
+/* A caller that can do without the answer limits the number of requests. */
 static void few_tries_are_made_of_what_is_not_worth_more_S18(void **state)
 {
     (void)state;
@@ -445,7 +445,7 @@ static void few_tries_are_made_of_what_is_not_worth_more_S18(void **state)
     assert_answer(&asker, "{\"a\":1}");
 }
 
-/* What a refusal says of itself is not what was asked for: the pauses grow, the deadline holds. */
+/* The message of a refusal is not the answer: the pauses grow, the deadline holds. */
 static void r1_body_of_a_refusal_is_no_progress(void **state)
 {
     unsigned tries = 0;
@@ -558,7 +558,7 @@ static void prefetch_does_not_try_a_refusal_again(void **state)
     ask(&asker, SOURCE_RUN, SOURCE_PREFETCH);
     fake_answer(fake_next(), 500, "", NO_URL);
     assert_refused(&asker, -EIO, SOURCE_LIMITED, 0);
-    /* That says nothing to one who waits. */
+    /* That does not matter to a waiting reader. */
     ask_run(&asker);
     fake_answer(fake_next(), 500, "", NO_URL);
     fake_answer(fake_next_within(10000), 200, "", "{}");
@@ -675,7 +675,7 @@ static void question_is_tried_as_often_as_its_owner_asks(void **state)
     assert_answer(&asker, "{}");
 }
 
-/* One that is not answered in time says something of the host only if nobody else was. */
+/* A request without an answer in time counts against the host only if no other got one. */
 static void silence_ends_a_question_with_few_tries_and_not_the_host(void **state)
 {
     (void)state;

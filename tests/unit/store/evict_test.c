@@ -1,5 +1,5 @@
 /*
- * Eviction: the least recently used goes, others may do the same at the same time (R4).
+ * Eviction: the least recently used log is deleted, others may do the same at the same time (R4).
  */
 #include "store/internal.h"
 

@@ -128,7 +128,7 @@ static void forks_have_their_owner_in_front(void **state)
     assert_int_equal(run_of(&k, "other:main"), 101);
     CHECK_PARTS(&k, "Other:x", "y", );
     assert_int_equal(run_of(&k, "Other:x/y"), 102);
-    assert_int_equal(run_of(&k, "OTHER:x/y"), 102); /* owners are the same in any case of letters */
+    assert_int_equal(run_of(&k, "OTHER:x/y"), 102); /* owners compare case-insensitively */
     assert_int_equal(run_of(&k, "other:X/y"), 0);
     assert_int_equal(run_of(&k, "octo:same"), 103);
     assert_int_equal(run_of(&k, "unknown:gone"), 107);
