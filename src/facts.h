@@ -2,7 +2,7 @@
  * facts.h - what GitHub reports about repositories, runs, jobs and steps, as plain structs.
  *
  * The lowest layer: a reader need not know how they were obtained. The structs know no JSON, no
- * HTTP, no age and no lock; the owner of one says who may touch it.
+ * HTTP, no age and no lock; their owner documents which thread may touch them.
  *
  * Owners: a struct owns its strings and arrays. facts_*_finish frees them and leaves the struct
  * zeroed; it may be called on a zeroed struct and twice. A struct may be moved by assignment.

@@ -87,8 +87,8 @@ static int find_token(struct options *options, char **env)
         fprintf(stderr, "ghlogfs: %s\n", message);
     if (!rc && !options->token[0] && !options->offline)
         fprintf(stderr,
-                "ghlogfs: no token found for %s: logs that are in the cache can be read, "
-                "GitHub gives no others without one (gh auth login, GH_TOKEN or -o token_file=)\n",
+                "ghlogfs: no token found for %s: only logs in the cache can be read; for others "
+                "run `gh auth login`, set GH_TOKEN or use -o token_file=FILE\n",
                 options->api.web_host);
     return rc;
 }

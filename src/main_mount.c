@@ -29,7 +29,7 @@
 
 #define WORKERS 2
 #define PATIENCE_MS 8000 /* the longest wait for an answer that the caller can do without */
-#define TICK_MS 1000     /* deadlines and killed readers are looked at this often */
+#define TICK_MS 1000     /* deadlines and killed readers are checked this often */
 
 /*
  * The allocator returns only free memory at the heap's end to the system. One small block there

@@ -26,7 +26,7 @@ struct diag;
 int process_init(void);
 
 /* In the background: closes what the caller had open but the standard descriptors and `keep`, whose
- * new number is returned. Otherwise a pipe that somebody reads to its end, or a lock (flock 9),
+ * new number is returned. Otherwise a pipe that a program reads to its end, or a lock (flock 9),
  * would be held as long as the mount lives. */
 int process_close_inherited(int keep);
 

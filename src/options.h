@@ -1,6 +1,6 @@
 /*
- * options.h - what the user asked for: command line and environment become one struct, which is
- * constant after start.
+ * options.h - the user's options: command line and environment become one struct, which is constant
+ * after start.
  *
  * Prints nothing, never exits, knows neither FUSE nor curl's transfers. Does not touch the disk or
  * the network (it only asks for the current directory, to make paths absolute): options_token.h
@@ -40,7 +40,7 @@ struct options {
     char *cache_dir;
     char *token_file; /* NULL: not given */
     char *ca_file;    /* NULL: the TLS library's own */
-    char *proxy;      /* NULL: none, whatever the environment says; may hold a password */
+    char *proxy;      /* NULL: none, whatever is in the environment; may hold a password */
     char *no_proxy;   /* NULL: none */
 
     uint64_t cache_size;
@@ -85,7 +85,7 @@ struct options {
 };
 
 /* Reads a command line (argv[0] is skipped) over an environment (NULL at the end). -EINVAL: the
- * user's mistake, told in `message`; -ENOMEM, or what getcwd says. */
+ * user's mistake, described in `message`; -ENOMEM, or getcwd's error. */
 int options_parse(struct options *options, int argc, char *const *argv, char *const *env,
                   char *message, size_t message_cap);
 

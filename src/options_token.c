@@ -57,7 +57,7 @@ static int token_from_line(const char *text, size_t length, char *token, size_t 
 
 /* ---- files ---- */
 
-/* Up to `cap` bytes. Waits only for a pipe that somebody writes to (token_file=<(command)). */
+/* Up to `cap` bytes. Waits only for a pipe that has a writer (token_file=<(command)). */
 static ssize_t file_read(int fd, char *buffer, size_t cap)
 {
     size_t length = 0;
@@ -81,8 +81,8 @@ static ssize_t file_read(int fd, char *buffer, size_t cap)
     return (ssize_t)length;
 }
 
-/* Opens without blocking: a pipe that nobody writes to would hang the mount. `mode` gets the file's
- * type and permissions. */
+/* Opens without blocking: a pipe without a writer would hang the mount. `mode` gets the file's type
+ * and permissions. */
 static int token_from_file(const char *path, bool regular_only, char *token, size_t cap,
                            mode_t *mode)
 {
@@ -276,11 +276,11 @@ static int found(struct search *s, enum options_token_source source, const char 
 static int refuse(struct search *s, const char *what, const char *where, int error)
 {
     if (error == -EBADMSG)
-        snprintf(s->message, s->message_cap, "%s%s holds no token, or one with spaces in it", what,
-                 where);
+        snprintf(s->message, s->message_cap, "%s%s contains no token, or one with spaces in it",
+                 what, where);
     else if (error == -ERANGE)
-        snprintf(s->message, s->message_cap, "%s%s holds something too long for a token", what,
-                 where);
+        snprintf(s->message, s->message_cap, "%s%s is longer than a token can be (%d bytes)", what,
+                 where, OPTIONS_TOKEN_CAP - 1);
     else
         snprintf(s->message, s->message_cap, "%s%s cannot be read: %s", what, where,
                  strerror(-error));

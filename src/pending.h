@@ -6,9 +6,9 @@
  * waits: a parked kernel request, a text that is being generated. All queues of a mount share one
  * wait registry, `struct waits`, which has the one mutex and knows the queues with waiters.
  *
- * A queue has a generation, which counts announcements. So nobody holds two locks to wait:
+ * A queue has a generation, which counts announcements. So no thread holds two locks to wait:
  * 1. read pending_generation();
- * 2. look at the state under the lock of its owner, and release that lock;
+ * 2. check the state under the lock of its owner, and release that lock;
  * 3. start what has to be started;
  * 4. call pending_park() with the generation of step 1. If anything was announced in between, it
  *    refuses, and the caller starts again at step 1.
@@ -86,7 +86,7 @@ static inline uint64_t pending_generation(struct pending *p)
 }
 
 /* Parks `w` for the parts first..last. Before its first use `w` is zeroed except for `wake`. False:
- * something was announced since `generation`; look again. After true another thread may have
+ * something was announced since `generation`; check again. After true another thread may have
  * answered it already: do not touch it. */
 bool pending_park(struct pending *p, struct waiter *w, uint64_t generation, uint64_t first,
                   uint64_t last);

@@ -1,11 +1,12 @@
 /*
- * source.h - the contract between those who want bytes and facts (cache, catalog) and the one who
- * gets them (github/api; for generated logs, which are made of other logs, views/generated).
+ * source.h - the contract between the modules that want bytes and facts (cache, catalog) and the
+ * source that gets them (github/api; for generated logs, which are made of other logs,
+ * views/generated).
  *
- * Whoever wants may call on any thread; the calls never block and never fail: what goes wrong is
- * told in the callback. Callbacks come with no lock held and must not touch the disk. They come on
- * the source's own thread (of github/api: the network thread); done() may also come within the call
- * itself, where there is no memory to hand the want over.
+ * Any thread may call; the calls never block and never fail: an error is reported in the callback.
+ * Callbacks come with no lock held and must not touch the disk. They come on the source's own
+ * thread (of github/api: the network thread); done() may also come within the call itself, where
+ * there is no memory to hand the want over.
  *
  * The source asks GitHub, takes redirects, keeps to the quota, retries what may be retried, resumes
  * a cut stream at the last byte that was taken, and judges whether a log is final. It does not know
@@ -58,7 +59,7 @@ struct source_task {
     void (*run)(void *self, struct source_task *t);
 };
 
-/* Whether a demand comes from a reader who waits or from looking ahead. */
+/* Whether a reader waits for it, or it is fetched ahead. */
 enum source_class { SOURCE_DEMAND, SOURCE_PREFETCH };
 
 /* How far to go for an answer: each includes those before it. */
@@ -72,9 +73,9 @@ struct source_log; /* a log at its source: the signed URL, the ETag, what is kno
 struct source_metadata {
     uint64_t size;            /* total bytes; of a live log: so far */
     bool final;               /* S8: will never change. False: a running job's log */
-    bool whole;               /* the server has no ranges: the stream under way brings all of it */
+    bool whole;               /* the server has no ranges: the stream under way has all of it */
     bool proven;              /* the size will not turn out to be another */
-    bool provisional;         /* only the end of a connection tells where the log ends: it may be
+    bool provisional;         /* only the end of a connection shows where the log ends: it may be
                                * read, and must not be kept */
     int64_t last_modified_ms; /* UTC, -1 unknown */
     int64_t completed_ms;     /* UTC, the job's completed_at where it was asked; -1 unknown */
@@ -95,7 +96,7 @@ struct source_log_ops {
 /* One range of a log. Owned by the caller; the source's from want_bytes until done. */
 struct source_bytes {
     struct source_log *log;
-    uint64_t from, to; /* [from, to); bytes beyond `to` come only where told.whole */
+    uint64_t from, to; /* [from, to); bytes beyond `to` come only where metadata->whole */
     enum source_class class;
 
     /* In order, without gaps, from `from` on. SOURCE_FULL: none taken; offered again after
@@ -140,7 +141,7 @@ struct source_answer {
 /*
  * One question. Owned by the caller; the source's from want_facts until done, and in part until
  * facts_release: answers that wait for their reader are bounded in bytes over the whole source, so
- * whoever keeps one back keeps others from coming.
+ * an answer that is not released delays others.
  */
 struct source_facts {
     enum source_question question;
@@ -188,7 +189,7 @@ struct source_ops {
      * a log at a time. */
     void (*log_check)(struct source_log *log, bool completed,
                       void (*checked)(void *who, const struct source_failure *failure));
-    /* Somebody waits for the job's log, which was asked for as prefetch. It is named by the job, so
+    /* A reader waits for the job's log, which was asked for as prefetch. It is named by the job, so
      * the log may be released meanwhile. */
     void (*log_promote)(void *self, uint64_t job);
     void (*want_facts)(void *self, struct source_facts *f);

@@ -97,13 +97,13 @@ struct log *cache_hold(struct cache *c, uint64_t job);
 void log_release(struct log *log);
 
 /*
- * Size, time and finality under this name. `effort` says how far to go for them:
+ * Size, time and finality under this name. `effort` says how far to go for them (source.h):
  *
  * - EFFORT_MEMORY: what is known now. Never parks, never reads the disk; `w` may be NULL.
  * - EFFORT_DISK: the .meta is read too. Parks while another thread reads it.
- * - EFFORT_NETWORK: the source is asked too. With `w` NULL nobody waits: the first range of a log
- *   of which nothing is known is requested as prefetch, and PENDING_PARKED means that it is under
- *   way.
+ * - EFFORT_NETWORK: the source is asked too. With `w` NULL the call does not wait: the first range
+ *   of a log of which nothing is known is requested as prefetch, and PENDING_PARKED means that it
+ *   is under way.
  *
  * 0; PENDING_PARKED; -EAGAIN: nothing is known with this effort; or negative errno as in the error
  * table. `hint` may be NULL below EFFORT_NETWORK.

@@ -54,7 +54,7 @@ static int on_metadata(void *who, const struct source_metadata *metadata)
     log_post(log, &log->settle, fill_settle);
     pending_touch(&log->wait, c->config.now_ms());
     pending_wake(&log->wait, LOG_PART_FACTS, LOG_PART_FACTS, 0);
-    if (metadata->size < size) /* nobody will bring these pages */
+    if (metadata->size < size) /* no fetch brings these pages */
         pending_wake(&log->wait, metadata->size >> PAGE_SHIFT, size >> PAGE_SHIFT, 0);
     return 0;
 }

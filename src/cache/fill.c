@@ -244,7 +244,7 @@ static int write_piece(struct log *log, uint64_t offset, const char *data, size_
     bool is_known, has_backing;
     int rc;
 
-    /* At the end nobody waits for these bytes, and a slow disk would hold up the unmount (R6). */
+    /* At unmount no reader waits for these bytes, and a slow disk would delay it (R6). */
     if (atomic_load(&log->cache->closing))
         return -ECONNABORTED;
     if (offset + len > LOG_SIZE_MAX)
@@ -274,8 +274,8 @@ static int write_piece(struct log *log, uint64_t offset, const char *data, size_
     return rc ? rc : write_absent(log, offset, data, len);
 }
 
-/* The errno for a reader. The disk's own errors mean something else to him: EDQUOT would be
- * GitHub's quota, EACCES its refusal. */
+/* The errno for a reader. The disk's own errors would mislead it: EDQUOT would be GitHub's quota,
+ * EACCES its refusal. */
 static int local_error(int rc)
 {
     switch (rc) {
@@ -484,8 +484,8 @@ static void fail_first(struct fetch *f)
                                            .reason = SOURCE_BROKEN};
     /* Prefetch has less quota than readers have: being refused does not affect them. */
     is_ignored = f->b.class == SOURCE_PREFETCH && failure->reason == SOURCE_LIMITED;
-    /* Before anybody can begin anew. Where there is no log yet, the handle's URL and what it knows
-     * of the job save requests to a reader who asks again and again (P12). */
+    /* Before another fetch can begin. Where there is no log yet, the handle's URL and what it knows
+     * of the job save requests to a reader that asks again and again (P12). */
     if (failure->reason != SOURCE_PENDING)
         log_release_source(log);
     pthread_mutex_lock(&c->lock);
@@ -498,7 +498,7 @@ static void fail_first(struct fetch *f)
         log->phase = LOG_KNOWN;
         log->empty_until_ms = c->config.now_ms() + LOG_EMPTY_MS;
     } else if (!is_ignored && !log_note_failure(log, &name, failure)) {
-        err = failure->err; /* handed to the waiters, who would not find it */
+        err = failure->err; /* handed to the waiters, which would not find it */
     }
     pthread_mutex_unlock(&c->lock);
     pending_wake(&log->wait, LOG_PART_FACTS, LOG_PART_FACTS, err);

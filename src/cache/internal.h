@@ -108,7 +108,7 @@ struct log {
     struct log_task settle, tidy, save, mark_used, check_ahead;
 };
 
-/* Bytes on their way through the ring. Owned by whoever puts them, until `ended` runs. */
+/* Bytes on their way through the ring. Owned by the thread that puts them, until `ended` runs. */
 struct stream {
     void (*write)(struct stream *s, uint64_t offset, const char *data, size_t len); /* writer */
     struct task ended; /* run once all bytes are written */
@@ -125,7 +125,7 @@ struct fetch {
     uint64_t to;         /* lock; what it covers: b.to, or all that comes of a whole log */
     uint64_t written_to; /* lock; changed by the writer */
     bool is_first;
-    bool is_block; /* of a reader who goes backwards: its end is worth waiting for */
+    bool is_block; /* of a backward reader: its end is worth waiting for */
     /* writer */
     struct store_hasher hasher;    /* of the page that written_to is in */
     atomic_int write_err;          /* 0; once set, the network thread refuses further bytes */
@@ -243,8 +243,8 @@ bool log_note_failure(struct log *log, const struct repo_name *name,
 void log_save_meta(struct log *log);
 /* Writer thread, lock not held. Records on disk that GitHub has no log any more (410). */
 void log_save_gone(struct log *log, const struct repo_name *name);
-/* Writer thread, lock not held. The source has another log by now: this one stays, as far as it has
- * come, for those who read it, and nothing of it is kept. */
+/* Writer thread, lock not held. The source has another log by now: what has arrived of this one
+ * stays for its readers, and nothing of it is kept. */
 void log_abandon(struct log *log);
 
 /* --- writer.c --- */

@@ -73,7 +73,7 @@ void cache_stop(struct cache *c)
     if (!c)
         return;
     writer_stop(c->writer);
-    /* No other thread is left. The source calls nobody any more: cache_destroy frees the logs. */
+    /* No other thread is left. The source makes no more callbacks: cache_destroy frees the logs. */
     for (unsigned i = 0; i < LOG_BUCKETS; i++) {
         list_each(link, &c->buckets[i]) {
             struct log *log = list_entry(link, struct log, in_bucket);
@@ -168,7 +168,7 @@ void log_release(struct log *log)
      * released the log may be freed by another thread. */
     if (log->users == 1)
         source = take_source(log);
-    /* Without its handle nobody would report that a running job's log has grown. */
+    /* Without its handle the source cannot report that a running job's log has grown. */
     if (source && log->phase == LOG_KNOWN && !log->meta.final)
         log->phase = LOG_UNKNOWN;
     if (is_last) {
@@ -378,7 +378,7 @@ int log_reopen(struct log *log)
         return -EIO;
     pthread_mutex_lock(&c->lock);
     meta = log->meta;
-    meta.checksums = log->pages.sum; /* only that there are some matters here */
+    meta.checksums = log->pages.sum; /* only whether it is NULL matters here */
     pthread_mutex_unlock(&c->lock);
     do /* where too many files are open, that of another log is closed */
         rc = store_open_log(c->config.store, log->job, &meta, &b->file.fd);
@@ -392,7 +392,7 @@ int log_reopen(struct log *log)
         log->backing = b;
         is_opened = true;
     } else if (!store_is_short_of_files(rc) && rc != -ENOMEM) {
-        log->on_disk = false; /* evicted, here or by another mount; or not readable */
+        log->on_disk = false; /* evicted by this or another mount, or unreadable */
         log_forget_bytes(log);
         rc = 0;
     }

@@ -1,11 +1,13 @@
 /*
- * plan.h - what to fetch next in a log. Pure: the recent reads of an open file in, a wish out.
+ * plan.h - what to fetch next in a log. Pure: computes from the recent reads of an open file what
+ * is worth fetching.
  *
- * A log that is only looked at brings its first MiB (S5). Once a reader has gone through half of
+ * At first only the first MiB of a log is fetched (S5). Once a reader has gone through half of
  * that, the window ahead of it is four times what it has read sequentially, up to 64 MiB, fetched
  * in ranges of at least 4 MiB (S3: at most one request for each 4 MiB). A reader who jumps (tail,
- * less G, mmap) gets what it reads and a little more, and starts anew; one who then goes backwards
- * (tac, some copies of mapped memory) gets blocks of at least 4 MiB that end where it came from.
+ * less G, mmap) gets what it reads and a little more, and starts anew; one that then reads
+ * backwards (tac, some copies of mapped memory) gets blocks of at least 4 MiB that end where it
+ * came from.
  */
 #ifndef GHLOGFS_CACHE_PLAN_H
 #define GHLOGFS_CACHE_PLAN_H
@@ -37,12 +39,12 @@ struct plan_wish {
     bool backwards; /* [offset, want_to) is the end of a block; plan_block_start finds its start */
 };
 
-/* Notes a read; *ret_wish is what it makes desirable. All ends are cut to `size`. */
+/* Notes a read; *ret_wish is what is worth fetching then. All ends are cut to `size`. */
 void plan_note_read(struct plan_reader *r, uint64_t offset, uint64_t len, uint64_t size,
                     struct plan_wish *ret_wish);
 
-/* For a reader who goes backwards: where the block begins that ends at `end`, if everything from
- * `gap` on is missing. It is at least a range long and leaves no smaller gap behind. */
+/* For a backward reader: where the block begins that ends at `end`, if everything from `gap` on is
+ * missing. It is at least a range long and leaves no smaller gap behind. */
 uint64_t plan_block_start(uint64_t gap, uint64_t end);
 
 /* Whether a stream that is still at `at` would take too long for a reader at `offset`. */

@@ -446,8 +446,8 @@ static int plan_gaps(struct log *log, uint64_t from, uint64_t to, uint64_t range
     return 0;
 }
 
-/* Lock held. For a reader who goes backwards: plans what is missing at the end of [offset, to), and
- * before it as much as makes a block; and what is missing before present pages. */
+/* Lock held. For a backward reader: plans what is missing at the end of [offset, to), and before it
+ * as much as makes a block; and what is missing before present pages. */
 static int plan_back(struct log *log, uint64_t offset, uint64_t to, struct list *planned)
 {
     uint64_t first = page_of(offset), end = store_page_count(to), gap, start;
@@ -468,7 +468,7 @@ static int plan_back(struct log *log, uint64_t offset, uint64_t to, struct list 
     return plan_gaps(log, offset, start, PLAN_RANGE, true, planned);
 }
 
-/* Lock held. Plans what a read makes desirable. */
+/* Lock held. Plans what is worth fetching for a read. */
 static int plan_read(struct log_reader *r, uint64_t offset, size_t len, struct list *planned)
 {
     struct log *log = r->log;
@@ -596,11 +596,11 @@ static int make_slice(struct backing *b, uint64_t offset, size_t len, struct log
 
 /*
  * Lock held. The log may have turned out to be shorter since it was opened, while the kernel still
- * goes by the old size. A short answer makes the kernel cut the file there, but not if attributes
- * came meanwhile: then it fills the page up with zeros. So the first read of an open file that
- * meets the end is refused, and the kernel made to forget attributes that are on their way
- * (fs/ops.c). It reads the page, which is locked until then, once more by itself; that read was
- * sent later, and is answered short. A read behind the end was sent before the kernel knew.
+ * uses the old size. A short answer makes the kernel cut the file there, but not if attributes came
+ * meanwhile: then it fills the page up with zeros. So the first read of an open file that meets the
+ * end is refused, and the kernel made to forget attributes that are on their way (fs/ops.c). It
+ * reads the page, which is locked until then, once more by itself; that read was sent later, and is
+ * answered short. A read behind the end was sent before the kernel knew.
  */
 static int check_end(struct log_reader *r, uint64_t offset, size_t len)
 {
@@ -636,7 +636,7 @@ int log_read(struct log_reader *r, const struct repo_name *name, uint64_t offset
         rc = check_end(r, offset, len);
         if (!rc && end > offset)
             rc = plan_answer(r, offset, end, &steps);
-        /* A reader who never looks the log up again must see it grow, too (S11). */
+        /* A reader that never looks the log up again must see it grow, too (S11). */
         check = end - offset < len && live_take_check(log, false);
         check_ahead = steps.next == READ_ANSWER && !rc && note_read(log, offset, end);
         pthread_mutex_unlock(&c->lock);

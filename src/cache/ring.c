@@ -55,8 +55,8 @@ bool ring_put(struct ring *r, void *owner, uint64_t offset, const void *data, si
     size_t first;
 
     if (atomic_load(&r->put) == atomic_load(&r->taken)) {
-        /* Empty: goes on at the memory's start, so that no more of it is touched than was needed at
-         * once. The tail is the consumer's only while there is something to release. */
+        /* Empty: continues at the start of the memory, so that no more of it is touched than was
+         * needed at once. The tail is the consumer's only while there is something to release. */
         uint64_t start = (atomic_load(&r->head) + RING_SIZE - 1) / RING_SIZE * RING_SIZE;
         atomic_store(&r->tail, start);
         atomic_store(&r->head, start);
@@ -100,7 +100,7 @@ bool ring_peek(struct ring *r, struct ring_piece *ret_piece)
                                 .len = e->len};
     for (r->peeked = 1; at + r->peeked < put; r->peeked++) {
         e = &r->entries[(at + r->peeked) % RING_PIECES];
-        /* Whether it goes on where the piece ends, in the log and in memory. */
+        /* Whether it continues the piece, in the log and in memory. */
         if (e->owner != piece.owner || e->offset != piece.offset + piece.len ||
             piece.len + e->len > RING_PIECE_MAX || piece.data + piece.len >= r->memory + RING_SIZE)
             break;

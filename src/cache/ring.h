@@ -1,14 +1,14 @@
 /*
- * ring.h - the bounded way of bytes from the source to the writer thread (4 MiB).
+ * ring.h - the bounded buffer (4 MiB) for bytes on their way from the source to the writer thread.
  *
  * One producer at a time: the network thread and the text generator take turns, under a lock of the
- * writer's. One consumer, the writer thread. Nobody blocks here: a piece that does not fit is
+ * writer's. One consumer, the writer thread. No function blocks: a piece that does not fit is
  * refused whole, and ring_release tells the consumer when a refused producer should try again.
  *
  * What comes in small pieces (curl hands over 16 KiB at most) goes out in large ones: the bytes lie
- * in the ring without anything between them, and pieces that continue each other are seen as one. A
- * ring that has run empty goes on at the start of its memory: a consumer who keeps up touches
- * little of it.
+ * in the ring without anything between them, and pieces that continue each other are seen as one.
+ * An empty ring continues at the start of its memory: a consumer that keeps up touches little of
+ * it.
  */
 #ifndef GHLOGFS_CACHE_RING_H
 #define GHLOGFS_CACHE_RING_H
@@ -42,7 +42,7 @@ struct ring {
     unsigned peeked;
 };
 
-/* A piece as the consumer sees it. */
+/* A piece as the consumer gets it. */
 struct ring_piece {
     void *owner;
     uint64_t offset;

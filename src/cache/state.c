@@ -48,7 +48,7 @@ void log_forget_bytes(struct log *log)
 
 /* --- on disk --- */
 
-/* The record that says that GitHub has no log of this job any more under this name (410). */
+/* The record that GitHub has no log of this job any more under this name (410). */
 #define GONE_KEY_LEN (NAME_FULL_LEN + 40)
 static void gone_key(char key[GONE_KEY_LEN], const struct repo_name *name, uint64_t job)
 {

@@ -79,7 +79,7 @@ void entry_make_key(const struct catalog_question *q, char ret_key[ENTRY_KEY_LEN
              (unsigned long long)q->id, q->attempt, q->filter, q->limit);
 }
 
-/* Lock held. Takes the least recently asked entry that nobody uses; NULL: all are in use. */
+/* Lock held. Takes the least recently asked entry that is not in use; NULL: all are in use. */
 static struct entry *take_oldest(struct catalog *c)
 {
     list_each(link, &c->order) {

@@ -60,7 +60,7 @@ struct page_query {
  * ASKING; the first three are set when the round begins and then stay. */
 struct round {
     int64_t started_ms;
-    bool is_extra;   /* whoever had it begun can do without the answer */
+    bool is_extra;   /* the caller that began it can do without the answer */
     bool may_settle; /* what was known when it began: an earlier answer settles nothing */
     bool is_probe;   /* it has failed before for good: one request, in the smallest pages tried */
     bool was_heard;  /* GitHub answered others while this one failed */
@@ -80,7 +80,7 @@ enum entry_phase { ENTRY_NEW, ENTRY_LOADING, ENTRY_IDLE, ENTRY_ASKING };
 
 /*
  * One question and what is known of its answer. Counted by each thread that uses it without the
- * lock, by its round and by its timer; one that nobody uses may be forgotten.
+ * lock, by its round and by its timer; one that is not in use may be forgotten.
  */
 struct entry {
     struct catalog *catalog;

@@ -78,7 +78,7 @@ static int check(struct entry *e, const struct catalog_question *q, enum effort 
     }
     if (is_fresh(e, now, w->began_ms))
         return 0;
-    /* It has just failed, also for those who waited for that and look later. */
+    /* It has just failed, also for waiters that were woken by that and check later. */
     if (e->phase == ENTRY_IDLE && e->failure.reason != SOURCE_FINE &&
         (now < e->failure.until_ms || e->failed_ms >= w->began_ms))
         return has_old ? 0 : e->failure.err;

@@ -15,7 +15,7 @@
 #define FAILURE_HOLD_MS 1000  /* nor what has failed */
 
 /*
- * A list whose large pages cannot be had is requested in smaller ones: GitHub then answers every
+ * A list whose large pages cannot be read is requested in smaller ones: GitHub then answers every
  * request for large ones with 5xx, or too late, or with more than is accepted. In all that is 9
  * requests within 10 s; what still fails then is requested once a minute.
  */
@@ -190,9 +190,8 @@ static void warn(const struct entry *e, const char *what)
 
     if (e->q.id)
         snprintf(id, sizeof(id), " %llu", (unsigned long long)e->q.id);
-    diag_log(e->catalog->config.diag, DIAG_WARNING, "API: %s%s%s: the answer about %s%s %s",
-             e->q.repo.owner, e->q.repo.repo[0] ? "/" : "", e->q.repo.repo, about[e->q.what], id,
-             what);
+    diag_log(e->catalog->config.diag, DIAG_WARNING, "API: %s%s%s: %s%s: %s", e->q.repo.owner,
+             e->q.repo.repo[0] ? "/" : "", e->q.repo.repo, about[e->q.what], id, what);
 }
 
 /* What the body or the 304 stands for; NULL: the round has failed. A new page is saved at once: its
@@ -224,7 +223,7 @@ static struct page *take_page(struct entry *e, const struct page_query *query)
         return p;
     }
     if (rc == -EPROTO)
-        warn(e, "is malformed");
+        warn(e, "the answer is malformed");
     malformed.err = rc;
     malformed.until_ms = e->catalog->config.now_ms() + PROTOCOL_HOLD_MS;
     fail_round(r, &malformed);
@@ -241,9 +240,9 @@ static uint64_t count_wanted(const struct entry *e, const struct page *first)
     return first->total >= 0 && (uint64_t)first->total < want ? (uint64_t)first->total : want;
 }
 
-/* How many pages the listing has, by its first; at least one. A listing that does not tell its
- * length, or has less on its first page than was requested and no next page, is followed from
- * page to page. */
+/* How many pages the listing has, by its first; at least one. A listing that does not give its
+ * length, or has less on its first page than was requested and no next page, is followed from page
+ * to page. */
 static unsigned count_pages(const struct entry *e, const struct page *first)
 {
     uint64_t want = count_wanted(e, first), size = e->round.page_size, count = 1;
@@ -256,11 +255,11 @@ static unsigned count_pages(const struct entry *e, const struct page *first)
 }
 
 /*
- * A listing that goes on beyond what its first page promised is followed, up to an empty page. So
- * is one without a Link (a proxy may have dropped it) that has less than it promised, or, if it
- * promises nothing, as long as its pages are full.
+ * A listing that continues beyond the count of its first page is followed, up to an empty page. So
+ * is one without a Link (a proxy may have dropped it) that has less than its count, or, without a
+ * count, as long as its pages are full.
  */
-static bool goes_on(const struct entry *e)
+static bool has_more(const struct entry *e)
 {
     const struct round *r = &e->round;
     const struct page *first = r->queries[0].page, *last = r->queries[r->page_count - 1].page;
@@ -356,11 +355,11 @@ static void finish_round(struct entry *e, struct answer *a)
         if (r->changed || a->view.settled)
             answer_save(a, c->config.store, e->key);
         if (!a->adds_up)
-            warn(e, "does not add up to its total_count: it is shown so, and requested again");
+            warn(e, "the list does not match its total_count: shown as it is, requested again");
     } else if (r->is_extra && is_held(r->failure.reason) && r->failure.reason != SOURCE_NOT_FOUND) {
         /* Where there is no such thing (404) nothing is missing. */
         diag_log(c->config.diag, DIAG_WARNING,
-                 "API: %s/%s: the list of the runs with %s%s cannot be had: shown without it",
+                 "API: %s/%s: the runs with %s%s: no answer: the view is shown without them",
                  e->q.repo.owner, e->q.repo.repo,
                  e->q.what == SOURCE_WORKFLOW_RUNS ? "workflow=" : "", e->q.filter);
     }
@@ -411,10 +410,10 @@ static void conclude_failure(struct entry *e)
         answer_unref(doubtful);
         doubtful = NULL;
         if (e->q.what == SOURCE_ATTEMPT_JOBS)
-            warn(e, "is refused, though the run is listed");
+            warn(e, "GitHub refuses this list, although it lists the run");
     }
     if (is_list_of_size && r->was_heard && !doubtful && !r->is_extra)
-        warn(e, "cannot be had, not even in small pages: it is requested once a minute");
+        warn(e, "no answer, not even in small pages: requested again once a minute");
     finish_round(e, doubtful);
 }
 
@@ -453,7 +452,7 @@ static void handle_page(struct task *task)
     if (r->failure.reason == SOURCE_FINE) {
         if (query == r->queries)
             set_page_count(r, count_pages(e, query->page));
-        if (r->outstanding == 0 && r->requested == r->page_count && goes_on(e))
+        if (r->outstanding == 0 && r->requested == r->page_count && has_more(e))
             set_page_count(r, r->page_count + 1);
         request_pages(e);
     }
@@ -466,7 +465,7 @@ static void begin(struct task *task)
     struct round *r = list_entry(task, struct round, begin);
     struct entry *e = list_entry(r, struct entry, round);
 
-    if (atomic_load(&e->catalog->is_stopping)) /* nobody would answer */
+    if (atomic_load(&e->catalog->is_stopping)) /* the source is closed */
         fail_round(r, &(struct source_failure){.err = -ECONNABORTED, .reason = SOURCE_CLOSING});
     set_page_count(r, 1);
     request_pages(e);

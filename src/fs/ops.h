@@ -1,5 +1,5 @@
 /*
- * ops.h - the operations: what the kernel asks, in its words, answered in its words.
+ * ops.h - the request handlers, one for each kind of FUSE request.
  *
  * Each is one straight function: check, ask views, answer once or park (request.h). Those that
  * never wait answer in the callback. They decide nothing: views knows what a path means.

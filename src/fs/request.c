@@ -303,12 +303,12 @@ static void scan(struct requests *all, enum whom whom)
     }
 }
 
-void requests_look(struct requests *all)
+void requests_check(struct requests *all)
 {
     scan(all, INTERRUPTED_OR_READ);
 }
 
-void requests_look_if_interrupted(struct requests *all)
+void requests_check_interrupted(struct requests *all)
 {
     if (atomic_load_explicit(&all->interrupted, memory_order_relaxed) &&
         atomic_exchange(&all->interrupted, false))

@@ -9,7 +9,7 @@
  * Only this file registers interrupt functions, and a step answers through request_take() only:
  *  - The function is registered before the step first runs. It runs under libfuse's lock on the
  *    request, perhaps before parking, so it only sets marks. The worker that read the interrupt
- *    looks at the marks when no lock is held (requests_look_if_interrupted).
+ *    checks the marks when no lock is held (requests_check_interrupted).
  *  - The thread that unlinked the waiter, or that runs the step, owns the request and answers it
  *    once (law 1).
  *  - The function is unregistered before the answer; libfuse waits there for one that is running.
@@ -103,10 +103,10 @@ void requests_finish(struct requests *all);
  * the first signal of a request, and none while a thread waits for a page in its cache, so that
  * some fatal signals (after one that was caught, or those that dump core) would wait for the
  * deadline. */
-void requests_look(struct requests *all);
+void requests_check(struct requests *all);
 
 /* The same for interrupted requests only, and only if an interrupt came since the last call. */
-void requests_look_if_interrupted(struct requests *all);
+void requests_check_interrupted(struct requests *all);
 
 /* NULL: no memory, and it was answered so. `name` may be NULL. */
 struct request *request_create(struct requests *all, fuse_req_t req, request_step *step,

@@ -25,7 +25,7 @@
 /* A signal may come just before the read begins, so it is sent again until the worker has ended. */
 #define WAKE_AGAIN_MS 5
 /* The kernel asks once more for a page whose READ failed, for one reader after the other; they
- * shall get ECONNABORTED, not ENOTCONN. So the workers go on until they had nothing to do for
+ * shall get ECONNABORTED, not ENOTCONN. So the workers continue until they had nothing to do for
  * LINGER_MS, but no longer than LINGER_TIMES times that. */
 #define LINGER_MS 20
 #define LINGER_TIMES 15
@@ -83,7 +83,7 @@ static void *work(void *arg)
         fuse_session_process_buf(s->fuse, &buf);
         atomic_fetch_add_explicit(&s->served, 1, memory_order_relaxed);
         announce(s);
-        requests_look_if_interrupted(&s->requests);
+        requests_check_interrupted(&s->requests);
     }
     free(buf.mem);
     eventfd_write(s->ended_fd, 1);
@@ -242,7 +242,7 @@ int session_get_ended_fd(const struct session *s)
 
 void session_tick(struct session *s)
 {
-    requests_look(&s->requests);
+    requests_check(&s->requests);
 }
 
 /* After a lazy unmount another mount may have taken our place, and must stay. Also true where
@@ -256,9 +256,9 @@ static bool is_another_mounted(const struct session *s)
 }
 
 /*
- * libfuse unmounts by name, unless an error on its descriptor tells that the connection has ended.
+ * libfuse unmounts by name, unless an error on its descriptor shows that the connection has ended.
  * So this ends the connection, by putting the write end of a broken pipe in the descriptor's place.
- * False: the connection goes on.
+ * False: the connection continues.
  */
 static bool end_connection(struct session *s)
 {

@@ -4,8 +4,8 @@
  * Order: session_create, session_mount, (daemonise), session_start, wait until session_get_ready_fd
  * is readable; session_tick once a second; at the end session_stop, session_destroy, and only then
  * the modules below. session_start creates all threads: the workers, which read requests, and the
- * resumer, which goes on with requests that waited (request.h). They block every signal but the one
- * that stops them.
+ * resumer, which resumes requests that waited (request.h). They block every signal but the one that
+ * stops them.
  *
  * Does not fork, reads no clock, logs nothing itself (libfuse and fusermount3 write to stderr why a
  * mount failed). Called by main's thread only. Errors: negative errno.
@@ -42,7 +42,7 @@ int session_start(struct session *s);
 /* An eventfd that becomes readable, and stays so, when the mount answers. */
 int session_get_ready_fd(const struct session *s);
 
-/* The same for the end: unmounted by somebody, aborted, or INIT refused. */
+/* The same for the end: unmounted from outside, aborted, or INIT refused. */
 int session_get_ended_fd(const struct session *s);
 
 /* Once a second: answers requests whose process is being killed (R6). */

@@ -62,7 +62,7 @@ void tree_opened(struct tree *t, struct node *n);
 void tree_released(struct tree *t, struct node *n);
 
 /* Which mtime of a directory to show: `mtime_ms` (UTC), but while it is open the one shown last.
- * Its time may become known while somebody reads it, which is no change of it: GNU tar 1.35
+ * Its time may become known while a program reads it, which is no change of it: GNU tar 1.35
  * compares the times before and after, and fails. */
 int64_t tree_show_time(struct tree *t, struct node *n, int64_t mtime_ms);
 

@@ -37,7 +37,7 @@ struct api_config {
 
     /*
      * After a 401: read the token again and call api_set_token, from any thread and whenever that
-     * is done (nobody waits for it longer than 10 s). Called on the network thread, so it must not
+     * is done (requests wait at most 10 s for it). Called on the network thread, so it must not
      * touch the disk itself. NULL: the token is all there is.
      */
     void (*reread_token)(void *who);

@@ -122,7 +122,7 @@ void attempt_judge_refusal(struct attempt *a, uint64_t key, uint64_t answer, boo
     if (proven || (may_expect && refusals_expect(rs, key, answer, now_ms)))
         verdict->failure = failure_make(-EIO, SOURCE_REFUSED,
                                         refusals_note(rs, key, answer, proven, now_ms));
-    else if (class == SOURCE_PREFETCH) /* retries are for those who wait */
+    else if (class == SOURCE_PREFETCH) /* retries are for waiting readers */
         verdict->failure = failure_make(-EIO, SOURCE_LIMITED, now_ms);
     else
         return;

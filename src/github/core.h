@@ -23,7 +23,7 @@
 #define CORE_USERS_MAX 256
 
 /* Logged behind a status that was given several times. */
-#define REFUSED_HINT " (the same answer each time: not asked again for a minute or more)"
+#define REFUSED_HINT " (the same answer each time: not requested again for a minute or more)"
 
 struct core {
     struct net *net;

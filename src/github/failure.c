@@ -213,7 +213,7 @@ static int64_t last_use_ms(const struct hosts_entry *e)
     return e->until_ms > e->heard_ms ? e->until_ms : e->heard_ms;
 }
 
-/* The host's entry; if it has none, a free one, or that of the host that was of use longest ago. */
+/* The host's entry; if it has none, a free one, or the least recently used one. */
 static struct hosts_entry *find_or_take(struct hosts *h, const struct net_url *at)
 {
     const struct hosts_entry *found = find_host(h, at);

@@ -18,7 +18,7 @@ enum failure_hop { FAILURE_API, FAILURE_STORAGE };
 /* What came back instead of the expected answer. */
 struct failure_event {
     enum failure_hop hop;
-    int err; /* net's, or that of whoever judged the answer; 0: the status decides */
+    int err; /* net's, or that of the caller that judged the answer; 0: the status decides */
     int status;
     bool limited; /* a 403 or 429 that was a rate limit */
 };
@@ -89,7 +89,7 @@ int64_t retry_next(struct retry *r, enum retry_kind kind, int64_t now_ms, int64_
 
 #define HOSTS_DOWN_MS 5000
 #define HOSTS_PROBE_MS 1000
-#define HOSTS_MAX 16 /* the one that was of use longest ago makes space for another */
+#define HOSTS_MAX 16 /* the least recently used is replaced */
 
 struct hosts_entry {
     struct net_url at; /* the key is scheme, host and port; scheme "": the entry is free */

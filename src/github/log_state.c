@@ -137,7 +137,7 @@ static int take_url(struct source_log *log, const char *location)
     if (redirect_check_storage(location, allow_http, allow_local, &at) < 0) {
         bool is_url = net_url_parse(location, &at) == 0;
         core_log(core, FAILURE_STORAGE, is_url ? &at : &core->base_at,
-                 "the redirect to it is not allowed");
+                 "the redirect of a log to this host is not allowed");
         return -EPROTO;
     }
     url = malloc(sizeof(*url) + len + 1);

@@ -12,8 +12,8 @@
  * block blob and a sealed append blob are final by themselves. GHES and the former service say
  * neither, and may support no ranges and send no length. A proxy may respond in storage's place,
  * with a page that blocks or a login form. So a response is a log's only if its type says so; and a
- * whole body that nothing shows to be a blob, which anybody could have sent, only if it begins like
- * a runner's log.
+ * whole body that nothing shows to be a blob, which any server could have sent, only if it begins
+ * like a runner's log.
  *
  * Size and ETag. One response may be wrong, and what it said may have been reported to a reader
  * already. So responses are counted. A size is reported when a response leaves no doubt: it brings

@@ -42,7 +42,7 @@ struct log_transfer {
     unsigned renewals; /* URLs given up since bytes last came */
     bool has_checked;  /* has waited for a finality check; once is enough */
     struct source_failure refusal;
-    uint64_t ended_at; /* the furthest end of a body that only its connection's end told */
+    uint64_t ended_at; /* the furthest end of a body that only its connection's end marked */
     unsigned endings;  /* how many ended just there */
     unsigned again; /* bodies that came whole and were asked for again, to be sure of their end */
     bool may_be_empty; /* the job ran no steps */
@@ -306,8 +306,8 @@ static int on_body(struct net_request *request, const void *data, size_t len)
     return is_last && (t->end != UINT64_MAX || t->log->is_sized) ? -ECANCELED : NET_TAKEN;
 }
 
-/* A body in doubt has ended before it could be told what it is. 0: it is a log, and all of it was
- * delivered. Negative: it is not, or not now. */
+/* A body in doubt has ended before it was recognised. 0: it is a log, and all of it was delivered.
+ * Negative: it is not, or not now. */
 static int take_short(struct log_transfer *t)
 {
     int err = settle_doubt(t, (size_t)t->at);
@@ -334,7 +334,7 @@ static int take_length(struct log_transfer *t)
 
 /* -- Its end ----------------------------------------------------------------------------------- */
 
-/* Cancels and frees it, notifies nobody. */
+/* Cancels and frees it, without a callback. */
 static void destroy(struct log_transfer *t)
 {
     list_remove(&t->waiter.link);
@@ -401,13 +401,14 @@ static void complete(struct log_transfer *t)
 
 /* -- Failures ---------------------------------------------------------------------------------- */
 
-static void complain(const struct log_transfer *t, const struct failure_event *event,
-                     const struct source_failure *failure)
+static void log_failure(const struct log_transfer *t, const struct failure_event *event,
+                        const struct source_failure *failure)
 {
     char words[RESPONSE_TYPE + sizeof(REFUSED_HINT) + 80];
 
     if (event->err == -ENOMSG)
-        snprintf(words, sizeof(words), "what it sent%s%s%s is no log: is there a proxy on the way?",
+        snprintf(words, sizeof(words),
+                 "the response%s%s%s is not a log: check whether a proxy answers instead",
                  t->type[0] ? " (" : "", t->type, t->type[0] ? ")" : "");
     else if (event->err)
         snprintf(words, sizeof(words), "%s", failure_word(event->err));
@@ -455,7 +456,7 @@ static void handle_failure(struct log_transfer *t, int err)
         return;
     }
     if (verdict.failure.reason != SOURCE_LIMITED)
-        complain(t, &event, &verdict.failure);
+        log_failure(t, &event, &verdict.failure);
     finish(t, &verdict.failure);
 }
 
@@ -647,7 +648,7 @@ static void on_url(struct log_waiter *w, const struct source_failure *failure)
 static void send_request(struct log_transfer *t, struct signed_url *url)
 {
     struct source_log *log = t->log;
-    /* While only one response has told where the log ends, a request for the end asks for a byte
+    /* While only one response has shown where the log ends, a request for the end asks for a byte
      * more: storage shows whether there is one. */
     bool is_end = t->want && log->known.final && !log->known.proven && t->to == log->known.size;
 
@@ -800,7 +801,7 @@ static void start_recheck(struct source_log *log)
 
 /* -- The finality check ------------------------------------------------------------------------ */
 
-/* Everybody is notified; some may start the next check from within. */
+/* All waiters are notified; a callback may start the next check. */
 static void end_check(struct source_log *log, const struct source_failure *failure)
 {
     void (*checked)(void *who, const struct source_failure *failure) = log->checked;
@@ -866,7 +867,7 @@ static int learn_job(struct source_log *log, const struct api_answer *answer)
         log->has_no_log = !facts_may_have_log(&job);
         core_note_completed(log->core, log->job);
     } else {
-        /* Once completed it stays so: an answer that says otherwise is old. */
+        /* Once completed it stays so: an answer to the contrary is old. */
         log->job_state = log_state_is_completed(log) ? JOB_COMPLETED : JOB_RUNNING;
     }
     log->has_steps = job.step_count > 0;

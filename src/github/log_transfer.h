@@ -24,13 +24,13 @@
 struct source_log *source_log_create(struct core *core, const struct repo_name *repo, uint64_t job,
                                      bool completed, const struct source_log_ops *ops, void *who);
 
-/* Cancels the check and what serves it, notifies nobody, frees the log. No range may be wanted. */
+/* Cancels the check and its requests without callbacks, frees the log. No range may be wanted. */
 void source_log_destroy(struct source_log *log);
 
 /* Fetches what is wanted; b->done ends it. */
 void log_transfer_begin(struct source_bytes *b);
 
-/* Has it grown, is it final by now? checked() is called once, at the end. */
+/* Checks whether the log has grown or become final. checked() is called once, at the end. */
 void source_log_check(struct source_log *log,
                       void (*checked)(void *who, const struct source_failure *failure));
 

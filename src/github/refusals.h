@@ -60,7 +60,7 @@ struct refusals_print {
 
 void refusals_print_add(struct refusals_print *p, const void *data, size_t len);
 
-/* `whose`: who answers what kind of question. Never 0. */
+/* `whose`: the hop, and the kind of question. Never 0. */
 uint64_t refusals_print_finish(struct refusals_print *p, const char *whose, int status);
 
 /* The key of a question, from its URL; upper and lower case are the same. Never 0. */

@@ -83,7 +83,8 @@ static int grow_body(struct api_request *req, size_t len)
     if (cap > (size_t)PARSE_BODY_MAX + 1)
         cap = (size_t)PARSE_BODY_MAX + 1;
     if (!try_reserve(core, &req->body, cap - req->cap)) {
-        /* Tried once more after is_body_paused is set: whoever gives back checks it afterwards. */
+        /* Tried once more after is_body_paused is set: the thread that gives space back checks it
+         * later. */
         atomic_store(&core->is_body_paused, true);
         if (!try_reserve(core, &req->body, cap - req->cap))
             return NET_PAUSE;
@@ -231,8 +232,8 @@ static void enter(struct api_request *req, bool again)
 /* -- Failures ---------------------------------------------------------------------------------- */
 
 /* Logs what the errno cannot tell. */
-static void complain(struct api_request *req, const struct failure_event *event,
-                     const struct source_failure *failure)
+static void log_failure(struct api_request *req, const struct failure_event *event,
+                        const struct source_failure *failure)
 {
     struct core *core = req->attempt.core;
     const struct token_line *line = core->token.line;
@@ -246,7 +247,7 @@ static void complain(struct api_request *req, const struct failure_event *event,
         core_log(core, FAILURE_API, &core->base_at, failure_word(event->err));
         return;
     }
-    /* The server's own words, but for those that repeat the token (R7). */
+    /* The server's own message, unless it repeats the token (R7). */
     parse_error_message(body, req->len, &said);
     if (token_is_in(line, body, req->len) || token_is_in(line, said.message, strlen(said.message)))
         said.message[0] = '\0';
@@ -263,7 +264,7 @@ static void complain(struct api_request *req, const struct failure_event *event,
 /* The answer is a refusal: where no retry is worth it, the verdict is final. */
 static void judge_refusal(struct api_request *req, struct failure_verdict *verdict)
 {
-    /* What log URLs are refused with proves nothing for other questions. */
+    /* How log URLs are refused does not count as evidence for other questions. */
     const char *kind = req->kind == REQUEST_LOG_URL ? "log" : "facts";
     struct refusals_print print = {.len = 0};
     uint64_t answer;
@@ -295,7 +296,7 @@ static void try_again(struct net_timer *timer)
         int64_t until_ms = refusals_note(&core->refusals, req->key, retry->refusal, false, now_ms);
         struct source_failure failure = failure_make(-EIO, SOURCE_REFUSED, until_ms);
         event.err = event.status ? 0 : -EIO;
-        complain(req, &event, &failure);
+        log_failure(req, &event, &failure);
         fail(&req->attempt, &failure);
     } else {
         net_timer_set(core->net, timer, now_ms + RETRY_AGAIN_MS);
@@ -323,7 +324,7 @@ static bool gives_up(struct api_request *req, const struct failure_event *event,
     return true;
 }
 
-/* Another attempt, or the end. err: how the attempt failed; 0: the status says it. */
+/* Another attempt, or the end. err: how the attempt failed; 0: see the status. */
 static void handle_failure(struct api_request *req, int err, bool limited)
 {
     struct attempt *a = &req->attempt;
@@ -331,11 +332,11 @@ static void handle_failure(struct api_request *req, int err, bool limited)
         .hop = FAILURE_API, .err = err, .status = a->status, .limited = limited};
     int64_t now_ms = net_now_ms();
     struct failure_verdict verdict;
-    bool is_quiet = false; /* nobody waits for it, or its asker knows already */
+    bool is_quiet = false; /* no reader waits for it, or its owner knows already */
 
     failure_judge(&event, now_ms, &verdict);
     if (gives_up(req, &event, &verdict)) {
-        /* Others are told nothing of a host that is silent for less than the deadline. */
+        /* Other requests learn only of a host that was silent up to the deadline. */
         if (now_ms - a->retry.progress_ms >= a->core->deadline_ms)
             attempt_give_up(a, &verdict);
     } else {
@@ -349,7 +350,7 @@ static void handle_failure(struct api_request *req, int err, bool limited)
                    (req->is_single || verdict.failure.reason == SOURCE_LIMITED);
     }
     if (!is_quiet)
-        complain(req, &event, &verdict.failure);
+        log_failure(req, &event, &verdict.failure);
     fail(a, &verdict.failure);
 }
 
@@ -399,7 +400,8 @@ static void follow(struct api_request *req, const char *location)
         err = redirect_resolve_move(core->base, location, &url);
     if (err < 0) {
         if (location)
-            core_log(core, FAILURE_API, &core->base_at, "redirects to where the token must not go");
+            core_log(core, FAILURE_API, &core->base_at,
+                     "redirect to another server: not followed, it must not get the token");
         handle_failure(req, err, false);
         return;
     }

@@ -41,7 +41,7 @@ struct api_answer {
     const char *body; /* REQUEST_FACTS: with a NUL behind it that does not count */
     size_t len;
     const char *location;     /* REQUEST_LOG_URL */
-    struct source_body *held; /* the body's memory: whoever keeps it calls api_answer_take_body */
+    struct source_body *held; /* the body's memory: to keep it call api_answer_take_body */
 };
 
 struct api_request {

@@ -207,7 +207,7 @@ static int on_connected(void *arg, char *peer, char *local, int peer_port, int l
 
 /*
  * A kept connection outlives the transfer that opened it, so curl calls this with the module's
- * object. Handshakes and a proxy's answers are bytes too, which curl reports to nobody.
+ * object. Handshakes and a proxy's answers are bytes too, which curl does not report.
  */
 static int on_close(void *arg, curl_socket_t socket)
 {
@@ -340,8 +340,8 @@ static void log_failure(struct net *net, struct net_transfer *t, CURLcode code, 
     if (code == CURLE_OK || t->verdict < 0 || net_url_parse(t->request->url, &url) < 0)
         return;
     if (refused)
-        diag_log(net->config.diag, DIAG_WARNING, "%s: the proxy refused a tunnel to it: status %ld",
-                 url.host, refused);
+        diag_log(net->config.diag, DIAG_WARNING,
+                 "%s: the proxy refused a tunnel to this host: status %ld", url.host, refused);
     else
         diag_log(net->config.diag, err == -EPROTO ? DIAG_WARNING : DIAG_DEBUG, "%s: %s", url.host,
                  text);

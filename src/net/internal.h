@@ -16,9 +16,9 @@
 /* -- DNS single flight (exchange.c) ------------------------------------------------------------ */
 
 /*
- * curl looks names up in a thread for each transfer. So of all transfers to one host and port the
- * first goes alone, the leader. The others wait until it has opened a socket: from then on they
- * find the name in curl's cache. This part knows neither curl nor requests: it holds links.
+ * curl looks names up in a thread for each transfer. So of all transfers to one host and port only
+ * the first, the leader, is started. The others wait until it has opened a socket: from then on
+ * they find the name in curl's cache. This part knows neither curl nor requests: it holds links.
  */
 
 /* How long a lookup counts. curl keeps it longer, so that only a leader looks up again. */
@@ -34,12 +34,12 @@ struct net_dns {
 
 enum net_dns_answer {
     NET_DNS_OPEN, /* go */
-    NET_DNS_LEAD, /* go, and settle the name exactly once */
+    NET_DNS_LEAD, /* start, and settle the name exactly once */
     NET_DNS_WAIT, /* the link waits here */
 };
 
 void net_dns_init(struct net_dns *dns);
-/* Nobody may lead or wait any more. */
+/* No request may lead or wait any more. */
 void net_dns_finish(struct net_dns *dns);
 
 /* `name` is "host:port". Without memory the answer is NET_DNS_OPEN. */
@@ -104,7 +104,7 @@ void net_transfer_clear(struct net_transfer *t);
 struct net {
     struct net_config config;
     pthread_t thread;
-    bool is_joined; /* of whoever calls net_stop */
+    bool is_joined; /* of the thread that calls net_stop */
 
     pthread_mutex_t lock;
     struct list inbox;                      /* lock; net_task */

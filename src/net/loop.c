@@ -221,7 +221,9 @@ int net_create(const struct net_config *config, struct net **ret_net)
     curl_multi_setopt(net->multi, CURLMOPT_MAXCONNECTS,
                       2 * (long)config->connections + SPARE_CONNECTIONS);
     if (!(library->features & CURL_VERSION_ASYNCHDNS))
-        diag_log(config->diag, DIAG_WARNING, "this libcurl blocks while it looks names up");
+        diag_log(config->diag, DIAG_WARNING,
+                 "this libcurl has no asynchronous resolver: all transfers wait while a name is "
+                 "looked up");
     err = start_thread(net);
     if (err < 0)
         goto no_thread;

@@ -63,8 +63,8 @@ struct net_request {
 
     /*
      * the caller's callbacks. on_head is called once, with the final answer's headers complete,
-     * before any on_body; 0 goes on, a negative errno ends the request with it. on_done comes last,
-     * once.
+     * before any on_body; 0 continues, a negative errno ends the request with it. on_done comes
+     * last, once.
      */
     int (*on_head)(struct net_request *r, int status);
     int (*on_body)(struct net_request *r, const void *data, size_t len);

@@ -82,7 +82,7 @@ void store_backing_close(struct store *s, struct store_backing *b)
 /* -- Reserve ----------------------------------------------------------------------------------- */
 
 /* Takes the blocks now. KEEP_SIZE: the file is as long as what was written, so in the end it is
- * exactly the log. A file system that cannot do this is taken at its word. */
+ * exactly the log. Where the file system cannot allocate, its count of free blocks must do. */
 static int allocate(int fd, uint64_t from, uint64_t to)
 {
     int rc;
@@ -118,8 +118,8 @@ static int reserve_disk(struct store *s, struct store_backing *b, uint64_t from,
 
     if (rc)
         return rc;
-    /* With plenty of space nobody runs out of it, and freeing blocks that turn out too many costs
-     * more than writing a small log. */
+    /* With plenty of space no write fails for lack of it, and freeing blocks that were not needed
+     * costs more than writing a small log. */
     b->allocated |= tight;
     rc = tight ? allocate(b->fd, from, to) : 0;
     if (rc == -ENOSPC || rc == -EDQUOT) {

@@ -24,7 +24,7 @@ static int refuse(struct store *s, const char *path, const char *why)
     return -EPERM;
 }
 
-/* The cache directory and v1/: ours, and closed to everybody else's writing. */
+/* The cache directory and v1/: they must be ours, and no other user may write to them. */
 static int check_own(struct store *s, int fd, const char *path)
 {
     struct stat st;
@@ -82,7 +82,7 @@ static int walk(struct store *s, char *path)
         next = openat(fd, at, (last ? O_RDONLY : O_PATH) | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
         rc = next < 0 || fstat(next, &st) ? -errno : 0;
         if (!rc && !last && (st.st_mode & S_IWOTH) && !(st.st_mode & S_ISVTX))
-            rc = refuse(s, path, "can be written by anybody");
+            rc = refuse(s, path, "can be written by every user (chmod o-w, or +t)");
         close(fd);
         fd = next;
         at = last ? end : end + 1;

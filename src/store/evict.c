@@ -3,8 +3,8 @@
  *
  * Least recent use is a log's mtime. Everything is done under v1/lock, after a fresh scan of the
  * directory: others publish and evict as well. It evicts down to 15/16 of the bound at once, so
- * that not every log needs a scan. The log is deleted, its meta stays: it still tells size and
- * time. A log that somebody has open stays readable; its space is free when it is closed.
+ * that not every log needs a scan. The log is deleted, its meta stays: it still gives size and
+ * time. A log that is open stays readable; its space is free when it is closed.
  */
 #include "name.h"
 #include "store/internal.h"
@@ -22,11 +22,11 @@
 
 #define FLOOR_PART 20           /* of the disk stays free: 5 % */
 #define SLACK_PART 16           /* of cache_size is evicted at once */
-#define PLENTY (1u << 30)       /* free bytes that nobody takes at once */
+#define PLENTY (1u << 30)       /* free bytes that other processes do not take at once */
 #define UNKNOWN_MAX (64u << 20) /* in flight before the first scan of the directory */
 #define FACTS_LEAST (16u << 20) /* bytes of records that are always kept */
 #define ROUNDS 4                /* of scanning, when many small logs have to be deleted */
-#define PATIENCE 64             /* calls after which a lock not got is tried again */
+#define PATIENCE 64             /* calls after which a lock that was not acquired is tried again */
 #define CHANGES_MAX 4096        /* small files written before their number is checked */
 #define ORPHANS_MAX 128         /* metas without a log, in one folder */
 #define FACTS_DEPTH 16

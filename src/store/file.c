@@ -22,8 +22,7 @@ static void next_name(struct store *s, char name[STORE_TEMP_LEN])
     snprintf(name, STORE_TEMP_LEN, "tmp/%d.%u", (int)getpid(), atomic_fetch_add(&s->serial, 1));
 }
 
-/* Creates and locks; whoever clears v1/tmp may have been quicker, then it is gone or being
- * locked. */
+/* Creates and locks. A mount that clears v1/tmp may lock and delete the file in between. */
 static int open_named(struct store *s, struct store_temp *t)
 {
     for (int i = 0; i < NAME_TRIES; i++) {
@@ -120,7 +119,7 @@ int store_temp_link_temp(struct store *s, struct store_temp *t)
     char name[STORE_TEMP_LEN];
     int rc = -EEXIST;
 
-    (void)flock(t->fd, LOCK_EX | LOCK_NB); /* held before it can be seen, so nobody clears it */
+    (void)flock(t->fd, LOCK_EX | LOCK_NB); /* locked before it has a name, so no mount clears it */
     for (int i = 0; i < NAME_TRIES && rc == -EEXIST; i++) {
         next_name(s, name);
         rc = store_temp_link(t, name);
@@ -147,7 +146,7 @@ void store_temp_clear(int root)
                        : openat(fd, entry->d_name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
         if (file < 0)
             continue;
-        if (!flock(file, LOCK_EX | LOCK_NB)) /* nobody holds it */
+        if (!flock(file, LOCK_EX | LOCK_NB)) /* its owner is gone */
             unlinkat(fd, entry->d_name, 0);
         close(file);
     }

@@ -6,7 +6,7 @@
  * store_dir_put. Paths are below v1/. No lock is held across a call that waits for the disk.
  *
  * Calls go down only: backing.c, log.c, record.c - store.c, evict.c - file.c - dir.c; and to
- * memory.c, meta.c, checksum.c, which call nobody.
+ * memory.c, meta.c, checksum.c, which call no other file.
  */
 #ifndef GHLOGFS_STORE_INTERNAL_H
 #define GHLOGFS_STORE_INTERNAL_H
@@ -66,8 +66,8 @@ static inline uint64_t store_size_on_disk(uint64_t size)
 
 /* -- dir.c: the directory --------------------------------------------------------------------- */
 
-/* Walks to the directory, makes what is missing, checks, and has `root` from then on. Also when the
- * directory has vanished. -EPERM: refused. */
+/* Opens the directory, creates what is missing of it, checks, and has `root` from then on. Also
+ * when the directory has vanished. -EPERM: refused. */
 int store_dir_enter(struct store *s);
 /* v1/ for the caller to put back; NULL: there is none. */
 struct store_dir *store_dir_get(struct store *s);
@@ -80,8 +80,8 @@ int store_dir_lock(int root, bool wait);
 
 /* -- file.c: files without a name, or not yet with theirs -------------------------------------- */
 
-/* A file in v1/tmp and the root it is in. With a name it is held by flock: whoever can lock it
- * knows that its owner is gone. */
+/* A file in v1/tmp and the root it is in. With a name it is held by flock: if it can be locked, its
+ * owner is gone. */
 struct store_temp {
     struct store_dir *root;
     int fd;
@@ -138,7 +138,7 @@ void store_evict_count(struct store *s);
 void store_sum_take(_Atomic uint64_t *sum, uint64_t bytes);
 
 /* The files used least recently, of any number: at most SCAN_OLDEST_MAX after oldest_sort, at most
- * twice as many before. Whoever needs more scans again. */
+ * twice as many before. A caller that needs more scans again. */
 #define SCAN_OLDEST_MAX 8192
 
 struct oldest_file {

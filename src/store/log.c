@@ -154,7 +154,7 @@ int store_save_meta(struct store *s, uint64_t job, const struct store_meta *meta
 
 /* -- Publishing -------------------------------------------------------------------------------- */
 
-/* The same bytes are there under the name. They learn the names under which we were answered. */
+/* Whether the same bytes are published already; then adds our verified names to their meta. */
 static bool is_there(struct store *s, uint64_t job, const struct store_meta *meta)
 {
     struct store_meta its;

@@ -56,7 +56,7 @@ static int enter(struct store *s)
         s->dir = NULL;
         return 0;
     }
-    /* Mounting waits for nobody: the next mount deletes what is left over. */
+    /* Mounting does not wait for the lock: the next mount deletes what is left over. */
     root = store_dir_get(s);
     lock = root ? store_dir_lock(root->fd, false) : -1;
     if (lock >= 0) {
@@ -79,8 +79,7 @@ int store_create(const struct store_config *config, struct store **ret_store)
     s->files = config->files;
     s->diag = config->diag;
     s->now_ms = config->now_ms;
-    /* Not all start at zero: processes that live shortly take their turn, too, at counting
-     * files. */
+    /* Not zero in each process: short-lived ones must reach the count now and then, too. */
     atomic_init(&s->changes, (unsigned)getpid());
     pthread_mutex_init(&s->lock, NULL);
     fold_host(config->host, s->host);

@@ -2,9 +2,9 @@
  * store.h - files on disk: backing files, publish, load, evict; small records of facts.
  *
  * A log is written to an unnamed file and gets its name when it is complete; its .meta is renamed
- * in before it. A log without a matching .meta is no log; a .meta without a log still tells size
+ * in before it. A log without a matching .meta is no log; a .meta without a log still gives size
  * and time. Several mounts and processes may share one directory: names change by link and rename
- * only, eviction happens under a file lock, and what another evicted is simply not there.
+ * only, eviction happens under a file lock, and what another mount evicted is absent.
  *
  * The store does not know what a page's bytes mean, does not decide what is final, does not wait
  * for the network. Every call may wait for the disk: FUSE workers and the writer thread call it,
@@ -80,7 +80,7 @@ struct store_meta {
 /*
  * Refuses (-EPERM, and prints which directory and why) what another user could write: a cache
  * directory that is not ours, is open to group or others, or is a symlink of another user's; a
- * parent that anybody could write and that has no sticky bit. A directory that cannot be used for
+ * parent that every user can write and that has no sticky bit. A directory that cannot be used for
  * another reason is reported, and logs are kept in memory. The logs in it are not read yet.
  */
 int store_create(const struct store_config *config, struct store **ret_store);
@@ -101,10 +101,10 @@ int store_load_meta(struct store *s, uint64_t job, struct store_meta *ret_meta);
  * as a backing {fd, published}. */
 int store_open_log(struct store *s, uint64_t job, const struct store_meta *meta, int *ret_fd);
 
-/* Replaces the meta (rename). Errors are for information: the cache goes on without. In memory
- * there is nothing to keep, and that is no error. One without checksums does not take those of
- * a complete log of this size away. A meta whose log is evicted stays, up to 128 in a folder:
- * one with checksums does not prove that the log is there. */
+/* Replaces the meta (rename). Errors are for information: the cache works without it. In memory
+ * there is nothing to keep, and that is no error. One without checksums does not take those of a
+ * complete log of this size away. A meta whose log is evicted stays, up to 128 in a folder: one
+ * with checksums does not prove that the log is there. */
 int store_save_meta(struct store *s, uint64_t job, const struct store_meta *meta);
 
 /* The log was read now: least recent use is the file's time. At most one system call a minute
@@ -175,7 +175,7 @@ int store_publish(struct store *s, uint64_t job, struct store_backing *b,
 bool store_keeps(const struct store *s, uint64_t size);
 
 /* Whether the logs complete and in flight take more than cache_size, as far as is known: then those
- * in flight that nobody reads should be dropped. */
+ * in flight that have no reader should be dropped. */
 bool store_is_over(const struct store *s);
 
 /*

@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The scores. What debug logging says outright outweighs all; a first line that repeats the
- * step's name outweighs a few seconds; else the time decides. */
+/* The scores. What debug logging states outweighs all else; a first line that repeats the step's
+ * name outweighs a few seconds; else the time decides. */
 enum {
     SCORE_NAMED_CONDITION = 1000,
     SCORE_NAMED_STARTING = 900,
@@ -77,7 +77,7 @@ void text_parts_name(struct text_part *parts, const char *const *names, size_t p
         for (size_t i = 1; i < post; i++) {
             if (parts[i].name != hash)
                 continue;
-            /* Of equal names nobody knows which is which. */
+            /* Equal names do not show which step it is. */
             parts[post].cleans = parts[post].cleans == TEXT_NO_PART ? i : post;
             parts[i].is_action = true;
         }
@@ -136,7 +136,7 @@ struct sum {
     uint32_t choice;
 };
 
-/* What the first alignment tells of a part. */
+/* What the first alignment shows about a part. */
 enum nature {
     NATURE_UNKNOWN,
     NATURE_SIMPLE,
@@ -148,12 +148,12 @@ struct table {
     const struct text_mark *marks;
     size_t part_count;
     size_t mark_count;
-    size_t row_max; /* marks looked at for one part */
+    size_t row_max; /* marks compared for one part */
     struct cell *cells;
     size_t cell_count;
     struct sum *best;   /* best[j]: with marks below j; what may be astray is taken off */
     struct sum *recent; /* recent[j]: with a last mark behind which none before j is astray */
-    struct sum *exact;  /* exact[j]: whose last mark is j, and its part holds nobody's marks */
+    struct sum *exact;  /* exact[j]: whose last mark is j; its part has no stray marks */
     enum nature *natures;
     int64_t *lates;
     int64_t clock_ms; /* what is added to the API's times */
@@ -251,9 +251,9 @@ static size_t expected_mark(const struct table *t, size_t part)
     return from + (to - from) * (part - first) / (next - first);
 }
 
-/* Marks are in the order of time, but a name told by debug logging may be anywhere: the window of
- * a part is from the first mark that can score to the last. Where that is more than there is room
- * for, what is around the place where the part should begin is looked at. */
+/* Marks are in the order of time, but a name known from debug logging may be anywhere: the window
+ * of a part is from the first mark that can score to the last. Where that is more than fits, only
+ * the marks around the place where the part should begin are compared. */
 static void window_of(const struct table *t, size_t part, size_t *from, size_t *to)
 {
     size_t low = 0, high = t->mark_count;
@@ -397,8 +397,9 @@ static int late_compare(const void *a, const void *b)
 }
 
 /* Finds by how much the API's clock is behind the log's. The second's fraction is cut off, so each
- * step should be 0 to 999 ms late: of the windows of that length the fullest one is taken. Where
- * it says that the clock may be right it is; else the middle of what it may be. */
+ * step should be 0 to 999 ms late: of the windows of that length the fullest one is taken. If that
+ * window allows that the clock is right, it is taken as right; else the middle of the window is
+ * taken. */
 static void clock_find(struct table *t, const size_t *chosen)
 {
     size_t count = 0, most = 0;
@@ -423,8 +424,8 @@ static void clock_find(struct table *t, const size_t *chosen)
         t->clock_ms = least + (largest - least) / 2;
 }
 
-/* Clean-ups are told apart better than steps: where they say that an action is composite, or is
- * not, it is so. Else the action says what its clean-up is. */
+/* Clean-ups are recognised more surely than steps: where they show whether an action is composite,
+ * that decides. Else the action shows what its clean-up is. */
 static void natures_fill(struct table *t, const size_t *chosen)
 {
     for (size_t post = 1; post < t->part_count; post++) {

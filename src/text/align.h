@@ -1,9 +1,9 @@
 /*
  * text/align: which mark begins which step.
  *
- * Steps and marks are both in order, so this is an alignment: of all ways to give some steps a
- * mark each without crossing, it takes the one with the highest sum of scores. A score says how
- * well kind, name and time of a mark fit a step. A step that no mark fits gets none.
+ * Steps and marks are both in order, so this is an alignment: of all ways to give some steps a mark
+ * each without crossing, it takes the one with the highest sum of scores. A score states how well
+ * kind, name and time of a mark fit a step. A step that no mark fits gets none.
  *
  * It is done twice. The first alignment shows by how much the API's clock is off for the whole
  * job, and which actions are composite, so that clean-ups of their parts are expected. Pure;
@@ -20,7 +20,7 @@
 
 enum {
     TEXT_REACH_MS = 20000,   /* by how much API and log may disagree about a step's start */
-    TEXT_CELLS_MAX = 262144, /* pairs of step and mark that are looked at */
+    TEXT_CELLS_MAX = 262144, /* pairs of step and mark that are compared */
 };
 
 /* What kind of first line a step's name promises. */
@@ -50,7 +50,7 @@ struct text_part {
     size_t cleans;  /* POST: the part that this one cleans up after; TEXT_NO_PART: not known */
 };
 
-/* Fills in what the names of the parts tell: all but the times and `together`. */
+/* Fills in what the names of the parts show: all but the times and `together`. */
 void text_parts_name(struct text_part *parts, const char *const *names, size_t part_count);
 
 #define TEXT_NO_MARK SIZE_MAX

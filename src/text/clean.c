@@ -24,7 +24,7 @@ static const unsigned char byte_order_mark[3] = {0xef, 0xbb, 0xbf};
 struct sink {
     char *base;
     char *at;
-    const char *head; /* where the current line's head goes on in this output */
+    const char *head; /* where the current line's head continues in this output */
 };
 
 /* --- the runner's timestamp --- */
@@ -161,7 +161,8 @@ static void line_end(struct text_cleaner *c, struct sink *out)
 }
 
 /* The held bytes are no mark, timestamp or escape sequence after all: all but an ESC and the
- * control characters are text. Returns false, so that the byte that told it is looked at again. */
+ * control characters are text. Returns false, so that the byte that showed this is processed
+ * again. */
 static bool held_release(struct text_cleaner *c, struct sink *out)
 {
     for (size_t i = 0; i < c->held_len; i++)
@@ -181,7 +182,7 @@ static void start_give_up(struct text_cleaner *c, struct sink *out)
 }
 
 /* The functions below take one byte. They return true if they have used it, false if it must be
- * looked at again in the state that they have set. */
+ * processed again in the state that they have set. */
 
 static bool start_step(struct text_cleaner *c, struct sink *out, unsigned char b)
 {

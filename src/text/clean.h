@@ -68,8 +68,8 @@ struct text_cleaner {
 void text_cleaner_init(struct text_cleaner *c, bool keep_timestamps, text_line_fn *on_line,
                        void *ctx);
 
-/* Cleans the next bytes of a log; a chunk may end anywhere. `out` must have room for
- * in_len + TEXT_CLEAN_SLACK bytes and not overlap `in`. Returns the number of bytes written. */
+/* Cleans the next bytes of a log; a chunk may end anywhere. `out` must have space for in_len +
+ * TEXT_CLEAN_SLACK bytes and not overlap `in`. Returns the number of bytes written. */
 size_t text_cleaner_feed(struct text_cleaner *c, const void *in, size_t in_len, void *out);
 
 /* The log has ended: writes what was held back, at most TEXT_CLEAN_SLACK bytes, and returns their

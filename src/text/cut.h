@@ -1,7 +1,7 @@
 /*
  * text/cut: where in the cleaned log of a job its steps begin (S10).
  *
- * A job's log does not say where its steps begin. The cutter compares what the API tells of them
+ * A job's log does not show where its steps begin. The cutter compares what the API reports of them
  * (names, and times in whole seconds) with the lines that the runner writes at the start of a step,
  * and chooses the assignment that fits best as a whole: see text/align. The cleaner feeds it the
  * lines of the log, of which it sees the first bytes; it gives the ranges when the log has ended.
@@ -31,8 +31,8 @@ struct text_step {
     const char *name;
 };
 
-/* A step's part of the cleaned text: [begin, end). Empty where its start could not be told.
- * A skipped step has none. */
+/* A step's part of the cleaned text: [begin, end). Empty where its start was not found. A skipped
+ * step has none. */
 struct text_range {
     bool present;
     uint64_t begin;
@@ -49,10 +49,9 @@ int text_cutter_create(const struct text_step *steps, size_t count, struct text_
  * of a text_cleaner. */
 void text_cutter_line(void *cutter, const struct text_line *line);
 
-/* The log has ended at `size` bytes of cleaned text: fills ranges[i] for steps[i]. In the order
- * of the numbers the ranges of the present steps follow each other from 0 to `size` without gap.
- * If no step is present, there is no range, and the text belongs to none.
- * Errors: -ENOMEM. */
+/* The log has ended at `size` bytes of cleaned text: fills ranges[i] for steps[i]. In the order of
+ * the numbers the ranges of the present steps follow each other from 0 to `size` without gap. If no
+ * step is present, there is no range, and the text belongs to none. Errors: -ENOMEM. */
 int text_cutter_finish(struct text_cutter *cutter, uint64_t size, struct text_range *ranges);
 
 void text_cutter_destroy(struct text_cutter *cutter);

@@ -108,7 +108,7 @@ static enum text_mark_kind kind_of(struct words w)
         {{"##[group]Building docker image", NULL}, TEXT_MARK_IMAGE},
         {{"##[group]Build container for action use", NULL}, TEXT_MARK_IMAGE},
         {{"##[group]Pull down action image", NULL}, TEXT_MARK_IMAGE},
-        /* What makes a step fail before its header is written: a local action that is not there,
+        /* Errors that end a step before its header is written: a local action that is not there,
          * one that cannot be read, an expression that cannot be evaluated. The step is nothing but
          * such lines. */
         {{"##[error]Can't find 'action.yml', 'action.yaml' or 'Dockerfile' under '", NULL},
@@ -132,7 +132,7 @@ static enum text_mark_kind kind_of(struct words w)
         {{"Cancelling background step(s)", NULL}, TEXT_MARK_WAIT},
     };
     /* A path in quotes: a hook's script, or that of a runner which keeps its containers elsewhere.
-     * A line that is longer than its head has no end to be looked at. */
+     * Of a line that is longer than its head the end is not known. */
     if (begins(w, "##[group]Run '") && w.len > strlen("##[group]Run '") &&
         (ends(w, "'") || w.len >= TEXT_HEAD_MAX))
         return TEXT_MARK_EXTENSION;
@@ -162,7 +162,7 @@ static bool is_false(struct words w)
            begins(w, "NaN");
 }
 
-/* Debug logging names each step before anything else is said of it, also one that is then skipped:
+/* Debug logging names each step before any other line about it, also one that is then skipped:
  * `Evaluating condition for step: 'NAME'`. The first result behind that is the condition's. */
 static enum text_mark_verdict scan_debug(struct text_scanner *s, const struct text_line *line,
                                          struct words w, struct text_mark *ret)
@@ -192,8 +192,8 @@ static enum text_mark_verdict scan_debug(struct text_scanner *s, const struct te
     return tell(s, &mark, TEXT_MARK_NEW, ret);
 }
 
-/* Inside a header the last mark may still learn something. A script's header says which shell runs
- * it, and is the only one that does. */
+/* Inside a header more may be learnt about the last mark. A script's header names the shell that
+ * runs it, and no other header does. */
 static enum text_mark_verdict scan_header(struct text_scanner *s, const struct text_line *line,
                                           struct words w, struct text_mark *ret)
 {
@@ -201,15 +201,15 @@ static enum text_mark_verdict scan_header(struct text_scanner *s, const struct t
         s->in_header = false;
         s->header_ended = s->last.named;
         s->header_end_ms = line->time_ms;
-        s->last.doubtful = !s->last.named && !s->shell_told;
+        s->last.doubtful = !s->last.named && !s->shell_known;
         return tell(s, &s->last, TEXT_MARK_CHANGED, ret);
     }
-    if (s->shell_told || !begins(w, "shell: "))
+    if (s->shell_known || !begins(w, "shell: "))
         return TEXT_MARK_NOTHING;
-    s->shell_told = true;
+    s->shell_known = true;
     s->last.named = false;
     /* Without a `shell:` of its own a script runs under `bash -e`; a part of a composite action
-     * must say which shell, and `shell: bash` means more options. */
+     * must name its shell, and `shell: bash` means more options. */
     if (ends(w, "bash -e {0}")) {
         s->last.outer = true;
         s->composite = false;
@@ -219,7 +219,7 @@ static enum text_mark_verdict scan_header(struct text_scanner *s, const struct t
     return tell(s, &s->last, TEXT_MARK_CHANGED, ret);
 }
 
-/* What the runner may say of a step before its first line proper. */
+/* Lines that the runner may print about a step before its first line proper. */
 static bool scan_preface(struct text_scanner *s, const struct text_line *line, struct words w)
 {
     static const struct line_form forms[] = {
@@ -251,7 +251,7 @@ static bool scan_depth(struct text_scanner *s, struct words w)
     return true;
 }
 
-/* Lines that tell nothing new of a step that has begun. "Set up job" prepares all actions but the
+/* Lines that add nothing about a step that has begun. "Set up job" prepares all actions but the
  * local ones; there the same words begin nothing. */
 static bool is_of_last(const struct text_scanner *s, enum text_mark_kind kind)
 {
@@ -272,7 +272,7 @@ static void fill_run(struct text_scanner *s, struct words w, struct text_mark *m
     mark->named = is_action(w);
     mark->doubtful = true; /* until its header has ended as it should */
     s->in_header = true;
-    s->shell_told = false;
+    s->shell_known = false;
 }
 
 /* How likely the mark is that of a part of a composite action. */
@@ -293,7 +293,7 @@ static enum text_mark_verdict scan_mark(struct text_scanner *s, const struct tex
 {
     const struct text_mark *from = s->preface.kind != TEXT_MARK_NONE ? &s->preface : NULL;
     struct text_mark mark = {.offset = line->offset, .time_ms = line->time_ms, .kind = kind};
-    /* The last mark goes on: debug logging has begun the step, or its action was prepared. */
+    /* The last mark continues: debug logging has begun the step, or its action was prepared. */
     bool changes = s->debug_only || (s->last.kind == TEXT_MARK_PREPARED && kind == TEXT_MARK_RUN &&
                                      begins(w, "##[group]Run ./"));
     bool may_be_part = kind == TEXT_MARK_RUN || kind == TEXT_MARK_PREPARED ||
@@ -309,7 +309,7 @@ static enum text_mark_verdict scan_mark(struct text_scanner *s, const struct tex
         mark.offset = from->offset;
         mark.time_ms = from->time_ms;
     }
-    /* That an action is composite says nothing of the first clean-up. */
+    /* That an action is composite does not show what the first clean-up is. */
     if (kind == TEXT_MARK_POST && s->last.kind != TEXT_MARK_POST)
         s->composite = false;
     place_mark(s, may_be_part, &mark);
@@ -334,7 +334,7 @@ enum text_mark_verdict text_scanner_line(struct text_scanner *s, const struct te
     struct words w = {.at = line->head, .len = line->head_len};
     enum text_mark_verdict verdict = TEXT_MARK_NOTHING;
 
-    /* A line without timestamp goes on with the message before; no step begins there. */
+    /* A line without timestamp continues the message before; no step begins there. */
     if (line->time_ms == TEXT_TIME_UNKNOWN)
         return TEXT_MARK_NOTHING;
     if (skip(&w, "##[debug]"))

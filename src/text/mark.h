@@ -34,8 +34,8 @@ enum text_mark_kind {
 struct text_mark {
     uint64_t offset;
     int64_t time_ms;
-    uint64_t text;     /* RUN: text_header_hash of what the line says behind ##[group] */
-    uint64_t name;     /* debug logging: hash of the step's name; 0: not told */
+    uint64_t text;     /* RUN: text_header_hash of the line's text behind ##[group] */
+    uint64_t name;     /* debug logging: hash of the step's name; 0: not known */
     uint8_t kind;      /* enum text_mark_kind */
     bool inner;        /* almost surely begins a part of a composite action */
     bool likely_inner; /* could well begin one */
@@ -55,7 +55,7 @@ enum text_mark_verdict {
 
 /* Embedded in its owner; all fields are private. */
 struct text_scanner {
-    struct text_mark last;    /* the last mark told, kind NONE: none */
+    struct text_mark last;    /* the last mark reported, kind NONE: none */
     struct text_mark preface; /* the first of the warnings just before */
     int depth;                /* of ##[start-action ...] */
     bool composite;           /* a composite action has begun, and nothing shows that it is over */
@@ -64,7 +64,7 @@ struct text_scanner {
     bool in_header;           /* between ##[group]Run and its ##[endgroup] */
     bool header_ended;        /* the line before was that ##[endgroup], of an action */
     int64_t header_end_ms;    /* its time */
-    bool shell_told;          /* the header has said which shell runs the script */
+    bool shell_known;         /* the header has named the shell that runs the script */
     bool job_prepared;        /* "Complete job name:" has come, or a step has begun */
     int64_t last_line_ms;     /* of the last line that was no part of a step's preface */
     bool post_before;         /* the line before was Post job cleanup. */
@@ -72,7 +72,7 @@ struct text_scanner {
 
 void text_scanner_init(struct text_scanner *s);
 
-/* Looks at the next line; unless the answer is NOTHING or DROPPED, *ret is the mark. */
+/* Reads the next line; unless the answer is NOTHING or DROPPED, *ret is the mark. */
 enum text_mark_verdict text_scanner_line(struct text_scanner *s, const struct text_line *line,
                                          struct text_mark *ret);
 
@@ -80,8 +80,8 @@ enum text_mark_verdict text_scanner_line(struct text_scanner *s, const struct te
 enum { TEXT_NAME_MAX = 200 };
 uint64_t text_name_hash(const char *name, size_t len);
 
-/* The same of "Run ...", as a header says it or as the runner calls a step that has no name of its
- * own: it may write `/./path` for `./path`, and leaves `docker://` out. */
+/* The same of "Run ...", as in a header or in the name that the runner gives to a step without one:
+ * it may write `/./path` for `./path`, and leaves `docker://` out. */
 uint64_t text_header_hash(const char *text, size_t len);
 
 #endif

@@ -36,7 +36,7 @@ static int by_id(const void *a, const void *b)
     return x->job->id < y->job->id ? -1 : x->job->id > y->job->id;
 }
 
-/* One execution of a job is told apart from others by its name and its times. */
+/* One execution of a job is distinguished from others by its name and its times. */
 static int by_execution(const void *a, const void *b)
 {
     const struct item *x = a, *y = b;
@@ -164,7 +164,7 @@ static int add_list(struct attempts_merge *m, const struct catalog_answer *list)
         if (!item->pair)
             continue;
         m->is_whole = true;
-        /* The list of the attempt that ran the job tells its steps. */
+        /* The list of the attempt that ran the job has its steps. */
         if (!item->job->step_count && item->pair->step_count)
             m->jobs[item->at] = item->pair;
     }
@@ -498,7 +498,7 @@ int attempts_get_own(struct views *v, const struct attempts_run *run, unsigned a
         else if (can_do_without(v, run, attempt - 1, rc))
             rc = 0; /* carried over or not: what is known is shown */
     }
-    /* An attempt without a job of its own: the lists do not tell the attempts apart. */
+    /* An attempt without a job of its own: the lists do not distinguish the attempts. */
     if (!rc)
         *ret_jobs = own.count ? catalog_answer_select(&list, 1, own.jobs, own.count)
                               : catalog_answer_hold(list);

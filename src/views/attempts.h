@@ -70,8 +70,8 @@ struct attempts_merge {
     bool has_open; /* the steps of a job that ran are in none of the lists */
 };
 
-/* Each job of the lists once, in their order, from the list that tells its steps. The lists are
- * those of one attempt or more, the latest first. -ENOMEM. */
+/* Each job of the lists once, in their order, from the list that has its steps. The lists are those
+ * of one attempt or more, the latest first. -ENOMEM. */
 int attempts_merge(const struct catalog_answer *const *lists, size_t list_count,
                    struct attempts_merge *ret_merge);
 

@@ -213,7 +213,7 @@ static int open_text(struct views *v, const struct vnode *p, view_make_text *mak
 
 /* --- logs ------------------------------------------------------------------------------------ */
 
-/* For a reader who goes through a listing: prefetches the logs that it will find there next. */
+/* For a recursive reader: prefetches the logs that it will find next in the listing. */
 static void prefetch(struct views *v, const struct vnode *p)
 {
     struct vnode next = {.repo = p->repo};

@@ -31,7 +31,7 @@ struct generated {
 
     pthread_mutex_t lock;
     struct list wants;    /* lock; of source_bytes.task: the texts to be made */
-    struct task making;   /* makes the first of them */
+    struct task making;   /* writes the first of them */
     bool is_making;       /* lock; the task is posted */
     struct list tables;   /* lock; of struct table, in the order in which they were added */
     unsigned table_count; /* lock */
@@ -227,7 +227,7 @@ static const struct kind kinds[] = {
 };
 
 /*
- * The id of a generated text: bit 63 is CACHE_GENERATED, bit 62 tells that timestamps are kept,
+ * The id of a generated text: bit 63 is CACHE_GENERATED, bit 62 means that timestamps are kept,
  * bits 56 to 61 are the version of the kind's rules, bits 53 to 55 the kind. The rest is the
  * subject.
  */

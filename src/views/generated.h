@@ -17,7 +17,7 @@
 #include "pending.h"
 #include "text/cut.h"
 
-#define GENERATED_TABLES_MAX 256 /* jobs whose steps are known in memory; those kept first go */
+#define GENERATED_TABLES_MAX 256 /* jobs whose steps are known in memory; the oldest are dropped */
 
 struct generated;
 struct store;

@@ -230,7 +230,7 @@ static int add_branch(struct views *v, const struct vnode *dir, const struct cat
         if (len + strlen(parts.shown[i].name) < VIEWS_TEXT_MAX)
             rc = listing_add(l, parts.shown[i].name, VIEW_DIRECTORY);
     branch_parts_finish(&parts);
-    /* A part of known branches' names that is none itself needs no question of its own. */
+    /* A part of known branches' names that is none itself sends no question of its own. */
     if (!rc && branch_dir_has_runs(&known, &at))
         rc = add_runs_of_branch(v, dir, recent, &at, w, l);
     return rc;
@@ -385,7 +385,7 @@ static bool is_of_workflow(const struct united_filter *filter, const struct fact
     return !g->workflow || run->workflow_id == g->workflow;
 }
 
-/* A workflow that no recent run is of is asked for by the name of its file. */
+/* A workflow without a recent run is requested by the name of its file. */
 static int add_runs_of_workflow(struct views *v, struct group *g, const char *file,
                                 struct waiter *w, struct view_listing *l)
 {

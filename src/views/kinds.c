@@ -1,11 +1,10 @@
 /*
- * The table of kinds, and the operations on vnodes, which go by its rows.
- *
- * A row tells what an entry of a kind is, what its name is, how names are found in it, what it
- * lists, where a link leads, and what a file is made of. The functions that rows name lie in the
- * other files, none of which calls this one. A new view is a vnode_kind and a row for each kind of
- * entry in it, and their functions: `parse` (or `look_up`) and `list` of a directory, `read_link`
- * of a link, `make_text` or `hold_log` of a file.
+ * The table of kinds, and the operations on vnodes, which follow its rows. A row defines what an
+ * entry of a kind is, what its name is, how names are found in it, what it lists, where a link
+ * leads, and what a file is made of. The functions that rows name lie in the other files, none of
+ * which calls this one. A new view is a vnode_kind and a row for each kind of entry in it, and
+ * their functions: `parse` (or `look_up`) and `list` of a directory, `read_link` of a link,
+ * `make_text` or `hold_log` of a file.
  */
 #include "views/runs.h"
 

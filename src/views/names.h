@@ -53,10 +53,10 @@ int safe_name_assign(struct safe_name *names, size_t count, safe_name_test *is_t
 /* --- branches, below branches/ (S12, S19) ---------------------------------------------------- */
 
 /*
- * A branch is spelled part by part, a part for each directory; a fork's first part has its owner
- * in front, "OWNER:main", or "unknown" where the fork was deleted. Parts that become equal when
- * they are made safe are told apart by ids, as all names are: the id of a part is that of the
- * oldest run it is known from.
+ * A branch is spelled part by part, a part for each directory; a fork's first part has its owner in
+ * front, "OWNER:main", or "unknown" where the fork was deleted. Parts that become equal when they
+ * are made safe are distinguished by ids, as all names are: the id of a part is that of the oldest
+ * run it is known from.
  */
 
 /* The runs that branches are known from. What is made of them points into them. */

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The API tells whole seconds, each cut off or rounded. Steps one after another may seem to overlap
+/* The API gives whole seconds, each cut off or rounded. Steps one after another may seem to overlap
  * by one; by more only steps that ran at the same time do. */
 #define OVERLAP_BY_ROUNDING_MS 1000
 
@@ -38,8 +38,8 @@ static bool has_started(const struct facts_step *step, bool times)
     return step->conclusion != FACTS_SKIPPED && (!times || step->started_ms != FACTS_NO_TIME);
 }
 
-/* Whether the steps have numbers from 1, each its own. In a sorted list this is one look at
- * each. */
+/* Whether the steps have numbers from 1, each its own. In a sorted list one comparison each is
+ * enough. */
 static bool has_own_numbers(const struct facts_job *job)
 {
     unsigned largest = 0;

@@ -18,7 +18,7 @@ struct store;
 struct steps_file {
     bool present;     /* false: the step never started, or its lines are in the file of another */
     unsigned beside;  /* how many more steps' lines are in it */
-    int64_t start_ms; /* when the first of them began, UTC; FACTS_NO_TIME: not told */
+    int64_t start_ms; /* when the first of them began, UTC; FACTS_NO_TIME: not known */
     int64_t end_ms;   /* when the last one ended */
 };
 

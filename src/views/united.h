@@ -4,8 +4,8 @@
  * GitHub answers filtered lists from a search index, which may be stale or empty for days; the
  * unfiltered list is right, but reaches only so far back. So:
  *
- * - a run that several answers have is what the latest facts say (by attempt and updated_at;
- *   between equal ones those of the unfiltered list), also where those say that it does not match;
+ * - a run that several answers have is shown by its latest facts (by attempt and updated_at;
+ *   between equal ones those of the unfiltered list), also where by those it does not match;
  * - a run that the unfiltered list lacks, though it has an older and a newer one, is deleted;
  * - all others that match are shown, newest first.
  */

@@ -66,9 +66,9 @@ static bool is_known(const struct walk *w, const struct repo_name *repo, const u
     return false;
 }
 
-/* Lock held. Whether the reader has just gone through another listing of the repository, as one
- * does who walks from run to run: then the first log opened here is enough of a sign. */
-static bool goes_on(const struct walk *w, const struct repo_name *repo)
+/* Lock held. Whether the reader has just gone through another listing of the repository, as a
+ * reader does that goes from run to run: then the first log opened here is a sufficient sign. */
+static bool continues_walk(const struct walk *w, const struct repo_name *repo)
 {
     const struct route *latest;
 
@@ -91,7 +91,7 @@ void walk_note_listing(struct walk *w, const struct repo_name *repo, const uint6
     if (r) {
         r->repo = *repo;
         r->count = count;
-        r->signs = goes_on(w, repo) ? SIGNS_MIN - 1 : 0;
+        r->signs = continues_walk(w, repo) ? SIGNS_MIN - 1 : 0;
         memcpy(r->jobs, jobs, count * sizeof(*jobs));
         list_push_front(&w->routes, &r->link);
         w->count++;

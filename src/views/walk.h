@@ -1,6 +1,6 @@
 /*
- * walk.h - inside the views: detects a reader who goes through the jobs of a listing (grep -r), and
- * says which logs to prefetch for it. One who only lists causes nothing (S3). Any thread.
+ * walk.h - inside the views: detects a recursive reader (grep -r) in the jobs of a listing, and
+ * names the logs to prefetch for it. A listing alone prefetches nothing (S3). Any thread.
  */
 #ifndef GHLOGFS_VIEWS_WALK_H
 #define GHLOGFS_VIEWS_WALK_H
@@ -20,7 +20,8 @@ void walk_destroy(struct walk *w);
 void walk_note_listing(struct walk *w, const struct repo_name *repo, const uint64_t *jobs,
                        size_t count);
 
-/* A job's own directory was listed: whoever opens its log next goes from directory to directory. */
+/* A job's own directory was listed: a reader that opens its log next goes from directory to
+ * directory. */
 void walk_note_enter(struct walk *w, const struct repo_name *repo, uint64_t job);
 
 /* A job's log was opened: fills in the jobs whose logs are worth fetching now; returns how many. */

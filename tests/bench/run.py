@@ -1,15 +1,15 @@
 #!/usr/bin/python3
-"""How fast, how lean: the measures P1 to P12 on the real binary, with the peers beside it.
+"""Speed and memory: measures P1 to P12 of the real binary, compared with its peers.
 
 usage: run.py [P1 P4 ...] [--rounds N] [--size BYTES] [--dir DIR] [--markdown FILE]
 
 Everything runs on this machine against the loopback GitHub of tests/fake, which sends its logs from
-files. Ours and the peer take turns (ours, peer, ours, peer, ...), so that noise meets both; what is
-told is the median of each. The cache directory, curl's output and the plain local file lie in one
-folder (--dir, by default under /var/tmp), so on the same file system. Between two rounds, outside
-of what is timed, the files of the round before are deleted (many small ones: put aside) and the
-file system is synced: its dirty pages would slow down the next. Nothing here is asserted: a busy
-machine makes numbers worse, not the program wrong.
+files. ghlogfs and the peer take turns, so that a busy moment affects both; the median of each is
+given. The cache directory, curl's output and the plain local file are in one folder (--dir, by
+default under /var/tmp), so on one file system. Between two rounds, outside of the measured time,
+the files of the previous round are deleted (many small ones: put aside) and the file system is
+synced, because its dirty pages would slow down the next round. Nothing is asserted: a busy machine
+makes the figures worse, not the program wrong.
 
 Environment: GHLOGFS_BIN, the binary (build/release/ghlogfs).
 """
@@ -92,7 +92,7 @@ def cpu_of(pid):
 
 
 def timed(*words, good=(0,)):
-    """How long a tool takes whose output nobody wants."""
+    """How long a tool takes; its output is discarded."""
     start = time.monotonic()
     done = subprocess.run([str(w) for w in words], stdin=subprocess.DEVNULL, env=CLEAN_ENV,
                           stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
@@ -137,8 +137,8 @@ def readers_program():
 
 
 def read_all(paths, threads):
-    """A program of its own that reads these files with so many threads; started by a line on its
-    stdin, it tells how long it took."""
+    """A process that reads these files with so many threads; started by a line on its stdin, it
+    prints how long it took."""
     listed = tempfile.NamedTemporaryFile("w", suffix=".list")
     listed.write("".join("%s\n" % path for path in paths))
     listed.flush()
@@ -165,8 +165,8 @@ def finished(process):
 # --- the server ----------------------------------------------------------------------------------
 
 def loopback_names():
-    """Names of this machine for the API and for storage: not `localhost`, which curl knows without
-    asking, where /etc/hosts has others."""
+    """Names of this machine for the API and for storage: where /etc/hosts has others, not
+    `localhost`, which curl resolves without a lookup."""
     names = []
     for line in pathlib.Path("/etc/hosts").read_text().splitlines():
         address, *rest = line.partition("#")[0].split() or [""]
@@ -181,9 +181,9 @@ class NamedGitHub(FakeGitHub):
              "from fake.__main__ import main\n"
              "start = fake.server.Server.start\n"
              "def named(self):\n"
-             "    told = start(self)\n"
-             "    self.storage.base = told['storage'].replace('127.0.0.1', sys.argv[1])\n"
-             "    return told\n"
+             "    ports = start(self)\n"
+             "    self.storage.base = ports['storage'].replace('127.0.0.1', sys.argv[1])\n"
+             "    return ports\n"
              "fake.server.Server.start = named\n"
              "main(sys.argv[2:])\n")
 
@@ -259,7 +259,7 @@ class Bench:
         return max(MIB, size * self.large // GIB)
 
     def discard(self, path):
-        """Large files are deleted, many small ones put aside: a file system may be slow to give out
+        """Large files are deleted, many small ones put aside: a file system may be slow to reuse
         the inodes of files deleted a moment ago."""
         files = sum(len(names) for _, _, names in os.walk(path))
         if files < 50:
@@ -379,8 +379,8 @@ class Bench:
             a, b = self.turns(ours, lambda: timed("cat", plain))
         self.discard(self.folder / "cache")
         self.add("P3", "first `cat` after a remount / local file", seconds(a), seconds(b), a / b,
-                 "", 5, 2.5, note="both files are in the kernel's cache; ours is checked as it is "
-                 "read for the first time")
+                 "", 5, 2.5, note="both files are in the kernel's cache; each page of the log is "
+                 "checked as it is read for the first time")
 
     def P4(self):
         plain = self.file(self.large)
@@ -476,7 +476,7 @@ class Bench:
         self.add("P9", "resident memory, idle", "%.1f MiB" % idle, "", idle, " MiB", 16, 14)
         self.add("P9", "resident memory while 64 readers read cold logs of %s" % self.name(size),
                  "%.1f MiB" % peak, "", peak, " MiB", 48, 24,
-                 note="VmHWM; the most that VmRSS was seen to be: %.1f MiB; the readers took %.1f s"
+                 note="VmHWM; largest VmRSS seen: %.1f MiB; the readers took %.1f s"
                  % (sampled, took))
 
     def P10(self):

@@ -1,7 +1,7 @@
 """Reading in spite of faults: what came of it in one word, many logs at once, raw servers.
 
-    told = outcomes(m, {"cut": job, ...}, size)     # {"cut": "right", "gone": "EIO after 0", ...}
-    assert told == right(told)
+    got = outcomes(m, {"cut": job, ...}, size)     # {"cut": "right", "gone": "EIO after 0", ...}
+    assert got == right(got)
 
 An outcome is never a guess: every byte that was read has been compared with what it has to be.
 """
@@ -58,17 +58,17 @@ def outcomes(m, jobs, size):
     return each(lambda job: outcome(m.log(job), made(job, size)), jobs)
 
 
-def right(told):
-    return dict.fromkeys(told, "right")
+def right(got):
+    return dict.fromkeys(got, "right")
 
 
-def names_of(told):
+def names_of(got):
     """{"gone": "EIO"} of {"gone": "EIO after 0"}."""
-    return {name: word.split()[0] for name, word in told.items()}
+    return {name: word.split()[0] for name, word in got.items()}
 
 
 def faulty_jobs(github, faults, size, **fields):
-    """A job for each fault {name: spec}; that of the API is told by the job's path."""
+    """A job for each fault {name: spec}; that of the API is found by the job's path."""
     run, jobs = github.add_run(REPO), {}
     for name, spec in faults.items():
         jobs[name] = job = github.add_job(run, size=size, **dict(fields, **spec.get("job_is", {})))
@@ -92,7 +92,7 @@ def within(seconds, at_least=0):
 
 
 class RawServer:
-    """Says to every connection what it is told to, byte for byte; no HTTP of its own.
+    """Sends to every connection the given bytes; no HTTP of its own.
 
     script(sock, number): what to do once a request's head has come on connection `number`.
     """

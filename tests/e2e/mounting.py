@@ -87,7 +87,7 @@ def unmount(path, lazy=False):
 
 
 def answers(path):
-    """Whether somebody is behind this mount; the kernel cannot answer this from memory."""
+    """Whether a process serves this mount; the kernel cannot answer this from memory."""
     try:
         os.statvfs(path)
         return True
@@ -138,9 +138,9 @@ def command(*arguments):
 
 def option_words(options):
     """["-o", "a=1,b"] of {"a": 1, "b": True}; None and False leave an option out."""
-    said = [key if value is True else "%s=%s" % (key, str(value).replace(",", "\\,"))
+    words = [key if value is True else "%s=%s" % (key, str(value).replace(",", "\\,"))
             for key, value in options.items() if value is not None and value is not False]
-    return ["-o", ",".join(said)] if said else []
+    return ["-o", ",".join(words)] if words else []
 
 
 @contextlib.contextmanager
@@ -234,7 +234,7 @@ class Mount:
     def json(self, job, repo=REPO):
         return self.folder(job, repo) / "job.json"
 
-    # --- what it said ---
+    # --- what it printed ---
 
     @property
     def stderr(self):
@@ -257,10 +257,10 @@ class Mount:
         try:
             status = self.process.wait(within * SLOW)
         except subprocess.TimeoutExpired:
-            told = self.threads()
+            got = self.threads()
             self.kill()
             pytest.fail("did not end within %g s of %s\n%s%s" % (
-                within * SLOW, how, told, self.stderr))
+                within * SLOW, how, got, self.stderr))
         self.ended = True
         assert status == 0, "exit status %d\n%s" % (status, self.stderr)
         assert not mounted(self.path), "it ended and left its mount behind"
@@ -287,11 +287,11 @@ class Mount:
             unmount(self.path, lazy=True)
 
     def check_output(self):
-        said = self.stderr + self.stdout
-        assert not REPORTS.search(said), said
+        output = self.stderr + self.stdout
+        assert not REPORTS.search(output), output
         for secret in self.secrets:
-            assert secret not in said, "a token was said"
-        assert "sig=" not in said and "urlSignature" not in said, "a signed URL was said"
+            assert secret not in output, "a token was printed"
+        assert "sig=" not in output and "urlSignature" not in output, "a signed URL was printed"
 
     def threads(self):
         """What each thread waits for, for the report of a hang."""
@@ -347,7 +347,7 @@ class Mounts:
 
     @staticmethod
     def _end_anyhow(m):
-        """After a failure: in good order where it goes, and say what the daemon said."""
+        """After a failure: in good order where possible; prints what the daemon printed."""
         if m.stderr:
             print("stderr of %s:\n%s" % (m.path, m.stderr))
         if m.ended or not hasattr(m, "process"):
@@ -379,7 +379,7 @@ class Traffic:
 
 
 def traffic(github, settle=True):
-    """The traffic so far, once nothing more is under way (unless told not to wait)."""
+    """The traffic so far, once nothing more is under way (unless asked not to wait)."""
     looks, end = [], time.monotonic() + 10 * SLOW
     while settle:
         counters = github.counters()

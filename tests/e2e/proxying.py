@@ -1,4 +1,4 @@
-"""A proxy on loopback that tunnels (CONNECT), for whom it is told to, where it is told to.
+"""A proxy on loopback that tunnels (CONNECT) for the given clients to the given places.
 
     with Proxy({"api.github.com:443": "127.0.0.1:4711"}) as proxy:
         ... proxy.url, then proxy.asked: ["api.github.com:443", ...]

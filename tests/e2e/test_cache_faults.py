@@ -73,8 +73,8 @@ def reading(m, jobs, size):
     wrong = []
 
     def work():
-        told = outcomes(m, jobs, size)
-        wrong.extend(word for word in told.values() if word.startswith(("wrong", "short")))
+        got = outcomes(m, jobs, size)
+        wrong.extend(word for word in got.values() if word.startswith(("wrong", "short")))
 
     thread = threading.Thread(target=work)
     thread.start()
@@ -175,8 +175,8 @@ def test_r2_the_killed_one_leaves_the_others_alone(github, mount):
     jobs = jobs_of(github, 24, SIZE)
     github.latency(storage_ms=20)
     steady = mount(cache_size="4M")
-    told = {}
-    thread = threading.Thread(target=lambda: told.update(
+    got = {}
+    thread = threading.Thread(target=lambda: got.update(
         {name: outcome(steady.log(job), made(job, SIZE)) for name, job in jobs.items()}))
     thread.start()
     for _ in range(4):
@@ -187,7 +187,7 @@ def test_r2_the_killed_one_leaves_the_others_alone(github, mount):
         busy.join()
         assert not wrong
     thread.join()
-    assert told == right(jobs) and not torn(steady.cache, SIZE)
+    assert got == right(jobs) and not torn(steady.cache, SIZE)
 
 
 # --- R2: damage ----------------------------------------------------------------------------------
@@ -387,8 +387,8 @@ def test_r3_the_disk_fills_up_in_mid_fetch(github, mount, disk):
     job, at = one_job(github, size=8 * MIB), disk("16M")
     github.fault("stall", hop="storage", job=job, nth=2, after=512 * KIB, times=-1)
     m = mount(cache=at / "cache", timeout=2)
-    told = []
-    thread = threading.Thread(target=lambda: told.append(outcome(m.log(job), made(job, 8 * MIB))))
+    got = []
+    thread = threading.Thread(target=lambda: got.append(outcome(m.log(job), made(job, 8 * MIB))))
     thread.start()
     wait_for(lambda: hits(github)[0], why="it never came to its second MiB")
     with open(at / "other", "wb") as file:
@@ -397,10 +397,10 @@ def test_r3_the_disk_fills_up_in_mid_fetch(github, mount, disk):
                 os.write(file.fileno(), bytes(MIB))
         except OSError:
             pass
-    assert not told, "it was not in mid fetch any more"
+    assert not got, "it was not in mid fetch any more"
     github.clear_faults()
     thread.join()
-    assert told == ["right"]
+    assert got == ["right"]
     other = one_job(github, size=SIZE)
     assert outcome(m.log(other), made(other, SIZE)) == "right"
 
@@ -499,18 +499,18 @@ def test_r4_evicted_by_one_while_the_other_reads(github, mount):
     slow, quick = jobs_of(github, 4, SIZE), jobs_of(github, 12, SIZE)
     first = mount(cache_size="2M")
     second = mount(cache=first.cache, cache_size="2M")
-    told = {}
-    thread = threading.Thread(target=lambda: told.update(each(
+    got = {}
+    thread = threading.Thread(target=lambda: got.update(each(
         lambda job: outcome(first.log(job), made(job, SIZE), pace=0.1), slow)))
     thread.start()
     while thread.is_alive():
         assert outcomes(second, quick, SIZE) == right(quick)
     thread.join()
-    assert told == right(slow)
+    assert got == right(slow)
     assert not torn(first.cache, SIZE)
 
 
-def test_r4_one_that_is_stopped_holds_nobody_up(github, mount):
+def test_r4_a_stopped_mount_delays_no_other(github, mount):
     """SIGSTOP in the middle of its work: the other mount reads and publishes on."""
     jobs = jobs_of(github, 10, SIZE)
     first = mount(cache_size="2M")

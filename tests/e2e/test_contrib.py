@@ -15,7 +15,7 @@ from mounting import PLAIN, ROOT, clean_environment, daemons_of, mounted, unmoun
 RUN = ROOT / "contrib" / "run.sh"
 DEMO = ROOT / "build" / "demo"
 BUILDING = 400                  # seconds that the first run may take, which builds the program
-FOLLOWED = 8                    # seconds in which a running job says something more
+FOLLOWED = 8                    # seconds in which a running job prints something more
 
 
 def demo_pid():
@@ -58,20 +58,20 @@ class Caller:
         return done.stdout
 
     def shell(self, line):
-        """What a printed command says; one that follows is ended after a while."""
+        """What a printed command prints; one that follows is ended after a while."""
         follows = " -f " in line
         with subprocess.Popen(["sh", "-c", line], env=self.env, cwd=self.home, text=True,
                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                               stderr=subprocess.PIPE, start_new_session=True) as process:
             try:
-                said, errors = process.communicate(timeout=FOLLOWED if follows else 60)
+                output, errors = process.communicate(timeout=FOLLOWED if follows else 60)
             except subprocess.TimeoutExpired:
                 os.killpg(process.pid, signal.SIGKILL)
-                said, errors = process.communicate()
+                output, errors = process.communicate()
                 assert follows, line
         assert follows or process.returncode == 0, (line, errors)
-        assert said and not errors, (line, errors)
-        return said
+        assert output and not errors, (line, errors)
+        return output
 
     def clean(self):
         """Nothing is left, whatever happened."""
@@ -96,10 +96,10 @@ def caller(fuse, folder):
     made.clean()
 
 
-def commands_of(said):
-    """The printed commands; each has a line above it that says what for."""
-    lines = said.partition("Try:\n")[2].splitlines()
-    assert lines and all(line.startswith("  # ") for line in lines[::2]), said
+def commands_of(output):
+    """The printed commands; each has a line above it that explains it."""
+    lines = output.partition("Try:\n")[2].splitlines()
+    assert lines and all(line.startswith("  # ") for line in lines[::2]), output
     return [line.strip() for line in lines[1::2]]
 
 
@@ -107,11 +107,11 @@ def commands_of(said):
 @pytest.mark.slow
 def test_the_main_job_in_one_command(caller):
     """Without a token it is shown on a loopback GitHub; may be run again; leaves nothing."""
-    said = caller(RUN, caller.point, timeout=BUILDING)
-    assert "No token found" in said and "loopback" in said
-    assert "Mounted at %s." % caller.point in said
+    output = caller(RUN, caller.point, timeout=BUILDING)
+    assert "No token found" in output and "loopback" in output
+    assert "Mounted at %s." % caller.point in output
     assert mounted(caller.point)[1] == "fuse.ghlogfs"
-    commands = commands_of(said)
+    commands = commands_of(output)
     assert len(commands) >= 5 and "--stop" in commands[-1]
     for line in commands[:-1]:
         caller.shell(line)

@@ -32,15 +32,15 @@ def remembered(github, path, *names):
     return seen
 
 
-def said(m, *words):
+def logged(m, *words):
     """One line on stderr has all of these words, case-insensitively; maybe a moment after the
     errno, which a reader whose deadline is over gets by itself."""
 
-    def is_said():
+    def is_logged():
         lines = m.stderr.lower().splitlines()
         return any(all(str(word).lower() in line for word in words) for line in lines)
 
-    wait_for(is_said, 3, why="%s are not said" % (words,))
+    wait_for(is_logged, 3, why="%s are not logged" % (words,))
 
 
 # --- absent --------------------------------------------------------------------------------------
@@ -140,7 +140,7 @@ def test_deleted(github, mount):
     assert seen.storage == 0
 
 
-def test_the_job_of_an_expired_log_is_still_told(github, mount):
+def test_the_job_of_an_expired_log_is_still_shown(github, mount):
     job = one_job(github, size=None, log="expired")
     m = mount()
     with fails("ENOENT"):
@@ -154,7 +154,7 @@ def test_a_bad_token(github, mount):
     job = one_job(github)
     m = mount(token="ghp_nobody_knows_this_one", secrets=["ghp_nobody_knows_this_one"])
     remembered(github, m.log(job), "EACCES")
-    said(m, "api", "401", "127.0.0.1")
+    logged(m, "api", "401", "127.0.0.1")
 
 
 def test_a_token_file_that_is_replaced(github, mount):
@@ -186,7 +186,7 @@ def test_no_token(github, mount):
     job = one_job(github)
     m = mount(token=None)
     remembered(github, m.log(job), "EACCES")
-    said(m, "token")
+    logged(m, "token")
 
 
 def test_a_job_can_be_seen_without_a_token(github, mount):
@@ -200,7 +200,7 @@ def test_no_right(github, mount):
     github.op("token", value=github.token, logs=False)
     m = mount()
     assert remembered(github, m.log(job), "EACCES").requests == (1, 0)
-    said(m, "api", "403", "127.0.0.1")
+    logged(m, "api", "403", "127.0.0.1")
 
 
 # --- quota ---------------------------------------------------------------------------------------
@@ -217,7 +217,7 @@ def test_quota_used_up(github, mount, status):
     with fails("EDQUOT"):
         m.log(second).read_bytes()
     assert traffic(github).api == 1, "asked although it is known until when there is none"
-    said(m, "quota")
+    logged(m, "quota")
 
 
 def test_quota_that_comes_back_within_wait(github, mount):
@@ -283,7 +283,7 @@ def test_host_not_found(mounts):
     with fails("EHOSTUNREACH"):
         m.log(2).read_bytes()
     assert time.monotonic() - started < 1 * SLOW, "remembered for the host"
-    said(m, "api.nowhere.invalid")
+    logged(m, "api.nowhere.invalid")
 
 
 def test_refused_by_the_api(github, mount):
@@ -292,7 +292,7 @@ def test_refused_by_the_api(github, mount):
     m = mount(deadline=10)
     with fails("ECONNREFUSED"):
         m.log(job).read_bytes()
-    said(m, "api", "127.0.0.1")
+    logged(m, "api", "127.0.0.1")
     github.accept(hop="api")
     wait_for(lambda: there(m.log(job)), 15, 0.3)
     assert m.log(job).read_bytes() == made(job, 1000)
@@ -304,7 +304,7 @@ def test_refused_by_storage(github, mount):
     m = mount(deadline=10)
     with fails("ECONNREFUSED"):
         m.log(job).read_bytes()
-    said(m, "storage", "127.0.0.2")
+    logged(m, "storage", "127.0.0.2")
     github.accept(hop="storage")
     wait_for(lambda: there(m.log(job)), 15, 0.3)
     assert m.log(job).read_bytes() == made(job, 1000)
@@ -326,7 +326,7 @@ def test_silence(github, mount, hop):
     with fails("ETIMEDOUT"):
         m.log(job).read_bytes()
     assert time.monotonic() - started < 8 * SLOW
-    said(m, hop, "127.0.0." + ("1" if hop == "api" else "2"))
+    logged(m, hop, "127.0.0." + ("1" if hop == "api" else "2"))
 
 
 @pytest.mark.parametrize("hop", ("api", "storage"))
@@ -338,7 +338,7 @@ def test_silence_is_remembered_for_the_host(github, mount, hop):
     m = mount(timeout=1, deadline=3)
     with fails("ETIMEDOUT"):
         m.log(silent).read_bytes()
-    said(m, hop, "127.0.0." + ("1" if hop == "api" else "2"))
+    logged(m, hop, "127.0.0." + ("1" if hop == "api" else "2"))
     before = getattr(traffic(github, settle=False), hop)
     with fails("ETIMEDOUT"):
         m.log(other).read_bytes()
@@ -356,7 +356,7 @@ def test_silence_about_one_log_is_not_the_hosts(github, mount):
         wait_active(github, 1)
         assert m.log(other).read_bytes() == made(other, 1000)
         assert reader.wait(20 * SLOW) == 1
-    said(m, "storage", "127.0.0.2")
+    logged(m, "storage", "127.0.0.2")
     assert m.log(third).read_bytes() == made(third, 1000)
 
 
@@ -369,7 +369,7 @@ def test_headers_that_drip_are_not_the_hosts_silence(github, mount, hop):
     m = mount(timeout=1, deadline=3)
     with fails("ETIMEDOUT"):
         m.log(slow).read_bytes()
-    said(m, hop, "127.0.0." + ("1" if hop == "api" else "2"))
+    logged(m, hop, "127.0.0." + ("1" if hop == "api" else "2"))
     assert m.log(other).read_bytes() == made(other, 1000)
 
 
@@ -382,7 +382,7 @@ def test_silence_in_the_middle(github, mount):
             os.pread(file.fileno(), 1000, 700_000)
 
 
-# --- answers that make no sense ------------------------------------------------------------------
+# --- malformed answers ---------------------------------------------------------------------------
 
 @contextlib.contextmanager
 def listener(talk):
@@ -411,10 +411,10 @@ def test_tls_with_one_who_speaks_none(mounts):
         m = mounts(github=None, api_url="https://127.0.0.1:%d" % port, token="ghp_x", deadline=10)
         with fails("EPROTO"):
             m.log(1).read_bytes()
-        said(m, "api", "127.0.0.1", "tls")
+        logged(m, "api", "127.0.0.1", "tls")
 
 
-def test_tls_with_a_certificate_of_nobodys(mounts, folder):
+def test_tls_with_an_unknown_certificate(mounts, folder):
     run("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj",
         "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", folder / "key",
         "-out", folder / "cert")
@@ -460,8 +460,8 @@ def test_json_that_is_none(github, mount):
         size = {"size": 40 * MIB} if form == "huge" else {}
         github.fault("json", hop="api", path="/jobs/%d" % job, times=-1, form=form, **size)
     m = mount(deadline=10)
-    told = each(lambda job: outcome(m.json(job), b""), jobs)
-    assert told == dict.fromkeys(jobs, "EPROTO after 0")
+    got = each(lambda job: outcome(m.json(job), b""), jobs)
+    assert got == dict.fromkeys(jobs, "EPROTO after 0")
     github.clear_faults()
     for job in jobs.values():
         wait_for(lambda job=job: there(m.json(job)), 12, 0.3)
@@ -475,13 +475,13 @@ def test_a_success_that_is_no_redirect(github, mount):
         mount(deadline=10).log(job).read_bytes()
 
 
-def test_a_status_of_the_apis_that_nobody_knows(github, mount):
+def test_an_unknown_status_of_the_api(github, mount):
     job = one_job(github)
     github.fault("status", hop="api", status=418, times=-1, body="no")
     m = mount(deadline=10)
     with fails("EPROTO"):
         m.log(job).read_bytes()
-    said(m, "api", 418)
+    logged(m, "api", 418)
 
 
 # --- too large, failing, offline -----------------------------------------------------------------
@@ -496,7 +496,7 @@ def test_too_large_for_memory(github, mount):
 
 
 def test_anything_else(github, mount):
-    """Each with a job of its own; which the API's, which storage's, is told by the line."""
+    """Each with a job of its own; the line shows which is the API's and which is storage's."""
     answers = {"%s %d" % (hop, status): {"kind": "status", "hop": hop, "status": status,
                                          "times": -1, "body": "no"}
                for hop, status in (("api", 500), ("api", 502), ("storage", 500), ("storage", 503),
@@ -506,7 +506,7 @@ def test_anything_else(github, mount):
     assert names_of(outcomes(m, jobs, 1000)) == dict.fromkeys(jobs, "EIO")
     for name in answers:
         hop, status = name.split()
-        said(m, hop, status, "127.0.0." + ("1" if hop == "api" else "2"))
+        logged(m, hop, status, "127.0.0." + ("1" if hop == "api" else "2"))
     asked = traffic(github).of("api")
     for job in jobs.values():
         mine = [e for e in asked if "/jobs/%d" % job in e["path"]]
@@ -536,7 +536,7 @@ def test_offline_and_not_cached(github, mount):
 
 
 def test_unmounting(github, mount):
-    """Who waits when the mount is taken down is told so."""
+    """A reader that waits when the mount is taken down gets ECONNABORTED."""
     job = one_job(github)
     github.fault("stall", hop="api", after=-1, times=-1)
     m = mount()
@@ -560,7 +560,7 @@ def test_the_same_line_once_a_minute(github, mount):
     assert len(lines) == len(set(lines)) and 1 <= len(lines) <= len(jobs)
 
 
-def test_a_success_says_nothing(github, mount):
+def test_a_success_prints_nothing(github, mount):
     job = one_job(github)
     m = mount()
     m.log(job).read_bytes()

@@ -87,8 +87,8 @@ def unnoticed(github, mount, faults, size, **options):
     """All of these faults at once, each at its own log; every one of them has happened."""
     jobs = faulty_jobs(github, faults, size)
     options = dict({"timeout": 1, "deadline": 20}, **options)
-    told = outcomes(mount(**options), jobs, size)
-    assert told == right(told)
+    got = outcomes(mount(**options), jobs, size)
+    assert got == right(got)
     missed = [name for name, count in zip(faults, hits(github)) if not count]
     assert not missed, "these faults met no request"
 
@@ -116,7 +116,7 @@ def test_r1_an_answer_that_refuses_later_ranges(github, mount):
 
 @pytest.mark.parametrize("times", (1, 3))
 def test_r1_an_answer_that_lies_about_the_first_range(github, mount, times):
-    """But for totals, which nobody could know better before any other answer has come."""
+    """But for totals, which cannot be known better before another answer has come."""
     unnoticed(github, mount, at_storage(LIES, times=times), SMALL)
 
 
@@ -138,13 +138,13 @@ def test_r1_all_at_once_in_20_mib(github, mount):
              {"kind": "overlong"}, {"kind": "content_range", "start_delta": 65_536}]
     for number, spec in enumerate(kinds):
         github.fault(hop="storage", job=job, nth=2 + number, **spec)
-    told = outcome(mount(timeout=1, deadline=20).log(job), made(job, HUGE))
-    assert told == "right"
+    got = outcome(mount(timeout=1, deadline=20).log(job), made(job, HUGE))
+    assert got == "right"
     assert sum(hits(github)) >= len(kinds) - 2
 
 
 def test_r1_what_has_come_is_not_fetched_again(github, mount):
-    """Each range goes on where the last one was cut."""
+    """Each range continues where the last one was cut."""
     job = one_job(github, size=LARGE)
     github.fault("reset", hop="storage", range=SECOND, after=3 * MIB)
     github.fault("close", hop="storage", after=MIB // 2)
@@ -187,10 +187,10 @@ def test_r1_all_urls_become_worthless_while_many_read(github, mount):
 
     thread = threading.Thread(target=expire)
     thread.start()
-    told = outcomes(m, jobs, LARGE)
+    got = outcomes(m, jobs, LARGE)
     stop.set()
     thread.join()
-    assert told == right(told)
+    assert got == right(got)
 
 
 def test_r1_a_drip_is_slow_and_right(github, mount):
@@ -213,9 +213,9 @@ def test_r1_connections_that_are_dropped_while_many_read(github, mount):
 
     thread = threading.Thread(target=drop)
     thread.start()
-    told = outcomes(m, jobs, LARGE)
+    got = outcomes(m, jobs, LARGE)
     thread.join()
-    assert told == right(told)
+    assert got == right(got)
 
 
 @pytest.mark.parametrize("hop", ("api", "storage"))
@@ -266,8 +266,8 @@ def test_r1_no_framing_at_all_and_cut_by_a_reset_or_silence(github, mount):
 @pytest.mark.parametrize("times", (1, 3))
 @pytest.mark.parametrize("after", (0, 100_001))
 def test_r1_no_framing_at_all_and_cut_by_an_end_in_good_order(github, mount, after, times):
-    """The job was seen completed, and nothing in the answer tells the cut from the end. Cuts at
-    different places do not agree with each other, nor with the end."""
+    """The job was seen completed, and nothing in the answer distinguishes the cut from the end.
+    Cuts at different places do not agree with each other, nor with the end."""
     job = one_job(github, size=SMALL, form="legacy-close")
     m = mount()
     assert m.json(job).read_bytes()
@@ -324,8 +324,8 @@ def test_r1_the_api_fails_over_a_job(github, mount, times):
               for name, spec in dict(API, **API_BODIES).items() if name != "no Location"}
     jobs = faulty_jobs(github, faults, 1000)
     m = mount(timeout=1, deadline=20)
-    told = each(lambda job: json.loads(m.json(job).read_bytes())["id"], jobs)
-    assert told == jobs
+    got = each(lambda job: json.loads(m.json(job).read_bytes())["id"], jobs)
+    assert got == jobs
     assert all(hits(github))
 
 
@@ -347,8 +347,8 @@ LASTING = {
 def test_r1_a_fault_of_storage_that_lasts(github, mount, name):
     jobs = faulty_jobs(github, at_storage(LASTING[name], times=-1), SMALL)
     with within(12, at_least=0):
-        told = outcomes(mount(timeout=2, deadline=4), jobs, SMALL)
-    assert {key: word.split()[0] for key, word in told.items()} == dict.fromkeys(jobs, name)
+        got = outcomes(mount(timeout=2, deadline=4), jobs, SMALL)
+    assert {key: word.split()[0] for key, word in got.items()} == dict.fromkeys(jobs, name)
     assert traffic(github).storage < 40 * len(jobs)
 
 
@@ -359,9 +359,9 @@ def test_r1_a_fault_in_later_ranges_that_lasts(github, mount, name):
     jobs = faulty_jobs(github, at_storage(faults, nth=2, times=-1), LARGE)
     m = mount(timeout=2, deadline=4)
     with within(16):
-        told = outcomes(m, jobs, LARGE)
-    assert {key: word.split()[0] for key, word in told.items()} == dict.fromkeys(jobs, name)
-    assert all(int(word.split()[-1]) >= MIB // 2 for word in told.values()), told
+        got = outcomes(m, jobs, LARGE)
+    assert {key: word.split()[0] for key, word in got.items()} == dict.fromkeys(jobs, name)
+    assert all(int(word.split()[-1]) >= MIB // 2 for word in got.values()), got
     for job in jobs.values():
         assert m.log(job).stat().st_size == LARGE
 
@@ -372,8 +372,8 @@ def test_r1_the_api_fails_for_ever(github, mount):
     faults = {name: dict(spec, hop="api", times=-1) for name, spec in API.items()}
     jobs = faulty_jobs(github, faults, SMALL)
     with within(12):
-        told = outcomes(mount(timeout=3, deadline=5), jobs, SMALL)
-    assert names_of(told) == wanted
+        got = outcomes(mount(timeout=3, deadline=5), jobs, SMALL)
+    assert names_of(got) == wanted
 
 
 def test_r1_a_cut_that_comes_each_time_is_only_slow(github, mount):
@@ -383,7 +383,7 @@ def test_r1_a_cut_that_comes_each_time_is_only_slow(github, mount):
     assert outcome(mount(deadline=10).log(job), made(job, SMALL)) == "right"
 
 
-def test_r1_the_reader_is_told_when_the_deadline_is_over(github, mount):
+def test_r1_the_reader_gets_an_error_when_the_deadline_is_over(github, mount):
     """Not long before: retries go on until then."""
     job = one_job(github, size=SMALL)
     github.fault("reset", hop="storage", after=-1, times=-1)
@@ -394,7 +394,7 @@ def test_r1_the_reader_is_told_when_the_deadline_is_over(github, mount):
     wait_for(lambda: outcome(m.log(job), made(job, SMALL)) == "right", 5, 0.2)
 
 
-def test_r1_who_asks_next_joins_the_fetch_that_goes_on(github, mount):
+def test_r1_the_next_reader_joins_the_fetch_under_way(github, mount):
     """The wait of a reader ends; the fetch is not begun anew for the next one."""
     job = one_job(github, size=SMALL)
     github.fault("stall", hop="storage", after=-1, seconds=2)
@@ -451,7 +451,7 @@ print(json.dumps(told))
 
 
 def without_a_name_server(folder, words, path):
-    """Runs the script above where the only name server is silent; what it told."""
+    """Runs the script above where the only name server is silent; its results."""
     config = folder / "resolv.conf"
     config.write_text("nameserver 127.0.0.1\noptions timeout:30 attempts:5\n")
     # This machine's own name cannot be looked up, either.
@@ -481,14 +481,14 @@ def test_r1_a_name_server_that_never_answers(fuse, folder, namespaces):
     (folder / "mnt").mkdir()
     words = mounting.command("-f", "-o", "cache_dir=%s,timeout=1,deadline=2" % (folder / "cache"),
                              folder / "mnt")
-    told, said = without_a_name_server(folder, words, folder / "mnt")
-    assert told["folder"][0] == 0 and told["folder"][1] < 1 * SLOW
+    got, output = without_a_name_server(folder, words, folder / "mnt")
+    assert got["folder"][0] == 0 and got["folder"][1] < 1 * SLOW
     for name in ("log", "other"):
-        assert told[name][0] in (mounting.errno.ETIMEDOUT, mounting.errno.EHOSTUNREACH), told
-        assert told[name][1] < 6 * SLOW, told
-    assert told["df"][1] < 1 * SLOW and told["end"][1] < 2 * SLOW, told
-    assert told["status"] == 0 and not told["mounted"] and told["asked"]
-    assert "api.github.com" in said
+        assert got[name][0] in (mounting.errno.ETIMEDOUT, mounting.errno.EHOSTUNREACH), got
+        assert got[name][1] < 6 * SLOW, got
+    assert got["df"][1] < 1 * SLOW and got["end"][1] < 2 * SLOW, got
+    assert got["status"] == 0 and not got["mounted"] and got["asked"]
+    assert "api.github.com" in output
 
 
 # --- R5: limits ----------------------------------------------------------------------------------
@@ -503,8 +503,8 @@ def test_r5_after_a_refusal_everything_waits(github, mount):
     github.latency(api_ms=30)
     github.fault("status", hop="api", status=403, nth=4, headers={"Retry-After": "3"},
                  body={"message": "You have exceeded a secondary rate limit."})
-    told = outcomes(mount(connections=4, wait=30), jobs, 1000)
-    assert told == right(told)
+    got = outcomes(mount(connections=4, wait=30), jobs, 1000)
+    assert got == right(got)
     (refused,) = [e for e in traffic(github).of("api") if e["status"] == 403]
     begun = [t for t in starts(github) if refused["t_end"] < t < refused["t_end"] + 2.8]
     assert len(begun) <= 3, "more than what was on its way when the refusal came"
@@ -512,7 +512,7 @@ def test_r5_after_a_refusal_everything_waits(github, mount):
 
 @pytest.mark.parametrize("status", (403, 429))
 def test_r5_a_secondary_limit_without_a_time_is_not_hammered(github, mount, status):
-    """GitHub asks for a minute then; who cannot wait so long is told."""
+    """GitHub asks for a minute then; a reader that cannot wait so long gets an error."""
     jobs = {number: one_job(github, size=1000) for number in range(20)}
     github.fault("status", hop="api", status=status, times=-1,
                  body={"message": "You have exceeded a secondary rate limit."})
@@ -523,7 +523,7 @@ def test_r5_a_secondary_limit_without_a_time_is_not_hammered(github, mount, stat
 
 
 def test_r5_the_quota_ends_in_the_middle_of_many(github, mount):
-    """Ten are left for thirty: ten are asked for, the others are told at once; none is refused."""
+    """Ten are left for thirty: ten are requested, the others fail at once; none is refused."""
     jobs = {number: one_job(github, size=1000) for number in range(30)}
     m = mount(wait=1)
     assert m.json(one_job(github)).read_bytes()
@@ -539,8 +539,8 @@ def test_r5_the_quota_ends_in_the_middle_of_many(github, mount):
 def test_r5_the_quota_comes_back_within_wait_for_all(github, mount):
     jobs = {number: one_job(github, size=1000) for number in range(20)}
     github.rate_limit(remaining=5, reset=3)
-    told = outcomes(mount(wait=30), jobs, 1000)
-    assert told == right(told)
+    got = outcomes(mount(wait=30), jobs, 1000)
+    assert got == right(got)
     refused = [e for e in traffic(github).of("api") if e["status"] in (403, 429)]
     assert len(refused) <= 20 + 2
 
@@ -548,8 +548,8 @@ def test_r5_the_quota_comes_back_within_wait_for_all(github, mount):
 def test_r5_no_more_at_once_than_connections(github, mount):
     jobs = {number: one_job(github, size=1000) for number in range(60)}
     github.latency(api_ms=60, storage_ms=60)
-    told = outcomes(mount(connections=7), jobs, 1000)
-    assert told == right(told)
+    got = outcomes(mount(connections=7), jobs, 1000)
+    assert got == right(got)
     counters = github.counters()
     assert counters["api"]["max_concurrent"] <= 7 and counters["storage"]["max_concurrent"] <= 7
     events = sorted([(e["t"], 1) for e in traffic(github).entries]
@@ -564,7 +564,7 @@ def test_r5_no_more_at_once_than_connections(github, mount):
 @pytest.mark.alone
 @pytest.mark.skipif(not PLAIN, reason="takes long, and counts by the clock")
 def test_r5_900_a_minute_and_no_more(github, mount):
-    """The 901st has to wait for a minute; who does not is told so, and GitHub never hears of it."""
+    """The 901st has to wait for a minute; else it fails, and no request is sent."""
     runs = github.bulk(REPO, runs=10, jobs=96, size=100)
     jobs = [job for run in runs for job in run["jobs"]]
     m = mount(wait=1, timeout=1, deadline=2)
@@ -597,8 +597,8 @@ def test_r5_a_token_that_is_replaced_while_many_read(github, mount):
     m.token_file.write_text("ghp_the_one_that_comes_after\n")
     github.remove_token(value=github.token)
     try:
-        told = outcomes(m, jobs, 1000)
-        assert told == right(told)
+        got = outcomes(m, jobs, 1000)
+        assert got == right(got)
         assert traffic(github).api <= 2 * len(jobs) + 1
     finally:
         github.op("token", value=github.token)

@@ -106,7 +106,7 @@ def test_s18_one_refused_filter_takes_no_other_runs_away(github, mount, status):
     assert listing(m.repo() / "failed") == [new, *old]
     assert asked(github, "timed_out") == 1 and asked(github, "startup_failure") == 0, \
         "a refusal is remembered for a minute"
-    assert ("with status=startup_failure cannot be had" in m.stderr) == (status != 404)
+    assert ("the runs with status=startup_failure: no answer" in m.stderr) == (status != 404)
 
 
 @pytest.mark.parametrize("status", (404, 422, 500))
@@ -140,7 +140,7 @@ def test_s18_without_the_recent_runs_the_filtered_lists_are_shown(github, mount)
     assert listing(m.repo() / "workflows/ci.yml") == made
 
 
-def test_s18_the_errno_is_told_where_nothing_can_be_had(github, mount):
+def test_s18_the_errno_is_given_where_no_answer_is_available(github, mount):
     failures(github, 1)
     refuse(github, 400, path="/actions/")
     m = mount()
@@ -271,7 +271,7 @@ def test_s18_a_repository_that_moved_has_its_own_branches_under_its_old_name(git
                                      "someone:main": [fork]}
 
 
-def test_s18_forks_are_told_by_ids_and_deleted_ones_have_a_name(github, mount):
+def test_s18_forks_are_known_by_ids_and_deleted_ones_have_a_name(github, mount):
     """GitHub's filter by branch brings the runs of all of them."""
     runs = {name: str(github.add_run(REPO, branch=branch, head_repo=head))
             for name, branch, head in (

@@ -1,4 +1,4 @@
-"""Servers that mean harm (R8): whatever is said, no wrong bytes, no crash, no hang, no memory
+"""Hostile servers (R8): whatever they send, no wrong bytes, no crash, no hang, no memory
 without bound, and others are served meanwhile."""
 
 import errno
@@ -26,9 +26,9 @@ def still_well(github, m):
 
 # --- headers of storage --------------------------------------------------------------------------
 
-def headers(**said):
+def headers(**fields):
     return {"kind": "header", "headers": {name.replace("_", "-"): value
-                                          for name, value in said.items()}}
+                                          for name, value in fields.items()}}
 
 
 RANGES = ("bytes 0-1048575/18446744073709551615", "bytes 0-1048575/9223372036854775808",
@@ -58,7 +58,7 @@ def test_r8_ranges_that_cannot_be(github, mount):
 
 
 @pytest.mark.parametrize("total", (60 << 30, 1 << 40, 1 << 50, (1 << 62) + 5, (1 << 63) - 1))
-def test_r8_a_log_that_is_said_to_be_enormous(github, mount, total):
+def test_r8_a_log_that_is_reported_to_be_enormous(github, mount, total):
     """A size may be a lie: what is not there is an error, and costs no memory."""
     job = one_job(github, size=2 * MIB)
     github.fault("content_range", hop="storage", job=job, times=-1, total_delta=total - 2 * MIB)
@@ -104,9 +104,9 @@ def test_r8_headers_that_do_not_matter(github, mount):
                    for number, spec in enumerate(LIMITS[:4])})
     jobs = faulty_jobs(github, faults, SIZE)
     m = mount(deadline=10, timeout=8)
-    told = outcomes(m, jobs, SIZE)
-    told.pop("Date")        # no header may have a NUL: an error will do
-    assert told == right(told)
+    got = outcomes(m, jobs, SIZE)
+    got.pop("Date")        # no header may have a NUL: an error will do
+    assert got == right(got)
     for name in ("Last-Modified", "Last-Modified early", "Last-Modified late"):
         assert m.log(jobs[name]).stat().st_mtime >= 0
     still_well(github, m)
@@ -115,7 +115,7 @@ def test_r8_headers_that_do_not_matter(github, mount):
 # --- redirects -----------------------------------------------------------------------------------
 
 def test_r7_redirects_that_are_not_followed(github, mount):
-    """And the token goes with none of them."""
+    """And the token is sent with none of them."""
     port = github.storage.rpartition(":")[2]
     bad = ("file:///etc/passwd", "ftp://{host}{path}", "gopher://{host}{path}", "{path}",
            "http://user@{host}{path}", "http://user:word@{host}{path}", "http://@{host}{path}",
@@ -128,8 +128,8 @@ def test_r7_redirects_that_are_not_followed(github, mount):
               for value in bad}
     jobs = faulty_jobs(github, faults, SIZE)
     m = mount(deadline=10)
-    told = names_of(outcomes(m, jobs, SIZE))
-    assert told == dict.fromkeys(jobs, "EPROTO")
+    got = names_of(outcomes(m, jobs, SIZE))
+    assert got == dict.fromkeys(jobs, "EPROTO")
     assert traffic(github).storage == 0
     still_well(github, m)
 
@@ -152,8 +152,8 @@ def test_r8_a_job_in_no_form(github, mount):
                          **({"size": 60 * MIB} if form == "huge" else {})) for form in FORMS}
     jobs = faulty_jobs(github, faults, SIZE)
     m = mount(deadline=10, timeout=8)
-    told = names_of(each(lambda job: outcome(m.json(job), b""), jobs))
-    assert told == dict.fromkeys(FORMS, "EPROTO")
+    got = names_of(each(lambda job: outcome(m.json(job), b""), jobs))
+    assert got == dict.fromkeys(FORMS, "EPROTO")
     still_well(github, m)
 
 
@@ -172,8 +172,8 @@ def test_r8_a_job_that_is_none(github, mount):
     faults["a text"]["body"] = '"job"'
     jobs = faulty_jobs(github, faults, SIZE)
     m = mount(deadline=10)
-    told = names_of(each(lambda job: outcome(m.json(job), b""), jobs))
-    assert told == dict.fromkeys(jobs, "EPROTO")
+    got = names_of(each(lambda job: outcome(m.json(job), b""), jobs))
+    assert got == dict.fromkeys(jobs, "EPROTO")
     still_well(github, m)
 
 
@@ -314,22 +314,22 @@ def test_r8_hardly_http(github, mount, hop):
             jobs = faulty_jobs(github, faults, SIZE)
             m = mount(deadline=2, timeout=1)
             with within(15):
-                told = names_of(each(lambda job: outcome(m.log(job), b"impossible"), jobs))
+                got = names_of(each(lambda job: outcome(m.log(job), b"impossible"), jobs))
             still_well(github, m)
         else:
-            told = {}
+            got = {}
             mounts = {name: mount(api_url=server.url, deadline=2, timeout=1)
                       for name, server in list(servers.items())}
             with within(20):
-                told = names_of(each(lambda m: outcome(m.json(77), b"impossible"), mounts))
+                got = names_of(each(lambda m: outcome(m.json(77), b"impossible"), mounts))
             for m in mounts.values():
                 assert m.process.poll() is None
                 assert not PLAIN or status_of(m.pid, "VmHWM") < 96 * MIB
     finally:
         for server in servers.values():
             server.__exit__()
-    odd = {name: word for name, word in told.items() if word not in NEVER}
-    # Some of it is a body of three or four bytes, well or badly said; as a log that is one.
+    odd = {name: word for name, word in got.items() if word not in NEVER}
+    # Some of it is a body of three or four bytes, well or badly framed; as a log that is one.
     # libcurl 8 takes the status line of any HTTP version below 4; that body is empty.
     harmless = {"folded headers", "length and chunks", "a NUL in a header", "trailers without end",
                 "HTTP/3.7"}

@@ -32,7 +32,7 @@ def protocols(github, hop="storage"):
 
 
 def test_h2_is_offered_first(github, authority):
-    """Else the tests below prove nothing: who can do both is given h2, and then hung up on."""
+    """Else the tests below prove nothing: a client that can do both gets h2, and is cut off."""
     parts = urllib.parse.urlsplit(github.storage)
     context = ssl.create_default_context(cafile=authority.ca)
     context.set_alpn_protocols(["http/1.1", "h2"])
@@ -51,8 +51,8 @@ def test_a_log_comes_over_http_1(github, mount):
     for size, job in jobs.items():
         assert m.log(job).read_bytes() == made(job, size)
     assert traffic(github).storage >= 3
-    told = protocols(github)
-    assert told["h2"] == told["none"] == 0 < told["http/1.1"]
+    got = protocols(github)
+    assert got["h2"] == got["none"] == 0 < got["http/1.1"]
     assert protocols(github, "api")["h2"] == 0
 
 

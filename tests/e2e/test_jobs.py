@@ -1,4 +1,4 @@
-"""Jobs as GitHub tells them: those that never ran, whose steps come late, that were run again."""
+"""Jobs as GitHub reports them: those that never ran, whose steps come late, that were run again."""
 
 import json
 import os
@@ -31,7 +31,7 @@ WALKS = {
 
 
 def walk(tool, where, to):
-    """The status of a tool that goes through all of a directory, and what it complained of."""
+    """The status of a tool that goes through all of a directory, and its messages."""
     done = run(*(word.format(to=to) for word in WALKS[tool]), cwd=where, check=False, text=True)
     return done.returncode, done.stderr
 
@@ -90,7 +90,7 @@ def test_s19_it_is_known_after_a_remount_and_offline(github, mount):
 
 
 def test_s19_by_its_id_alone_it_is_asked_for_once(github, mount):
-    """The log's address, storage, and the job, which tells that there will be none."""
+    """The log's address, storage, and the job, which shows that there will be none."""
     _, _, (job, _) = never_ran(github)
     m = mount()
     for cost in ((2, 1), (0, 0)):
@@ -117,8 +117,8 @@ def test_s19_a_job_of_a_server_that_tells_no_runners_has_its_log(github, mount):
         assert listing(m.repo() / "runs" / str(made) / name) == ["00-log.txt"]
 
 
-def test_s19_a_cached_log_is_not_hidden_by_what_the_job_says(github, mount):
-    """S14: whatever the server says of the job later on."""
+def test_s19_a_cached_log_is_not_hidden_by_the_facts_of_the_job(github, mount):
+    """S14: whatever the server reports of the job later on."""
     made = github.add_run(REPO)
     job = github.add_job(made, text=stamped(PLAIN))
     first = mount()
@@ -172,15 +172,15 @@ def test_s19_a_log_that_nothing_shows_to_be_gone_is_met_once(github, mount, fold
     cut_job(github, made)
     github.add_job(made, name="gone", log="missing", steps=steps_of(PLAIN))
     m = mount(fresh=600)
-    status, said = walk(tool, m.repo() / "jobs", folder)
-    assert (status, "log" in said) == ({"tar": 1, "rsync": 24, "grep": 2}[tool], True), said
+    status, output = walk(tool, m.repo() / "jobs", folder)
+    assert (status, "log" in output) == ({"tar": 1, "rsync": 24, "grep": 2}[tool], True), output
     assert walk(tool, m.repo() / "jobs", folder) == (0, "")
 
 
-# --- S10: steps that are told late ----------------------------------------------------------------
+# --- S10: steps that are reported late ------------------------------------------------------------
 
 class Late:
-    """A job that has ended a moment ago and whose steps are not told yet."""
+    """A job that has ended a moment ago and whose steps are not reported yet."""
 
     def __init__(self, github, ended=-100, steps=None):
         self.start = time.time() + ended - 40
@@ -244,7 +244,7 @@ def test_s10_waiting_for_steps_costs_nothing(github, mount):
 
 
 @pytest.mark.parametrize("steps", ([], open_steps()), ids=("none", "open"))
-def test_s10_after_a_day_nobody_waits_for_steps(github, mount, steps):
+def test_s10_after_a_day_steps_are_not_waited_for(github, mount, steps):
     """A lost runner leaves such steps for ever."""
     late = Late(github, ended=-DAY - 100, steps=steps)
     first = mount(fresh=1)
@@ -258,8 +258,8 @@ def test_s10_after_a_day_nobody_waits_for_steps(github, mount, steps):
     assert traffic(github).api == 1, "the runs"
 
 
-def test_s10_steps_that_are_open_at_first_are_told_again(github, mount):
-    """The job is told to be completed before its steps are: what was cut by them is cut anew."""
+def test_s10_steps_that_are_open_at_first_are_requested_again(github, mount):
+    """The job is reported as completed before its steps: what was cut by them is cut anew."""
     start = time.time() - 140
     late = Late(github, steps=open_steps(start=start)[:2])
     m = mount(fresh=1)
@@ -285,18 +285,18 @@ def test_s10_what_is_shown_meanwhile_is_there_offline(github, mount):
     late = Late(github)
     first = mount()
     concatenated(late.folder(first))
-    told = first.json(late.job).read_bytes()
+    got = first.json(late.job).read_bytes()
     first.stop()
     forget(github)
     m = mount(cache=first.cache, offline=True, fresh=1)
     for _ in range(2):
         assert listing(late.folder(m)) == ["00-log.txt"]
         assert concatenated(late.folder(m)) == cleaned(late.raw)
-        assert m.json(late.job).read_bytes() == told
+        assert m.json(late.job).read_bytes() == got
     assert traffic(github).requests == (0, 0)
 
 
-def test_s10_steps_once_told_stay(github, mount):
+def test_s10_steps_once_reported_stay(github, mount):
     """A list that has lost them takes no file away."""
     late = Late(github)
     late.catch_up()
@@ -432,7 +432,7 @@ def test_an_attempt_that_cannot_be_read_takes_nothing_away(github, mount, carrie
 @pytest.mark.parametrize("kind,fields", (("stall", {"after": -1}), ("stall", {"after": 200}),
                                          ("status", {"status": 502})),
                          ids=("silent", "cut", "502"))
-def test_an_attempt_that_was_never_told_takes_nothing_away(github, mount, kind, fields):
+def test_an_unreported_attempt_takes_nothing_away(github, mount, kind, fields):
     """Not while GitHub is silent about it alone, not in a later mount, and not offline."""
     other = str(cut_job(github, github.add_run(REPO), name="other"))
     again = Again(github, None, build=(1,), two=(1, 2), three=(1, 2, 3))

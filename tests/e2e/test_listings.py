@@ -110,8 +110,8 @@ def test_listers_at_the_same_time_share_the_questions(github, mount):
     folder = mount().repo() / "jobs"
     listers = [spawn("ls", folder, stdout=subprocess.PIPE) for _ in range(8)]
     with ended(listers):
-        told = {lister.communicate(timeout=20)[0] for lister in listers}
-    assert len(told) == 1 and len(told.pop().split()) == 10
+        got = {lister.communicate(timeout=20)[0] for lister in listers}
+    assert len(got) == 1 and len(got.pop().split()) == 10
     assert traffic(github).requests == (11, 0)
 
 
@@ -142,7 +142,7 @@ def test_five_hundred_runs_of_ten_jobs(github, mount):
 
 
 def test_a_wide_listing_can_be_given_up(github, mount):
-    """R6: who waits for it can be killed within a second."""
+    """R6: a process that waits for it can be killed within a second."""
     github.bulk(REPO, 300, 1, 100)
     github.latency(api_ms=300)
     m = mount(runs=300)
@@ -288,7 +288,7 @@ def test_s18_a_run_of_a_known_list_offline(github, mount):
     assert traffic(github).requests == (0, 0)
 
 
-def test_a_walk_longer_than_fresh_asks_no_run_by_itself(github, mount):
+def test_a_walk_longer_than_fresh_requests_no_single_run(github, mount):
     """The list is revalidated, once for all its runs and uncharged; a run that has left it is asked
     by itself."""
     made = [r["run"] for r in github.bulk(REPO, 3, 1, 100)]
@@ -379,14 +379,14 @@ def test_owners_and_repositories_that_the_token_sees(github, mount):
     assert listing(m.path / "org") == ["tools"]
 
 
-def test_a_listing_that_makes_no_sense_is_said(github, mount):
+def test_a_malformed_listing_is_logged(github, mount):
     """What the errno cannot say: which answer."""
     two_runs(github)
     github.fault("status", hop="api", path="/actions/runs", status=200, times=1, body={"hello": 1})
     m = mount()
     with fails("EPROTO"):
         listing(m.repo() / "runs")
-    assert "octo/hello: the answer about the runs is malformed" in m.stderr
+    assert "octo/hello: the runs: the answer is malformed" in m.stderr
 
 
 def test_a_token_that_may_not_list_repositories(github, mount):
@@ -435,7 +435,7 @@ def test_an_owner_that_is_none(github, mount):
 
 # --- S13: what asks, and what does not ----------------------------------------------------------
 
-def test_s13_what_exists_by_grammar_asks_nobody(github, mount):
+def test_s13_what_exists_by_grammar_sends_no_request(github, mount):
     made = two_runs(github)[0]
     root = mount().repo()
     number = str(made["run"])
@@ -499,7 +499,7 @@ def test_s19_which_logs_are_listed(github, mount):
 
 
 def test_names_are_kept_while_a_process_stands_in_them(github, mount):
-    """A directory stays the same one over a fresh listing: a shell that stands in it goes on."""
+    """A directory stays the same one over a fresh listing: a shell in it continues."""
     made = two_runs(github)[0]
     m = mount(fresh=1)
     folder = m.repo() / "runs" / str(made["run"]) / "build"

@@ -15,7 +15,7 @@ from mounting import MIB, REPO, SLOW, fails, forget, out, traffic, wait_for
 from treeing import listing
 
 SOON = 15           # seconds within which growth is seen
-AT_LAST = 75        # seconds within which the end of a job is seen by who only looks at its log
+AT_LAST = 75        # seconds within which the end of a job is seen by a reader of its log alone
 
 
 def made(job, size, start=0):
@@ -43,7 +43,7 @@ class Live:
 
 
 class Follower:
-    """tail at work, what it says kept in a file."""
+    """A running tail; its output is kept in a file."""
 
     def __init__(self, folder, *words):
         self.path = folder / ("followed" + words[-2])
@@ -54,7 +54,7 @@ class Follower:
 
     def has(self, expected, seconds=SOON):
         wait_for(lambda: self.path.stat().st_size >= len(expected), seconds, 0.1,
-                 "tail has not said %d bytes" % len(expected))
+                 "tail has not printed %d bytes" % len(expected))
         assert self.path.read_bytes() == expected
 
     def __enter__(self):
@@ -129,7 +129,7 @@ def test_s11_tail_follows_through_the_end(github, mount, folder):
 
 
 @pytest.mark.limit(90)
-def test_p12_a_job_that_says_nothing(github, mount, folder):
+def test_p12_a_job_without_output(github, mount, folder):
     """Nor is a new URL had for each question where one lives only three seconds, not a minute."""
     github.lifetime(seconds=3)
     live = Live(github, mount())
@@ -208,7 +208,7 @@ def test_s8_final_once_and_not_too_early(github, mount):
 
 
 def test_readers_of_a_growing_log_see_no_torn_line(github, mount):
-    """Whatever moment somebody looks at: a piece of the log from its start, and nothing else."""
+    """At whatever moment the log is read: a piece of the log from its start, and nothing else."""
     live = Live(github, mount(), size=500_000)
     end = time.monotonic() + 4
     while time.monotonic() < end:

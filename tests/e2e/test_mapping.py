@@ -18,7 +18,7 @@ from mounting import MIB, REPO, fails, run
 SIZE = 300_000
 TEXTS = ("job.json", "run.json", "stats", "options", "version")
 KINDS = TEXTS + ("log", "log.txt", "step", "empty")
-STEADY = [kind for kind in KINDS if kind != "stats"]    # the same for whoever opens it when
+STEADY = [kind for kind in KINDS if kind != "stats"]    # the same whenever it is opened
 
 
 @pytest.fixture
@@ -128,7 +128,7 @@ def test_s4_cp_with_and_without_reflink(files, folder, kind):
 
 
 def test_s4_two_texts_of_one_path_are_mapped_at_once(github, mount):
-    """Each who has it open keeps the text as it was then, whatever others open and map."""
+    """Each open file keeps the text as it was then, whatever others open and map."""
     first, second = one_job(github, size=SIZE), one_job(github, size=SIZE)
     m = mount()
     stats = m.path / ".ghlogfs" / "stats"
@@ -150,7 +150,7 @@ def test_s4_two_texts_of_one_path_are_mapped_at_once(github, mount):
             mapped.close()
 
 
-def test_s4_a_job_that_goes_on_while_its_json_is_mapped(github, mount):
+def test_s4_a_job_in_progress_while_its_json_is_mapped(github, mount):
     job = github.add_job(github.add_run(REPO, status="in_progress"), status="in_progress", size=10)
     m = mount(fresh=0)
     with opened(m.json(job)) as fd, mmap.mmap(fd, 0, access=mmap.ACCESS_READ) as mapped:

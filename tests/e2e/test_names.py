@@ -205,7 +205,7 @@ def traps(github, mount):
 
 @pytest.mark.parametrize("tool", COUNTED)
 def test_s12_no_name_is_an_option_or_hidden(traps, folder, tool):
-    """A job's name is written by whoever opens a pull request."""
+    """Anyone who opens a pull request chooses a job's name."""
     printed = shell(traps, folder, COUNTED[tool])
     assert len(printed.splitlines()) == len(TRAPS), printed
 
@@ -388,7 +388,7 @@ def test_more_steps_than_are_looked_at(github, mount, count):
         with fails("EPROTO"):
             listing(m.repo() / path)
     assert listing(m.repo() / "runs") == [str(made)]
-    assert len(m.log(job).read_bytes()) == 5050, "what does not need them goes on"
+    assert len(m.log(job).read_bytes()) == 5050, "what does not need them works"
 
 
 @pytest.mark.parametrize("what", ("the same page", "empty pages", "new pages"))
@@ -403,8 +403,8 @@ def test_pages_without_end(github, mount, what):
             headers=link)
     m = mount(fresh=600, deadline=20)
     try:
-        told = listing(m.repo() / "jobs")
-        assert told in ([str(job) for job in jobs], []), told
+        got = listing(m.repo() / "jobs")
+        assert got in ([str(job) for job in jobs], []), got
     except OSError as error:
         assert error.errno
     assert traffic(github).api <= 102

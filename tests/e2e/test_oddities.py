@@ -105,10 +105,10 @@ def walk(m, tool, world, to):
     done = run("bash", "-c", TOOLS[tool].format(to=to, many=world.many), cwd=m.repo(), check=False,
                text=True, timeout=150 * SLOW)
     bad = "runs/%d" % world.bad
-    said = [line for line in done.stderr.splitlines()
+    output = [line for line in done.stderr.splitlines()
             if "xiting" not in line and "(code 23)" not in line]
-    assert len([line for line in said if bad in line]) == (tool != "tar *"), done.stderr
-    return [line for line in said if bad not in line]
+    assert len([line for line in output if bad in line]) == (tool != "tar *"), done.stderr
+    return [line for line in output if bad not in line]
 
 
 @pytest.mark.limit(180)

@@ -25,24 +25,24 @@ def made(job, size):
 
 
 def call(folder, *arguments, pipes=False, **env):
-    """The binary, run until it ends (or goes to the background). Its output goes to files, which
-    nobody waits for, unless told otherwise."""
+    """The binary, run until it ends (or is in the background). Its output is in files, which are
+    not waited for, unless `how` differs."""
     home = folder / "home"
     home.mkdir(exist_ok=True)
     how = {"env": clean_environment(home, **env), "cwd": folder, "stdin": subprocess.DEVNULL,
            "timeout": 20 * SLOW, "text": True}
     if pipes:
         return subprocess.run(command(*arguments), capture_output=True, **how)
-    with open(folder / "said", "w+") as said, open(folder / "errors", "w+") as errors:
-        done = subprocess.run(command(*arguments), stdout=said, stderr=errors, **how)
-        said.seek(0)
+    with open(folder / "said", "w+") as output, open(folder / "errors", "w+") as errors:
+        done = subprocess.run(command(*arguments), stdout=output, stderr=errors, **how)
+        output.seek(0)
         errors.seek(0)
-        done.stdout, done.stderr = said.read(), errors.read()
+        done.stdout, done.stderr = output.read(), errors.read()
     return done
 
 
 def options_of(m):
-    """{name: value} as the mount tells them."""
+    """{name: value} as the mount reports them."""
     lines = (m.path / ".ghlogfs" / "options").read_text().splitlines()
     return dict(line.split("=", 1) for line in lines if line)
 
@@ -75,7 +75,7 @@ def only_root_may_look():
 
 @pytest.fixture
 def closed():
-    """The URL of a port that is taken, and where nobody listens."""
+    """The URL of a port that is taken, and that of a port without a listener."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         yield "http://127.0.0.1:%d" % taken.getsockname()[1]
@@ -151,7 +151,7 @@ def test_a_cache_where_others_may_write(folder, point, where):
 
 
 def test_a_cache_that_cannot_be_made(github, mount, folder):
-    """It is said, and logs are kept in memory."""
+    """It is logged, and logs are kept in memory."""
     job = one_job(github, size=1000)
     (folder / "file").write_text("x")
     m = mount(cache=folder / "file" / "c")
@@ -176,7 +176,7 @@ def test_a_dead_mount_of_ours_is_replaced(github, mount, folder, waiting):
     first = mount(path=point)
     assert first.log(job).read_bytes() == made(job, 1000)
     wait_for(lambda: job in named_logs(first.cache), why="the log got no name")
-    if waiting:                     # somebody's working directory is still there
+    if waiting:                     # a working directory is still in it
         holder = subprocess.Popen(["sleep", "60"], cwd=first.folder(job))
     os.kill(first.pid, signal.SIGKILL)
     first.process.wait(10)
@@ -228,7 +228,7 @@ def test_background(github, folder, fuse, point):
 
 
 def test_background_with_relative_paths(github, folder, fuse, point):
-    """The daemon leaves its directory; what was said relative to it stays."""
+    """The daemon leaves its directory; paths relative to it stay valid."""
     job = one_job(github, size=1000)
     words = option_words({"api_url": github.api, "cache_dir": "here/cache",
                           "token_file": "token"})
@@ -349,7 +349,7 @@ def test_api_url_before_the_environment(github, mounts, closed):
                                       ("git.nowhere.invalid",
                                        "https://git.nowhere.invalid/api/v3")))
 def test_forms_of_host(mounts, host, api):
-    """Offline nothing is asked: the host only tells what the cache and the source are."""
+    """Offline no request is sent: the host only names the cache and the source."""
     m = mounts(github=None, host=host, offline=True, token="ghp_x")
     assert mounted(m.path)[2] == host
     assert options_of(m)["api_url"] == api
@@ -449,7 +449,7 @@ def test_no_cache_leaves_nothing_on_disk(github, mounts):
 
 
 def test_memory_holds_the_logs_read_last(github, mounts):
-    """With no_cache a log goes when another needs its place, and is fetched again."""
+    """With no_cache a log is dropped for another, and is fetched again."""
     jobs = [one_job(github, size=400_000) for _ in range(6)]
     m = mounts(github=github, no_cache=True, memory="1M")
     for _ in range(2):
@@ -457,7 +457,7 @@ def test_memory_holds_the_logs_read_last(github, mounts):
             with open(m.log(job), "rb", buffering=0) as file:
                 assert file.read() == made(job, 400_000)
                 os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)   # the kernel's
-    assert traffic(github).storage >= 2 * len(jobs) - 2, "more was kept than there is room for"
+    assert traffic(github).storage >= 2 * len(jobs) - 2, "more was kept than there is space for"
 
 
 @pytest.mark.parametrize("size,bytes", (("1G", 1 << 30), ("2048M", 1 << 31),
@@ -465,8 +465,8 @@ def test_memory_holds_the_logs_read_last(github, mounts):
 def test_sizes(github, mounts, size, bytes):
     job = one_job(github, size=10_000)
     m = mounts(github=github, cache_size=size, memory=size)
-    told = options_of(m)
-    assert told["cache_size"] == told["memory"] == str(bytes)
+    got = options_of(m)
+    assert got["cache_size"] == got["memory"] == str(bytes)
     assert m.log(job).read_bytes() == made(job, 10_000)
 
 
@@ -474,8 +474,8 @@ def test_long_options(github, mounts):
     job = one_job(github, size=1000)
     m = mounts(github=github, arguments=["--wait", "5", "--cache-size=1G", "--prefetch=0",
                                          "--runs", "3"])
-    told = options_of(m)
-    assert [told[name] for name in ("wait", "cache_size", "prefetch", "runs")] == [
+    got = options_of(m)
+    assert [got[name] for name in ("wait", "cache_size", "prefetch", "runs")] == [
         "5", str(1 << 30), "0", "3"]
     assert m.log(job).read_bytes() == made(job, 1000)
 

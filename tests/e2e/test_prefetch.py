@@ -1,4 +1,4 @@
-"""Fetching ahead of who goes through a listing (P5, S3, R5), as its user and GitHub see it."""
+"""Prefetch for a recursive reader (P5, S3, R5), as its user and GitHub see it."""
 
 import os
 
@@ -17,7 +17,7 @@ LISTING = 1 + 1                 # requests for jobs/: the runs, the jobs of the 
 
 @pytest.fixture
 def slow(github):
-    """A repository that nobody has looked at, on a GitHub that takes its time."""
+    """A repository that was not read before, on a slow GitHub."""
     github.bulk(REPO, RUNS, JOBS, SIZE)
     github.latency(api_ms=50, storage_ms=30)
     return github
@@ -36,7 +36,7 @@ def grep(m):
 
 
 def walk(m, count=FEW, step=1):
-    """What a recursive reader does, until it has seen enough; nobody listens after that."""
+    """What a recursive reader does, until it ends early."""
     for job in listing(m.repo() / "jobs")[:count * step:step]:
         assert "log" in os.listdir(m.folder(job))
         assert m.log(job).read_bytes() == made(int(job), SIZE)
@@ -88,7 +88,7 @@ def test_connections_are_not_exceeded(slow, mount):
 # --- for whom, and at what price -----------------------------------------------------------------
 
 def test_who_stops_costs_no_more_than_prefetch(one_run, mount):
-    """S3, R5: what was fetched for nobody is bounded."""
+    """S3, R5: what is prefetched and not read is bounded."""
     walk(mount(prefetch=AHEAD))
     seen = traffic(one_run)
     assert seen.storage == FEW + AHEAD and seen.charged == LISTING + FEW + AHEAD
@@ -101,7 +101,7 @@ def test_prefetch_0_costs_what_is_read(one_run, mount):
 
 
 @pytest.mark.parametrize("count,step", ((1, 1), (4, 13)))
-def test_s3_nothing_is_fetched_for_who_does_not_walk(one_run, mount, count, step):
+def test_s3_nothing_is_prefetched_without_a_recursive_reader(one_run, mount, count, step):
     """One log of a listing, or some from here and there."""
     m = mount(prefetch=AHEAD)
     for job in listing(m.repo() / "jobs")[:count * step:step]:
@@ -136,7 +136,7 @@ def test_s8_offline_nothing_is_fetched_ahead(one_run, mount):
     (500 + LISTING + 2 + 3, None, 3),   # some may go
     (5000, None, AHEAD), (LISTING + FEW + AHEAD, 0, AHEAD), (1000, 1000, 0)))
 def test_r5_the_reserve_is_for_readers(one_run, mount, left, reserve, ahead):
-    """Fetching ahead stops where the reserve begins; who reads is served from it."""
+    """Prefetch stops where the reserve begins; readers are served from it."""
     one_run.rate_limit(limit=5000, remaining=left)
     m = mount(prefetch=AHEAD, reserve=reserve)
     names = listing(m.repo() / "jobs")

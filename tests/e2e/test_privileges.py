@@ -31,9 +31,9 @@ def test_r8_root_keeps_two_capabilities_in_every_thread(github, mount):
     job = one_job(github, size=5050)
     m = mount()
     assert m.log(job).read_bytes() == made(job, 5050)
-    told = [words_of(task / "status") for task in tasks(m)]
-    assert len(told) > 2
-    for status in told:
+    got = [words_of(task / "status") for task in tasks(m)]
+    assert len(got) > 2
+    for status in got:
         assert int(status["CapEff"], 16) == SYS_ADMIN | DAC_READ_SEARCH, status["Name"]
         assert int(status["CapPrm"], 16) == SYS_ADMIN | DAC_READ_SEARCH, status["Name"]
         assert int(status["CapInh"], 16) == int(status["CapAmb"], 16) == 0, status["Name"]
@@ -57,7 +57,7 @@ def test_r8_it_cannot_be_looked_into(github, mount):
 
 @contextlib.contextmanager
 def soft_limit(count):
-    """What is started in the block may open so many files, until it says otherwise."""
+    """What is started in the block may open so many files, until it changes that."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (count, hard))
     try:

@@ -61,11 +61,11 @@ def test_from_the_cache_of_another_mount(there, mount):
 def test_tools(there, words):
     _, pairs = there
     for log, plain in pairs:
-        told = [run(*words, path, check=False) for path in (log, plain)]
+        got = [run(*words, path, check=False) for path in (log, plain)]
         texts = [done.stdout.replace(os.fsencode(path), b"-")
-                 for done, path in zip(told, (log, plain))]
+                 for done, path in zip(got, (log, plain))]
         assert texts[0] == texts[1], plain.name
-        assert told[0].returncode == told[1].returncode
+        assert got[0].returncode == got[1].returncode
 
 
 def test_all_at_once(there, folder):

@@ -3,7 +3,7 @@
 The first sight of one costs at most 10 requests, then nothing for a minute. How long it takes, and
 what comes after the minute, is in unit/github (retry, refusals, call, remote), where time is an
 argument.
-Each job has words of its own, because an answer that several questions got is believed by others.
+Each job has words of its own, because an answer to several questions counts for others as well.
 """
 
 import os
@@ -26,7 +26,7 @@ RUNNING = {"status": "in_progress", "log": "missing"}
 
 
 def refuse(github, job, status=500, body=NO_URL, hop="api", **more):
-    """The log's route refuses, or storage does; for good, unless told otherwise."""
+    """The log's route refuses, or storage does; for good by default."""
     where = {"path": "/jobs/%d/logs" % job} if hop == "api" else {"job": job}
     return github.fault("status", hop=hop, status=status, body=body,
                         **dict({"times": -1}, **where, **more))
@@ -41,17 +41,17 @@ def of_job(github, job, hop="api"):
 def first_sight(github, look, most):
     """It takes at most so many requests."""
     forget(github)
-    told = look()
+    got = look()
     seen = traffic(github).requests
     assert sum(seen) <= most, seen
-    return told
+    return got
 
 
 def remembered(github, look, most):
     """The same, and a second look costs none."""
-    told = first_sight(github, look, most)
-    assert first_sight(github, look, 0) == told
-    return told
+    got = first_sight(github, look, most)
+    assert first_sight(github, look, 0) == got
+    return got
 
 
 # --- a log that the API has no URL for -----------------------------------------------------------
@@ -67,13 +67,13 @@ SHAPES = {
 
 
 def test_a_refused_log_of_a_completed_job(github, mount):
-    """4 requests for the log, one for the job; then none, whoever asks, by name or by step."""
+    """4 requests for the log, one for the job; then none for any reader, by name or by step."""
     jobs = {name: one_job(github, size=1000, **COMPLETED) for name in SHAPES}
     for name, job in jobs.items():
         refuse(github, job, **SHAPES[name])
     m = mount()
-    told = outcomes(m, jobs, 1000)
-    assert told == dict.fromkeys(SHAPES, "EIO after 0")
+    got = outcomes(m, jobs, 1000)
+    assert got == dict.fromkeys(SHAPES, "EIO after 0")
     for job in jobs.values():
         assert [e["path"].endswith("/logs") for e in of_job(github, job)] == [True] * 4 + [False]
     forget(github)
@@ -127,8 +127,8 @@ def test_readers_of_a_refused_log_share_its_requests(github, mount):
     job = one_job(github, size=1000, **COMPLETED)
     refuse(github, job)
     m = mount()
-    told = each(lambda _: outcome(m.log(job), b""), dict.fromkeys(range(12)))
-    assert set(told.values()) == {"EIO after 0"}
+    got = each(lambda _: outcome(m.log(job), b""), dict.fromkeys(range(12)))
+    assert set(got.values()) == {"EIO after 0"}
     assert traffic(github).requests == (5, 0)
 
 
@@ -188,8 +188,8 @@ def test_any_other_question_that_is_refused(github, mount):
         return 0
 
     # A list is asked for in smaller pages, too: twice each, and four times in the smallest.
-    told = remembered(github, lambda: each(look, paths), 2 * 4 + (2 + 4) + (2 + 2 + 4))
-    assert set(told.values()) == {5}, told
+    got = remembered(github, lambda: each(look, paths), 2 * 4 + (2 + 4) + (2 + 2 + 4))
+    assert set(got.values()) == {5}, got
 
 
 # --- storage -------------------------------------------------------------------------------------
@@ -202,13 +202,13 @@ def test_storage_that_refuses_for_good(github, mount):
     for name, job in jobs.items():
         refuse(github, job, *refusals[name], hop="storage")
     m = mount()
-    told = names_of(outcomes(m, jobs, 1000))
-    assert told == dict.fromkeys(refusals, "EIO")
+    got = names_of(outcomes(m, jobs, 1000))
+    assert got == dict.fromkeys(refusals, "EIO")
     for name, job in jobs.items():
         assert len(of_job(github, job, "storage")) == 4, name
         assert len(of_job(github, job)) <= 4, name
     forget(github)
-    assert names_of(outcomes(m, jobs, 1000)) == told
+    assert names_of(outcomes(m, jobs, 1000)) == got
     assert traffic(github).requests == (0, 0)
 
 
@@ -241,8 +241,8 @@ def test_many_refused_logs_at_once_cost_sixty_retries(github, mount):
     github.fault("status", hop="api", path="/logs", status=500, body=NO_URL, times=-1)
     m = mount()
     started = time.monotonic()
-    told = outcomes(m, jobs, 1000)
-    assert set(told.values()) == {"EIO after 0"}
+    got = outcomes(m, jobs, 1000)
+    assert set(got.values()) == {"EIO after 0"}
     assert traffic(github).api <= 100 + retries_since(started)
     good = one_job(github, size=1000)
     github.clear_faults()

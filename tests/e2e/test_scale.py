@@ -13,7 +13,7 @@ from mounting import (GIB, KIB, MIB, PLAIN, REPO, SLOW, ended, fork_all, out, re
 
 pytestmark = pytest.mark.alone
 
-THREADS = 12            # of the daemon, whatever goes on (P10)
+THREADS = 12            # of the daemon, under any load (P10)
 MEMORY = 48 * MIB       # resident (P9)
 
 
@@ -233,7 +233,7 @@ def test_a_reader_that_leaves_early_does_not_fetch_it_all(github, mount, giant):
     github.bandwidth(rate=20 * MIB)
     assert out("head", "-n", "3", mount().log(giant)) == made(giant, 303)
     wait_for(lambda: not github.counters()["storage"]["active"], 15, 0.1,
-             "it is fetched although nobody reads")
+             "it is fetched without a reader")
     assert traffic(github).bytes < 64 * MIB
 
 

@@ -1,4 +1,4 @@
-"""The token goes to the API's host and nowhere else (R7)."""
+"""The token is sent to the API's host and nowhere else (R7)."""
 
 import contextlib
 import os
@@ -74,7 +74,7 @@ def test_r7_not_after_a_redirect_of_storages(github, mount):
 
 
 def _told_by_proc(m, name):
-    """Nothing where only root may look (PR_SET_DUMPABLE is 0): then nobody is told anything."""
+    """Nothing where only root may look (PR_SET_DUMPABLE is 0): then nothing can be read."""
     try:
         return pathlib.Path("/proc/%d/%s" % (m.pid, name)).read_bytes()
     except PermissionError:
@@ -88,9 +88,9 @@ def test_r7_not_in_proc(github, mount, way):
     m = mount(token=way)
     _use(github, m)
     for name in ("cmdline", "environ"):
-        told = _told_by_proc(m, name)
-        assert github.token.encode() not in told, name
-        assert name != "environ" or b"GH_ENTERPRISE_TOKEN=ghp" not in told
+        got = _told_by_proc(m, name)
+        assert github.token.encode() not in got, name
+        assert name != "environ" or b"GH_ENTERPRISE_TOKEN=ghp" not in got
 
 
 @pytest.mark.skipif(bool(WRAP), reason="of valgrind's own start nothing can be erased")
@@ -120,13 +120,13 @@ def test_r7_not_in_what_the_mount_tells_of_itself(github, mount):
     _use(github, m)
     hidden = m.path / ".ghlogfs"
     for name in ("stats", "options", "version"):
-        told = (hidden / name).read_bytes()
-        assert told and github.token.encode() not in told and b"sig=" not in told
+        got = (hidden / name).read_bytes()
+        assert got and github.token.encode() not in got and b"sig=" not in got
     assert ".ghlogfs" not in os.listdir(m.path)
 
 
 def test_r7_not_in_debug_output(github, mount):
-    """The harness looks for tokens and signed URLs in all that is said."""
+    """The harness looks for tokens and signed URLs in all output."""
     m = mount(arguments=["-d"])
     _use(github, m)
     m.stop()
@@ -134,7 +134,7 @@ def test_r7_not_in_debug_output(github, mount):
 
 
 def test_r7_not_in_failures(github, mount):
-    """A server that says the token back."""
+    """A server that sends the token back."""
     job = one_job(github)
     github.fault("status", hop="api", status=403, times=-1,
                  body={"message": "your token " + github.token + " is not enough"})
@@ -165,7 +165,7 @@ def test_r7_it_cannot_dump_its_memory(github, mount):
     assert line.split()[4] == "0"
 
 
-def test_r7_every_request_says_who_asks(github, mount):
+def test_r7_every_request_names_its_user_agent(github, mount):
     _use(github, mount())
     assert all("ghlogfs" in entry["user_agent"] for entry in traffic(github).of("api"))
 

@@ -41,9 +41,9 @@ def test_s1_the_job_as_the_api_gives_it(github, mount):
     job = one_job(github, name="build (ünïcode, \"quoted\")")
     asked = Asker(github)("/repos/%s/actions/jobs/%d" % (REPO, job)).json
     path = mount().json(job)
-    told = path.read_bytes()
-    assert json.loads(told) == asked
-    assert path.stat().st_size == len(told)
+    got = path.read_bytes()
+    assert json.loads(got) == asked
+    assert path.stat().st_size == len(got)
 
 
 # --- S2: once ------------------------------------------------------------------------------------
@@ -131,7 +131,7 @@ def test_s3_the_status_is_asked_only_where_storage_does_not_tell(github, mount, 
     assert traffic(github).api == asked
 
 
-def test_s3_nothing_is_looked_up_that_nobody_asked_for(github, mount):
+def test_s3_nothing_is_looked_up_that_was_not_requested(github, mount):
     job = one_job(github)
     m = mount()
     for path in (m.path, m.path / "octo", m.repo(), m.repo() / "jobs", m.folder(job)):
@@ -170,7 +170,7 @@ def test_s4_kept_on_disk_though_the_log_was_not_read(github, mount):
 
 
 def test_s4_never_shrinks(github, mount):
-    """The server tells less when it is asked again: the size that was told stays."""
+    """The server reports less when it is asked again: the reported size stays."""
     job = one_job(github, size=5 * MIB)
     log = mount(deadline=10).log(job).open("rb", buffering=0)
     with log:
@@ -263,7 +263,7 @@ DONE_SECONDS = datetime.datetime(2026, 3, 4, 5, 6, 7, tzinfo=datetime.timezone.u
 
 
 def _changed_later(github):
-    """A job's log whose storage tells another time than the job does."""
+    """A job's log whose storage reports another time than the job does."""
     job = one_job(github, size=1000, completed_at=DONE)
     github.grow(job, size=1000)
     return job
@@ -281,16 +281,16 @@ def test_s7_the_end_of_the_job_where_the_job_is_known(github, mount):
     assert m.log(job).stat().st_mtime == DONE_SECONDS
 
 
-def test_s7_else_what_storage_says_and_once_told_it_stays(github, mount):
+def test_s7_else_the_time_of_storage_and_once_shown_it_stays(github, mount):
     job = _changed_later(github)
     m = mount()
-    told = m.log(job).stat().st_mtime
-    assert abs(told - time.time()) < 120
+    got = m.log(job).stat().st_mtime
+    assert abs(got - time.time()) < 120
     m.json(job).read_bytes()
     m.log(job).read_bytes()
-    assert m.log(job).stat().st_mtime == told
+    assert m.log(job).stat().st_mtime == got
     m.stop()
-    assert mount(cache=m.cache).log(job).stat().st_mtime == told
+    assert mount(cache=m.cache).log(job).stat().st_mtime == got
 
 
 # --- S8: final -----------------------------------------------------------------------------------
@@ -534,15 +534,15 @@ def test_s16_nothing_can_be_changed(github, mount):
 def test_s16_modes_owner_links_and_blocks(github, mount):
     job = one_job(github, size=70_001)
     m = mount()
-    told = m.log(job).stat()
-    assert oct(told.st_mode) == oct(0o100444)
-    assert (told.st_uid, told.st_gid) == (os.getuid(), os.getgid())
-    assert told.st_nlink == 1
-    assert told.st_blocks * 512 >= told.st_size and told.st_blocks <= 70_001 // 512 + 8
+    got = m.log(job).stat()
+    assert oct(got.st_mode) == oct(0o100444)
+    assert (got.st_uid, got.st_gid) == (os.getuid(), os.getgid())
+    assert got.st_nlink == 1
+    assert got.st_blocks * 512 >= got.st_size and got.st_blocks <= 70_001 // 512 + 8
     for path in (m.path, m.path / "octo", m.repo(), m.repo() / "jobs", m.folder(job)):
-        told = path.stat()
-        assert oct(told.st_mode) == oct(0o040555), path
-        assert (told.st_uid, told.st_gid) == (os.getuid(), os.getgid())
+        got = path.stat()
+        assert oct(got.st_mode) == oct(0o040555), path
+        assert (got.st_uid, got.st_gid) == (os.getuid(), os.getgid())
     assert oct(m.json(job).stat().st_mode) == oct(0o100444)
 
 
@@ -560,8 +560,8 @@ def test_s16_statfs_and_cached_answers_need_no_network(github, mount):
     github.refuse(hop="storage", drop=True)
     again = mount(cache=m.cache)
     started = time.monotonic()
-    told = os.statvfs(again.path)
-    assert told.f_namemax >= 255 and told.f_flag & os.ST_RDONLY
+    got = os.statvfs(again.path)
+    assert got.f_namemax >= 255 and got.f_flag & os.ST_RDONLY
     assert again.log(job).stat().st_size == 300_000
     assert again.log(job).read_bytes() == made(job, 300_000)
     assert time.monotonic() - started < 5
@@ -604,7 +604,7 @@ def _attribute(path, name):
 def test_s17_from_what_is_known(github, mount):
     job = one_job(github, size=1000, name="build it", conclusion="failure")
     m = mount()
-    told = json.loads(m.json(job).read_bytes())
+    got = json.loads(m.json(job).read_bytes())
     m.log(job).read_bytes()
     forget(github)
     for path in (m.folder(job), m.log(job)):
@@ -612,9 +612,9 @@ def test_s17_from_what_is_known(github, mount):
         assert _attribute(path, "status") == "completed"
         assert _attribute(path, "conclusion") == "failure"
         assert _attribute(path, "name") == "build it"
-        assert _attribute(path, "run_id") == str(told["run_id"])
-        assert _attribute(path, "html_url") == told["html_url"]
-        assert _attribute(path, "head_sha") == told["head_sha"]
+        assert _attribute(path, "run_id") == str(got["run_id"])
+        assert _attribute(path, "html_url") == got["html_url"]
+        assert _attribute(path, "head_sha") == got["head_sha"]
         assert os.listxattr(path) == []
     assert traffic(github).requests == (0, 0)
 

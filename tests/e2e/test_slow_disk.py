@@ -44,7 +44,7 @@ def slow_disk(github, mount, shim):
 
 
 def wait_arriving(github):
-    """Storage has been asked: what it sends finds room in the network's buffers in no time, and is
+    """Storage has been asked: what it sends finds space in the network's buffers in no time, and is
     then written for seconds."""
     wait_for(lambda: traffic(github, settle=False).storage > 0, why="storage was not asked")
 
@@ -94,7 +94,7 @@ def test_r6_looks_and_listings_while_a_log_is_written(github, slow_disk):
         check(times, reader)
 
 
-def test_r6_at_the_end_nobody_waits_for_the_disk(github, slow_disk):
+def test_r6_unmounting_does_not_wait_for_the_disk(github, slow_disk):
     """SIGTERM with a ring full of unwritten bytes: readers get an error, the mount is removed, and
     the daemon ends after the write that it is in."""
     m, _, large = slow_disk

@@ -30,7 +30,7 @@ def test_the_job_as_json(github, mount):
     assert b'"id"' in mount().json(job).read_bytes()
 
 
-def test_a_mount_over_the_same_cache_asks_nothing(github, mount):
+def test_a_mount_over_the_same_cache_sends_no_request(github, mount):
     job = one_job(github, size=100_000)
     first = mount()
     first.log(job).read_bytes()
@@ -40,6 +40,6 @@ def test_a_mount_over_the_same_cache_asks_nothing(github, mount):
     assert traffic(github).requests == seen
 
 
-def test_a_mount_that_nobody_uses(github, mount):
+def test_an_unused_mount(github, mount):
     mount().stop("term")
     assert traffic(github).requests == (0, 0)

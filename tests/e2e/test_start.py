@@ -1,6 +1,6 @@
 """However the process was started and is treated: with closed descriptors, signals ignored or
-blocked, limits of every kind. The mount works, or does not come up and says why; it never dies and
-leaves a dead mount behind."""
+blocked, limits of every kind. The mount works, or does not come up and prints why; it never dies
+and leaves a dead mount behind."""
 
 import contextlib
 import errno
@@ -126,7 +126,7 @@ def device_of_users(fuse):
 @pytest.mark.skipif(os.getuid() != 0 or bool(WRAP), reason="needs root to become a user")
 @pytest.mark.parametrize("which", (1, 6, 7))
 def test_closed_descriptors_of_a_user(github, folder, device_of_users, point, which):
-    """fusermount3 mounts, and says so by a socket."""
+    """fusermount3 mounts, and reports it through a socket."""
     job = one_job(github, size=SIZE)
     os.chmod(folder, 0o755)
     for made_here in (point, folder / "own"):
@@ -168,7 +168,7 @@ def test_other_descriptors_are_not_held(github, folder, fuse, point, number):
     wait_until_mounted(process, point, "background")
     os.close(ends[1])
     with open(ends[0], "rb") as rest:
-        assert select.select([rest], [], [], 10 * SLOW)[0], "somebody still has the other end"
+        assert select.select([rest], [], [], 10 * SLOW)[0], "a process still has the other end"
         assert rest.read() == b""
     job = one_job(github, size=SIZE)
     assert outcome(point / "octo/hello/jobs" / str(job) / "log", made(job, SIZE)) == "right"
@@ -325,7 +325,7 @@ def test_r3_a_limit_of_files_set_while_a_log_is_read(github, mount):
     assert outcome(m.log(job), made(job, LARGE)) == "right"
 
 
-def test_a_limit_of_files_is_told(mount):
+def test_a_limit_of_files_is_logged(mount):
     m = mount(before=limit("FSIZE", 40 * MIB))
     assert str(40 * MIB) in m.stderr and "ulimit -f" in m.stderr
 
@@ -347,8 +347,8 @@ def test_r3_no_error_of_the_disk_reaches_a_reader(github, mount, shim, name, cal
     m = mount(env={"LD_PRELOAD": shim, "SHIM": "%s:%d" % (call, getattr(errno, name))},
               memory="3M")
     assert outcomes(m, small, SIZE) == right(small)
-    told = names_of(outcomes(m, large, 8 * MIB))
-    assert set(told.values()) == ({"right"} if call == "fallocate" else {"EFBIG"}), told
+    got = names_of(outcomes(m, large, 8 * MIB))
+    assert set(got.values()) == ({"right"} if call == "fallocate" else {"EFBIG"}), got
 
 
 # --- limits: open files --------------------------------------------------------------------------
@@ -380,14 +380,14 @@ def test_r3_more_logs_than_files_may_be_open(github, mount, most):
 
 @pytest.mark.skipif(not PLAIN, reason="libcurl 7.88 itself leaks where it gets no socket")
 def test_r3_no_file_can_be_opened_any_more(github, mount):
-    """By nobody: whatever comes of it is in the table of errors, and passes."""
+    """By no process: whatever comes of it is in the table of errors, and passes."""
     jobs, more = jobs_of(github, 20), jobs_of(github, 20)
     m = mount()
     assert outcomes(m, jobs, SIZE) == right(jobs)
     limit_running(m, "NOFILE", 10)
-    told = names_of(outcomes(m, {**jobs, **{number + 100: job for number, job in more.items()}},
+    got = names_of(outcomes(m, {**jobs, **{number + 100: job for number, job in more.items()}},
                              SIZE))
-    assert set(told.values()) <= {"right", "EIO", "ECONNREFUSED", "EHOSTUNREACH", "ETIMEDOUT"}, told
+    assert set(got.values()) <= {"right", "EIO", "ECONNREFUSED", "EHOSTUNREACH", "ETIMEDOUT"}, got
     limit_running(m, "NOFILE", 1024)
     wait_for(lambda: outcomes(m, more, SIZE) == right(more), 20, 0.5)
     assert outcomes(m, jobs, SIZE) == right(jobs)
@@ -407,19 +407,19 @@ def test_too_few_files(mount, most):
 @pytest.mark.parametrize("which", ("AS", "DATA"))
 @pytest.mark.parametrize("most", (12, 18, 24, 32, 48, 80))
 def test_little_memory(github, mount, which, most):
-    """It works, or says at the start that it does not; it does not crash."""
+    """It works, or fails at the start with a message; it does not crash."""
     jobs = jobs_of(github, 30, LARGE)
     try:
         m = mount(before=limit(which, most * MIB))
-        told = names_of(outcomes(m, jobs, LARGE))
+        got = names_of(outcomes(m, jobs, LARGE))
         # Its first thread may have answered before the second could not be started.
         if not mounted(m.path):
             raise m.gone()
     except MountFailed as failed:
         assert failed.status in (1, 127, "none: mounted and gone") and failed.stderr, failed
         return
-    assert set(told.values()) <= {"right", "ENOMEM", "EFBIG", "EIO", "ECONNREFUSED",
-                                  "EHOSTUNREACH"}, told
+    assert set(got.values()) <= {"right", "ENOMEM", "EFBIG", "EIO", "ECONNREFUSED",
+                                  "EHOSTUNREACH"}, got
     assert m.process.poll() is None
 
 

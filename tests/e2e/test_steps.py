@@ -63,7 +63,7 @@ CLEAN = (b"first\n"
 
 
 @pytest.mark.smoke
-def test_s9_what_goes_and_what_stays(github, mount):
+def test_s9_what_is_removed_and_what_stays(github, mount):
     shown = Shown(github, mount, lambda run: github.add_job(run, text=ODD))
     assert shown.text.stat().st_size == len(CLEAN)
     assert shown.text.read_bytes() == CLEAN
@@ -181,18 +181,18 @@ def test_s10_lines_before_the_first_boundary_are_the_first_step_s(github, mount)
     assert shown.files()["01-Set up job.txt"].startswith(b"before everything\nand more\nCurrent")
 
 
-def test_s10_where_no_boundary_can_be_told(github, mount):
+def test_s10_where_no_boundary_can_be_found(github, mount):
     """The lines stay with the step before, and the other files are empty."""
     raw = b"no time here\nnor here\n"
     shown = Shown(github, mount, lambda run: github.add_job(run, text=raw, steps=steps_of(PLAIN)))
-    told = list(shown.files().values())
-    assert told == [raw, b"", b"", b""]
+    got = list(shown.files().values())
+    assert got == [raw, b"", b"", b""]
 
 
 @pytest.mark.parametrize("wrong", ("none", "shifted", "backwards", "too many", "no times",
                                    "no names", "equal numbers", "unordered"))
 def test_s10_steps_that_do_not_fit(github, mount, wrong):
-    """Whatever the API tells of steps, together they are the text."""
+    """Whatever the API reports of steps, together they are the text."""
     steps = steps_of(PLAIN)
     if wrong == "none":
         steps = []
@@ -226,7 +226,7 @@ def test_s10_steps_that_do_not_fit(github, mount, wrong):
 
 @pytest.mark.parametrize("count", (2049, 10_000))
 def test_s10_more_steps_than_anybody_has(github, mount, count):
-    """Too many to be told apart: the text is one file."""
+    """Too many to be distinguished: the text is one file."""
     steps = [{"name": "s", "number": n, "status": "completed", "conclusion": "success"}
              for n in range(1, count + 1)]
     shown = Shown(github, mount,
@@ -242,7 +242,7 @@ def test_s10_all_steps_skipped(github, mount):
 
 
 def test_s10_a_job_without_a_log(github, mount):
-    """Its steps are listed as long as nobody knows; then they are not there."""
+    """Its steps are listed until the log is known to be absent; then they are gone."""
     shown = Shown(github, mount, lambda run: github.add_job(run, log="missing",
                                                             steps=steps_of(PLAIN)))
     for name in listing(shown.folder):
@@ -296,7 +296,7 @@ def test_s10_the_steps_of_an_earlier_attempt_stay(github, mount):
 
 
 def spans(*rows):
-    """Steps as the API tells them: (name, from, to), in seconds; to None: never completed, from
+    """Steps as the API reports them: (name, from, to), in seconds; to None: never completed, from
     None: never started."""
     steps = []
     for number, (name, begun, ended) in enumerate(rows, 1):
@@ -336,7 +336,7 @@ def test_s10_steps_that_never_started_have_no_file(github, mount):
 
 @pytest.mark.parametrize("state", ("queued", "waiting", "pending", "completed"))
 def test_s10_a_step_without_a_start_takes_no_lines(github, mount, state):
-    """In the middle of others, whatever is said of it."""
+    """In the middle of others, whatever is reported of it."""
     steps = steps_of(PLAIN[:2] + [("Run later", [])] + PLAIN[2:])
     steps[2].update(status=state, started_at=None, completed_at=None,
                     conclusion="cancelled" if state == "completed" else None)
@@ -407,7 +407,7 @@ def test_s10_a_long_name_keeps_how_many_ran_beside(github, mount):
 
 
 def test_s10_steps_one_after_another_have_a_file_each(github, mount):
-    """Times that overlap by a second, and a last clean-up that is told 3 s late."""
+    """Times that overlap by a second, and a last clean-up that is reported 3 s late."""
     parts = [(0, "Current runner version: '2'"), (1, "##[group]Run make"), (2, "made"),
              (3, "##[group]Run test"), (4, "Post job cleanup."), (4, "Post job cleanup."),
              (4, "Cleaning up orphan processes")]
@@ -423,7 +423,7 @@ ABSENT_ACTION = ("##[error]Can't find 'action.yml', 'action.yaml' or 'Dockerfile
 
 
 def test_s10_a_step_that_is_only_its_error(github, mount):
-    """A local action that is not there: the step failed, and its file tells why."""
+    """A local action that is not there: the step failed, and its file has the reason."""
     parts = [("Set up job", ["Current runner version: '2'", "Complete job name: build"]),
              ("Run ./x", [ABSENT_ACTION]),
              ("Complete job", ["Evaluate and set environment url", "Cleaning up orphan processes"])]
@@ -448,7 +448,7 @@ def real(tmp_path_factory):
 
 
 def steps_from(raw):
-    """Steps as the API would tell them of this log: at what begins a step, in whole seconds."""
+    """Steps as the API would report them of this log: at what begins a step, in whole seconds."""
     marks = (b"Current runner version", b"##[group]Run ", b"Post job cleanup.",
              b"Cleaning up orphan processes")
     found = []
@@ -504,7 +504,7 @@ def test_real_logs_are_the_steps_together(github, mount, real, fits):
 @needs_real
 @pytest.mark.real
 def test_a_real_job_as_recorded(github, mount, real):
-    """A job's steps as GitHub told them."""
+    """A job's steps as GitHub reported them."""
     found = None
     with tarfile.open(REAL / "api.tar.xz") as archive:
         for member in archive:

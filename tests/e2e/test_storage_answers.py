@@ -1,5 +1,5 @@
 """What an answer of storage is worth: pages of a proxy, sizes and marks that are wrong once, bodies
-of which only the end of their connection tells the end.
+of which only the end of their connection shows the end.
 
 Whatever is not the log is never shown as it and never kept: not for this reader, not for the next
 mount, not offline.
@@ -63,10 +63,10 @@ def test_a_page_is_no_log_and_is_never_kept(github, mount):
     assert names_of(outcomes(again, jobs, SMALL)) == refused
     assert not named_logs(m.cache)
     github.clear_faults()
-    wait_for(lambda: (told := outcomes(again, jobs, SMALL)) == right(told), 20, 0.5)
+    wait_for(lambda: (got := outcomes(again, jobs, SMALL)) == right(got), 20, 0.5)
     again.stop()
-    told = outcomes(mount(cache=m.cache, offline=True), jobs, SMALL)
-    assert told == right(told)
+    got = outcomes(mount(cache=m.cache, offline=True), jobs, SMALL)
+    assert got == right(got)
 
 
 def test_a_page_tells_its_host_and_type_and_what_it_may_be(github, mount):
@@ -76,23 +76,24 @@ def test_a_page_tells_its_host_and_type_and_what_it_may_be(github, mount):
     with fails("EPROTO"):
         m.log(job).read_bytes()
     line = next(line for line in m.stderr.splitlines() if "127.0.0.2" in line)
-    assert "sent (text/html) is no log" in line and "proxy" in line and "\x1b" not in line
+    assert "the response (text/html) is not a log" in line and "proxy" in line
+    assert "\x1b" not in line
     assert os.getxattr(m.folder(job), "user.ghlogfs.state") == b"broken"
 
 
 def test_r1_a_page_up_to_three_times_is_not_noticed(github, mount):
     pages = {name: dict(spec, times=3) for name, spec in PAGES.items()}
     jobs = faulty_jobs(github, pages, SMALL)
-    told = outcomes(mount(), jobs, SMALL)
-    assert told == right(told) and all(hits(github))
+    got = outcomes(mount(), jobs, SMALL)
+    assert got == right(got) and all(hits(github))
 
 
 def test_r1_a_page_in_a_later_range_is_not_noticed(github, mount):
     size = 6 * MIB
     pages = {name: dict(spec, times=3, range="bytes=1048576-") for name, spec in PAGES.items()}
     jobs = faulty_jobs(github, pages, size)
-    told = outcomes(mount(), jobs, size)
-    assert told == right(told) and all(hits(github))
+    got = outcomes(mount(), jobs, size)
+    assert got == right(got) and all(hits(github))
 
 
 def test_a_page_ahead_of_a_recursive_reader_is_not_kept(github, mount):
@@ -105,13 +106,13 @@ def test_a_page_ahead_of_a_recursive_reader_is_not_kept(github, mount):
             m.log(job).read_bytes()
     assert not named_logs(m.cache)
     github.clear_faults()
-    told = {}
-    wait_for(lambda: told.update(outcomes(m, {job: job for job in run["jobs"]}, SMALL)) or
-             told == right(told), 20, 0.5)
+    got = {}
+    wait_for(lambda: got.update(outcomes(m, {job: job for job in run["jobs"]}, SMALL)) or
+             got == right(got), 20, 0.5)
 
 
 @pytest.mark.parametrize("form", ("legacy", "legacy-close"))
-def test_a_server_without_marks_goes_on_serving_logs(github, mount, form):
+def test_a_server_without_marks_continues_to_serve_logs(github, mount, form):
     """Beside one that has them: its logs begin as all logs do."""
     m = mount()
     for _ in range(2):
@@ -127,7 +128,7 @@ def test_a_log_that_begins_like_a_page_is_a_log(github, mount):
         assert mount().log(job).read_bytes() == text
 
 
-# --- R1: what is said wrong, once or a few times -------------------------------------------------
+# --- R1: wrong answers, once or a few times ------------------------------------------------------
 
 LARGE = 6 * MIB + 4321
 WRONG = {
@@ -161,56 +162,56 @@ def assert_kept_right(mount, m, jobs, size):
     offline = mount(cache=m.cache, offline=True)
     sizes = {name: offline.log(job).stat().st_size for name, job in jobs.items()}
     assert sizes == dict.fromkeys(jobs, size)
-    told = outcomes(offline, jobs, size)
-    assert told == right(told)
+    got = outcomes(offline, jobs, size)
+    assert got == right(got)
 
 
 @pytest.mark.parametrize("nth, times", ((1, 1), (1, 3), (2, 1), (2, 3)))
 @pytest.mark.parametrize("size", (900_000, MIB, 3_500_000, LARGE))
-def test_r1_what_is_said_wrong_is_not_noticed_and_not_kept(github, mount, size, nth, times):
+def test_r1_a_wrong_answer_is_not_noticed_and_not_kept(github, mount, size, nth, times):
     jobs = faulty_jobs(github, wrong(nth=nth, times=times), size)
     m = mount()
-    told = outcomes(m, jobs, size)
-    assert told == right(told)
+    got = outcomes(m, jobs, size)
+    assert got == right(got)
     if nth == 1:
         assert all(hits(github))
     assert_kept_right(mount, m, jobs, size)
 
 
 @pytest.mark.parametrize("form, times", (("append", 1), ("append", 3), ("append-sealed", 1)))
-def test_r1_what_is_said_wrong_of_a_log_that_grew(github, mount, form, times):
+def test_r1_a_wrong_answer_about_a_log_that_grew(github, mount, form, times):
     """Whether it is final is asked for besides."""
     jobs = faulty_jobs(github, wrong(times=times), 3_500_000, form=form)
     m = mount()
-    told = outcomes(m, jobs, 3_500_000)
-    assert told == right(told)
+    got = outcomes(m, jobs, 3_500_000)
+    assert got == right(got)
     assert_kept_right(mount, m, jobs, 3_500_000)
 
 
-def test_r1_what_is_said_wrong_where_nothing_is_kept(github, mount):
+def test_r1_a_wrong_answer_where_nothing_is_kept(github, mount):
     jobs = faulty_jobs(github, wrong(times=3), LARGE)
     m = mount(no_cache=True)
     for _ in range(2):
-        told = outcomes(m, jobs, LARGE)
-        assert told == right(told)
+        got = outcomes(m, jobs, LARGE)
+        assert got == right(got)
 
 
 @pytest.mark.parametrize("size", (SMALL, 3_500_000))
-def test_r1_what_is_said_wrong_of_a_log_that_was_evicted(github, mount, size):
+def test_r1_a_wrong_answer_about_a_log_that_was_evicted(github, mount, size):
     """Its size was proven when it was whole: no answer changes it any more."""
     run = github.add_run("octo/hello")
     jobs = {name: github.add_job(run, size=size) for name in WRONG}
     first = mount()
-    told = outcomes(first, jobs, size)
-    assert told == right(told)
+    got = outcomes(first, jobs, size)
+    assert got == right(got)
     first.stop()
     for file in named_logs(first.cache).values():
         file.unlink()
     for name, spec in wrong(times=3).items():
         github.fault(job=jobs[name], **spec)
     again = mount(cache=first.cache)
-    told = outcomes(again, jobs, size)
-    assert told == right(told)
+    got = outcomes(again, jobs, size)
+    assert got == right(got)
     assert_kept_right(mount, again, jobs, size)
 
 
@@ -221,26 +222,26 @@ def test_r1_totals_wrong_twice_and_differently(github, mount):
         for nth, delta in ((1, first), (2, second)):
             github.fault("content_range", hop="storage", job=job, nth=nth, total_delta=delta)
     m = mount()
-    told = outcomes(m, jobs, LARGE)
-    assert told == right(told)
+    got = outcomes(m, jobs, LARGE)
+    assert got == right(got)
     assert_kept_right(mount, m, jobs, LARGE)
 
 
-def test_r1_what_is_said_wrong_to_who_only_looks(github, mount):
-    """The size is told as it was said, and is right once somebody reads, also after a remount."""
+def test_r1_a_wrong_answer_to_a_stat(github, mount):
+    """The size is shown as reported, and is right once the log is read, also after a remount."""
     jobs = faulty_jobs(github, wrong(), LARGE)
     m = mount()
     for job in jobs.values():
         m.log(job).stat()
     m.stop()
     again = mount(cache=m.cache)
-    told = outcomes(again, jobs, LARGE)
-    assert told == right(told)
+    got = outcomes(again, jobs, LARGE)
+    assert got == right(got)
     assert_kept_right(mount, again, jobs, LARGE)
 
 
 @pytest.mark.parametrize("delta", (1, -1, 100_000, -100_000))
-def test_r1_an_open_file_whose_size_was_told_wrong(github, mount, delta):
+def test_r1_an_open_file_whose_size_was_reported_wrong(github, mount, delta):
     """By the time its end is read it is as long as the log: nothing is missing or added."""
     job = one_job(github, size=LARGE)
     github.fault("content_range", hop="storage", job=job, total_delta=delta)
@@ -255,8 +256,8 @@ def test_r1_an_open_file_whose_size_was_told_wrong(github, mount, delta):
 
 
 @pytest.mark.parametrize("delta", (1, -1, 100_000, -100_000))
-def test_r1_the_end_of_a_log_whose_size_was_told_wrong(github, mount, delta):
-    """Who goes there at once is not given less, nor more."""
+def test_r1_the_end_of_a_log_whose_size_was_reported_wrong(github, mount, delta):
+    """A reader that seeks there at once gets neither less nor more."""
     job = one_job(github, size=LARGE)
     github.fault("content_range", hop="storage", job=job, total_delta=delta)
     with open(mount().log(job), "rb", buffering=0) as file:
@@ -267,7 +268,7 @@ def test_r1_the_end_of_a_log_whose_size_was_told_wrong(github, mount, delta):
 @pytest.mark.parametrize("size", (1000, 4096, 32768))
 @pytest.mark.parametrize("delta", (1, 5000, 100_000, 3 * MIB))
 def test_r1_small_reads_to_the_end_of_a_log_that_turns_out_shorter(github, mount, delta, size):
-    """Also while others are told its size all the time: the kernel must not fill up with zeros."""
+    """Also while others stat it all the time: the kernel must not fill up with zeros."""
     jobs = [one_job(github, size=size) for size in (LARGE, 832 * 4096)]
     for job in jobs:
         github.fault("content_range", hop="storage", job=job, total_delta=delta)
@@ -290,7 +291,7 @@ with open(sys.argv[1], "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.AC
 
 
 @pytest.mark.parametrize("delta", (-1, -100_000))
-def test_r1_a_mapped_file_whose_size_was_told_wrong(github, mount, delta):
+def test_r1_a_mapped_file_whose_size_was_reported_wrong(github, mount, delta):
     """What was mapped of the log is there, to its last byte."""
     job = one_job(github, size=LARGE)
     github.fault("content_range", hop="storage", job=job, total_delta=delta)
@@ -299,7 +300,7 @@ def test_r1_a_mapped_file_whose_size_was_told_wrong(github, mount, delta):
                     made(job, size)) == "right"
 
 
-def test_r1_the_text_of_a_log_whose_size_was_told_wrong(github, mount):
+def test_r1_the_text_of_a_log_whose_size_was_reported_wrong(github, mount):
     """Whoever makes text of a log makes it of all of it, and of no more."""
     jobs = faulty_jobs(github, wrong(), 3_500_000)
     clean = one_job(github, size=3_500_000)
@@ -309,7 +310,7 @@ def test_r1_the_text_of_a_log_whose_size_was_told_wrong(github, mount):
             for name, job in jobs.items()} == dict.fromkeys(jobs, want)
 
 
-def test_r1_what_is_said_wrong_ahead_of_a_recursive_reader(github, mount):
+def test_r1_a_wrong_answer_ahead_of_a_recursive_reader(github, mount):
     jobs = faulty_jobs(github, wrong(), 3_500_000)
     m = mount(prefetch=8)
     for job in sorted(jobs.values()):
@@ -317,8 +318,8 @@ def test_r1_what_is_said_wrong_ahead_of_a_recursive_reader(github, mount):
     assert_kept_right(mount, m, jobs, 3_500_000)
 
 
-def test_r1_a_running_log_said_to_be_longer_than_it_is(github, mount):
-    """Once: who follows it is given what there is, and it goes on growing."""
+def test_r1_a_running_log_reported_longer_than_it_is(github, mount):
+    """Once: a reader that follows it gets what there is, and it continues to grow."""
     run = github.add_run("octo/hello", status="in_progress")
     job = github.add_job(run, name="now", status="in_progress", size=3 * MIB)
     github.fault("content_range", hop="storage", job=job, total_delta=100_000)
@@ -344,7 +345,7 @@ def test_s8_a_job_that_runs_again_by_one_answer_stays_final(github, mount):
 
 
 def test_s6_another_log_is_an_error_at_once_and_right_for_who_opens_it_anew(github, mount):
-    """Who has read of the old one gets no byte of the new one; who comes later gets all of it."""
+    """A reader of the old one gets no byte of the new one; a later one gets all of it."""
     job = one_job(github, size=None, text=made(7, LARGE))
     m = mount()
     with open(m.log(job), "rb", buffering=0) as file:
@@ -358,7 +359,7 @@ def test_s6_another_log_is_an_error_at_once_and_right_for_who_opens_it_anew(gith
     assert outcome(mount(cache=m.cache, offline=True).log(job), made(8, LARGE - 5)) == "right"
 
 
-# --- bodies of which only the end of their connection tells the end -------------------------------
+# --- bodies of which only the end of their connection shows the end -------------------------------
 
 @pytest.mark.parametrize("after", (65_536, 101 * 1000, 0))
 def test_r1_a_body_without_framing_cut_three_times_at_one_place(github, mount, after):
@@ -371,7 +372,7 @@ def test_r1_a_body_without_framing_cut_three_times_at_one_place(github, mount, a
 
 
 def test_s8_a_body_without_framing_is_never_kept(github, mount):
-    """Nor is the text that is made of it: that a proxy always cuts it here, nothing can tell."""
+    """Nor is the text that is made of it: nothing can show that a proxy always cuts it here."""
     job = one_job(github, size=SMALL, form="legacy-close")
     github.fault("close", hop="storage", job=job, times=-1, after=65_536)
     m = mount()
@@ -388,13 +389,13 @@ def test_s8_a_body_without_framing_is_never_kept(github, mount):
 
 
 def test_r1_a_length_that_stands_alone_and_is_wrong(github, mount):
-    """A server without ranges says how long a log is, and three times says it wrong."""
+    """A server without ranges sends the length of a log, three times a wrong one."""
     jobs = {}
     for delta in (-1, 1, -200_000):
         job = jobs[delta] = one_job(github, size=SMALL, form="legacy-length")
         github.fault("content_length", hop="storage", job=job, times=3, delta=delta)
     jobs["right"] = one_job(github, size=SMALL, form="legacy-length")
     m = mount()
-    told = outcomes(m, jobs, SMALL)
-    assert told == right(told)
+    got = outcomes(m, jobs, SMALL)
+    assert got == right(got)
     assert_kept_right(mount, m, jobs, SMALL)

@@ -147,9 +147,9 @@ def test_many_readers_keep_their_connections(github, mount):
     assert len(connections(seen.entries, "storage")) <= 48
 
 
-# --- who is trusted ------------------------------------------------------------------------------
+# --- trusted authorities -------------------------------------------------------------------------
 
-def test_ca_file_goes_before_ssl_cert_file(github, mount, authority, stranger):
+def test_ca_file_precedes_ssl_cert_file(github, mount, authority, stranger):
     job = one_job(github)
     by_environment = mount(ca_file=None, env={"SSL_CERT_FILE": authority.ca})
     assert by_environment.log(job).read_bytes() == made(job, 5050)
@@ -187,8 +187,7 @@ def test_authorities_are_read_once_and_not_for_each_connection(github, mount, au
         assert handshakes(github, hop) == {"good": 2, "bad": 0, "resumed": 0}
 
 
-def test_an_unknown_authority_is_told_and_remembered_for_five_seconds(github, mount, stranger,
-                                                                      good):
+def test_an_unknown_authority_is_logged_and_held_for_five_seconds(github, mount, stranger, good):
     show(github, "api", stranger.issue("good"))
     job = one_job(github)
     m = mount()
@@ -244,8 +243,8 @@ def test_r1_a_cut_body_is_taken_up_again(github, mount, how):
         github.fault(hop="storage", job=job, after=at, times=3, **CUTS[how])
     later = jobs["a later range"] = one_job(github, size=size)
     github.fault(hop="storage", job=later, after=2 * MIB, nth=2, times=2, **CUTS[how])
-    told = outcomes(mount(), jobs, size)
-    assert told == right(told)
+    got = outcomes(mount(), jobs, size)
+    assert got == right(got)
     assert all(fault["hits"] >= 2 for fault in github.faults())
 
 
@@ -363,8 +362,8 @@ def test_a_proxy_that_refuses(github, mount, status):
         with fails("ECONNREFUSED"):
             m.log(one_job(github)).read_bytes()
         assert len(proxy.asked) <= tries + 1, "remembered for the host"
-    said = [line for line in m.stderr.splitlines() if API in line]
-    assert any("proxy" in line.lower() and str(status) in line for line in said), m.stderr
+    output = [line for line in m.stderr.splitlines() if API in line]
+    assert any("proxy" in line.lower() and str(status) in line for line in output), m.stderr
     assert traffic(github).requests == (0, 0)
 
 
@@ -409,7 +408,7 @@ def test_github_com_by_its_name(github, mounts, authority):
 
 
 def test_r7_github_com_must_not_lead_to_loopback(github, mounts, authority):
-    """That the proxy is on loopback says nothing about the API."""
+    """That the proxy is on loopback shows nothing about the API."""
     job = one_job(github)
     with Proxy({GITHUB + ":443": place(github.api)}) as proxy:
         m = github_com(mounts, github, proxy, authority)

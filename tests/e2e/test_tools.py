@@ -1,4 +1,4 @@
-"""The tools people use on files, on logs nobody has read before: same answers as on plain copies.
+"""The tools people use on files, on logs not read before: same answers as on plain copies.
 
 Every tool starts on a cold log, so that the log is fetched by that tool's own way of asking. Up to
 1 MiB this is exactly one API request and one storage request (S3), whatever the tool does.
@@ -44,7 +44,7 @@ class Cold:
     def check_requests(self, jumps=0):
         """S3: two requests up to 1 MiB; beyond, at most one for each further 4 MiB, and one for
         each jump, which is a READ far from what was read before. The refusal
-        that tells an empty log does not show that it is final: the job's status is asked, and the
+        that shows an empty log does not show that it is final: the job's status is asked, and the
         end of the log once more (S8)."""
         seen = traffic(self.github)
         if not self.size:
@@ -57,7 +57,7 @@ class Cold:
 
 
 def same(cold, *words):
-    """The tool says the same of the log (on standard input or as LOG) as of the plain copy."""
+    """The tool prints the same for the log (on standard input or as LOG) as of the plain copy."""
     def with_path(path):
         return out(*[path if word == "LOG" else word for word in words])
     there = with_path(cold.log)
@@ -105,7 +105,7 @@ def _map(cold, flags):
 
 
 def test_sendfile_straight_after_open(cold, folder):
-    """No stat in between: what sendfile believes is the size that LOOKUP told (S4)."""
+    """No stat in between: sendfile uses the size that LOOKUP gave (S4)."""
     source = os.open(cold.log, os.O_RDONLY)
     target = os.open(folder / "sent", os.O_CREAT | os.O_WRONLY)
     try:
@@ -137,7 +137,7 @@ def test_tail_of_each_size(cold):
 
 
 def test_sizes_without_opening(cold):
-    """S4: what tools that never open a file tell of it."""
+    """S4: what tools that never open a file print of it."""
     assert cold.log.stat().st_size == cold.size
     assert out("stat", "-c", "%s", cold.log).split() == [b"%d" % cold.size]
     assert out("find", cold.log, "-size", "%dc" % cold.size).strip() == bytes(cold.log)
@@ -428,7 +428,7 @@ def test_tail_follows_a_log_that_is_final(github, mount):
     assert traffic(github).requests == (1, 1)
 
 
-def test_what_is_not_there_is_told_as_of_any_file(github, mount):
+def test_a_missing_file_gives_the_usual_error(github, mount):
     path = mount().log(424242)
     assert b"No such file or directory" in run("cat", path, check=False).stderr
     with fails("ENOENT"):

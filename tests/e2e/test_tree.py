@@ -170,15 +170,15 @@ def test_json_is_what_the_api_gives(github, mount, listed):
         forget(github)
     paths = {m.json(job): "jobs/%d" % job,
              m.repo() / "runs" / str(made["run"]) / "run.json": "runs/%d" % made["run"]}
-    told = {path: path.read_bytes() for path in paths}
+    got = {path: path.read_bytes() for path in paths}
     assert traffic(github).api == (0 if listed else 2)
     for path, question in paths.items():
-        assert json.loads(told[path]) == as_api(github, question)
-        assert path.stat().st_size == len(told[path])
+        assert json.loads(got[path]) == as_api(github, question)
+        assert path.stat().st_size == len(got[path])
 
 
 def test_job_json_is_whole_whichever_way_it_came(github, mount):
-    """Told by itself first and out of a listing later: the size told is that of what is read."""
+    """Requested by itself first and taken from a listing later: its size is what is read."""
     made = two_runs(github)[0]
     job = made["jobs"]["build"]
     m = mount()
@@ -186,12 +186,12 @@ def test_job_json_is_whole_whichever_way_it_came(github, mount):
     assert path.stat().st_size
     listing(m.repo() / "jobs")
     for _ in range(2):
-        told = path.read_bytes()
-        assert json.loads(told)["id"] == job
-        assert path.stat().st_size == len(told)
+        got = path.read_bytes()
+        assert json.loads(got)["id"] == job
+        assert path.stat().st_size == len(got)
     m.stop()
     again = mount(cache=m.cache)
-    assert again.json(job).read_bytes() == told
+    assert again.json(job).read_bytes() == got
 
 
 def test_an_attempt_s_own_json(github, mount):
@@ -420,7 +420,7 @@ def test_s7_the_times_of_a_directory_stay_while_it_is_open(github, mount, what):
     assert (before.st_mtime_ns, before.st_ctime_ns) == (after.st_mtime_ns, after.st_ctime_ns)
     os.close(reading)
     wait_for(lambda: os.stat(opened).st_mtime < time.time() - 60, 5, 0.1,
-             why="its own time is never told")
+             why="its own time is never shown")
     os.close(opened)
 
 
@@ -435,22 +435,22 @@ def test_a_cold_folder_does_not_change_while_tar_reads_it(github, mount, folder,
     assert done.stderr == ""
     github.latency(storage_ms=0)
     wait_for(lambda: there.stat().st_mtime < time.time() - 60, 5, 0.1,
-             why="its own time is never told")
+             why="its own time is never shown")
 
 
 def test_ls_du_and_tar_of_a_run(github, mount, folder):
     made = two_runs(github)[0]
     m = mount()
     there = m.repo() / "runs" / str(made["run"])
-    told = {p: p.stat().st_size for p in there.rglob("*") if p.is_file()}
+    got = {p: p.stat().st_size for p in there.rglob("*") if p.is_file()}
     listed = out("ls", "-lR", "--time-style=+", there, text=True)
-    for path, size in told.items():
+    for path, size in got.items():
         assert re.search(r" %d +%s$" % (size, re.escape(path.name)), listed, re.M), path
         assert len(path.read_bytes()) == size
-    assert int(out("du", "-sb", there).split()[0]) == sum(told.values())
+    assert int(out("du", "-sb", there).split()[0]) == sum(got.values())
     run("tar", "-C", there, "-cf", folder / "run.tar", ".")
     with tarfile.open(folder / "run.tar") as archive:
-        for path, size in told.items():
+        for path, size in got.items():
             member = archive.getmember("./" + str(path.relative_to(there)))
             assert member.size == size and member.mtime == int(path.stat().st_mtime)
             assert archive.extractfile(member).read() == path.read_bytes()

@@ -1,5 +1,5 @@
-"""Those who wait can be killed, and those who need not wait do not (R6); one cache, several mounts
-(R4)."""
+"""Readers that wait can be killed, and those that need not wait do not (R6); one cache,
+several mounts (R4)."""
 
 import contextlib
 import ctypes
@@ -206,7 +206,7 @@ def test_r6_after_a_lazy_unmount_open_files_are_read_on(github, mount):
     m.stop()
 
 
-def test_r6_after_a_lazy_unmount_who_waits_in_vain_goes_at_the_deadline(github, mount):
+def test_r6_after_a_lazy_unmount_a_waiting_reader_ends_at_the_deadline(github, mount):
     """And then the process."""
     job = one_job(github, size=900_000)
     github.fault("stall", hop="storage", after=300_000, times=-1)
@@ -221,7 +221,7 @@ def test_r6_after_a_lazy_unmount_who_waits_in_vain_goes_at_the_deadline(github, 
 
 
 def test_r6_a_lazily_unmounted_mount_that_is_ended_leaves_a_new_one_alone(github, mount):
-    """SIGTERM ends it whoever has a file open; what is mounted in its place by now stays."""
+    """SIGTERM ends it whatever is open; what is mounted in its place by now stays."""
     job = one_job(github, size=1000)
     m = mount()
     with open(m.log(job), "rb", buffering=0) as file:
@@ -235,7 +235,7 @@ def test_r6_a_lazily_unmounted_mount_that_is_ended_leaves_a_new_one_alone(github
         assert mounted(new.path) and new.log(job).read_bytes() == made(job, 1000)
 
 
-def test_r6_unmounting_while_nobody_waits_but_something_is_fetched(github, mount):
+def test_r6_unmounting_without_readers_while_something_is_fetched(github, mount):
     job = one_job(github, size=900_000)
     github.fault("stall", hop="storage", after=300_000, times=-1)
     m = mount()
@@ -254,11 +254,11 @@ def test_r6_a_folder_in_use_keeps_the_mount(github, mount):
     assert daemons_of(m.path) == [m.pid]
 
 
-# --- those who need not wait ---------------------------------------------------------------------
+# --- readers that need not wait ------------------------------------------------------------------
 
 @contextlib.contextmanager
 def many_waiting(github, m, count=40):
-    """So many readers wait for storage, which says nothing any more."""
+    """So many readers wait for storage, which sends nothing any more."""
     jobs = [one_job(github, size=900_000) for _ in range(count)]
     github.fault("stall", hop="storage", after=0, times=-1)
     with ended([spawn("cat", m.log(job)) for job in jobs]) as readers:
@@ -287,7 +287,7 @@ def test_r6_neither_do_folders_names_and_df(github, mount):
         assert timed(2, lambda: os.getxattr(m.log(job), "user.ghlogfs.state")) == b"available"
 
 
-def test_r6_nor_while_the_api_says_nothing(github, mount):
+def test_r6_nor_while_the_api_is_silent(github, mount):
     job, cache = cached(github, mount)
     others = [one_job(github) for _ in range(40)]
     github.fault("stall", hop="api", after=-1, times=-1)

@@ -23,7 +23,7 @@ def five(github):
     return made
 
 
-# What a command costs on a repository of 5 runs of 2 jobs that nobody has looked at: requests to
+# What a command costs on a repository of 5 runs of 2 jobs that was not read before: requests to
 # the API and to storage. RUN is one of the runs, JOB one of its jobs.
 #   1 for the list of runs, 1 for the jobs of each run, 1 for a run that is named itself,
 #   1 API and 1 storage for each log whose size or bytes are needed, 3 more for the filters of
@@ -98,7 +98,7 @@ def test_what_a_command_costs(github, mount, five, command):
     assert m.process.poll() is None
 
 
-# The same commands later, by another mount over the same cache: answers 304, which nobody charges.
+# The same commands later, by another mount over the same cache: answers 304, which are not charged.
 LATER = {
     "cat jobs/JOB/log": 0,
     "cat jobs/JOB/log.txt": 0,
@@ -132,8 +132,8 @@ def test_what_a_command_costs_later(github, mount, five, command):
     assert (seen.api, seen.storage, seen.charged) == (LATER[command], 0, 0)
 
 
-def test_what_walks_the_machine_costs_nothing(github, mount, five):
-    """S13: who stays on its file system, as updatedb and find -xdev do, and who only passes by."""
+def test_tools_that_scan_the_machine_cost_nothing(github, mount, five):
+    """S13: tools that stay on their file system (updatedb, find -xdev), or only pass by."""
     m = mount()
     run("find", m.path.parent, "-xdev", "-print0")
     run("ls", "-la", m.path.parent)
@@ -176,7 +176,7 @@ def with_skipped(github):
 
 @pytest.mark.parametrize("where", ("jobs", "runs"))
 def test_skipped_jobs_have_no_log(github, mount, where):
-    """Walkers meet no name that is not there, and nobody asks for those logs (S3, S19)."""
+    """Walkers meet no name that is not there, and those logs are not requested (S3, S19)."""
     _, skipped = with_skipped(github)
     m = mount(fresh=600)
     for _ in range(2):
@@ -210,8 +210,8 @@ def test_all_walkers_find_the_same(github, mount, five):
     assert sorted(walked) == names
     assert sorted(str(p.relative_to(root)) for p in root.rglob("*")) == names
     tree = out("tree", "-afi", "--noreport", root, text=True).splitlines()[1:]
-    told = sorted(os.path.relpath(line.split(" -> ")[0], root) for line in tree)
-    assert told == names
+    got = sorted(os.path.relpath(line.split(" -> ")[0], root) for line in tree)
+    assert got == names
     files = sorted(out("rg", "--files", "--hidden", "--no-ignore", root, text=True).splitlines())
     assert files == sorted(out("find", root, "-type", "f", text=True).splitlines())
 

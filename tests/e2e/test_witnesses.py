@@ -163,13 +163,13 @@ def test_trees_are_what_was_written_down(github, mount, folder, witness):
 
 
 @pytest.mark.parametrize("witness", WITNESSES)
-def test_trees_that_differ_in_one_byte_are_told(github, mount, folder, witness):
+def test_trees_that_differ_in_one_byte_are_reported(github, mount, folder, witness):
     note, compare = WITNESSES[witness]
     made = plant(github, folder / "plain", is_wrong=True)
     note(folder / "plain", folder / "notes")
-    told = compare(mount().repo() / "runs" / str(made), folder / "notes")
-    assert any(done.returncode for done in told)
-    assert b"03-" in b"".join(done.stdout + done.stderr for done in told)
+    got = compare(mount().repo() / "runs" / str(made), folder / "notes")
+    assert any(done.returncode for done in got)
+    assert b"03-" in b"".join(done.stdout + done.stderr for done in got)
 
 
 @pytest.mark.parametrize("witness", WITNESSES)

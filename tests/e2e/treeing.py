@@ -12,7 +12,7 @@ NOON = 1_767_268_800        # 2026-01-01T12:00:00Z
 STEP_SECONDS = 10
 NEEDLE = "a-needle"
 
-# Steps that begin with what the runner writes, so that each can be told from the one before.
+# Steps that begin with what the runner writes, so that each differs from the one before.
 PLAIN = [("Set up job", ["Current runner version: '2.330.0'", "Operating System"]),
          ("Run make", ["##[group]Run make", "make", "##[endgroup]", "cc -o " + NEEDLE]),
          ("Post Run actions/checkout@v4", ["Post job cleanup.", "[command]/usr/bin/git version"]),

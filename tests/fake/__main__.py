@@ -1,4 +1,4 @@
-"""The command line: start, print one JSON line with the addresses, serve until told to stop."""
+"""The command line: start, print one JSON line with the addresses, serve until stopped."""
 
 import argparse
 import asyncio

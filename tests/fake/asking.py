@@ -49,7 +49,7 @@ def raw(url, headers=None, timeout=3):
 
 
 class Asker:
-    """Questions to one FakeGitHub, with the known token unless told otherwise."""
+    """Questions to one FakeGitHub, with the known token by default."""
 
     def __init__(self, github):
         self.github = github

@@ -14,7 +14,7 @@ TESTS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
 class FakeError(Exception):
-    """The server refused a control request; the text says why."""
+    """The server refused a control request; the text has the reason."""
 
 
 class FakeGitHub:

@@ -46,7 +46,7 @@ from fake.message import Answer
 
 
 class FaultError(Exception):
-    """A fault that cannot be; the text says why."""
+    """An impossible fault; the text has the reason."""
 
 
 MATCH = {"hop", "path", "target", "query", "job", "method", "range", "nth", "times"}

@@ -18,7 +18,7 @@ class Bucket:
 
 
 class Limits:
-    """Primary: a bucket per token (and one for nobody). Secondary: off unless set."""
+    """Primary: a bucket per token (and one for requests without). Secondary: off unless set."""
 
     def __init__(self):
         self.limit_token = 5000

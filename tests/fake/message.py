@@ -78,7 +78,7 @@ class Plan:
 
     cut_at: int = None          # body bytes before the cut; -1: before the header
     cut_how: str = None         # reset, close, stall
-    notify: bool = False        # a close over TLS says that it is one
+    notify: bool = False        # a close over TLS is announced
     seconds: float = None       # of a stall; None: for ever
     drip: tuple = None          # (bytes, seconds), of the body
     drip_head: tuple = None

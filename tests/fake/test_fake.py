@@ -1,4 +1,4 @@
-"""The loopback GitHub is what it says: real where GitHub is known, wrong only where told."""
+"""The loopback GitHub is as documented: real where GitHub is known, wrong only on demand."""
 
 import concurrent.futures
 import gzip
@@ -44,7 +44,7 @@ def test_content_lines_are_numbered_timestamped_and_of_one_length():
     assert [line[:28] for line in lines] == sorted(line[:28] for line in lines)
 
 
-def test_content_says_where_a_byte_is_wrong():
+def test_content_shows_where_a_byte_is_wrong():
     data = bytearray(content.content(9, 5000, 100_000))
     assert content.first_difference(9, 5000, data) == -1
     data[77_777] ^= 1
@@ -101,7 +101,7 @@ def test_folder_and_operations_from_the_command_line(tmp_path):
         assert part.body == b"\ntw"
 
 
-def test_control_says_what_is_wrong(github):
+def test_control_reports_what_is_wrong(github):
     for call in (lambda: github.add_run("octo/none"), lambda: github.op("nonsense"),
                  lambda: github.fault("nonsense"), lambda: github.add_job(1),
                  lambda: github.add_repo("octo/x", colour="red")):

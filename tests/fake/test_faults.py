@@ -1,4 +1,4 @@
-"""Each fault does what it says, to the requests it names, as often as it says."""
+"""Each fault does what it names, to the requests it names, as often as given."""
 
 import http.client
 import json

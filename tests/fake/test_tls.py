@@ -1,4 +1,4 @@
-"""Over TLS the loopback GitHub is the same, and goes wrong only where told."""
+"""Over TLS the loopback GitHub is the same, and fails only on demand."""
 
 import http.client
 import socket

@@ -4,7 +4,7 @@ import ssl
 
 from fake.connection import Connection, Gone
 
-# As the real hosts do. Who takes the first is heard no more: it is told by the counters.
+# As the real hosts do. A client that takes the first is cut off; the counters show it.
 OFFERED = ["h2", "http/1.1"]
 RECORDS = 256 << 10             # handed to TLS at once: sixteen records of the largest size
 

@@ -26,7 +26,7 @@ FIRST_TIME = calendar.timegm((2026, 1, 1, 0, 0, 0))
 
 
 class WorldError(Exception):
-    """A control request asks for what cannot be; the text says what."""
+    """A control request asks for the impossible; the text names it."""
 
 
 def iso(seconds):
@@ -435,7 +435,7 @@ class World:
     def add_job(self, run, id=None, attempt=None, name="build", status="completed",
                 conclusion=None, created_at=None, started_at=None, completed_at=None, steps=None,
                 log=None, form=None, labels=None, runner="some"):
-        """`runner`: "null" or "empty": it never got one; "absent": nothing is said of runners."""
+        """`runner`: "null" or "empty": it never got one; "absent": no field about runners."""
         if runner not in RUNNERS:
             raise WorldError("runner: one of %s" % (RUNNERS,))
         self.version += 1

@@ -48,7 +48,7 @@ static void s19_failed_is_failure_timed_out_or_startup_failure(void **state)
     assert_true(facts_is_failed(facts_conclusion_from("startup_failure")));
 }
 
-static void s18_a_fork_is_told_by_the_ids_of_the_repositories(void **state)
+static void s18_a_fork_is_known_by_the_ids_of_the_repositories(void **state)
 {
     const struct {
         uint64_t repo_id, head_repo_id;
@@ -115,7 +115,7 @@ static void s10_a_job_without_its_steps_is_settled_after_a_day(void **state)
 
     (void)state;
     assert_settles(&job, false);
-    job.never_ran = true; /* no runner is told: what is told late may be this as well */
+    job.never_ran = true; /* no runner is reported: it may be reported late as well */
     assert_settles(&job, false);
     job.never_ran = false;
     job.conclusion = FACTS_SKIPPED;
@@ -145,8 +145,7 @@ static void s10_a_job_with_open_steps_is_settled_after_a_day(void **state)
     assert_false(facts_has_open_steps(&job));
 }
 
-/* One whose end is not told is as old as what is told of it; where no time is, there is no
- * waiting. */
+/* A job without an end is as old as its latest time; without any time it is settled at once. */
 static void a_job_without_times_is_settled(void **state)
 {
     struct facts_job job = job_with(NULL, 0);
@@ -210,7 +209,7 @@ int main(void)
         cmocka_unit_test(the_words_of_the_api_have_their_numbers),
         cmocka_unit_test(words_to_come_are_not_taken_for_known_ones),
         cmocka_unit_test(s19_failed_is_failure_timed_out_or_startup_failure),
-        cmocka_unit_test(s18_a_fork_is_told_by_the_ids_of_the_repositories),
+        cmocka_unit_test(s18_a_fork_is_known_by_the_ids_of_the_repositories),
         cmocka_unit_test(s19_a_job_that_never_ran_has_no_log),
         cmocka_unit_test(s10_a_job_without_its_steps_is_settled_after_a_day),
         cmocka_unit_test(s10_a_job_with_open_steps_is_settled_after_a_day),

@@ -24,7 +24,7 @@
 struct fake_job {
     uint64_t job; /* 0: none */
     uint64_t size;
-    bool is_live;      /* its job runs: told as not final */
+    bool is_live;      /* its job runs: reported as not final */
     bool has_no_range; /* the stream brings all of it */
     bool is_unproven, is_provisional;
     int64_t modified_ms, completed_ms;
@@ -45,7 +45,7 @@ struct source_log {
     struct fake_source *fake;
     struct repo_name repo;
     uint64_t job;
-    bool completed; /* what log_create was told */
+    bool completed; /* the arguments of log_create */
     const struct source_log_ops *ops;
     void *who;
     unsigned wants;
@@ -101,9 +101,9 @@ unsigned fake_count_wants(struct fake_source *f);
 /* Says what is known, by the fake_job. What on_metadata() answers. */
 int fake_tell(struct fake_want *w);
 int fake_tell_log(struct source_log *log);
-/* Gives bytes up to `to`, or to the end of the range; waits where there is no room. */
+/* Gives bytes up to `to`, or to the end of the range; waits where there is no space. */
 void fake_give(struct fake_want *w, uint64_t to);
-/* Gives at most `len` bytes. False: no room, none were taken. */
+/* Gives at most `len` bytes. False: no space, none were taken. */
 bool fake_try_give(struct fake_want *w, size_t len);
 /* Where the want ends: its end or the log's. */
 uint64_t fake_end_of(const struct fake_want *w);

@@ -21,7 +21,7 @@ void guest_finish(struct guest *g);
 
 /* Waits for the answer to come, half a minute at the most, and takes it. */
 int guest_wait(struct guest *g);
-/* Whether an answer is here that nobody has taken. */
+/* Whether there is an answer that was not taken. */
 bool guest_is_answered(struct guest *g);
 
 /* Milliseconds for those who ask now_ms(): stands still but for guest_pass. Never 0. */

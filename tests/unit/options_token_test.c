@@ -215,7 +215,7 @@ static void a_token_file_open_to_others_is_warned_about(void **state)
     options_finish(&o);
 }
 
-static void a_pipe_nobody_writes_to_does_not_hang_the_mount(void **state)
+static void a_pipe_without_a_writer_does_not_hang_the_mount(void **state)
 {
     char message[OPTIONS_MESSAGE_CAP], path[128], option[160];
     struct options o;
@@ -398,7 +398,7 @@ int main(void)
         IN_FOLDER(the_token_file_comes_first_and_its_first_line_counts),
         IN_FOLDER(a_token_file_without_a_token_is_refused_by_name),
         IN_FOLDER(a_token_file_open_to_others_is_warned_about),
-        IN_FOLDER(a_pipe_nobody_writes_to_does_not_hang_the_mount),
+        IN_FOLDER(a_pipe_without_a_writer_does_not_hang_the_mount),
         IN_FOLDER(the_token_file_is_read_again),
         IN_FOLDER(systemds_credential_comes_after_the_environment),
         IN_FOLDER(gh_runs_last_for_the_right_host_and_sees_no_token),

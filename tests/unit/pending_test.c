@@ -1,4 +1,5 @@
-/* Waiting and single flight: whoever unlinks a waiter answers it, exactly once (laws 1 and 2). */
+/* Waiting and single flight: the thread that unlinks a waiter answers it, exactly once (laws 1 and
+ * 2). */
 #include "pending.h"
 
 #include <errno.h>
@@ -374,7 +375,8 @@ static void test_each_waiter_is_answered_exactly_once(void **state)
 
 /* -- Nothing is missed ------------------------------------------------------------------------ */
 
-/* A counter under a lock of its own, announced as the header says; readers wait for each value. */
+/* A counter under a lock of its own, announced as pending.h describes; readers wait for each
+ * value. */
 static struct {
     pthread_mutex_t lock;
     unsigned value;
@@ -390,7 +392,7 @@ static unsigned look(void)
     return value;
 }
 
-/* Ends only if no announcement is ever missed: nobody else wakes it. */
+/* Ends only if no announcement is ever missed: nothing else wakes it. */
 static void *follow(void *arg)
 {
     struct parker *p = arg;

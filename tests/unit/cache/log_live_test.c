@@ -1,4 +1,4 @@
-/* A running job's log: readable as far as it goes, growing, final exactly once (S8, S11). */
+/* A running job's log: readable up to its end, growing, final exactly once (S8, S11). */
 #include "cache/cache_fixture.h"
 
 #include <errno.h>

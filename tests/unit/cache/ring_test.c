@@ -65,7 +65,7 @@ static void full_ring_refuses_and_reports_when_there_is_space(void **state)
     assert_true(released > 1 && released <= put / 2 + 2);
     assert_true(ring_put(&ring, NULL, 0, data, sizeof(data)));
     while (ring_peek(&ring, &piece))
-        assert_false(ring_release(&ring)); /* nobody was refused since */
+        assert_false(ring_release(&ring)); /* no producer was refused since */
 }
 
 /* Pieces are joined if they are of one owner, without a gap, up to a bound. */
@@ -167,7 +167,7 @@ static void bytes_survive_the_edge(void **state)
 }
 
 /* A process whose writer keeps up never touches most of the ring's memory. */
-static void empty_ring_goes_on_at_its_start(void **state)
+static void empty_ring_continues_at_its_start(void **state)
 {
     static char data[100000];
     struct ring_piece piece;
@@ -189,7 +189,7 @@ static void empty_ring_goes_on_at_its_start(void **state)
 
 struct stream {
     pthread_mutex_t lock;
-    pthread_cond_t room;
+    pthread_cond_t space;
     unsigned spaces; /* lock */
 };
 
@@ -214,7 +214,7 @@ static void *produce(void *arg)
         }
         pthread_mutex_lock(&s->lock);
         while (s->spaces == spaces)
-            pthread_cond_wait(&s->room, &s->lock);
+            pthread_cond_wait(&s->space, &s->lock);
         pthread_mutex_unlock(&s->lock);
     }
     return NULL;
@@ -222,7 +222,7 @@ static void *produce(void *arg)
 
 static void two_threads_lose_no_byte_and_no_wakeup(void **state)
 {
-    struct stream s = {.lock = PTHREAD_MUTEX_INITIALIZER, .room = PTHREAD_COND_INITIALIZER};
+    struct stream s = {.lock = PTHREAD_MUTEX_INITIALIZER, .space = PTHREAD_COND_INITIALIZER};
     struct ring_piece piece;
     pthread_t thread;
     uint64_t at = 0;
@@ -240,7 +240,7 @@ static void two_threads_lose_no_byte_and_no_wakeup(void **state)
         if (ring_release(&ring)) {
             pthread_mutex_lock(&s.lock);
             s.spaces++;
-            pthread_cond_signal(&s.room);
+            pthread_cond_signal(&s.space);
             pthread_mutex_unlock(&s.lock);
         }
     }
@@ -259,7 +259,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(many_small_pieces_are_refused_as_well, open_ring,
                                         close_ring),
         cmocka_unit_test_setup_teardown(bytes_survive_the_edge, open_ring, close_ring),
-        cmocka_unit_test_setup_teardown(empty_ring_goes_on_at_its_start, open_ring, close_ring),
+        cmocka_unit_test_setup_teardown(empty_ring_continues_at_its_start, open_ring, close_ring),
         cmocka_unit_test_setup_teardown(two_threads_lose_no_byte_and_no_wakeup, open_ring,
                                         close_ring),
     };

@@ -34,8 +34,8 @@ struct catalog_question fixture_runs(unsigned limit);
 struct catalog_question fixture_jobs(uint64_t run);
 struct catalog_question fixture_job(uint64_t job);
 
-/* Bodies; valid until the next is made. Ids first, first + 1 ... of so many entries; `total` is
- * what the listing says of itself, -1 for nothing. */
+/* Bodies; valid until the next is made. Ids first, first + 1 ... of so many entries; `total` is the
+ * listing's total_count, -1 for none. */
 const char *fixture_runs_body(struct catalog_fixture *b, uint64_t first, unsigned count, int total);
 const char *fixture_jobs_body(struct catalog_fixture *b, uint64_t first, unsigned count, int total,
                               const char *status);

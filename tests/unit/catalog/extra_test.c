@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-/* A filtered list, by somebody who has something to show without it. */
+/* A filtered list, for a caller that has something to show without it. */
 static struct catalog_question extra_runs(void)
 {
     struct catalog_question q = fixture_runs(30);
@@ -52,7 +52,7 @@ static void refused_extra_is_requested_once_a_minute_S18(void **state)
     guest_finish(&g);
 }
 
-/* What says nothing of the list is not held against it; nor is what others ask affected. */
+/* A failure that has another cause does not count for the list, nor for other questions. */
 static void only_a_refusal_of_an_extra_is_remembered_longer(void **state)
 {
     struct catalog_fixture *b = *state;

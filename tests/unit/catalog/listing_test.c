@@ -67,7 +67,7 @@ static void pages_are_requested_in_parallel_and_become_one_snapshot(void **state
     assert_int_equal(b->fake.facts_wanted, 3);
 }
 
-/* A proxy that drops the header: the count says that there is more. */
+/* A proxy that drops the header: the count shows that there is more. */
 static void listing_without_links_is_not_cut_short_S18(void **state)
 {
     struct catalog_fixture *b = *state;
@@ -219,7 +219,7 @@ static void listing_without_a_count_is_followed_page_by_page(void **state)
     guest_finish(&g);
 }
 
-static void listing_longer_than_its_first_page_says_is_followed_to_its_end(void **state)
+static void listing_longer_than_its_first_page_reports_is_followed_to_its_end(void **state)
 {
     struct catalog_fixture *b = *state;
     struct catalog_question q = fixture_jobs(9);
@@ -397,8 +397,7 @@ static void listing_that_shrinks_is_whole_after_a_restart(void **state)
 
 /* --- what does not add up (S18) --- */
 
-/* Two pages of completed jobs, of which the second has `second` entries, by totals that are
- * said. */
+/* Two pages of completed jobs, of which the second has `second` entries, by the given totals. */
 struct sum {
     unsigned first, second;
     int first_total, second_total;
@@ -633,7 +632,7 @@ static void large_pages_that_fail_are_requested_in_smaller_ones_S4(void **state)
     guest_finish(&g);
 }
 
-/* Other failures say nothing of the size. */
+/* Other failures show nothing about the size. */
 static void failure_that_does_not_depend_on_the_size_is_returned_at_once(void **state)
 {
     static const struct {
@@ -763,7 +762,7 @@ static void later_page_that_fails_makes_all_pages_smaller_S4(void **state)
     guest_finish(&g);
 }
 
-/* Who waited while it failed is told so, however late he looks. */
+/* A waiter gets the failure, however late it checks. */
 static void failure_is_seen_by_all_who_waited_for_it(void **state)
 {
     struct catalog_fixture *b = *state;
@@ -818,7 +817,7 @@ int main(void)
         WITH_BENCH(failure_half_way_leaves_the_old_listing),
         WITH_BENCH(entry_at_a_page_border_is_listed_once),
         WITH_BENCH(listing_without_a_count_is_followed_page_by_page),
-        WITH_BENCH(listing_longer_than_its_first_page_says_is_followed_to_its_end),
+        WITH_BENCH(listing_longer_than_its_first_page_reports_is_followed_to_its_end),
         WITH_BENCH(only_as_many_entries_are_requested_as_are_wanted),
         WITH_BENCH(endless_listing_ends),
         WITH_BENCH(pages_of_a_listing_with_an_absurd_count_are_bounded),

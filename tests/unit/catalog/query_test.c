@@ -502,7 +502,7 @@ static void names_are_compared_case_insensitively(void **state)
 #define WITH_BENCH(test)                                                                           \
     cmocka_unit_test_setup_teardown(test, catalog_fixture_setup, catalog_fixture_teardown)
 
-/* From memory or disk, of whatever age, and nobody is asked. */
+/* From memory or disk, of whatever age, without a request. */
 static void effort_disk_gives_what_is_known_and_sends_no_request(void **state)
 {
     struct catalog_fixture *b = *state;

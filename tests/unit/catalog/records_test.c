@@ -1,4 +1,5 @@
-/* Records of answers: what is loaded is one round's, whoever wrote meanwhile (point of R4). */
+/* Records of answers: what is loaded is one round's, whatever other mounts wrote meanwhile (point
+ * of R4). */
 #include "catalog/catalog_fixture.h"
 
 #include "catalog/page.h"

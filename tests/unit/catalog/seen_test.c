@@ -269,7 +269,7 @@ static void a_job_is_found_in_its_answer(void **state)
 }
 
 /* The list of a later attempt, or an older record, has the job without the steps that are known. */
-static void steps_once_told_stay(void **state)
+static void steps_once_reported_stay(void **state)
 {
     static const char *const steps[] = {"",
                                         "{\"status\":\"in_progress\"}",
@@ -418,7 +418,7 @@ int main(void)
         WITH_BENCH(no_job_is_lost_for_another),
         WITH_BENCH(jobs_seen_are_bounded),
         WITH_BENCH(a_job_is_found_in_its_answer),
-        WITH_BENCH(steps_once_told_stay),
+        WITH_BENCH(steps_once_reported_stay),
         WITH_BENCH(selected_jobs_stay_when_their_answers_go),
         WITH_BENCH(used_jobs_are_listed_latest_last),
         WITH_BENCH(used_repositories_are_listed_by_owner),

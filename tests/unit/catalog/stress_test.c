@@ -129,7 +129,7 @@ static void *run_caller(void *arg)
 {
     struct caller *a = arg;
 
-    /* What has failed is remembered: whoever is quick gets the same failure many times, until the
+    /* What has failed is remembered: a quick reader gets the same failure many times, until the
      * network's thread has let time pass. */
     for (unsigned i = 0; (i < ROUNDS || a->done <= ROUNDS / 4) && !atomic_load(&a->stress->broken);
          i++) {

@@ -1,5 +1,6 @@
 /*
- * Requests that wait: each is answered exactly once, whoever wakes, interrupts, expires or stops.
+ * Requests that wait: each is answered exactly once, whatever wakes, interrupts, expires or stops
+ * it.
  *
  * libfuse's functions that request.c calls are stubbed here, with libfuse's own locking: the
  * interrupt function runs under the request's lock, and from inside the registering call if the
@@ -261,7 +262,7 @@ static void test_failure_and_deadline_are_the_answer(void **state)
     fixture_destroy(h);
 }
 
-/* R6: the kernel tells of the first signal only; later ones are found by looking. */
+/* R6: the kernel reports the first signal only; later ones are found by checking. */
 static void test_interrupt_counts_only_if_the_process_dies(void **state)
 {
     struct fixture *h = fixture_create();
@@ -272,12 +273,12 @@ static void test_interrupt_counts_only_if_the_process_dies(void **state)
     req_init(h, &req, victim.pid);
     start(h, &req, step_enter);
     interrupt(&req);
-    requests_look_if_interrupted(&h->requests);
+    requests_check_interrupted(&h->requests);
     assert_true(is_waiting(&req));
     victim_kill(victim);
-    requests_look_if_interrupted(&h->requests);
+    requests_check_interrupted(&h->requests);
     assert_true(is_waiting(&req)); /* no further interrupt came */
-    requests_look(&h->requests);
+    requests_check(&h->requests);
     assert_int_equal(wait_for_answer(&req), EINTR);
     req_finish(&req);
     victim_finish(victim);
@@ -322,7 +323,7 @@ static void test_read_of_a_dying_thread_is_found_without_interrupt(void **state)
     r = request_create(&h->requests, &read_req, step_enter, NULL);
     r->file = (struct view_file *)(void *)h; /* only whether there is one counts */
     request_start(r);
-    requests_look(&h->requests);
+    requests_check(&h->requests);
     assert_int_equal(wait_for_answer(&read_req), EINTR);
     assert_true(is_waiting(&other_req));
     fixture_destroy(h);
@@ -420,7 +421,7 @@ static void *run_starter(void *arg)
         struct request *r = request_create(&c->fixture->requests, &s->first[i], step_wander, NULL);
         r->size = (size_t)i;
         request_start(r);
-        requests_look_if_interrupted(&c->fixture->requests);
+        requests_check_interrupted(&c->fixture->requests);
     }
     atomic_fetch_sub(&c->starters, 1);
     return NULL;
@@ -448,8 +449,8 @@ static void *run_interrupter(void *arg)
         interrupt(req);
         req = req + 7 < c->end ? req + 7 : c->reqs + i % 7;
         if (i % 16 == 0)
-            requests_look(&c->fixture->requests);
-        requests_look_if_interrupted(&c->fixture->requests);
+            requests_check(&c->fixture->requests);
+        requests_check_interrupted(&c->fixture->requests);
     }
     return NULL;
 }

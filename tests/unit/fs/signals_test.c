@@ -41,7 +41,7 @@ static void test_pending_signal_with_deadly_default_is_fatal(void **state)
     assert_true(is_dying(0, bit(SIGTERM) | bit(SIGURG), 0, 0, bit(SIGURG)));
 }
 
-static void test_kill_is_fatal_whatever_the_masks_say(void **state)
+static void test_kill_is_fatal_whatever_the_masks(void **state)
 {
     (void)state;
     assert_true(is_dying(bit(SIGKILL), 0, ~UINT64_C(0), ~UINT64_C(0), ~UINT64_C(0)));
@@ -108,7 +108,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_pending_signal_with_deadly_default_is_fatal),
-        cmocka_unit_test(test_kill_is_fatal_whatever_the_masks_say),
+        cmocka_unit_test(test_kill_is_fatal_whatever_the_masks),
         cmocka_unit_test(test_caught_ignored_or_blocked_signal_is_not_fatal),
         cmocka_unit_test(test_stop_and_child_signals_are_not_fatal),
         cmocka_unit_test(test_text_that_is_no_status_is_not_fatal),

@@ -10,7 +10,7 @@
 #include <cmocka.h>
 #include <malloc.h>
 
-/* Stands in for views: a vnode is told by its job, and owns its text. Each node owns one vnode, so
+/* Stands in for views: a vnode is known by its job, and owns its text. Each node owns one vnode, so
  * the vnodes that exist count the nodes. */
 
 static int vnodes;
@@ -169,7 +169,7 @@ static void test_s7_first_time_of_an_open_directory_stays(void **state)
     tree_destroy(t);
 }
 
-/* The steps of a job were told anew: what the kernel has of the old file is no part of the new
+/* The steps of a job were reported anew: what the kernel has of the old file is no part of the new
  * one. */
 static void test_step_that_is_cut_anew_is_a_new_node(void **state)
 {

@@ -398,7 +398,7 @@ static void refusal_for_the_quota_with_a_past_reset_still_waits(void **state)
     }
 }
 
-static void limits_are_told_from_plain_refusals(void **state)
+static void limits_are_distinguished_from_plain_refusals(void **state)
 {
     const struct {
         int status;
@@ -479,7 +479,7 @@ int main(void)
         cmocka_unit_test(secondary_limit_with_an_empty_quota_waits_for_its_reset),
         cmocka_unit_test(r5_refusal_for_the_quota_holds_until_the_reset),
         cmocka_unit_test(refusal_for_the_quota_with_a_past_reset_still_waits),
-        cmocka_unit_test(limits_are_told_from_plain_refusals),
+        cmocka_unit_test(limits_are_distinguished_from_plain_refusals),
         cmocka_unit_test(retry_after_of_a_503_holds_all_requests),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

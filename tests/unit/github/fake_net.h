@@ -1,6 +1,6 @@
 /*
  * fake_net.h - net without a network, for one test program: requests lie in a list until the test
- * answers them, and time passes when the test says so.
+ * answers them, and time passes when the test advances it.
  *
  * It defines every function of net.h that the module github calls, so that the library's own are
  * not linked. Included by one file of a program.

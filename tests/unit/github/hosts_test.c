@@ -83,7 +83,7 @@ static void r8_number_of_hosts_is_bounded_and_the_oldest_is_removed(void **state
     assert_true(hosts_is_down(&h, &last, T0 + 100));
 }
 
-static void host_that_timed_out_is_down_if_it_answered_nobody(void **state)
+static void host_that_timed_out_is_down_if_it_answered_no_request(void **state)
 {
     struct hosts h = {0};
     struct net_url a = at("https", "a", 443);
@@ -119,7 +119,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(down_is_remembered_for_five_seconds_with_its_errno),
         cmocka_unit_test(one_request_a_second_probes_a_host_that_is_down),
-        cmocka_unit_test(host_that_timed_out_is_down_if_it_answered_nobody),
+        cmocka_unit_test(host_that_timed_out_is_down_if_it_answered_no_request),
         cmocka_unit_test(host_that_timed_out_but_answered_another_is_not_down),
         cmocka_unit_test(scheme_host_and_port_are_the_key),
         cmocka_unit_test(r8_number_of_hosts_is_bounded_and_the_oldest_is_removed),

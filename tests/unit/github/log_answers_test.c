@@ -128,7 +128,7 @@ static void body_longer_than_its_range_is_read_no_further(void **state)
     assert_read(&r, "abcdef");
 }
 
-static void end_that_is_told_by_a_416_alone_makes_a_log_final(void **state)
+static void end_that_only_a_416_reports_makes_a_log_final(void **state)
 {
     (void)state;
     want_first();
@@ -233,7 +233,7 @@ static void blob_may_begin_like_a_page(void **state)
     assert_is_log(206, BLOCK PLAIN "Content-Range: bytes 0-5/6\n", "<html>");
 }
 
-/* Nothing shows that storage sent it: then it must begin as all logs do, as far as it goes. */
+/* Nothing shows that storage sent it: then it must begin as all logs do, up to its length. */
 static void whole_body_that_is_no_blob_must_begin_like_a_log(void **state)
 {
     static const char framed[] = PLAIN "Transfer-Encoding: chunked\n";
@@ -249,7 +249,7 @@ static void whole_body_that_is_no_blob_must_begin_like_a_log(void **state)
     assert_is_log(200, framed, "\xef\xbb\xbf");
 }
 
-/* However it comes, byte by byte or with a reader that has no room, no byte is lost or doubled. */
+/* However it comes, byte by byte or with a reader that has no space, no byte is lost or doubled. */
 static void start_of_a_doubted_body_may_come_in_pieces(void **state)
 {
     static const char body[] = STAMPED "two\n";
@@ -318,7 +318,7 @@ int main(void)
         TEST(s11_check_of_a_completed_job_without_a_time_ends_where_its_log_is_gone),
         TEST(r1_server_without_ranges_that_always_cuts_at_the_same_byte_is_given_up),
         TEST(body_longer_than_its_range_is_read_no_further),
-        TEST(end_that_is_told_by_a_416_alone_makes_a_log_final),
+        TEST(end_that_only_a_416_reports_makes_a_log_final),
         TEST(answer_of_another_type_is_no_log),
         TEST(types_that_a_log_may_have),
         TEST(page_that_calls_itself_plain_is_no_log),

@@ -95,7 +95,7 @@ static void refused_log_of_a_completed_job_is_an_error_for_a_minute(void **state
     assert_failed(&r, -EIO, SOURCE_REFUSED, 60000);
     assert_int_equal(fake.count, 5);
     assert_true(fake.now_ms - start_ms <= 10000);
-    /* Remembered: whoever asks meanwhile, also by a handle of their own, costs nothing. */
+    /* Remembered: further wants meanwhile, by other handles too, cost nothing. */
     want_first();
     assert_failed(&r, -EIO, SOURCE_REFUSED, 60000);
     reader_open(&other, &w, true);
@@ -214,7 +214,7 @@ static void r1_url_refused_three_times_is_not_noticed(void **state)
     assert_read(&r, "abc");
 }
 
-/* Azure says the request's id and the time each time. */
+/* Azure sends the request's id and the time each time. */
 static void storage_that_refuses_in_the_same_way_is_given_up_after_four_tries(void **state)
 {
     int64_t start_ms = fake.now_ms;
@@ -242,7 +242,7 @@ static void storage_that_refuses_in_the_same_way_is_given_up_after_four_tries(vo
     assert_read(&r, "abc");
 }
 
-/* A URL that has grown old may have expired: what others proved says nothing of it. */
+/* A URL that has grown old may have expired: what others proved does not apply to it. */
 static void r1_old_url_is_renewed_where_others_are_refused_for_good(void **state)
 {
     static struct reader crowd[REFUSALS_PROOFS];

@@ -1,4 +1,4 @@
-/* What storage says of a log, once wrong and otherwise right, or the other way round. */
+/* What storage reports of a log, once wrong and otherwise right, or the other way round. */
 #include "fake_reader.h"
 
 #define TEXT "2026-abcdefghij"
@@ -24,7 +24,7 @@ static int teardown(void **state)
     return 0;
 }
 
-/* What one answer says. */
+/* What one answer reports. */
 struct saying {
     uint64_t total;
     const char *etag;
@@ -45,7 +45,7 @@ static bool read_range(const struct net_request *q, size_t len, uint64_t *ret_fr
     return *ret_from < *ret_to;
 }
 
-/* Answers a request of storage; the part that is sent is the text's, whatever is said of it. */
+/* Answers a request of storage; the part that is sent is the text's, whatever its headers are. */
 static void answer_storage(struct net_request *q, const struct saying *says)
 {
     size_t len = strlen(says->text);
@@ -93,7 +93,7 @@ static void want(uint64_t from, uint64_t to)
     reader_want(&r, from, to, SOURCE_DEMAND);
 }
 
-/* The first range with this said of it, then the rest as it is. */
+/* The first range with these headers, then the rest as it is. */
 static void read_after(const struct saying *first)
 {
     reader_close(&r);
@@ -153,7 +153,7 @@ static void r1_total_that_was_too_small_three_times_is_mended(void **state)
     assert_proven(SIZE);
 }
 
-/* Nothing is left of the log behind its first range: only a 416 says so, and that has no ETag. */
+/* Nothing is left of the log behind its first range: only a 416 shows that, and it has no ETag. */
 static void r1_total_of_a_log_of_one_range_is_mended(void **state)
 {
     const struct saying true_one = {PART, "e1", "2026-"};
@@ -188,9 +188,9 @@ static void r1_totals_that_are_wrong_twice_and_differently_are_mended(void **sta
     assert_proven(SIZE);
 }
 
-/* The part is shorter than what was asked for and there is said to be more: not told before that is
- * looked into. */
-static void r1_total_that_does_not_fit_its_part_is_not_told(void **state)
+/* The part is shorter than what was asked for and more is announced: not reported before that is
+ * checked. */
+static void r1_total_that_does_not_fit_its_part_is_not_reported(void **state)
 {
     (void)state;
     want(0, SOURCE_FIRST_RANGE);
@@ -227,7 +227,7 @@ static void r1_three_wrong_answers_alike_change_nothing(void **state)
     }
 }
 
-static void s8_size_that_four_answers_have_told_is_proven(void **state)
+static void s8_size_that_four_answers_reported_is_proven(void **state)
 {
     (void)state;
     for (uint64_t at = 0; at < 4; at++) {
@@ -240,7 +240,7 @@ static void s8_size_that_four_answers_have_told_is_proven(void **state)
     assert_int_equal(r.reports, 2);
 }
 
-/* The part holds all of the log: it says twice how long that is. */
+/* The part holds all of the log: range and length agree. */
 static void s8_size_of_a_whole_log_is_proven_at_once(void **state)
 {
     (void)state;
@@ -253,7 +253,7 @@ static void s8_size_of_a_whole_log_is_proven_at_once(void **state)
 
 /* -- Another log ------------------------------------------------------------------------------- */
 
-/* Nothing of it is mixed with what came before, and nobody waits for the deadline to learn it. */
+/* Nothing of it is mixed with what came before, and no reader waits for the deadline. */
 static void s6_other_log_is_not_mixed_in(void **state)
 {
     static const struct saying others[] = {
@@ -301,7 +301,7 @@ static void size_that_is_known_otherwise_is_a_wrong_answer(void **state)
 /* -- A running job's log ----------------------------------------------------------------------- */
 
 /* Said to be larger than it is, once; growth has been seen all the time, so it is believed. */
-static void s11_running_log_said_too_large_once_is_mended(void **state)
+static void s11_running_log_reported_too_large_once_is_mended(void **state)
 {
     struct net_request *q;
 
@@ -331,7 +331,7 @@ static void s11_running_log_said_too_large_once_is_mended(void **state)
     assert_false(r.metadata.final);
 }
 
-/* Shorter than what has come already: nobody is told that all is well, and nobody asks for ever. */
+/* Shorter than what has come already: no reader gets a success, and the requests end. */
 static void s4_running_log_that_is_cut_short_is_an_error(void **state)
 {
     struct net_request *q;
@@ -354,7 +354,7 @@ static void s4_running_log_that_is_cut_short_is_an_error(void **state)
     r.refuse = 0;
 }
 
-/* A listing, or a server that lags, may say so after the end. */
+/* A listing, or a server that lags, may report it after the end. */
 static void s8_job_seen_completed_does_not_run_again(void **state)
 {
     (void)state;
@@ -375,13 +375,13 @@ int main(void)
         TEST(r1_total_of_a_log_of_one_range_is_mended),
         TEST(r1_etag_that_was_another_once_is_mended),
         TEST(r1_totals_that_are_wrong_twice_and_differently_are_mended),
-        TEST(r1_total_that_does_not_fit_its_part_is_not_told),
+        TEST(r1_total_that_does_not_fit_its_part_is_not_reported),
         TEST(r1_three_wrong_answers_alike_change_nothing),
-        TEST(s8_size_that_four_answers_have_told_is_proven),
+        TEST(s8_size_that_four_answers_reported_is_proven),
         TEST(s8_size_of_a_whole_log_is_proven_at_once),
         TEST(s6_other_log_is_not_mixed_in),
         TEST(size_that_is_known_otherwise_is_a_wrong_answer),
-        TEST(s11_running_log_said_too_large_once_is_mended),
+        TEST(s11_running_log_reported_too_large_once_is_mended),
         TEST(s4_running_log_that_is_cut_short_is_an_error),
         TEST(s8_job_seen_completed_does_not_run_again),
     };

@@ -407,7 +407,7 @@ static void s8_whole_log_of_unknown_state_is_taken_after_the_job_was_asked_about
 
 /* Such an end may be a cut. The bytes go on where the last body ended; a body that ends before
  * another did was cut. */
-static void r1_end_told_by_nothing_is_believed_when_four_agree(void **state)
+static void r1_end_shown_by_nothing_is_believed_when_four_agree(void **state)
 {
     static const char *const bodies[] = {"2026",   "2026", "2026",  "2026-0",
                                          "2026-0", "20",   "2026-0"};
@@ -426,7 +426,7 @@ static void r1_end_told_by_nothing_is_believed_when_four_agree(void **state)
     assert_true(r.metadata.provisional && !r.metadata.proven);
 }
 
-static void end_told_by_nothing_is_certain_where_a_416_says_so(void **state)
+static void end_shown_by_nothing_is_certain_where_a_416_confirms_it(void **state)
 {
     (void)state;
     want_first();
@@ -472,7 +472,7 @@ static void r1_length_of_a_whole_log_is_believed_when_four_agree(void **state)
     assert_true(r.metadata.whole && r.metadata.proven);
 }
 
-static void length_of_a_whole_log_is_certain_where_a_416_says_so(void **state)
+static void length_of_a_whole_log_is_certain_where_a_416_confirms_it(void **state)
 {
     (void)state;
     reader_want(&r, 0, 2, SOURCE_DEMAND);
@@ -535,7 +535,7 @@ static void r1_many_expired_urls_are_renewed_at_once(void **state)
     assert_in_range(fake.now_ms - start_ms, 0, 2000);
 }
 
-static void r1_cut_stream_goes_on_at_the_next_byte(void **state)
+static void r1_cut_stream_continues_at_the_next_byte(void **state)
 {
     (void)state;
     want_first();
@@ -807,7 +807,7 @@ static void closing_ends_all_that_waits(void **state)
     assert_int_equal(fake.count, 8);
 }
 
-static void release_cancels_what_nobody_waits_for(void **state)
+static void release_cancels_what_has_no_waiter(void **state)
 {
     (void)state;
     read_running();
@@ -884,15 +884,15 @@ int main(void)
         TEST(log_that_came_while_the_job_was_asked_about_is_read),
         TEST(statuses_of_the_api_become_reasons),
         TEST(s8_whole_log_of_unknown_state_is_taken_after_the_job_was_asked_about),
-        TEST(r1_end_told_by_nothing_is_believed_when_four_agree),
-        TEST(end_told_by_nothing_is_certain_where_a_416_says_so),
+        TEST(r1_end_shown_by_nothing_is_believed_when_four_agree),
+        TEST(end_shown_by_nothing_is_certain_where_a_416_confirms_it),
         TEST(r1_ends_that_never_agree_are_given_up),
         TEST(r1_length_of_a_whole_log_is_believed_when_four_agree),
-        TEST(length_of_a_whole_log_is_certain_where_a_416_says_so),
+        TEST(length_of_a_whole_log_is_certain_where_a_416_confirms_it),
         TEST(whole_log_where_a_later_range_was_asked_for_is_cut_to_it),
         TEST(r1_expired_url_is_renewed),
         TEST(r1_many_expired_urls_are_renewed_at_once),
-        TEST(r1_cut_stream_goes_on_at_the_next_byte),
+        TEST(r1_cut_stream_continues_at_the_next_byte),
         TEST(s6_responses_that_do_not_fit_deliver_nothing),
         TEST(s6_bytes_beyond_the_promise_are_not_delivered),
         TEST(r1_short_body_that_ends_in_good_order_is_a_failed_try),
@@ -908,7 +908,7 @@ int main(void)
         TEST(full_reader_is_offered_the_same_bytes_again),
         TEST(log_that_is_too_large_is_dropped),
         TEST(closing_ends_all_that_waits),
-        TEST(release_cancels_what_nobody_waits_for),
+        TEST(release_cancels_what_has_no_waiter),
         TEST(promote_of_a_log_that_is_released_is_harmless),
         TEST(posted_work_is_done_in_its_order),
     };

@@ -177,7 +177,7 @@ static int take_repos(struct sums *s, const char *body, size_t len)
     return 0;
 }
 
-/* What nobody asks for alone is put into a listing. */
+/* What is never requested alone is put into a listing. */
 static int take_listed(struct sums *s, const char *before, const char *body, size_t len,
                        const char *after,
                        int (*take)(struct sums *s, const char *page, size_t page_len))
@@ -192,7 +192,7 @@ static int take_listed(struct sums *s, const char *before, const char *body, siz
     return err;
 }
 
-/* Nobody has said a total. */
+/* No total was given. */
 static int take_repo(struct sums *s, const char *body, size_t len)
 {
     int64_t total = s->total;

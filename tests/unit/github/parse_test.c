@@ -125,7 +125,7 @@ struct runner_case {
     bool never_ran;
 };
 
-/* Null, 0 and "" are no runner; a field that is left out, or of another type, says nothing
+/* Null, 0 and "" are no runner; a field that is left out, or of another type, counts as not given
  * (S19). */
 static void s19_a_completed_job_without_runner_and_steps_never_ran(void **state)
 {
@@ -418,7 +418,7 @@ static void white_space_and_a_bom_are_accepted(void **state)
     }
 }
 
-/* The length says where a body ends, not a NUL: it lies in memory that ends with it. */
+/* The length decides where a body ends, not a NUL: it lies in memory that ends with it. */
 static void bytes_beyond_the_length_are_not_read(void **state)
 {
     static const char body[] = "{\"id\":1,\"name\":\"build\",\"steps\":[{\"number\":12}]}";

@@ -243,7 +243,7 @@ static void tokens_set_in_a_row_are_taken_as_the_last_one(void **state)
     api_set_token(w.api, "token-4"); /* never taken: freed with the rest */
 }
 
-static void nobody_waits_for_ever_for_the_token(void **state)
+static void wait_for_the_token_is_bounded(void **state)
 {
     (void)state;
     ask_run(&asker);
@@ -424,7 +424,7 @@ static void r1_trouble_of_the_api_is_not_noticed(void **state)
     assert_answer(&asker, "{\"a\":1}");
 }
 
-/* Who can do without the answer says how many requests it is worth. */
+/* A caller that can do without the answer limits the number of requests. */
 static void few_tries_are_made_of_what_is_not_worth_more_S18(void **state)
 {
     (void)state;
@@ -445,7 +445,7 @@ static void few_tries_are_made_of_what_is_not_worth_more_S18(void **state)
     assert_answer(&asker, "{\"a\":1}");
 }
 
-/* What a refusal says of itself is not what was asked for: the pauses grow, the deadline holds. */
+/* The message of a refusal is not the answer: the pauses grow, the deadline holds. */
 static void r1_body_of_a_refusal_is_no_progress(void **state)
 {
     unsigned tries = 0;
@@ -558,7 +558,7 @@ static void prefetch_does_not_try_a_refusal_again(void **state)
     ask(&asker, SOURCE_RUN, SOURCE_PREFETCH);
     fake_answer(fake_next(), 500, "", NO_URL);
     assert_refused(&asker, -EIO, SOURCE_LIMITED, 0);
-    /* That says nothing to one who waits. */
+    /* That does not matter to a waiting reader. */
     ask_run(&asker);
     fake_answer(fake_next(), 500, "", NO_URL);
     fake_answer(fake_next_within(10000), 200, "", "{}");
@@ -659,7 +659,7 @@ static void r1_name_server_that_never_answers_is_timed_out(void **state)
 }
 
 /* A question that may be put in another way is given up before the deadline. */
-static void question_is_tried_as_often_as_its_asker_says(void **state)
+static void question_is_tried_as_often_as_its_owner_asks(void **state)
 {
     (void)state;
     asker.facts.tries = 2;
@@ -675,7 +675,7 @@ static void question_is_tried_as_often_as_its_asker_says(void **state)
     assert_answer(&asker, "{}");
 }
 
-/* One that is not answered in time says something of the host only if nobody else was. */
+/* A request without an answer in time counts against the host only if no other got one. */
 static void silence_ends_a_question_with_few_tries_and_not_the_host(void **state)
 {
     (void)state;
@@ -700,7 +700,7 @@ static void silence_ends_a_question_with_few_tries_and_not_the_host(void **state
 }
 
 /* Law 7. Of many that have come half one always comes to its end, and each in its turn. */
-static void r8_answers_that_nobody_has_read_are_bounded_in_bytes(void **state)
+static void r8_unread_answers_are_bounded_in_bytes(void **state)
 {
     const size_t len = 15u << 20;
     static struct asker few[8];
@@ -777,7 +777,7 @@ static void silence_of_a_host_that_was_heard_is_not_that_of_others(void **state)
     }
 }
 
-static void body_over_the_bound_is_told_so(void **state)
+static void body_over_the_bound_is_reported_as_such(void **state)
 {
     (void)state;
     ask_run(&asker);
@@ -793,7 +793,7 @@ static void go_offline(struct api_config *config)
     config->offline = true;
 }
 
-static void offline_asks_nothing(void **state)
+static void offline_sends_no_request(void **state)
 {
     struct reader r;
 
@@ -851,7 +851,7 @@ int main(void)
         TEST(same_token_is_not_tried_again),
         TEST(token_that_cannot_be_read_leaves_the_old_one),
         TEST(tokens_set_in_a_row_are_taken_as_the_last_one),
-        TEST(nobody_waits_for_ever_for_the_token),
+        TEST(wait_for_the_token_is_bounded),
         TEST(no_token_is_no_header),
         TEST(r5_quota_that_returns_within_wait_is_waited_for),
         TEST(r5_quota_that_returns_later_is_edquot_for_all),
@@ -876,13 +876,13 @@ int main(void)
         TEST(r1_one_refusal_for_each_of_many_is_not_noticed),
         TEST(closing_ends_who_waits_for_a_retry),
         TEST(r1_name_server_that_never_answers_is_timed_out),
-        TEST(question_is_tried_as_often_as_its_asker_says),
+        TEST(question_is_tried_as_often_as_its_owner_asks),
         TEST(silence_ends_a_question_with_few_tries_and_not_the_host),
-        TEST(r8_answers_that_nobody_has_read_are_bounded_in_bytes),
+        TEST(r8_unread_answers_are_bounded_in_bytes),
         TEST(r8_questions_that_wait_hold_no_answers),
-        TEST(body_over_the_bound_is_told_so),
+        TEST(body_over_the_bound_is_reported_as_such),
         TEST(silence_of_a_host_that_was_heard_is_not_that_of_others),
-        TEST(offline_asks_nothing),
+        TEST(offline_sends_no_request),
         TEST(closing_ends_questions_in_every_state),
     };
 

@@ -1,4 +1,4 @@
-/* What one exchange makes of what a server says, true or not (S6, R8). */
+/* What one exchange makes of a server's answer, true or not (S6, R8). */
 #include "net/net_call.h"
 
 #include <errno.h>
@@ -286,7 +286,7 @@ static void test_r8_body_is_bounded_by_promise_and_by_count(void **state)
     (void)state;
     promised->request.body_max = 4;
     assert_int_equal(net_call_run(promised), -EFBIG);
-    assert_int_equal(promised->heads, 1); /* a large error page tells its status and limits (R5) */
+    assert_int_equal(promised->heads, 1); /* a large error page has its status and limits (R5) */
     assert_int_equal(promised->received, 0);
     counted->request.body_max = 100000;
     assert_int_equal(net_call_run(counted), -EFBIG);
@@ -501,7 +501,7 @@ static void assert_timed_out(struct silent_peer *p)
     net_call_free(p->call);
 }
 
-/* Any byte shows that somebody is there, long before the answer's headers end. All of these peers
+/* Any byte shows that the host is there, long before the answer's headers end. All of these peers
  * are called at the same time, because each call lasts until its timeout. */
 static void test_first_byte_is_heard(void **state)
 {

@@ -50,7 +50,7 @@ struct net_call *net_call_new(struct net_fixture *b, const char *path);
 void net_call_free(struct net_call *call);
 
 void net_call_send(struct net_call *call);
-/* Waits for its end and says how it ended; -ETIME: it did not. */
+/* Waits for its end and returns how it ended; -ETIME: it did not. */
 int net_call_wait(struct net_call *call);
 /* Sends, waits, frees nothing. */
 int net_call_run(struct net_call *call);

@@ -233,7 +233,7 @@ static void test_failed_lookup_fails_all_at_once(void **state)
 
 /* R1: others are not held up, and those who wait get the leader's answer, not each a wait of its
  * own. */
-static void test_r1_silent_name_server_blocks_nobody_else(void **state)
+static void test_r1_silent_name_server_blocks_no_other_request(void **state)
 {
     struct net_call *calls[MANY], *other = net_call_new(&fixture, "/");
     int64_t before_ms = net_now_ms();
@@ -311,7 +311,7 @@ int main(void)
         CASE(test_kept_connections_need_no_lookup),
         CASE(test_leader_on_a_kept_connection_lets_the_next_lead),
         CASE(test_failed_lookup_fails_all_at_once),
-        CASE(test_r1_silent_name_server_blocks_nobody_else),
+        CASE(test_r1_silent_name_server_blocks_no_other_request),
         CASE(test_cancelled_leader_is_followed_by_the_next),
         CASE(test_cancelled_while_it_waits_for_a_lookup),
         CASE(test_r6_stop_does_not_wait_for_lookups),

@@ -1,4 +1,4 @@
-/* What a URL says, and which name asking it looks up (R7). */
+/* The parts of a URL, and the name that a request for it looks up (R7). */
 #include "net/net.h"
 #include "net/url.h"
 

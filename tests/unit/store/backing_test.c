@@ -283,7 +283,7 @@ static void blocks_behind_the_end_are_given_back(void **state)
     leave_disk(*state, s);
 }
 
-static void old_logs_make_room_on_a_full_disk(void **state)
+static void old_logs_are_evicted_on_a_full_disk(void **state)
 {
     struct store *s = small_disk(*state, 64 * MIB);
     struct scratch *x = *state;
@@ -313,7 +313,7 @@ static void logs_stay_where_their_end_would_not_be_enough(void **state)
     leave_disk(x, s);
 }
 
-static void disk_without_room_for_a_file_means_memory(void **state)
+static void disk_without_space_for_a_file_means_memory(void **state)
 {
     struct store *s = small_disk(*state, 64 * MIB);
     struct scratch *x = *state;
@@ -347,9 +347,9 @@ int main(void)
         TEST(five_percent_of_the_disk_stay_free),
         TEST(what_is_reserved_can_be_written_on_a_full_disk),
         TEST(blocks_behind_the_end_are_given_back),
-        TEST(old_logs_make_room_on_a_full_disk),
+        TEST(old_logs_are_evicted_on_a_full_disk),
         TEST(logs_stay_where_their_end_would_not_be_enough),
-        TEST(disk_without_room_for_a_file_means_memory),
+        TEST(disk_without_space_for_a_file_means_memory),
     };
 
     return cmocka_run_group_tests_name("store/backing", tests, NULL, NULL);

@@ -207,7 +207,7 @@ static void read_only_directory_is_read(void **state)
     assert_int_equal(umount(x->dir), 0);
 }
 
-static void leftovers_go_when_nobody_holds_them(void **state)
+static void leftovers_are_deleted_when_no_process_locks_them(void **state)
 {
     struct scratch *x = *state;
     struct store *s = scratch_store(x, CACHE_SIZE);
@@ -253,7 +253,7 @@ int main(void)
         TEST(removed_directory_is_made_anew),
         TEST(directory_lost_for_good_means_memory),
         TEST(read_only_directory_is_read),
-        TEST(leftovers_go_when_nobody_holds_them),
+        TEST(leftovers_are_deleted_when_no_process_locks_them),
         TEST(lock_held_by_another_does_not_stop_reading),
     };
 

@@ -1,5 +1,5 @@
 /*
- * Eviction: the least recently used goes, others may do the same at the same time (R4).
+ * Eviction: the least recently used log is deleted, others may do the same at the same time (R4).
  */
 #include "store/internal.h"
 
@@ -35,7 +35,7 @@ static struct store *full_cache(struct scratch *x)
     return s;
 }
 
-static void oldest_go_until_there_is_room(void **state)
+static void oldest_are_evicted_until_there_is_space(void **state)
 {
     struct store *s = full_cache(*state);
     uint64_t used, limit;
@@ -161,7 +161,7 @@ static void in_flight_counts_and_may_exceed_when_nothing_is_left(void **state)
     store_destroy(s);
 }
 
-static void log_without_a_meta_goes_at_the_first_look(void **state)
+static void log_without_a_meta_is_deleted_by_the_first_scan(void **state)
 {
     struct store *s = scratch_store(*state, 16 * PAGE);
 
@@ -357,7 +357,7 @@ static void threads_share_a_store(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(oldest_go_until_there_is_room),
+        TEST(oldest_are_evicted_until_there_is_space),
         TEST(reading_a_log_keeps_it),
         TEST(evicted_log_still_tells_its_size),
         TEST(logs_with_long_ids_count_and_go),
@@ -365,7 +365,7 @@ int main(void)
         TEST(next_mount_learns_what_is_there_and_evicts_it),
         TEST(logs_of_all_hosts_share_the_bound),
         TEST(in_flight_counts_and_may_exceed_when_nothing_is_left),
-        TEST(log_without_a_meta_goes_at_the_first_look),
+        TEST(log_without_a_meta_is_deleted_by_the_first_scan),
         TEST(metas_without_logs_are_bounded),
         TEST(what_does_not_belong_there_is_left_alone),
         TEST(oldest_records_go_first),

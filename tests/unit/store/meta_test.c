@@ -157,7 +157,7 @@ static void sealed_nonsense_is_refused(void **state)
     free(data);
 }
 
-static void oldest_name_goes(void **state)
+static void oldest_name_is_dropped(void **state)
 {
     struct store_meta m = {0};
     char name[] = "octo/repo-0";
@@ -204,7 +204,7 @@ int main(void)
         cmocka_unit_test(every_other_length_is_refused),
         cmocka_unit_test(other_host_or_job_is_refused),
         cmocka_unit_test(sealed_nonsense_is_refused),
-        cmocka_unit_test(oldest_name_goes),
+        cmocka_unit_test(oldest_name_is_dropped),
         cmocka_unit_test(hasher_in_pieces_is_the_checksum),
     };
 

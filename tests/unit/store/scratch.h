@@ -17,7 +17,7 @@ struct scratch {
     char path[SCRATCH_PATH]; /* the last scratch_path */
 };
 
-/* Skips the test and says why. */
+/* Skips the test and prints why. */
 void scratch_skip(const char *why);
 
 /* A mount namespace of our own, in which tests may mount, for the rest of the process. */
@@ -43,7 +43,7 @@ void scratch_page(uint64_t job, uint64_t page, unsigned char data[STORE_PAGE_SIZ
 /* A meta of a complete final log, with checksums. store_meta_finish on it. */
 void scratch_meta(uint64_t job, uint64_t size, struct store_meta *ret_meta);
 
-/* Reserves and writes a whole log. What store_backing_reserve says. */
+/* Reserves and writes a whole log. Returns store_backing_reserve's result. */
 int scratch_fill(struct store *s, struct store_backing *b, uint64_t job, uint64_t size);
 
 /* Opens, fills, publishes, closes. */

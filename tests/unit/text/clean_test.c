@@ -124,35 +124,35 @@ static size_t naive_clean(const unsigned char *in, size_t len, bool keep, char *
 
 /* -- helpers -- */
 
-/* Everything the hook was told, as one number, and how many lines. */
-struct told {
+/* All arguments of the hook, as one number, and how many lines. */
+struct seen {
     uint64_t sum;
     size_t lines;
     struct text_line last;
     char head[TEXT_HEAD_MAX];
 };
 
-static void told_line(void *ctx, const struct text_line *line)
+static void seen_line(void *ctx, const struct text_line *line)
 {
-    struct told *told = ctx;
-    told->sum = told->sum * 31 + line->offset;
-    told->sum = told->sum * 31 + (uint64_t)line->time_ms;
+    struct seen *seen = ctx;
+    seen->sum = seen->sum * 31 + line->offset;
+    seen->sum = seen->sum * 31 + (uint64_t)line->time_ms;
     for (size_t i = 0; i < line->head_len; i++)
-        told->sum = told->sum * 31 + (unsigned char)line->head[i];
-    told->last = *line;
-    memcpy(told->head, line->head, line->head_len);
-    told->lines++;
+        seen->sum = seen->sum * 31 + (unsigned char)line->head[i];
+    seen->last = *line;
+    memcpy(seen->head, line->head, line->head_len);
+    seen->lines++;
 }
 
 static struct text_cleaner cleaner;
 
 /* Cleans `in` in pieces of `piece` bytes, the first of `first`. */
 static size_t clean(const void *in, size_t len, size_t first, size_t piece, bool keep, char *out,
-                    struct told *told)
+                    struct seen *seen)
 {
     const char *p = in;
     size_t at = 0;
-    text_cleaner_init(&cleaner, keep, told ? told_line : NULL, told);
+    text_cleaner_init(&cleaner, keep, seen ? seen_line : NULL, seen);
     for (size_t done = 0, n = first; done < len; done += n, n = piece) {
         if (n > len - done)
             n = len - done;
@@ -302,18 +302,18 @@ static void the_hook_sees_offset_time_and_head_of_each_line(void **state)
     (void)state;
     static const char in[] = BOM TS "first\n" TS "\x1b[1msecond\x1b[0m line\r\nthird";
     char out[sizeof in + TEXT_CLEAN_SLACK];
-    struct told told = {0};
-    clean(in, sizeof in - 1, 7, 7, false, out, &told);
-    assert_int_equal(told.lines, 3);
-    assert_int_equal(told.last.offset, 6 + 12);
-    assert_int_equal(told.last.time_ms, TEXT_TIME_UNKNOWN);
-    memset(&told, 0, sizeof told);
-    clean(in, sizeof in - 6, 9, 5, true, out, &told);
-    assert_int_equal(told.lines, 2);
-    assert_int_equal(told.last.offset, 29 + 6);
-    assert_true(told.last.time_ms == INT64_C(1763209596008));
-    assert_int_equal(told.last.head_len, 11);
-    assert_memory_equal(told.head, "second line", 11);
+    struct seen seen = {0};
+    clean(in, sizeof in - 1, 7, 7, false, out, &seen);
+    assert_int_equal(seen.lines, 3);
+    assert_int_equal(seen.last.offset, 6 + 12);
+    assert_int_equal(seen.last.time_ms, TEXT_TIME_UNKNOWN);
+    memset(&seen, 0, sizeof seen);
+    clean(in, sizeof in - 6, 9, 5, true, out, &seen);
+    assert_int_equal(seen.lines, 2);
+    assert_int_equal(seen.last.offset, 29 + 6);
+    assert_true(seen.last.time_ms == INT64_C(1763209596008));
+    assert_int_equal(seen.last.head_len, 11);
+    assert_memory_equal(seen.head, "second line", 11);
 }
 
 /* -- against the second cleaner -- */
@@ -360,12 +360,12 @@ static void any_chunking_gives_what_the_simple_cleaner_gives(void **state)
         size_t want_len = naive_clean((unsigned char *)in, len, keep, want);
         uint64_t sum = 0;
         for (size_t piece = 1; piece <= len; piece++) {
-            struct told told = {0};
-            size_t got = clean(in, len, piece, piece % 5 ? len : piece, keep, out, &told);
+            struct seen seen = {0};
+            size_t got = clean(in, len, piece, piece % 5 ? len : piece, keep, out, &seen);
             assert_int_equal(got, want_len);
             assert_memory_equal(out, want, want_len);
-            assert_true(piece == 1 || told.sum == sum);
-            sum = told.sum;
+            assert_true(piece == 1 || seen.sum == sum);
+            sum = seen.sum;
         }
     }
     free(out);

@@ -606,7 +606,7 @@ static void s10_a_job_whose_clock_is_off(void **state)
     }
 }
 
-/* Where two steps have one name, nobody knows after which a third cleans up. */
+/* Where two steps have one name, it is not known after which a third cleans up. */
 static void s10_the_last_of_equal_clean_ups_is_the_next_step_s(void **state)
 {
     (void)state;
@@ -638,7 +638,7 @@ static void s10_the_last_of_equal_clean_ups_is_the_next_step_s(void **state)
     EXPECT(lines, steps, "0111222223334444456");
 }
 
-/* How an action cleans up tells whether it is composite, and so which line is its first. */
+/* How an action cleans up shows whether it is composite, and so which line is its first. */
 static void s10_clean_ups_tell_which_action_is_composite(void **state)
 {
     (void)state;
@@ -667,7 +667,7 @@ static void s10_clean_ups_tell_which_action_is_composite(void **state)
     EXPECT(lines, steps, "01111111111222334");
 }
 
-/* Each container's end is told; the step's first line is that of the first, whatever the time. */
+/* Each container's end is logged; the step's first line is that of the first, whatever the time. */
 static void s10_containers_stop_once(void **state)
 {
     (void)state;
@@ -713,7 +713,7 @@ static void s10_behind_a_script_comes_the_next_step(void **state)
     EXPECT(lines, steps, "0111111111112223334");
 }
 
-/* The waits for steps in the background say themselves what they are. */
+/* The waits for steps in the background have names of their own. */
 static void s10_waits_for_the_background_are_steps(void **state)
 {
     (void)state;
@@ -830,7 +830,8 @@ static void feed(struct feed *f, int64_t ms, const char *text)
     f->offset += line.head_len + 1;
 }
 
-/* What a program opens by the ten thousand, just when steps begin, takes no room from the steps. */
+/* What a program opens by the ten thousand, just when steps begin, takes no space from the
+ * steps. */
 static void a_flood_of_programs_headers_moves_no_step(void **state)
 {
     (void)state;

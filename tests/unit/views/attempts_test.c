@@ -133,7 +133,7 @@ static void carried_jobs_with_steps_stay_what_they_are(void **state)
     ASSERT_MERGED(lists, "25 21", true, false);
 }
 
-/* Its steps are not told yet, or never will be: it is no job of another attempt. */
+/* Its steps are not reported yet, or never will be: it is no job of another attempt. */
 static void job_that_ran_again_is_not_taken_for_the_one_before(void **state)
 {
     struct attempt_list lists[] = {

@@ -128,14 +128,14 @@ static void forks_have_their_owner_in_front(void **state)
     assert_int_equal(run_of(&k, "other:main"), 101);
     CHECK_PARTS(&k, "Other:x", "y", );
     assert_int_equal(run_of(&k, "Other:x/y"), 102);
-    assert_int_equal(run_of(&k, "OTHER:x/y"), 102); /* owners are the same in any case of letters */
+    assert_int_equal(run_of(&k, "OTHER:x/y"), 102); /* owners compare case-insensitively */
     assert_int_equal(run_of(&k, "other:X/y"), 0);
     assert_int_equal(run_of(&k, "octo:same"), 103);
     assert_int_equal(run_of(&k, "unknown:gone"), 107);
     assert_int_equal(run_of(&k, "_-bad:main"), 105);
 }
 
-static void s12_parts_that_become_equal_are_told_apart_by_their_oldest_run(void **state)
+static void s12_parts_that_become_equal_differ_by_their_oldest_run(void **state)
 {
     struct known k;
 
@@ -197,7 +197,7 @@ int main(void)
         cmocka_unit_test(a_branch_is_spelled_part_by_part),
         cmocka_unit_test(a_branch_that_ends_with_a_slash),
         cmocka_unit_test(forks_have_their_owner_in_front),
-        cmocka_unit_test(s12_parts_that_become_equal_are_told_apart_by_their_oldest_run),
+        cmocka_unit_test(s12_parts_that_become_equal_differ_by_their_oldest_run),
         cmocka_unit_test(what_no_known_run_has_is_not_found),
         cmocka_unit_test(what_an_unknown_path_may_stand_for),
     };

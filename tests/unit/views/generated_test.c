@@ -247,7 +247,7 @@ static void steps_are_cut_once_for_all_who_ask(void **state)
     log_release(text);
     end(b, d);
 
-    /* The store has the table: nobody waits. */
+    /* The store has the table: no wait. */
     d = start(b);
     text = know_text(b, d, 8);
     assert_int_equal(generated_get_step(d, text, &fixture_name, &job, 2, NULL, &range), 0);

@@ -140,7 +140,7 @@ static void check_unmake(const char *shown, const char *expected)
     assert_string_equal(given, expected ? expected : "untouched");
 }
 
-static void a_name_that_got_a_prefix_is_told_by_it(void **state)
+static void a_name_that_got_a_prefix_is_recognised_by_it(void **state)
 {
     (void)state;
     check_unmake("_-x.yml", "-x.yml");
@@ -304,7 +304,7 @@ int main(void)
         cmocka_unit_test(s12_no_name_begins_with_what_misleads_tools),
         cmocka_unit_test(names_of_three_parts),
         cmocka_unit_test(the_prefix_does_not_make_a_name_too_long),
-        cmocka_unit_test(a_name_that_got_a_prefix_is_told_by_it),
+        cmocka_unit_test(a_name_that_got_a_prefix_is_recognised_by_it),
         cmocka_unit_test(of_equal_names_the_lowest_id_keeps_the_bare_one),
         cmocka_unit_test(names_equal_only_when_made_safe),
         cmocka_unit_test(names_that_the_tree_uses),

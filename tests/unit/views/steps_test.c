@@ -162,7 +162,7 @@ static void steps_that_never_started_have_no_file_S10(void **state)
     CHECK_FILES("", waits(1, "a", FACTS_QUEUED), waits(2, "b", FACTS_PENDING));
 }
 
-/* Where the API tells no time of any step, that says nothing of one. */
+/* Where the API gives no time of any step, that shows nothing about one. */
 static void steps_without_any_times_have_files(void **state)
 {
     struct facts_step a = waits(1, "a", FACTS_COMPLETED), b = waits(2, "b", FACTS_COMPLETED);
@@ -203,7 +203,7 @@ static void steps_one_after_another_stay_apart_S10(void **state)
     CHECK_FILES("01-a/02-b/03-c/04-d/", ran(1, "a", 0, 2), ran(2, "b", 1, 3), ran(3, "c", 2, 3),
                 ran(4, "d", 2, 4));
     CHECK_FILES("01-a/02-b/03-c/", ran(1, "a", 7, 7), ran(2, "b", 7, 7), ran(3, "c", 7, 7));
-    /* As recorded: a last clean-up that is told 3 s late. */
+    /* As recorded: a last clean-up that is reported 3 s late. */
     CHECK_FILES("01-a/02-Post b/03-Post a/04-Complete job/", ran(1, "a", 0, 4),
                 ran(2, "Post b", 4, 4), ran(3, "Post a", 7, 7), ran(4, "Complete job", 4, 4));
     CHECK_FILES("01-a/02-Post a/03-Complete job/", ran(1, "a", 0, 4), ran(2, "Post a", 4, 7),
@@ -212,7 +212,7 @@ static void steps_one_after_another_stay_apart_S10(void **state)
                 ran(3, "Post a", 4, 4));
     /* The clock was set back between two steps. */
     CHECK_FILES("01-a/02-b/03-c/", ran(1, "a", 100, 110), ran(2, "b", 50, 60), ran(3, "c", 60, 70));
-    /* The end of the only step that is in progress was never told. */
+    /* The end of the only step that is in progress was never reported. */
     CHECK_FILES("01-a/02-b/03-c/", ran(1, "a", 0, 1), runs(2, "b", 1), ran(3, "c", 5, 9));
 }
 

@@ -1,4 +1,4 @@
-/* Generated texts: what a lookup told of one is true of the file that is opened next. */
+/* Generated texts: what a lookup reported of one is true of the file that is opened next. */
 #include "views/internal.h"
 
 #include "catalog/catalog_fixture.h"
@@ -43,7 +43,7 @@ static void begin(struct views *v, struct counter *s)
     *v = (struct views){.config = {.now_ms = now_ms, .stats = make_stats, .who = s}};
 }
 
-/* What is needed is at hand: nobody waits. */
+/* What is needed is present: no wait. */
 static void look_up(struct views *v, const struct vnode *dir, const char *name, struct vnode *p)
 {
     struct guest g;

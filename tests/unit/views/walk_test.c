@@ -1,4 +1,4 @@
-/* A reader who goes through a listing is detected; one who looks at some of it is not (P5, S3). */
+/* A reader of a whole listing is detected; one that reads some of it is not (P5, S3). */
 #include "views/walk.h"
 
 #include <setjmp.h>
