@@ -54,6 +54,7 @@ struct waiter {
     /* Its owner's: when the operation was first tried, kept while it is tried again, so that data
      * that came for it does not count as stale meanwhile; 0: not yet. */
     int64_t began_ms;
+    uint64_t began_after; /* the count of the catalog's answers then: two may fall into one ms */
     /* err 0: try the operation again; negative errno: that is its result. */
     void (*wake)(struct waiter *w, int err);
 };

@@ -167,6 +167,7 @@ struct answer *entry_adopt_answer(struct entry *e, struct answer *a)
 
     e->answer = a;
     e->answered_ms = c->config.now_ms();
+    e->answer_number = ++c->outcomes;
     e->failure = (struct source_failure){0};
     e->refused = false;
     for (unsigned i = 0; i < a->page_count; i++) {

@@ -94,9 +94,9 @@ struct entry {
     unsigned users;
     enum entry_phase phase;
     struct answer *answer; /* NULL: none yet. Replaced by the parser, or while it is loaded */
-    int64_t answered_ms;   /* 0: of unknown age */
+    uint64_t answer_number, failure_number; /* of the last ones, counted over the catalog */
+    int64_t answered_ms;                    /* 0: of unknown age */
     struct source_failure failure;
-    int64_t failed_ms;  /* when it failed so */
     unsigned page_size; /* what is known to work; 0: as large as wanted */
     bool is_failing;    /* no page size worked */
     bool refused; /* GitHub's last answer was that there is nothing for us: the old one is hidden */
@@ -117,6 +117,7 @@ struct catalog {
     struct list buckets[ENTRY_BUCKETS];
     struct list order;
     unsigned entry_count;
+    uint64_t outcomes; /* answers and failures so far */
     struct seen seen;
 };
 

@@ -13,13 +13,13 @@
 #define SHOW_OLD_AFTER_MS 1000 /* of waiting (S18) */
 
 /* Lock held. */
-static bool is_fresh(const struct entry *e, int64_t now, int64_t began)
+static bool is_fresh(const struct entry *e, int64_t now, const struct waiter *w)
 {
     if (!e->answer)
         return false;
     return e->answer->view.settled ||
-           (e->answered_ms &&
-            (now - e->answered_ms < e->catalog->config.fresh_ms || e->answered_ms >= began));
+           (e->answered_ms && (now - e->answered_ms < e->catalog->config.fresh_ms ||
+                               e->answer_number > w->began_after));
 }
 
 static void wake_slow(struct task *task)
@@ -68,19 +68,21 @@ static int check(struct entry *e, const struct catalog_question *q, enum effort 
     if (effort != EFFORT_NETWORK)
         return e->answer ? 0 : -EAGAIN;
 
-    if (!w->began_ms)
+    if (!w->began_ms) {
         w->began_ms = now;
+        w->began_after = e->catalog->outcomes;
+    }
     /* The caller knows more than when it was asked before: what has ended may now settle. */
     if (q->may_settle && !e->q.may_settle) {
         e->q.may_settle = true;
         if (e->phase == ENTRY_IDLE && e->answer && !e->answer->view.settled)
             e->answered_ms = 0;
     }
-    if (is_fresh(e, now, w->began_ms))
+    if (is_fresh(e, now, w))
         return 0;
     /* It has just failed, also for waiters that were woken by that and check later. */
     if (e->phase == ENTRY_IDLE && e->failure.reason != SOURCE_FINE &&
-        (now < e->failure.until_ms || e->failed_ms >= w->began_ms))
+        (now < e->failure.until_ms || e->failure_number > w->began_after))
         return has_old ? 0 : e->failure.err;
     if (e->phase == ENTRY_IDLE && has_old && e->failure.reason == SOURCE_OFFLINE)
         return 0;

@@ -327,7 +327,7 @@ static void adopt_failure(struct entry *e)
     int64_t hold = FAILURE_HOLD_MS;
 
     e->failure = r->failure;
-    e->failed_ms = now;
+    e->failure_number = ++e->catalog->outcomes;
     e->refused |= is_refusal(r->failure.reason);
     if (is_list(e) && is_of_size(&r->failure)) {
         if (r->was_heard && r->failure.reason == SOURCE_UNREACHABLE)
