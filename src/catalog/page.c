@@ -66,9 +66,13 @@ int page_parse(enum source_question what, const char *body, size_t len, const ch
     atomic_init(&p->refs, 1);
     rc = parse_body(what, body, len, p);
     if (!rc && is_single(what)) {
-        p->body = strndup(body, len); /* what parses has no NUL in it */
+        p->body = malloc(len + 1); /* no NUL may follow `body`: strndup() would not do */
         p->len = len;
         rc = p->body ? 0 : -ENOMEM;
+    }
+    if (!rc && p->body) {
+        memcpy(p->body, body, len);
+        p->body[len] = '\0';
     }
     if (rc) {
         page_unref(p);
