@@ -2,7 +2,7 @@
  * Requests that wait: each is answered exactly once, whatever wakes, interrupts, expires or stops
  * it.
  *
- * libfuse's functions that request.c calls are stubbed here, with libfuse's own locking: the
+ * libfuse's functions that request.c calls are replaced here, with libfuse's own locking: the
  * interrupt function runs under the request's lock, and from inside the registering call if the
  * interrupt came first. Run under ThreadSanitizer as well.
  */
@@ -20,7 +20,7 @@
 
 #include <cmocka.h>
 
-/* --- libfuse, stubbed ------------------------------------------------------------------------ */
+/* --- libfuse, replaced ----------------------------------------------------------------------- */
 
 struct fuse_req {
     pthread_mutex_t lock;
@@ -76,7 +76,7 @@ static void interrupt(fuse_req_t req)
     pthread_mutex_unlock(&req->lock);
 }
 
-/* --- views, stubbed -------------------------------------------------------------------------- */
+/* --- views, replaced ------------------------------------------------------------------------- */
 
 void views_vnode_finish(struct vnode *p)
 {
