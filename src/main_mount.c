@@ -388,6 +388,10 @@ int mount_serve(struct mount *m, int signal_fd, int parent_fd)
             log_signal(m, signal_fd);
             return 0;
         }
+        if (fds[1].revents && session_is_out_of_memory(m->session)) {
+            diag_log(m->diag, DIAG_ERROR, "no memory to read requests%s", hint_of(-ENOMEM));
+            return 1;
+        }
         if (fds[1].revents) {
             /* One worker may report the end before another has reported that the mount answers. */
             if (fds[3].fd < 0 || poll(&ready, 1, TICK_MS) > 0)

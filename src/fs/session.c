@@ -51,6 +51,7 @@ struct session {
     struct sigaction old_action;
     bool has_action;
     unsigned n_workers;
+    atomic_uint n_able; /* workers that found memory to read requests into */
     struct worker workers[SESSION_MOST_WORKERS];
 };
 
@@ -72,7 +73,7 @@ static void *work(void *arg)
     struct worker *w = arg;
     struct session *s = w->session;
     struct fuse_buf buf = {0};
-    int n;
+    int n = 0;
 
     while (!atomic_load(&s->stopping) && !fuse_session_exited(s->fuse)) {
         n = fuse_session_receive_buf(s->fuse, &buf);
@@ -86,7 +87,8 @@ static void *work(void *arg)
         requests_check_interrupted(&s->requests);
     }
     free(buf.mem);
-    eventfd_write(s->ended_fd, 1);
+    if (n != -ENOMEM || atomic_fetch_sub(&s->n_able, 1) == 1) /* else the others go on */
+        eventfd_write(s->ended_fd, 1);
     atomic_store(&w->has_left, true);
     eventfd_write(s->left_fd, 1);
     return NULL;
@@ -105,6 +107,7 @@ static int start_workers(struct session *s)
     sigfillset(&most);
     sigdelset(&most, WAKE_SIGNAL);
     pthread_sigmask(SIG_SETMASK, &most, &old);
+    atomic_store(&s->n_able, s->n_workers);
     for (unsigned i = 0; i < s->n_workers && !err; i++) {
         struct worker *w = &s->workers[i];
         w->session = s;
@@ -238,6 +241,11 @@ int session_get_ready_fd(const struct session *s)
 int session_get_ended_fd(const struct session *s)
 {
     return s->ended_fd;
+}
+
+bool session_is_out_of_memory(const struct session *s)
+{
+    return atomic_load(&s->n_able) == 0;
 }
 
 void session_tick(struct session *s)

@@ -45,6 +45,9 @@ int session_get_ready_fd(const struct session *s);
 /* The same for the end: unmounted from outside, aborted, or INIT refused. */
 int session_get_ended_fd(const struct session *s);
 
+/* Once it has ended: because there was no memory to read requests into. */
+bool session_is_out_of_memory(const struct session *s);
+
 /* Once a second: answers requests whose process is being killed (R6). */
 void session_tick(struct session *s);
 
