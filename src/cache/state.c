@@ -132,8 +132,8 @@ void log_save_meta(struct log *log)
      * published it, and may have added names. */
     if (!store_load_meta(c->config.store, log->job, &on_disk) && on_disk.final &&
         on_disk.size == now.size) {
-        for (unsigned i = 0; i < now.name_count; i++)
-            store_meta_add_name(&on_disk, now.names[i]);
+        for (const char *one = NULL; (one = store_meta_next_name(&now, one));)
+            store_meta_add_name(&on_disk, one);
         now.name_count = on_disk.name_count;
         memcpy(now.names, on_disk.names, sizeof(now.names));
         now.checksums = on_disk.checksums;

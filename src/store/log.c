@@ -164,8 +164,8 @@ static bool is_there(struct store *s, uint64_t job, const struct store_meta *met
         return false;
     same = its.size == meta->size && its.final == meta->final &&
            !memcmp(its.checksums, meta->checksums, 8 * (size_t)store_page_count(its.size));
-    for (unsigned i = 0; same && i < meta->name_count; i++)
-        learnt |= store_meta_add_name(&its, meta->names[i]);
+    for (const char *name = NULL; same && (name = store_meta_next_name(meta, name));)
+        learnt |= store_meta_add_name(&its, name);
     if (learnt)
         write_meta(s, job, &its);
     store_meta_finish(&its);

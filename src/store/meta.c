@@ -45,24 +45,31 @@ static unsigned char *put_string(unsigned char *at, const char *s)
     return put_bytes(at, s, len);
 }
 
+/* Bytes of the first `count` names, with their NULs; more than there is room for: they do not end. */
+static size_t names_len(const struct store_meta *m, unsigned count)
+{
+    size_t len = 0;
+
+    for (; count > 0 && len < sizeof(m->names); count--)
+        len += strnlen(m->names + len, sizeof(m->names) - len) + 1;
+    return count ? SIZE_MAX : len;
+}
+
 /* Whether every string ends within its array, and the log is not too large to be described. */
 static bool is_encodable(const struct store_meta *m, const char *host)
 {
     if (m->name_count > STORE_NAMES_MAX || strlen(host) >= HOST_LEN ||
         !memchr(m->etag, '\0', sizeof(m->etag)))
         return false;
-    for (unsigned i = 0; i < m->name_count; i++)
-        if (!memchr(m->names[i], '\0', sizeof(m->names[i])))
-            return false;
-    return !m->checksums || store_page_count(m->size) <= (META_BYTES_MAX - 4096) / 8;
+    return names_len(m, m->name_count) <= sizeof(m->names) &&
+           (!m->checksums || store_page_count(m->size) <= (META_BYTES_MAX - 4096) / 8);
 }
 
 static size_t encoded_len(const struct store_meta *m, const char *host)
 {
     size_t len = FIXED_LEN + 2 + strlen(host) + 2 + strlen(m->etag) + SUM_LEN;
 
-    for (unsigned i = 0; i < m->name_count; i++)
-        len += 2 + strlen(m->names[i]);
+    len += names_len(m, m->name_count) + m->name_count; /* a length of two bytes for the NUL */
     if (m->checksums)
         len += 8 * (size_t)store_page_count(m->size);
     return len;
@@ -89,8 +96,8 @@ int meta_encode(const struct store_meta *m, const char *host, uint64_t job, void
     at = put_u32(at, m->name_count);
     at = put_string(at, host);
     at = put_string(at, m->etag);
-    for (unsigned i = 0; i < m->name_count; i++)
-        at = put_string(at, m->names[i]);
+    for (const char *name = NULL; (name = store_meta_next_name(m, name));)
+        at = put_string(at, name);
     for (uint64_t i = 0; m->checksums && i < store_page_count(m->size); i++)
         at = put_u64(at, m->checksums[i]);
     put_u64(at, store_page_checksum(data, len - SUM_LEN));
@@ -191,8 +198,10 @@ static int decode_fields(struct reader *r, const char *host, uint64_t job, struc
         (flags & ~(FLAG_FINAL | FLAG_CHECKSUMS)) || m->name_count > STORE_NAMES_MAX)
         return -ENOENT;
     get_string(r, m->etag, sizeof(m->etag));
-    for (unsigned i = 0; i < m->name_count; i++)
-        get_string(r, m->names[i], sizeof(m->names[i]));
+    for (unsigned i = 0; i < m->name_count && !r->bad; i++) {
+        size_t at = names_len(m, i), left = sizeof(m->names) - at;
+        get_string(r, m->names + at, left < STORE_NAME_LEN ? left : STORE_NAME_LEN);
+    }
     if (r->bad)
         return -ENOENT;
     if (flags & FLAG_CHECKSUMS)
@@ -226,12 +235,27 @@ void store_meta_finish(struct store_meta *m)
     m->checksums = NULL;
 }
 
+const char *store_meta_next_name(const struct store_meta *m, const char *name)
+{
+    const char *next = name ? name + strlen(name) + 1 : m->names;
+
+    return next < m->names + names_len(m, m->name_count) ? next : NULL;
+}
+
 bool store_meta_has_name(const struct store_meta *m, const char *name)
 {
-    for (unsigned i = 0; i < m->name_count; i++)
-        if (!strcasecmp(m->names[i], name))
+    for (const char *its = NULL; (its = store_meta_next_name(m, its));)
+        if (!strcasecmp(its, name))
             return true;
     return false;
+}
+
+static void drop_first_name(struct store_meta *m)
+{
+    size_t first = names_len(m, 1);
+
+    memmove(m->names, m->names + first, sizeof(m->names) - first);
+    m->name_count--;
 }
 
 bool store_meta_add_name(struct store_meta *m, const char *name)
@@ -240,10 +264,10 @@ bool store_meta_add_name(struct store_meta *m, const char *name)
 
     if (!len || len >= STORE_NAME_LEN || store_meta_has_name(m, name))
         return false;
-    if (m->name_count == STORE_NAMES_MAX) {
-        memmove(m->names[0], m->names[1], sizeof(m->names) - sizeof(m->names[0]));
-        m->name_count--;
-    }
-    memcpy(m->names[m->name_count++], name, len + 1);
+    while (m->name_count == STORE_NAMES_MAX ||
+           names_len(m, m->name_count) + len + 1 > sizeof(m->names))
+        drop_first_name(m);
+    memcpy(m->names + names_len(m, m->name_count), name, len + 1);
+    m->name_count++;
     return true;
 }

@@ -29,7 +29,8 @@
 #include <stdint.h>
 
 #define STORE_PAGE_SIZE 65536u /* the unit of checksums: one page of a log */
-#define STORE_NAMES_MAX 8      /* proven names kept with a log; the oldest is dropped */
+#define STORE_NAMES_MAX 8      /* proven names kept with a log; the oldest are dropped */
+#define STORE_NAMES_LEN 320    /* bytes of them all: thousands of logs are known at a time */
 #define STORE_NAME_LEN 216     /* "owner/repo" folded, with its NUL */
 #define STORE_ETAG_LEN 136
 #define STORE_RECORD_MAX (64u << 20)
@@ -73,7 +74,7 @@ struct store_meta {
     bool final;       /* the log will never change (S8) */
     char etag[STORE_ETAG_LEN];
     unsigned name_count;
-    char names[STORE_NAMES_MAX][STORE_NAME_LEN];
+    char names[STORE_NAMES_LEN]; /* one behind the other, each with its NUL: store_meta_next_name */
     uint64_t *checksums; /* XXH3 of each of store_page_count(size) pages; NULL: bytes missing */
 };
 
@@ -87,8 +88,10 @@ int store_create(const struct store_config *config, struct store **ret_store);
 void store_destroy(struct store *s);
 
 void store_meta_finish(struct store_meta *m); /* frees checksums */
+/* The name behind this one; the first for NULL; NULL behind the last. */
+const char *store_meta_next_name(const struct store_meta *m, const char *name);
 bool store_meta_has_name(const struct store_meta *m, const char *name);
-/* False: it was there already (compared case-insensitively), or is none. Of too many the oldest is
+/* False: it was there already (compared case-insensitively), or is none. Of too many the oldest are
  * dropped. */
 bool store_meta_add_name(struct store_meta *m, const char *name);
 

@@ -50,7 +50,7 @@ static void what_was_written_is_read(void **state)
     assert_true(back.size == m.size && back.mtime_ms == -5 && back.final);
     assert_string_equal(back.etag, m.etag);
     assert_int_equal(back.name_count, 2);
-    assert_string_equal(back.names[1], "octo/other");
+    assert_string_equal(store_meta_next_name(&back, back.names), "octo/other");
     assert_memory_equal(back.checksums, three_pages, sizeof(three_pages));
     store_meta_finish(&back);
     free(data);
@@ -79,13 +79,16 @@ static void longest_strings_fit(void **state)
 
     (void)state;
     memset(m.etag, 'e', sizeof(m.etag) - 1);
-    m.name_count = STORE_NAMES_MAX;
-    for (unsigned i = 0; i < STORE_NAMES_MAX; i++)
-        memset(m.names[i], 'n', STORE_NAME_LEN - 1);
+    m.name_count = 2;
+    memset(m.names, 'n', STORE_NAMES_LEN);
+    m.names[STORE_NAME_LEN - 1] = m.names[STORE_NAMES_LEN - 1] = 0;
     data = encode(&m, &len);
     assert_int_equal(meta_decode(data, len, HOST, JOB, &back), 0);
     assert_int_equal(strlen(back.etag), STORE_ETAG_LEN - 1);
-    assert_int_equal(strlen(back.names[STORE_NAMES_MAX - 1]), STORE_NAME_LEN - 1);
+    assert_int_equal(strlen(back.names), STORE_NAME_LEN - 1);
+    assert_int_equal(strlen(store_meta_next_name(&back, back.names)),
+                     STORE_NAMES_LEN - STORE_NAME_LEN - 1);
+    assert_null(store_meta_next_name(&back, store_meta_next_name(&back, back.names)));
     store_meta_finish(&back);
     free(data);
     m.etag[sizeof(m.etag) - 1] = 'e';
@@ -173,6 +176,26 @@ static void oldest_name_is_dropped(void **state)
     assert_int_equal(m.name_count, STORE_NAMES_MAX);
 }
 
+static void long_names_displace_the_oldest(void **state)
+{
+    struct store_meta m = {0};
+    char name[STORE_NAME_LEN] = {0};
+
+    (void)state;
+    assert_null(store_meta_next_name(&m, NULL));
+    for (unsigned i = 0; i < 3; i++)
+        assert_true(store_meta_add_name(&m, i == 0 ? "octo/first" : i == 1 ? "octo/b" : "octo/c"));
+    for (unsigned i = 0; i < 4; i++) {
+        memset(name, 'a' + (int)i, sizeof(name) - 1);
+        assert_true(store_meta_add_name(&m, name));
+        assert_true(store_meta_has_name(&m, name));
+        assert_int_equal(m.name_count, i == 0 ? 4 : 1);
+    }
+    assert_false(store_meta_has_name(&m, "octo/first"));
+    assert_true(store_meta_add_name(&m, "octo/first"));
+    assert_int_equal(m.name_count, 2);
+}
+
 static void hasher_in_pieces_is_the_checksum(void **state)
 {
     struct odd {
@@ -205,6 +228,7 @@ int main(void)
         cmocka_unit_test(other_host_or_job_is_refused),
         cmocka_unit_test(sealed_nonsense_is_refused),
         cmocka_unit_test(oldest_name_is_dropped),
+        cmocka_unit_test(long_names_displace_the_oldest),
         cmocka_unit_test(hasher_in_pieces_is_the_checksum),
     };
 
