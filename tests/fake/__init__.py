@@ -20,10 +20,11 @@ Modules:
     server    HTTP/1.1, the access log                 message   requests, answers, sending plans
     connection  an accepted socket                     tls       the same, spoken over TLS
     api       REST routes, rights, limits, ETags       shapes    JSON bodies by the OpenAPI schemas
-    limits    primary and secondary rate limits        storage   signed URLs, ranges, zip of a run
+    limits    primary and secondary rate limits        storage   signed URLs, ranges
     world     repositories, runs, jobs, logs           content   made-up logs, any byte checkable
     faults    what can go wrong, and when              control   the operations a test can ask for
     client    FakeGitHub                               asking    how tests ask; schema: a validator
+    archives  the zip of a run's logs
     certificates  an authority, and what it certifies (needs the openssl command)
 
 Control operations, {"op": NAME, ...} (the table is in control.py, the arguments in world.py):
@@ -36,6 +37,8 @@ Control operations, {"op": NAME, ...} (the table is in control.py, the arguments
     index repo state: "stale", "empty" or "fresh", what filtered lists are made of
     set_job job status log form ...     add_job run id attempt name status conclusion steps log form
                                             runner
+    archive run clean steps ... (see archives.py: how the run's archive is made)
+    make_archives repo (now, not when they are asked for; returns their bytes)
     grow job log                        complete_job job conclusion completed_at form
     bulk repo runs jobs size form ...   add_folder folder repo
     latency api_ms storage_ms           bandwidth rate hop (bytes/s of each connection)

@@ -6,6 +6,7 @@ A made-up log is lines of LINE bytes, filled up with dots, newline included:
 
 The line's number and the job's id make every byte's place checkable. 101 is prime to every page
 and block size, so lines cross all boundaries. Each thousandth line (500, 1500, ...) holds NEEDLE.
+The second line names the job as the runner does, and is the shorter for it; the first is longer.
 Lines are 6 ms apart: a block of 10,000 lines is one minute, so within a block only a few columns
 differ from a template, and they are stamped by strided slices: several GB/s in plain Python.
 """
@@ -46,6 +47,18 @@ def _template():
     return bytearray(b"".join(_template_line(i) for i in range(BLOCK_LINES)))
 
 
+def job_name(job_id):
+    """What the made-up log of this job calls it."""
+    return "job %016d" % job_id
+
+
+def _head(job_id):
+    """The first two lines."""
+    named = b"2026-01-01T00:00:00.0060000Z Complete job name: %s\n" % job_name(job_id).encode()
+    first = _template_line(0)[:-1].replace(b"0" * _JOB_LEN, b"%016d" % job_id, 1)
+    return first.ljust(2 * LINE - len(named) - 1, b".") + b"\n" + named
+
+
 def _stamp(lines, at, text, old):
     """Put `text` in the same columns of all lines, where it differs from `old`."""
     count = len(lines) // LINE
@@ -61,7 +74,15 @@ def _block_lines(job_id, block, first, last):
     _stamp(lines, _TIME_AT, minute, b"2026-01-01T00:00")
     _stamp(lines, _JOB_AT, b"%016d" % job_id, b"0" * _JOB_LEN)
     _stamp(lines, _HIGH_AT, b"%06d" % block, b"0" * _HIGH_LEN)
+    if block == 0 and first < 2:
+        head = _head(job_id)[first * LINE:last * LINE]
+        lines[:len(head)] = head
     return lines
+
+
+def end_seconds(size):
+    """The time of the last line of a made-up log, in whole seconds since the epoch."""
+    return int(_EPOCH.timestamp() + size // LINE * 0.006)
 
 
 def pieces(job_id, offset, length):

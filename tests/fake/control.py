@@ -7,6 +7,7 @@ each. GET /_control/log, /_control/counters, /_control/faults show what happened
 import json
 import time
 
+from fake import archives
 from fake.faults import FaultError
 from fake.message import Answer
 from fake.world import WorldError
@@ -88,6 +89,25 @@ def _owner(server, login, type):
     server.world.version += 1
 
 
+def _archive(server, run, **choices):
+    problem = archives.problem_of(choices)
+    if problem:
+        raise WorldError("archive: " + problem)
+    if "file" in choices:
+        archives.read_file(choices["file"])     # what cannot be read is refused now
+    server.world.run(run).archive = choices
+    server.world.version += 1
+
+
+def _make_archives(server, repo):
+    """Of all runs, before a client asks: benchmarks do not measure how fast they are made. Returns
+    how many bytes they have together."""
+    made = [server.storage.make_archive(run, number)
+            for run in server.world.repo(repo).runs.values()
+            if run.last.status == "completed" for number in run.attempts]
+    return sum(len(data) for data, _ in made)
+
+
 def _with_job(method):
     def do(server, job, *args, **fields):
         getattr(server.world, method)(server.world.job(job), *args, **fields)
@@ -148,6 +168,8 @@ OPS = {
     "remove_run": lambda server, run: server.world.remove_run(server.world.run(run)),
     "index": lambda server, repo, state: server.world.set_index(server.world.repo(repo), state),
     "add_job": _add_job,
+    "archive": _archive,
+    "make_archives": _make_archives,
     "set_job": _with_job("set_job"),
     "grow": _grow,
     "complete_job": _with_job("complete_job"),

@@ -11,6 +11,7 @@ from http.client import responses
 
 from fake.world import FilePiece
 
+CHUNK = 32 << 10
 JSON_TYPE = "application/json; charset=utf-8"
 
 
@@ -98,6 +99,7 @@ class Answer:
         self.source = None
         self.window = None              # (start, end, total) of a log's answer
         self.framing = "length"         # or chunked, close
+        self.tail = b""                 # comes behind `body` again and again, without an end
         self.plan = Plan()
 
     # --- making ---
@@ -156,7 +158,7 @@ class Answer:
                 self.set(name, value)
 
     def replace_body(self, data):
-        self.body, self.source = data, None
+        self.body, self.source, self.tail = data, None, b""
 
     # --- sending ---
 
@@ -169,10 +171,18 @@ class Answer:
     def pieces(self):
         if self.source is not None:
             yield from self.source.pieces(self.window[0], self.length)
+        elif self.framing == "chunked":
+            for at in range(0, len(self.body), CHUNK):
+                yield memoryview(self.body)[at:at + CHUNK]
         elif self.body:
             yield memoryview(self.body)
+        while self.tail:
+            for at in range(0, len(self.tail), CHUNK):
+                yield memoryview(self.tail)[at:at + CHUNK]
 
     def whole_body(self):
+        if self.tail:
+            raise TypeError("this body has no end")
         return b"".join(p.read() if isinstance(p, FilePiece) else bytes(p) for p in self.pieces())
 
     def head(self, keep_alive):

@@ -238,7 +238,8 @@ class Server:
         if request.method == "HEAD" or answer.status in (204, 304):
             await connection.send(head)
             return keep
-        plain = answer.source is None and answer.length <= SMALL_BODY and not hop.bandwidth
+        plain = (answer.source is None and answer.framing != "chunked"
+                 and not answer.tail and answer.length <= SMALL_BODY and not hop.bandwidth)
         if plain and plan.cut_at is None and not plan.drip and not plan.extra:
             await connection.send(head + answer.body)
             connection.body_sent = answer.length

@@ -3,21 +3,21 @@
 import base64
 import hashlib
 import hmac
-import io
 import os
 import re
 import time
 import urllib.parse
-import zipfile
 
+from fake import archives
 from fake.message import Answer, http_date
-from fake.world import Log, guid, iso, sha1
+from fake.world import guid, iso, sha1
 
 AZURE = [("Server", "Windows-Azure-Blob/1.0 Microsoft-HTTPAPI/2.0"), ("x-ms-version", "2025-11-05")]
 NO_AUTH = ("Authentication information is not given in the correct format. "
            "Check the value of Authorization header.")
 NO_SIGNATURE = ("Server failed to authenticate the request. Make sure the value of Authorization "
                 "header is formed correctly including the signature.")
+ARCHIVES_KEPT = 256         # archives made, by run, attempt and state of the world
 LEGACY_PATH = re.compile(r"/_apis/pipelines/1/runs/\d+/signedlogcontent/(\d+)$")
 
 
@@ -30,6 +30,8 @@ class Storage:
         self.auth_status = 401          # answer to an Authorization header: 400, 401 or 403
         self.blobs = {}                 # path -> function giving (job or None, Log or None)
         self.secret = os.urandom(32)
+        self.archives = {}              # path -> (run, attempt); what run_url gave out
+        self.made = {}                  # (run, attempt, version) -> archives.build
 
     def expire_all(self):
         """Every URL given out so far is worthless from now on."""
@@ -47,14 +49,16 @@ class Storage:
         return self.base + path + "?" + self._sas(path, "text/plain")
 
     def run_url(self, run, number, base):
-        """The signed URL of a run's archive."""
-        path = "/actions-results/%s/workflow-run-%s/logs/run/run-logs.zip" % (
-            guid(("run", run.id, number)), guid(("zip", run.id, number)))
+        """The signed URL of an archive: another service than that of the logs."""
+        path = "/rest/runs/%s/logs" % guid(("run", run.id, number))
         if self.ghes:
             path = "/_services/pipelines" + path
-        self.blobs[path] = lambda: (None, _archive(run, number))
+        self.archives[path] = (run, number)
         host = base if self.ghes else self.base
-        return host + path + "?" + self._sas(path, "application/zip")
+        end = "%.6f" % (time.time() + self.lifetime)
+        query = {"filename": "logs_%d.zip" % run.id, "expires": end}
+        query["signature"] = self._sign(path, query)
+        return host + path + "?" + urllib.parse.urlencode(query)
 
     def _legacy_url(self, job, base):
         host = base + "/_services/pipelines" if self.ghes else self.base
@@ -92,6 +96,8 @@ class Storage:
         if request.method not in ("GET", "HEAD"):
             return Answer.storage_error(405, "UnsupportedHttpVerb", "The resource doesn't support "
                                         "specified Http Verb.")
+        if request.path in self.archives:
+            return self._archive_answer(request)
         problem = self._check_legacy(request) if legacy else self._check_sas(request)
         if problem:
             return Answer.storage_error(403, "AuthenticationFailed", NO_SIGNATURE, problem)
@@ -106,6 +112,32 @@ class Storage:
         if job:
             request.job_id = job.id
         return _blob_answer(request, job, log)
+
+    def _archive_answer(self, request):
+        """Made while it is sent: without ETag or ranges, and mostly chunked, without length."""
+        query = dict(request.query)
+        given = query.pop("signature", "")
+        if (not hmac.compare_digest(given.encode(), self._sign(request.path, query).encode())
+                or float(query["expires"]) < time.time()):
+            return Answer(403, [("Content-Type", "application/json"), ("Date", http_date())],
+                          b'{"code":"permission_denied","msg":"signature expired"}')
+        headers = [("Content-Type", "application/zip"), ("Date", http_date()),
+                   ("Content-Disposition", "attachment; filename=%s" % query["filename"])]
+        run, number = self.archives[request.path]
+        data, tail = self.make_archive(run, number)
+        made = Answer(200, headers, data)
+        made.tail = tail
+        made.framing = run.archive.get("framing", "chunked")
+        return made
+
+    def make_archive(self, run, number):
+        """The zip of an attempt, made once for each state of the world."""
+        key = (run.id, number, self.world.version)
+        if key not in self.made:
+            if len(self.made) >= ARCHIVES_KEPT:
+                self.made.clear()
+            self.made[key] = archives.build(run, number)
+        return self.made[key]
 
     def locate(self, request):
         """Tell the request's job before it is answered, so that faults can meet it."""
@@ -205,32 +237,3 @@ def _blob_headers(request, job, log):
     if job.form == "append-sealed":
         headers.append(("x-ms-blob-sealed", "true"))
     return headers
-
-
-# --- the archive of a run ------------------------------------------------------------------------
-
-def _archive(run, number):
-    """All logs of one attempt as a zip: whole jobs, and each cut evenly into its steps."""
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
-        jobs = [job for job in run.jobs if job.attempt == number and not job.log.absent]
-        for index, job in enumerate(jobs):
-            name = job.name.replace("/", "").replace(":", "")[:90]
-            data = job.log.read()
-            archive.writestr("%d_%s.txt" % (index, name), data)
-            for step, part in _cut_evenly(job, data):
-                title = step["name"].replace("/", "").replace(":", "")
-                archive.writestr("%s/%d_%s.txt" % (name, step["number"], title), part)
-    log = Log(0, "missing")
-    log.absent, log.modified = None, run.attempts[number].updated_at
-    log.grow({"text": base64.b64encode(out.getvalue()).decode()})
-    return log
-
-
-def _cut_evenly(job, data):
-    steps = [step for step in job.steps if step["conclusion"] != "skipped"]
-    start = 0
-    for i, step in enumerate(steps, 1):
-        end = len(data) if i == len(steps) else data.find(b"\n", len(data) * i // len(steps)) + 1
-        yield step, data[start:end]
-        start = end

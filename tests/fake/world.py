@@ -228,6 +228,7 @@ class Run:
     attempts: dict = dataclasses.field(default_factory=dict)    # by number
     jobs: list = dataclasses.field(default_factory=list)
     carried: str = None         # see add_run
+    archive: dict = dataclasses.field(default_factory=dict)     # see archives.py
 
     @property
     def last(self):
@@ -434,14 +435,20 @@ class World:
 
     def add_job(self, run, id=None, attempt=None, name="build", status="completed",
                 conclusion=None, created_at=None, started_at=None, completed_at=None, steps=None,
-                log=None, form=None, labels=None, runner="some"):
-        """`runner`: "null" or "empty": it never got one; "absent": no field about runners."""
+                log=None, form=None, labels=None, runner="some", told=False):
+        """`runner`: "null" or "empty": it never got one; "absent": no field about runners. `told`:
+        its name and times are those that its made-up log tells, as is true of GitHub's."""
         if runner not in RUNNERS:
             raise WorldError("runner: one of %s" % (RUNNERS,))
         self.version += 1
         if status == "completed":
             conclusion = conclusion or "success"
         attempt_number = attempt or run.last.number
+        if told:
+            id = self._take_id("job", id)
+            name = content.job_name(id)
+            started_at = content.end_seconds(0)
+            completed_at = content.end_seconds(log["size"]) + 1
         started = seconds_of(started_at, run.attempt(attempt_number).started_at + 5)
         completed = seconds_of(completed_at, started + 120) if status == "completed" else None
         job = Job(self._take_id("job", id), run, attempt_number, name, status, conclusion,
@@ -519,9 +526,11 @@ class World:
                 self.add_job(run, name=os.path.splitext(name)[0], log={"file": path})
         return run
 
-    def bulk(self, full_name, runs, jobs, size, failed_every=0, form=None, gap=0, **run_fields):
+    def bulk(self, full_name, runs, jobs, size, failed_every=0, form=None, gap=0, told=False,
+             **run_fields):
         """`runs` completed runs of `jobs` jobs each, every log made up and of `size` bytes. With
-        a `gap` the jobs' ids lie up to so many apart, as those of a busy GitHub do."""
+        a `gap` the jobs' ids lie up to so many apart, as those of a busy GitHub do. `told`: as in
+        add_job."""
         apart = random.Random(gap)
         repo = self.repos.get(full_name.lower()) or self.add_repo(full_name)
         made = []
@@ -532,7 +541,7 @@ class World:
             for n in range(1, jobs + 1):
                 job_id = self.next_id["job"] + apart.randrange(gap) if gap else None
                 self.add_job(run, id=job_id, name="job %d" % n, conclusion=conclusion,
-                             log={"size": size}, form=form)
+                             log={"size": size}, form=form, told=told)
             made.append(run)
         return made
 
