@@ -5,6 +5,7 @@
 packages_build=(
     gcc libc6-dev cmake ninja-build pkg-config libfuse3-dev
     "libcurl4-openssl-dev|libcurl4-gnutls-dev|libcurl4-nss-dev" libcjson-dev libxxhash-dev
+    libarchive-dev
 )
 packages_mount=(fuse3 ca-certificates python3)
 packages_test=(

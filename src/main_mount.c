@@ -1,5 +1,6 @@
 #include "main_mount.h"
 
+#include "archive/archive.h"
 #include "cache/cache.h"
 #include "catalog/catalog.h"
 #include "diag.h"
@@ -107,21 +108,25 @@ static char *print_stats(void *who)
     struct mount *m = who;
     struct cache_stats cache;
     struct api_stats api;
+    struct archives_stats archives;
     uint64_t used, limit;
     char *text;
 
     cache_get_stats(m->cache, &cache);
     api_read_stats(m->api, &api);
+    views_get_archives_stats(m->views, &archives);
     store_usage(m->store, &used, &limit);
     if (asprintf(&text,
                  "api_requests %" PRIu64 "\napi_not_modified %" PRIu64 "\nstorage_requests %" PRIu64
                  "\nquota_limit %" PRId64 "\nquota_remaining %" PRId64 "\nquota_reset %" PRId64
                  "\nlogs_in_memory %" PRIu64 "\nfetches_running %" PRIu64
                  "\nbytes_received %" PRIu64 "\nlogs_published %" PRIu64 "\ncache_used %" PRIu64
-                 "\ncache_size %" PRIu64 "\n",
+                 "\ncache_size %" PRIu64 "\narchives_requested %" PRIu64
+                 "\narchives_failed %" PRIu64 "\nlogs_from_archives %" PRIu64 "\n",
                  api.requests, api.not_modified, api.storage_requests, api.limit, api.remaining,
                  api.reset_s, cache.logs, cache.fetches_running, cache.bytes_received,
-                 cache.published, used, limit) < 0)
+                 cache.published, used, limit, archives.requested, archives.failed,
+                 archives.logs) < 0)
         return NULL;
     return text;
 }
@@ -171,6 +176,14 @@ static int64_t source_deadline_ms(const struct options *o)
     int64_t deadline_ms = o->deadline * INT64_C(1000);
 
     return deadline_ms - (deadline_ms / 4 < 2000 ? deadline_ms / 4 : 2000);
+}
+
+/* Archives may pause for long with their connections: some are left to readers. */
+static unsigned count_archives(unsigned connections)
+{
+    unsigned count = connections - (connections + 3) / 4;
+
+    return count < ARCHIVES_MAX ? count : ARCHIVES_MAX;
 }
 
 static int create_lower(struct mount *m)
@@ -241,6 +254,12 @@ static int create_upper(struct mount *m)
                                 .now_ms = net_now_ms,
                                 .runs = o->runs,
                                 .prefetch = o->prefetch,
+                                .archive_jobs = o->no_cache || o->offline ? 0 : o->archive_jobs,
+                                .archives_max = count_archives(m->connections),
+                                .archive_wait_ms = patience_ms,
+                                .source = api_source(m->api),
+                                .diag = m->diag,
+                                .wall_s = net_wall_s,
                                 .timestamps = o->timestamps,
                                 .has_token = o->token_source != OPTIONS_TOKEN_NONE,
                                 .mounted_ms = wall_ms(),

@@ -69,6 +69,8 @@ static const struct rule rules[] = {
     {"fresh", NUMBER, SHOWN, AT(fresh), 0, DAY, 30, "SEC", "age at which a listing is refreshed"},
     {"prefetch", NUMBER, SHOWN, AT(prefetch), 0, 100, 32, "N",
      "logs prefetched for a recursive reader"},
+    {"archive_jobs", NUMBER, SHOWN, AT(archive_jobs), 0, 1000, 3, "N",
+     "logs of a run that are worth its archive"},
     {"timestamps", FLAG, SHOWN, AT(timestamps), .help = "keep timestamps in cleaned text"},
     {"foreground", FLAG, NOWHERE, AT(foreground), .help = NULL},
     {"debug", FLAG, NOWHERE, AT(debug), .help = NULL},

@@ -49,6 +49,7 @@ struct options {
     unsigned fresh;
     unsigned connections;
     unsigned prefetch;
+    unsigned archive_jobs;
     unsigned reserve;
     unsigned wait;
     unsigned timeout;

@@ -55,6 +55,8 @@ struct waiter {
      * that came for it does not count as stale meanwhile; 0: not yet. */
     int64_t began_ms;
     uint64_t began_after; /* the count of the catalog's answers then: two may fall into one ms */
+    /* Its owner's: the thread that waits for the answer; 0: unknown. */
+    int64_t reader;
     /* err 0: try the operation again; negative errno: that is its result. */
     void (*wake)(struct waiter *w, int err);
 };

@@ -166,6 +166,32 @@ struct source_facts {
     } body;
 };
 
+/* --- archives ----------------------------------------------------------------------------- */
+
+/*
+ * All logs of an attempt of a run as one zip (S20), for one API request. GitHub makes it while it
+ * is sent, so it has neither length nor ranges, and what is cut cannot be continued: it is
+ * requested once. Owned by the caller; the source's from want_archive until done.
+ */
+struct source_archive {
+    struct repo_name repo;
+    uint64_t run;
+    unsigned attempt;
+    enum source_class class;
+
+    /* As in source_bytes, from the archive's start. */
+    int (*bytes)(struct source_archive *a, const void *data, size_t len);
+    /* NULL: the stream ended in good order. Exactly once. */
+    void (*done)(struct source_archive *a, const struct source_failure *failure);
+
+    bool was_answered; /* once it is done: the API has answered, so the request has counted */
+
+    /* the source's own: zeroed before want_archive */
+    struct source_task task, promote_task, drop_task;
+    void *transfer;
+    bool is_wanted;
+};
+
 /* Facts that came while something else was asked (a job's status, for the finality of its log). */
 struct source_listener {
     void *who;
@@ -195,6 +221,12 @@ struct source_ops {
     void (*want_facts)(void *self, struct source_facts *f);
     /* The answer has been read; once after each done, also a failed one. Any thread. */
     void (*facts_release)(void *self, struct source_facts *f);
+    /* Not of a source of generated logs. */
+    void (*want_archive)(void *self, struct source_archive *a);
+    /* Somebody waits for it; nothing of it is wanted any more: done() follows. Once it is done
+     * neither changes anything. */
+    void (*archive_promote)(void *self, struct source_archive *a);
+    void (*archive_drop)(void *self, struct source_archive *a);
     void (*resume)(void *self);
 };
 

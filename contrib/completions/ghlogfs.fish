@@ -20,6 +20,7 @@ function __ghlogfs_options
         offline\t'only what is cached' \
         runs=\t'runs in a listing' \
         fresh=\t'age at which a listing is asked for again' \
+        archive_jobs=\t'missing logs of a run that are worth its archive' \
         prefetch=\t'logs fetched ahead of a recursive reader' \
         timestamps\t'keep timestamps in cleaned text' \
         foreground\t'stay in the foreground' \

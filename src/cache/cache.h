@@ -23,6 +23,8 @@
 #include "pending.h"
 #include "source.h"
 
+#include <stdatomic.h>
+
 #include <errno.h>
 
 struct cache;
@@ -110,6 +112,28 @@ void log_release(struct log *log);
  */
 int log_get_stat(struct log *log, const struct repo_name *name, enum effort effort,
                  const struct log_hint *hint, struct waiter *w, struct log_stat *ret_stat);
+
+/*
+ * A log that comes by another way than its own request: out of an archive (S20). Whoever needs it
+ * meanwhile waits for that. Owned by whoever promises; zeroed before log_promise.
+ */
+struct log_promise {
+    struct log *log;                   /* held while it stands */
+    atomic_int_fast64_t waited_for_ms; /* when a reader first waited for it; 0: none did */
+    struct repo_name name;
+    struct log_hint hint; /* internal, as `is_ahead`: it would have been prefetched otherwise */
+    bool is_ahead;
+};
+
+/* False: the log is known or on its way already. May read the disk. */
+bool log_promise(struct log *log, const struct repo_name *name, struct log_promise *p);
+
+/* The log was published, or it will not come that way: whoever waits asks again, and what was to be
+ * prefetched is; not where `is_over`, at the unmount. */
+void log_promise_end(struct log_promise *p, bool is_over);
+
+/* How long it takes, mostly, until the first answer about a log has come. */
+int64_t cache_get_request_ms(struct cache *c);
 
 /* The failure that is remembered of this log under this name (S17); reason SOURCE_FINE: none. */
 struct source_failure log_get_failure(struct log *log, const struct repo_name *name);

@@ -36,6 +36,8 @@
  * final log that is requested again, after this time. */
 #define LOG_EMPTY_MS (10 * 60 * 1000)
 
+#define REQUESTS_TIMED 16
+
 /* What a waiter on a log waits for: a page by its number, or this. */
 #define LOG_PART_FACTS UINT64_MAX
 
@@ -86,6 +88,8 @@ struct log {
     struct store_meta meta;       /* size, mtime, final, etag, names; checksums stay NULL */
     unsigned shrinks;             /* how often it turned out to be shorter than was reported */
     int64_t empty_until_ms;       /* a final log without a byte is requested again then */
+    struct log_promise *promise;  /* NULL: none stands */
+    int64_t requested_ms;         /* when the first range was planned */
     bool is_prefetched;           /* the first range is under way, and no reader waits for it yet */
     bool whole;                   /* the server has no ranges */
     bool proven;                  /* the source has proven the size; log_is_proven says more */
@@ -148,6 +152,8 @@ struct cache {
     unsigned close_next; /* the bucket in which cache_close_file starts */
     struct absent absent;
     struct cache_stats stats;
+    int64_t request_ms[REQUESTS_TIMED]; /* how long the last first answers took */
+    unsigned requests_timed;            /* of all */
 };
 
 /* --- fetch.c --- */

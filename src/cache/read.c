@@ -16,6 +16,9 @@
 /* Pages checked ahead: what the kernel requests next (mountpoint_raise_readahead). */
 #define CHECK_AHEAD (PLAN_NEAR >> PAGE_SHIFT)
 
+/* Before any request was timed. */
+#define REQUEST_MS_UNKNOWN 500
+
 /* The name of a log that is known under another one is being verified (S14). */
 struct verification {
     struct source_facts facts;
@@ -101,11 +104,26 @@ static int plan_first(struct log *log, const struct repo_name *name, const struc
     }
     f->is_first = true;
     log->phase = LOG_REQUESTED;
+    log->requested_ms = log->cache->config.now_ms();
     log->is_prefetched = class == SOURCE_PREFETCH;
     log->source_name = *name;
     log->hint_ms = hint->completed_ms;
     list_push_back(&steps->planned, &f->request.link);
     return PENDING_PARKED;
+}
+
+/* Lock held. Somebody would have the log requested, if it were not promised. */
+static void note_promise_wanted(struct log_promise *p, const struct log_hint *hint,
+                                enum source_class class, int64_t now_ms)
+{
+    int_fast64_t never = 0;
+
+    if (class == SOURCE_DEMAND) {
+        atomic_compare_exchange_strong(&p->waited_for_ms, &never, now_ms);
+    } else {
+        p->is_ahead = true;
+        p->hint = *hint;
+    }
 }
 
 /* Lock held. 0: *ret_stat is the answer; PENDING_PARKED: to be awaited after the steps; -errno. */
@@ -149,6 +167,10 @@ static int plan_stat(struct log *log, const struct repo_name *name, enum effort 
     failure = absent_find(&c->absent, name, log->job, c->config.now_ms());
     if (failure)
         return failure->err;
+    if (log->phase == LOG_UNKNOWN && log->promise) {
+        note_promise_wanted(log->promise, hint, class, c->config.now_ms());
+        return PENDING_PARKED;
+    }
     if (log->phase == LOG_UNKNOWN)
         return plan_first(log, name, hint, class, steps);
     if (log->phase == LOG_KNOWN) /* there is nothing to prefetch */
@@ -194,6 +216,69 @@ int log_get_stat(struct log *log, const struct repo_name *name, enum effort effo
             pending_park(&log->wait, w, generation, LOG_PART_FACTS, LOG_PART_FACTS))
             return rc;
     }
+}
+
+bool log_promise(struct log *log, const struct repo_name *name, struct log_promise *p)
+{
+    struct cache *c = log->cache;
+    struct log_stat stat;
+    bool stands;
+
+    if (log_get_stat(log, name, EFFORT_DISK, NULL, NULL, &stat) != -EAGAIN)
+        return false;
+    pthread_mutex_lock(&c->lock);
+    /* With a file it was a running job's log: what is published now would be read through it. */
+    stands = log->phase == LOG_UNKNOWN && !log->promise && !log->backing &&
+             !absent_find(&c->absent, name, log->job, c->config.now_ms());
+    if (stands) {
+        log->promise = p;
+        log->users++;
+        p->name = *name;
+        p->log = log;
+    }
+    pthread_mutex_unlock(&c->lock);
+    return stands;
+}
+
+void log_promise_end(struct log_promise *p, bool is_over)
+{
+    struct log *log = p->log;
+    struct log_stat stat;
+
+    if (!log)
+        return;
+    pthread_mutex_lock(&log->cache->lock);
+    log->promise = NULL;
+    if (log->phase == LOG_UNKNOWN)
+        log->phase = LOG_NEW; /* it may be on disk by now */
+    pthread_mutex_unlock(&log->cache->lock);
+    pending_wake(&log->wait, LOG_PART_FACTS, LOG_PART_FACTS, 0);
+    if (p->is_ahead && !is_over)
+        (void)log_get_stat(log, &p->name, EFFORT_NETWORK, &p->hint, NULL, &stat);
+    p->log = NULL;
+    log_release(log);
+}
+
+static int by_size(const void *a, const void *b)
+{
+    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+
+    return x < y ? -1 : x > y;
+}
+
+int64_t cache_get_request_ms(struct cache *c)
+{
+    int64_t times[REQUESTS_TIMED];
+    unsigned count;
+
+    pthread_mutex_lock(&c->lock);
+    count = c->requests_timed < REQUESTS_TIMED ? c->requests_timed : REQUESTS_TIMED;
+    memcpy(times, c->request_ms, sizeof(times));
+    pthread_mutex_unlock(&c->lock);
+    if (!count)
+        return REQUEST_MS_UNKNOWN;
+    qsort(times, count, sizeof(*times), by_size);
+    return times[count / 2];
 }
 
 struct source_failure log_get_failure(struct log *log, const struct repo_name *name)

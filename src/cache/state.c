@@ -220,6 +220,11 @@ int log_learn(struct log *log, const struct source_metadata *metadata)
         if (log->hint_ms > 0)
             log->meta.mtime_ms = log->hint_ms;
     }
+    if (log->phase == LOG_REQUESTED && !(log->job & CACHE_GENERATED)) {
+        struct cache *c = log->cache;
+        c->request_ms[c->requests_timed++ % REQUESTS_TIMED] = c->config.now_ms() -
+                                                              log->requested_ms;
+    }
     log->meta.size = metadata->size;
     log->meta.final = metadata->final || was_final;
     snprintf(log->meta.etag, sizeof(log->meta.etag), "%s", metadata->etag);

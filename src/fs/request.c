@@ -80,6 +80,7 @@ struct request *request_create(struct requests *all, fuse_req_t req, request_ste
     r->step = step;
     r->tid = fuse_req_ctx(req)->pid;
     r->waiter.wake = wake;
+    r->waiter.reader = r->tid;
     atomic_init(&r->count, 1);
     atomic_init(&r->interrupted, false);
     if (name)

@@ -1,5 +1,6 @@
 #include "github/api.h"
 
+#include "github/archive_transfer.h"
 #include "github/core.h"
 #include "github/endpoints.h"
 #include "github/headers.h"
@@ -278,6 +279,69 @@ static void log_promote(void *self, uint64_t job)
         pthread_mutex_unlock(&api->lock);
 }
 
+/* -- Archives ---------------------------------------------------------------------------------- */
+
+/* After this it may be freed: nothing that is posted may refer to it. */
+static void on_archive_done(struct core *core, struct source_archive *a,
+                            const struct source_failure *failure)
+{
+    struct api *api = list_entry(core, struct api, core);
+
+    pthread_mutex_lock(&api->lock);
+    a->is_wanted = false;
+    list_remove(&a->promote_task.link);
+    list_remove(&a->drop_task.link);
+    pthread_mutex_unlock(&api->lock);
+    a->done(a, failure);
+}
+
+static void run_want_archive(void *self, struct source_task *t)
+{
+    archive_transfer_begin(&((struct api *)self)->core, list_entry(t, struct source_archive, task),
+                           on_archive_done);
+}
+
+static void want_archive(void *self, struct source_archive *a)
+{
+    struct api *api = self;
+
+    pthread_mutex_lock(&api->lock);
+    a->is_wanted = true;
+    post_and_unlock(api, &a->task, run_want_archive);
+}
+
+static void run_promote_archive(void *self, struct source_task *t)
+{
+    (void)self;
+    archive_transfer_promote(list_entry(t, struct source_archive, promote_task));
+}
+
+static void run_drop_archive(void *self, struct source_task *t)
+{
+    (void)self;
+    archive_transfer_drop(list_entry(t, struct source_archive, drop_task));
+}
+
+static void post_archive(struct api *api, struct source_archive *a, struct source_task *t,
+                         void (*run)(void *self, struct source_task *t))
+{
+    pthread_mutex_lock(&api->lock);
+    if (a->is_wanted)
+        post_and_unlock(api, t, run);
+    else
+        pthread_mutex_unlock(&api->lock);
+}
+
+static void archive_promote(void *self, struct source_archive *a)
+{
+    post_archive(self, a, &a->promote_task, run_promote_archive);
+}
+
+static void archive_drop(void *self, struct source_archive *a)
+{
+    post_archive(self, a, &a->drop_task, run_drop_archive);
+}
+
 /* -- Beginning and end ------------------------------------------------------------------------- */
 
 static int init_core(struct core *core, const struct api_config *config)
@@ -405,6 +469,9 @@ struct source api_source(struct api *api)
         .log_promote = log_promote,
         .want_facts = want_facts,
         .facts_release = facts_release,
+        .want_archive = want_archive,
+        .archive_promote = archive_promote,
+        .archive_drop = archive_drop,
         .resume = resume,
     };
 

@@ -81,6 +81,17 @@ int endpoint_make_url(const char *base, const struct source_facts *f, bool is_us
     return 0;
 }
 
+int endpoint_make_archive_url(const char *base, const struct source_archive *a, char **ret_url)
+{
+    char *url;
+
+    if (asprintf(&url, "%s/repos/%s/%s/actions/runs/%" PRIu64 "/attempts/%u/logs", base,
+                 a->repo.owner, a->repo.repo, a->run, a->attempt) < 0)
+        return -ENOMEM;
+    *ret_url = url;
+    return 0;
+}
+
 int endpoint_make_log_url(const char *base, const struct repo_name *repo, uint64_t job,
                           char **ret_url)
 {

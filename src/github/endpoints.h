@@ -17,6 +17,9 @@
  * public ones.
  */
 int endpoint_make_url(const char *base, const struct source_facts *f, bool is_user, char **ret_url);
+
+int endpoint_make_archive_url(const char *base, const struct source_archive *a, char **ret_url);
+
 int endpoint_make_log_url(const char *base, const struct repo_name *repo, uint64_t job,
                           char **ret_url);
 

@@ -124,10 +124,8 @@ void log_waiters_wake(struct list *waiters, const struct source_failure *failure
     }
 }
 
-/* R7: what may not be followed is logged with its host, which the user can judge. */
-static int take_url(struct source_log *log, const char *location)
+int signed_url_create(struct core *core, const char *location, struct signed_url **ret_url)
 {
-    struct core *core = log->core;
     bool allow_http = strcmp(core->base_at.scheme, "http") == 0;
     bool allow_local = core->base_at.is_local || core->peer_private;
     size_t len = strlen(location);
@@ -147,8 +145,7 @@ static int take_url(struct source_log *log, const char *location)
     url->obtained_ms = net_now_ms();
     url->at = at;
     memcpy(url->text, location, len + 1);
-    signed_url_unref(log->url);
-    log->url = url;
+    *ret_url = url;
     return 0;
 }
 
@@ -158,9 +155,14 @@ static void on_url(struct api_request *req, const struct api_answer *answer)
     struct failure_event event = {.hop = FAILURE_API};
     const struct source_failure *failure = answer->failure;
     struct failure_verdict verdict;
+    struct signed_url *url = NULL;
 
     if (!failure)
-        event.err = take_url(log, answer->location);
+        event.err = signed_url_create(log->core, answer->location, &url);
+    if (url) {
+        signed_url_unref(log->url);
+        log->url = url;
+    }
     if (event.err < 0) {
         failure_judge(&event, net_now_ms(), &verdict);
         failure = &verdict.failure;

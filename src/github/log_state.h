@@ -81,6 +81,9 @@ struct signed_url {
     char text[];
 };
 
+/* Of a redirect's Location. -EPROTO: it may not be followed (R7), which is logged with its host;
+ * -ENOMEM. */
+int signed_url_create(struct core *core, const char *location, struct signed_url **ret_url);
 void signed_url_unref(struct signed_url *url);
 
 /* Who waits for the log's URL, or for the end of its finality check. */

@@ -6,8 +6,6 @@
 #define BYTE_BEL 0x07
 #define BYTE_LEAD 0xc2 /* leads the UTF-8 form of U+0080 to U+00BF, and nothing else */
 
-#define STAMP_LEN 28 /* of a timestamp, without the space behind it */
-
 /* Where in the log the next byte is. But for IN_TEXT, `held` has the undecided raw bytes. */
 enum state {
     AT_START, /* of a line: byte order marks and the timestamp may come */
@@ -29,9 +27,9 @@ struct sink {
 
 /* --- the runner's timestamp --- */
 
-static const char pattern[STAMP_LEN + 1] = "dddd-dd-ddTdd:dd:dd.dddddddZ";
+static const char pattern[TEXT_STAMP_LEN + 1] = "dddd-dd-ddTdd:dd:dd.dddddddZ";
 
-/* Whether `byte` may stand at place `at`, below STAMP_LEN, of a timestamp. */
+/* Whether `byte` may stand at place `at`, below TEXT_STAMP_LEN, of a timestamp. */
 static bool stamp_fits(size_t at, unsigned char byte)
 {
     if (pattern[at] == 'd')
@@ -41,7 +39,7 @@ static bool stamp_fits(size_t at, unsigned char byte)
 
 static bool stamp_is(const unsigned char *s)
 {
-    for (size_t i = 0; i < STAMP_LEN; i++)
+    for (size_t i = 0; i < TEXT_STAMP_LEN; i++)
         if (!stamp_fits(i, s[i]))
             return false;
     return true;
@@ -67,6 +65,13 @@ static int64_t stamp_time_ms(const unsigned char *s)
                    1 - 719468;
     int64_t seconds = days * 86400 + hour * 3600 + minute * 60 + second;
     return seconds * 1000 + two(s + 20) * 10 + (s[22] - '0');
+}
+
+int64_t text_read_stamp(const char *line, size_t len)
+{
+    const unsigned char *s = (const unsigned char *)line;
+
+    return len >= TEXT_STAMP_LEN && stamp_is(s) ? stamp_time_ms(s) : TEXT_TIME_UNKNOWN;
 }
 
 /* --- bytes --- */
@@ -188,7 +193,7 @@ static bool start_step(struct text_cleaner *c, struct sink *out, unsigned char b
 {
     size_t at = c->held_len;
     bool in_mark = at > 0 && c->held[0] == byte_order_mark[0];
-    bool in_stamp = !in_mark && at < STAMP_LEN;
+    bool in_stamp = !in_mark && at < TEXT_STAMP_LEN;
 
     if ((in_mark && b == byte_order_mark[at]) || (in_stamp && stamp_fits(at, b)) ||
         (at == 0 && b == byte_order_mark[0])) {
@@ -330,10 +335,10 @@ static const unsigned char *run_end(const unsigned char *p, const unsigned char 
 static const unsigned char *stamp_skip(struct text_cleaner *c, struct sink *out,
                                        const unsigned char *p, const unsigned char *end)
 {
-    if (c->held_len > 0 || end - p <= STAMP_LEN || p[STAMP_LEN] != ' ' || !stamp_is(p))
+    if (c->held_len > 0 || end - p <= TEXT_STAMP_LEN || p[TEXT_STAMP_LEN] != ' ' || !stamp_is(p))
         return p;
-    line_begin(c, out, p, STAMP_LEN + 1);
-    return p + STAMP_LEN + 1;
+    line_begin(c, out, p, TEXT_STAMP_LEN + 1);
+    return p + TEXT_STAMP_LEN + 1;
 }
 
 void text_cleaner_init(struct text_cleaner *c, bool keep_timestamps, text_line_fn *on_line,
@@ -373,8 +378,8 @@ size_t text_cleaner_finish(struct text_cleaner *c, void *out)
 {
     struct sink to = {.base = out, .at = out, .head = out};
 
-    if (c->state == AT_START && c->held_len == STAMP_LEN)
-        line_begin(c, &to, c->held, STAMP_LEN);
+    if (c->state == AT_START && c->held_len == TEXT_STAMP_LEN)
+        line_begin(c, &to, c->held, TEXT_STAMP_LEN);
     else if (c->state == AT_START && c->held_len > 0)
         start_give_up(c, &to);
     else if (c->state != AT_START)

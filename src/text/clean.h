@@ -34,7 +34,11 @@ enum {
     TEXT_ESCAPE_MAX = 65536, /* bytes of an escape sequence before it counts as endless */
     TEXT_CLEAN_SLACK = TEXT_ESCAPE_MAX + 64, /* by how much output may be longer than input */
     TEXT_TIME_UNKNOWN = -1,
+    TEXT_STAMP_LEN = 28, /* bytes of a timestamp, without the space behind it */
 };
+
+/* The time of the timestamp that a raw line begins with; TEXT_TIME_UNKNOWN: it begins with none. */
+int64_t text_read_stamp(const char *line, size_t len);
 
 /* A line that has just been completed. `head` is valid during the call only. */
 struct text_line {

@@ -268,7 +268,7 @@ static int ask_list(struct views *v, const struct attempts_run *run, unsigned at
     struct catalog_question q;
 
     attempts_question(run, attempt, &q);
-    return catalog_ask(v->config.catalog, &q, EFFORT_NETWORK, w, ret_list);
+    return catalog_ask(v->config.catalog, &q, w ? EFFORT_NETWORK : EFFORT_MEMORY, w, ret_list);
 }
 
 void attempts_want(struct views *v, const struct attempts_run *run, struct waiter *w)
@@ -508,4 +508,59 @@ int attempts_get_own(struct views *v, const struct attempts_run *run, unsigned a
     catalog_answer_release(before);
     catalog_answer_release(list);
     return rc;
+}
+
+/* --- what tells the attempts apart ------------------------------------------------------------ */
+
+static void end_span(struct attempts_span *span)
+{
+    catalog_answer_release(span->list);
+    free(span->ran);
+    *span = (struct attempts_span){0};
+}
+
+bool attempts_next_span(struct views *v, const struct attempts_run *run, struct attempts_span *span)
+{
+    const struct catalog_answer *before = span->list, *list = NULL;
+    struct attempts_merge ran = {0};
+    unsigned after = span->attempt, next = after;
+    bool is_found = false;
+
+    while (!is_found && next < run->latest && next < ATTEMPTS_LISTS_MAX)
+        is_found = !ask_list(v, run, ++next, NULL, &list);
+    if (is_found && before && attempts_subtract(list, before, &ran)) {
+        catalog_answer_release(list);
+        is_found = false;
+    }
+    if (!is_found) {
+        end_span(span);
+        return false;
+    }
+    catalog_answer_release(before);
+    free(span->ran);
+    *span = (struct attempts_span){.after = after,
+                                   .attempt = next,
+                                   .jobs = before ? ran.jobs : list->jobs,
+                                   .count = before ? ran.count : list->count,
+                                   .list = list,
+                                   .ran = ran.jobs};
+    return true;
+}
+
+bool attempts_request(struct views *v, const struct attempts_run *run, unsigned first,
+                      unsigned last)
+{
+    struct waiter nobody = {0}; /* it is never parked */
+    struct catalog_question q;
+
+    for (unsigned n = first; n <= last; n++) {
+        attempts_question(run, n, &q);
+        if (catalog_peek_failure(v->config.catalog, &q) != SOURCE_FINE)
+            return false;
+    }
+    for (unsigned n = first; n <= last; n++) {
+        attempts_question(run, n, &q);
+        (void)catalog_ask(v->config.catalog, &q, EFFORT_NETWORK, &nobody, NULL);
+    }
+    return true;
 }

@@ -53,9 +53,33 @@ int attempts_get_latest(struct views *v, const struct attempts_run *run, struct 
                         const struct catalog_answer **ret_jobs);
 
 /* The jobs that ran in this attempt: one question, and one more for the attempt before it. May
- * park. The answer is the caller's. */
+ * park. With `w` NULL: as far as that is known; -EAGAIN. The answer is the caller's. */
 int attempts_get_own(struct views *v, const struct attempts_run *run, unsigned attempt,
                      struct waiter *w, const struct catalog_answer **ret_jobs);
+
+/*
+ * Which attempt ran which jobs, as far as lists in memory tell: one span for each of them, the
+ * earliest attempt first. A list may have the jobs carried over from earlier attempts as well; the
+ * span has those that the known list before it does not have.
+ */
+struct attempts_span {
+    unsigned after, attempt; /* the jobs ran in one of the attempts from after + 1 to attempt */
+    const struct facts_job *const *jobs;
+    size_t count;
+
+    /* own; zeroed before the first call */
+    const struct catalog_answer *list;
+    const struct facts_job **ran;
+};
+
+/* The next span. False: there is none, and nothing is held any more. */
+bool attempts_next_span(struct views *v, const struct attempts_run *run,
+                        struct attempts_span *span);
+
+/* Begins to ask for the lists of the attempts from `first` to `last`. False: one of them could not
+ * be had lately. */
+bool attempts_request(struct views *v, const struct attempts_run *run, unsigned first,
+                      unsigned last);
 
 /* --- several lists put together. Pure -------------------------------------------------------- */
 

@@ -213,7 +213,7 @@ int dirs_list_jobs(struct views *v, const struct vnode *dir, struct waiter *w,
     struct gathering g = {0};
     int rc = gather(v, &g, &dir->repo, w);
     uint64_t *ids = calloc(g.job_count + 1, sizeof(*ids));
-    uint64_t *walked = calloc(g.job_count + 1, sizeof(*walked));
+    struct walk_job *walked = calloc(g.job_count + 1, sizeof(*walked));
     struct adding used = {.listing = l, .listed = ids};
     size_t walked_count = 0;
 
@@ -224,12 +224,12 @@ int dirs_list_jobs(struct views *v, const struct vnode *dir, struct waiter *w,
             const struct facts_job *job = g.lists[i]->jobs[k];
             ids[used.count++] = job->id;
             if (facts_may_have_log(job))
-                walked[walked_count++] = job->id;
+                walked[walked_count++] = (struct walk_job){job->id, job->run_id};
             rc = listing_add_id(l, job->id, VIEW_DIRECTORY);
         }
     }
     if (!rc) {
-        walk_note_listing(v->walk, &dir->repo, walked, walked_count);
+        walk_note_listing(v->walk, &dir->repo, walked, walked_count, w ? w->reader : 0);
         qsort(ids, used.count, sizeof(*ids), compare_ids);
         catalog_each_used_job(v->config.catalog, &dir->repo, add_used_job, &used);
         rc = used.rc;
@@ -307,7 +307,7 @@ int dirs_list_job(struct views *v, const struct vnode *dir, struct waiter *w,
     if (shows && !rc)
         rc = listing_add(l, "log", VIEW_FILE);
     if (!rc)
-        walk_note_enter(v->walk, &dir->repo, dir->job);
+        walk_note_enter(v->walk, &dir->repo, dir->job, w ? w->reader : 0);
     catalog_seen_release(&seen);
     log_release(log);
     return rc;
@@ -357,26 +357,26 @@ int dirs_list_run(struct views *v, const struct vnode *dir, struct waiter *w,
     struct safe_name *names = NULL;
     struct attempts_run run;
     size_t count = 0;
-    uint64_t *ids;
+    struct walk_job *walked;
     int rc = runs_get(v, dir, w, &run);
 
     if (!rc)
         rc = runs_list_jobs(v, &run, dir->attempt, w, &jobs);
     if (rc)
         return rc;
-    ids = calloc(jobs->count + 1, sizeof(*ids));
-    rc = ids ? job_names_make(jobs, &names) : -ENOMEM;
+    walked = calloc(jobs->count + 1, sizeof(*walked));
+    rc = walked ? job_names_make(jobs, &names) : -ENOMEM;
     for (size_t i = 0; i < jobs->count && !rc; i++) {
         if (facts_may_have_log(jobs->jobs[i]))
-            ids[count++] = jobs->jobs[i]->id;
+            walked[count++] = (struct walk_job){jobs->jobs[i]->id, dir->run};
         rc = listing_add(l, names[i].name, VIEW_DIRECTORY);
     }
     if (!rc)
-        walk_note_listing(v->walk, &dir->repo, ids, count);
+        walk_note_listing(v->walk, &dir->repo, walked, count, 0);
     if (!rc && !dir->attempt && run.latest > 1)
         rc = listing_add(l, "attempts", VIEW_DIRECTORY);
     free(names);
-    free(ids);
+    free(walked);
     catalog_answer_release(jobs);
     return rc;
 }
@@ -490,7 +490,7 @@ int dirs_list_steps(struct views *v, const struct vnode *dir, struct waiter *w,
     if (shows && !rc)
         rc = add_steps(seen.job, l);
     if (!rc)
-        walk_note_enter(v->walk, &dir->repo, dir->job);
+        walk_note_enter(v->walk, &dir->repo, dir->job, w ? w->reader : 0);
     log_release(log);
     catalog_seen_release(&seen);
     return rc;

@@ -14,7 +14,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define AHEAD_MAX 128   /* logs prefetched at one open */
 #define RECENT_MS 10000 /* so long a text is opened as it was looked up */
 
 /* As it was at one moment. Counted, and constant but for its time. */
@@ -213,30 +212,10 @@ static int open_text(struct views *v, const struct vnode *p, view_make_text *mak
 
 /* --- logs ------------------------------------------------------------------------------------ */
 
-/* For a recursive reader: prefetches the logs that it will find next in the listing. */
-static void prefetch(struct views *v, const struct vnode *p)
-{
-    struct vnode next = {.repo = p->repo};
-    uint64_t jobs[AHEAD_MAX];
-    size_t count = walk_note_open(v->walk, &p->repo, p->job, jobs, AHEAD_MAX);
-
-    for (size_t i = 0; i < count; i++) {
-        struct log *log = cache_hold(v->config.cache, jobs[i]);
-        struct known_job job;
-        struct log_stat stat;
-        if (!log)
-            return;
-        next.job = jobs[i];
-        runs_peek_job(v, &next, &job);
-        if (log_get_failure(log, &p->repo).err != -ENOENT && job.hint.completed && !job.has_no_log)
-            log_get_stat(log, &p->repo, EFFORT_NETWORK, &job.hint, NULL, &stat);
-        log_release(log);
-    }
-}
-
 static int open_log(struct views *v, const struct vnode *p, struct waiter *w, struct view_file *f,
                     struct view_opened *ret_opened)
 {
+    struct view_ahead ahead;
     int rc = view_get_part(v, p, w, &f->part);
 
     if (rc)
@@ -252,7 +231,8 @@ static int open_log(struct views *v, const struct vnode *p, struct waiter *w, st
     f->is_step = p->kind == VNODE_STEP;
     ret_opened->direct = f->reader.direct;
     ret_opened->keep_cache = !f->reader.direct;
-    prefetch(v, p);
+    view_note_use(v, p, VIEW_OPENED, w, &ahead);
+    view_fetch_ahead(v, &ahead);
     return 0;
 }
 

@@ -4,6 +4,7 @@
 #ifndef GHLOGFS_VIEWS_INTERNAL_H
 #define GHLOGFS_VIEWS_INTERNAL_H
 
+#include "archive/archive.h"
 #include "cache/cache.h"
 #include "catalog/catalog.h"
 #include "views/generated.h"
@@ -28,6 +29,7 @@ struct views {
     struct attempts *attempts;
     struct generated *generated;
     struct walk *walk;
+    struct archives *archives;
     struct job_names *names;
 };
 
@@ -105,6 +107,34 @@ int view_get_part(struct views *v, const struct vnode *p, struct waiter *w,
 /* The facts of the job that a vnode inside a run is about; may park. */
 int view_find_job(struct views *v, const struct vnode *p, struct waiter *w,
                   struct catalog_seen *ret_seen);
+
+/* --- prefetch.c --- */
+
+/* What is worth fetching ahead of a reader who goes through a listing. */
+struct view_ahead {
+    struct vnode of; /* what it has used, without what belongs to that alone */
+    struct walk_next next;
+    uint64_t later; /* a run whose logs wait for lists; the walk comes back to them */
+};
+
+/* How a file made of a log is used. */
+enum view_use {
+    VIEW_KNOWN,   /* its size is asked for, and is here */
+    VIEW_MISSING, /* and is not */
+    VIEW_OPENED,
+};
+
+/* Notes the use. If the log is missing, the archive that has it is wanted: the reader can wait for
+ * that. */
+void view_note_use(struct views *v, const struct vnode *p, enum view_use use,
+                   const struct waiter *w, struct view_ahead *ret_ahead);
+
+/* Fetches the rest, once what the reader needs has been requested: its own comes first. */
+void view_fetch_ahead(struct views *v, struct view_ahead *a);
+
+/* As archives_config.keep_steps. */
+void view_keep_steps(void *views, const struct repo_name *repo, uint64_t job,
+                     const struct archive_step *steps, size_t count);
 
 /* --- listing.c: making one --- */
 

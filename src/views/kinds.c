@@ -144,6 +144,17 @@ int views_create(const struct view_config *config, struct views **ret_views)
                                                .waits = config->waits,
                                                .now_ms = config->now_ms,
                                                .timestamps = config->timestamps};
+    struct archives_config archives = {.source = config->source,
+                                       .cache = config->cache,
+                                       .store = config->store,
+                                       .diag = config->diag,
+                                       .now_ms = config->now_ms,
+                                       .wall_s = config->wall_s,
+                                       .jobs_min = config->archive_jobs,
+                                       .runs_max = config->archives_max,
+                                       .wait_max_ms = config->archive_wait_ms,
+                                       .timestamps = config->timestamps,
+                                       .keep_steps = view_keep_steps};
     struct views *v = calloc(1, sizeof(*v));
     int rc;
 
@@ -154,6 +165,9 @@ int views_create(const struct view_config *config, struct views **ret_views)
     v->names = job_names_create();
     v->attempts = attempts_create();
     rc = v->walk && v->names && v->attempts ? generated_create(&generated, &v->generated) : -ENOMEM;
+    archives.who = v;
+    if (!rc && config->archive_jobs && config->prefetch)
+        rc = archives_create(&archives, &v->archives);
     if (rc)
         views_destroy(v);
     else
@@ -161,16 +175,26 @@ int views_create(const struct view_config *config, struct views **ret_views)
     return rc;
 }
 
+void views_get_archives_stats(struct views *v, struct archives_stats *ret_stats)
+{
+    memset(ret_stats, 0, sizeof(*ret_stats));
+    if (v->archives)
+        archives_get_stats(v->archives, ret_stats);
+}
+
 void views_stop(struct views *v)
 {
-    if (v)
-        generated_stop(v->generated);
+    if (!v)
+        return;
+    archives_stop(v->archives);
+    generated_stop(v->generated);
 }
 
 void views_destroy(struct views *v)
 {
     if (!v)
         return;
+    archives_destroy(v->archives);
     generated_destroy(v->generated);
     walk_destroy(v->walk);
     job_names_destroy(v->names);

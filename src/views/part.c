@@ -34,9 +34,9 @@ int view_find_job(struct views *v, const struct vnode *p, struct waiter *w,
 }
 
 /* -ENOENT: the job is known not to have a log, and no log of it is present; so none is requested
- * (S19). Reads what the disk knows. May park. */
+ * (S19). Reads what the disk knows, which tells whether a request is needed. May park. */
 static int check_log(struct views *v, const struct vnode *p, struct waiter *w,
-                     struct known_job *ret_job)
+                     struct known_job *ret_job, bool *ret_missing)
 {
     const struct catalog_question q = {.what = SOURCE_JOB, .repo = p->repo, .id = p->job};
     struct log *log = cache_hold(v->config.cache, p->job);
@@ -44,34 +44,46 @@ static int check_log(struct views *v, const struct vnode *p, struct waiter *w,
     struct log_stat stat;
     int rc = log ? log_get_stat(log, &p->repo, EFFORT_DISK, NULL, w, &stat) : -ENOMEM;
 
+    *ret_missing = false;
     log_release(log);
     runs_peek_job(v, p, ret_job);
     if (rc != -EAGAIN)
         return rc;
     if (!ret_job->is_settled && !ret_job->has_no_log) {
         rc = catalog_ask(v->config.catalog, &q, EFFORT_DISK, w, &answer);
-        if (rc)
-            return rc == -EAGAIN ? 0 : rc;
-        catalog_answer_release(answer);
+        if (rc && rc != -EAGAIN)
+            return rc;
+        if (!rc)
+            catalog_answer_release(answer);
         runs_peek_job(v, p, ret_job);
     }
-    return ret_job->has_no_log ? -ENOENT : 0;
+    if (ret_job->has_no_log)
+        return -ENOENT;
+    /* A text may be here whose log is not any more. */
+    rc = log_get_stat(p->log, &p->repo, EFFORT_DISK, NULL, w, &stat);
+    *ret_missing = rc == -EAGAIN;
+    return rc == PENDING_PARKED ? rc : 0;
 }
 
 static int get_log(struct views *v, const struct vnode *p, struct waiter *w,
                    struct known_job *ret_job, struct log_stat *ret_stat)
 {
-    int rc = check_log(v, p, w, ret_job);
+    struct view_ahead ahead;
+    bool is_missing;
+    int rc = check_log(v, p, w, ret_job, &is_missing);
 
     if (rc)
         return rc;
+    view_note_use(v, p, is_missing ? VIEW_MISSING : VIEW_KNOWN, w, &ahead);
     if (p->kind == VNODE_LOG)
         rc = log_get_stat(p->log, &p->repo, EFFORT_NETWORK, &ret_job->hint, w, ret_stat);
     else
         rc = generated_get_stat(v->generated, p->log, &p->repo, p->job, &ret_job->hint, w,
                                 ret_stat);
+    /* Once it is parked, another thread may have finished the request: `p` may be gone. */
     if (!rc)
         catalog_note_used(v->config.catalog, &p->repo, p->job);
+    view_fetch_ahead(v, &ahead);
     return rc;
 }
 

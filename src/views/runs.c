@@ -121,6 +121,31 @@ static void peek_answer(struct views *v, const struct catalog_question *q, uint6
     catalog_answer_release(answer);
 }
 
+bool runs_peek_run(struct views *v, const struct repo_name *repo, uint64_t run,
+                   struct attempts_run *ret_run)
+{
+    const struct catalog_question alone = {.what = SOURCE_RUN, .repo = *repo, .id = run};
+    const struct catalog_question *questions[2] = {NULL, &alone};
+    struct catalog_question recent;
+    bool found = false;
+
+    runs_question(v, repo, &recent);
+    questions[0] = &recent;
+    for (unsigned i = 0; i < 2 && !found; i++) {
+        const struct catalog_answer *answer;
+        const struct facts_run *facts;
+
+        if (catalog_ask(v->config.catalog, questions[i], EFFORT_MEMORY, NULL, &answer))
+            continue;
+        facts = find_run(answer, run);
+        found = facts != NULL;
+        if (facts)
+            *ret_run = runs_resolve(repo, facts);
+        catalog_answer_release(answer);
+    }
+    return found;
+}
+
 void runs_peek(struct views *v, const struct vnode *p, struct known_run *ret_run)
 {
     const struct catalog_question alone = {.what = SOURCE_RUN, .repo = p->repo, .id = p->run};

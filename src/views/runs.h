@@ -53,6 +53,10 @@ struct known_run {
     int64_t time_ms;  /* of the last change, UTC */
 };
 
+/* The run in the terms of attempts.h, if it is known. */
+bool runs_peek_run(struct views *v, const struct repo_name *repo, uint64_t run,
+                   struct attempts_run *ret_run);
+
 void runs_peek(struct views *v, const struct vnode *p, struct known_run *ret_run);
 
 /* --- one job --------------------------------------------------------------------------------- */

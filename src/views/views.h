@@ -16,6 +16,7 @@
 
 #include "name.h"
 #include "pending.h"
+#include "source.h"
 
 #include <errno.h>
 #include <stdbool.h>
@@ -93,25 +94,37 @@ struct view_attr {
     int64_t name_ms;  /* how long the name, which may mean another file later; 0: as valid_ms */
 };
 
+struct archives_stats;
+struct diag;
+
 struct view_config {
     struct cache *cache;
     struct catalog *catalog;
     struct store *store; /* of its usage, and of the records where steps begin */
     struct waits *waits;
     int64_t (*now_ms)(void);
-    unsigned runs;       /* how many runs a listing shows */
-    unsigned prefetch;   /* logs prefetched for a recursive reader */
-    bool timestamps;     /* kept in cleaned text */
-    bool has_token;      /* the repositories that the token sees can be listed */
-    int64_t mounted_ms;  /* UTC; the time of what has none of its own */
-    const char *options; /* text of .ghlogfs/options */
-    const char *version; /* text of .ghlogfs/version */
+    unsigned runs;           /* how many runs a listing shows */
+    unsigned prefetch;       /* logs prefetched for a recursive reader */
+    unsigned archive_jobs;   /* missing logs of a run that are worth its archive; 0: never */
+    unsigned archives_max;   /* under way at a time */
+    int64_t archive_wait_ms; /* for which a reader waits for an archive at most */
+    struct source source;    /* of archives */
+    struct diag *diag;
+    int64_t (*wall_s)(void); /* UTC */
+    bool timestamps;         /* kept in cleaned text */
+    bool has_token;          /* the repositories that the token sees can be listed */
+    int64_t mounted_ms;      /* UTC; the time of what has none of its own */
+    const char *options;     /* text of .ghlogfs/options */
+    const char *version;     /* text of .ghlogfs/version */
     /* Text of .ghlogfs/stats, malloc'd; the caller frees. */
     char *(*stats)(void *who);
     void *who;
 };
 
 int views_create(const struct view_config *config, struct views **ret_views);
+/* For `.ghlogfs/stats`. */
+void views_get_archives_stats(struct views *v, struct archives_stats *ret_stats);
+
 /* Ends the work in progress; after the last request, and before the cache is stopped. */
 void views_stop(struct views *v);
 void views_destroy(struct views *v);

@@ -50,14 +50,14 @@ def most(github, hop="storage"):
 
 def test_p5_a_recursive_reader_has_many_logs_under_way(slow, mount):
     """One reader, one file after another; each log is fetched once all the same."""
-    grep(mount())
+    grep(mount(archive_jobs=0))
     assert 8 < most(slow) <= 32
     assert traffic(slow).requests == (1 + RUNS + RUNS * JOBS, RUNS * JOBS)
 
 
 def test_p5_by_way_of_the_runs(slow, mount):
     """The jobs of a run are a listing of their own, and the next run's are known to come."""
-    m = mount()
+    m = mount(archive_jobs=0)
     for run in listing(m.repo() / "runs"):
         for name in listing(m.repo() / "runs" / run):
             job = m.repo() / "runs" / run / name
@@ -76,12 +76,12 @@ def test_prefetch_0_has_one_log_under_way(slow, mount):
 
 @pytest.mark.parametrize("ahead", (1, 4))
 def test_prefetch_is_how_many(slow, mount, ahead):
-    grep(mount(prefetch=ahead))
+    grep(mount(prefetch=ahead, archive_jobs=0))
     assert most(slow) <= ahead + 1
 
 
 def test_connections_are_not_exceeded(slow, mount):
-    grep(mount(connections=6))
+    grep(mount(connections=6, archive_jobs=0))
     assert 2 < most(slow) <= 6
 
 
@@ -89,7 +89,7 @@ def test_connections_are_not_exceeded(slow, mount):
 
 def test_who_stops_costs_no_more_than_prefetch(one_run, mount):
     """S3, R5: what is prefetched and not read is bounded."""
-    walk(mount(prefetch=AHEAD))
+    walk(mount(prefetch=AHEAD, archive_jobs=0))
     seen = traffic(one_run)
     assert seen.storage == FEW + AHEAD and seen.charged == LISTING + FEW + AHEAD
 
@@ -138,7 +138,7 @@ def test_s8_offline_nothing_is_fetched_ahead(one_run, mount):
 def test_r5_the_reserve_is_for_readers(one_run, mount, left, reserve, ahead):
     """Prefetch stops where the reserve begins; readers are served from it."""
     one_run.rate_limit(limit=5000, remaining=left)
-    m = mount(prefetch=AHEAD, reserve=reserve)
+    m = mount(prefetch=AHEAD, reserve=reserve, archive_jobs=0)
     names = listing(m.repo() / "jobs")
     walk(m, 2)
     seen = traffic(one_run)

@@ -194,7 +194,7 @@ def test_skipped_jobs_are_not_fetched_ahead(github, mount):
     for n in range(60):
         github.add_job(made, name="job %d" % n, log="none" if 10 < n < 30 else {"size": 100},
                        conclusion="skipped" if 10 < n < 30 else "success")
-    m = mount(fresh=600)
+    m = mount(fresh=600, archive_jobs=0)
     run("grep", "-rc", NEEDLE, m.repo() / "jobs", check=False)
     assert traffic(github).requests == (2 + 41, 41)
 

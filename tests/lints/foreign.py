@@ -17,6 +17,8 @@ FOREIGN = (
     ("curl/*", ("src/net/*",)),
     ("cjson/*", ("src/github/parse*",)),
     ("cJSON.h", ("src/github/parse*",)),
+    ("archive.h", ("src/archive/unzip.c",)),
+    ("archive_entry.h", ("src/archive/unzip.c",)),
     ("xxhash.h", ("src/store/*",)),
     ("xxh_x86dispatch.h", ("src/store/*",)),
 )

@@ -12,6 +12,7 @@ LAYERS = (
     ("main", "options"),
     ("fs",),
     ("views",),
+    ("archive",),
     ("cache", "catalog"),
     ("store", "text", "pending"),
     ("github",),

@@ -11,7 +11,8 @@
 #include <cmocka.h>
 
 #define PATIENCE_S 30
-#define CHUNK 65000 /* no multiple of a page: pieces end anywhere */
+#define ARCHIVE_PIECE 16384 /* as large as those of the network */
+#define CHUNK 65000         /* no multiple of a page: pieces end anywhere */
 
 /* --- bytes --- */
 
@@ -195,6 +196,61 @@ static void facts_release(void *self, struct source_facts *facts)
     facts->body.data = NULL;
 }
 
+static void want_archive(void *self, struct source_archive *a)
+{
+    struct fake_source *f = self;
+    struct fake_archive *archive = calloc(1, sizeof(*archive));
+
+    if (!archive)
+        abort();
+    *archive = (struct fake_archive){
+        .a = a, .was = a, .run = a->run, .attempt = a->attempt, .class = a->class};
+    pthread_mutex_lock(&f->lock);
+    f->archives_wanted++;
+    list_push_back(&f->archives, &archive->link);
+    pthread_cond_broadcast(&f->changed);
+    pthread_mutex_unlock(&f->lock);
+}
+
+/* Lock held. The last that was wanted, as the memory of older ones may be used again. NULL: none
+ * was. */
+static struct fake_archive *find_archive(struct fake_source *f, const struct source_archive *a)
+{
+    struct fake_archive *found = NULL;
+
+    list_each(link, &f->archives)
+        if (list_entry(link, struct fake_archive, link)->was == a)
+            found = list_entry(link, struct fake_archive, link);
+    note_breach(f, !found, "an archive is promoted or dropped that was not wanted");
+    return found;
+}
+
+static void archive_promote(void *self, struct source_archive *a)
+{
+    struct fake_source *f = self;
+    struct fake_archive *archive;
+
+    pthread_mutex_lock(&f->lock);
+    archive = find_archive(f, a);
+    if (archive && archive->a)
+        archive->promotes++;
+    pthread_cond_broadcast(&f->changed);
+    pthread_mutex_unlock(&f->lock);
+}
+
+static void archive_drop(void *self, struct source_archive *a)
+{
+    struct fake_source *f = self;
+    struct fake_archive *archive;
+
+    pthread_mutex_lock(&f->lock);
+    archive = find_archive(f, a);
+    if (archive && archive->a)
+        archive->is_dropped = true;
+    pthread_cond_broadcast(&f->changed);
+    pthread_mutex_unlock(&f->lock);
+}
+
 static void resume(void *self)
 {
     struct fake_source *f = self;
@@ -217,6 +273,9 @@ void fake_source_init(struct fake_source *f)
         .log_promote = log_promote,
         .want_facts = want_facts,
         .facts_release = facts_release,
+        .want_archive = want_archive,
+        .archive_promote = archive_promote,
+        .archive_drop = archive_drop,
         .resume = resume,
     };
     pthread_condattr_t attr;
@@ -226,7 +285,9 @@ void fake_source_init(struct fake_source *f)
     list_init(&f->logs);
     list_init(&f->wants);
     list_init(&f->facts);
+    list_init(&f->archives);
     pthread_mutex_init(&f->lock, NULL);
+    pthread_mutex_init(&f->giving, NULL);
     pthread_condattr_init(&attr);
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     pthread_cond_init(&f->changed, &attr);
@@ -235,13 +296,20 @@ void fake_source_init(struct fake_source *f)
 
 void fake_source_finish(struct fake_source *f)
 {
+    struct list *link;
+
     if (f->breach)
         fail_msg("%s", f->breach);
     assert_true(list_is_empty(&f->wants));
     assert_true(list_is_empty(&f->facts));
     assert_int_equal(f->facts_done, 0);
     assert_true(list_is_empty(&f->logs));
+    while ((link = list_take_first(&f->archives))) {
+        assert_null(list_entry(link, struct fake_archive, link)->a);
+        free(list_entry(link, struct fake_archive, link));
+    }
     pthread_cond_destroy(&f->changed);
+    pthread_mutex_destroy(&f->giving);
     pthread_mutex_destroy(&f->lock);
 }
 
@@ -541,6 +609,134 @@ void fake_refuse(struct fake_source *f, struct fake_facts *q, int err, enum sour
     struct source_answer answer = {.failure = &failure, .etag = ""};
 
     end_facts(f, q, &answer);
+}
+
+/* --- archives that come --- */
+
+/* Lock held. */
+static struct fake_archive *find_new_archive(struct fake_source *f)
+{
+    list_each(link, &f->archives)
+        if (!list_entry(link, struct fake_archive, link)->is_taken)
+            return list_entry(link, struct fake_archive, link);
+    return NULL;
+}
+
+struct fake_archive *fake_take_archive(struct fake_source *f)
+{
+    struct timespec at = from_now(PATIENCE_S * 1000);
+    struct fake_archive *a;
+    int rc = 0;
+
+    pthread_mutex_lock(&f->lock);
+    while (!(a = find_new_archive(f)) && !rc)
+        rc = pthread_cond_timedwait(&f->changed, &f->lock, &at);
+    if (a)
+        a->is_taken = true;
+    pthread_mutex_unlock(&f->lock);
+    if (!a)
+        fail_msg("no archive was wanted");
+    return a;
+}
+
+/* One piece. Returns what bytes() does, or -ECANCELED where it was dropped. *ret_resumes: how often
+ * it was resumed before. */
+static int give_piece(struct fake_source *f, struct fake_archive *a, const void *data, size_t len,
+                      unsigned *ret_resumes)
+{
+    bool is_over;
+    int rc;
+
+    pthread_mutex_lock(&f->giving);
+    pthread_mutex_lock(&f->lock);
+    *ret_resumes = f->resumes;
+    is_over = a->is_dropped || !a->a;
+    pthread_mutex_unlock(&f->lock);
+    rc = is_over ? -ECANCELED : a->a->bytes(a->a, data, len);
+    pthread_mutex_lock(&f->lock);
+    a->refused = rc;
+    if (rc == SOURCE_TAKEN) {
+        a->was_answered = true;
+        a->given += len;
+    }
+    pthread_mutex_unlock(&f->lock);
+    pthread_mutex_unlock(&f->giving);
+    return rc;
+}
+
+static bool give_archive(struct fake_source *f, struct fake_archive *a, const char *data,
+                         size_t len, bool waits)
+{
+    while (len > 0) {
+        struct timespec until = from_now(PATIENCE_S * 1000);
+        size_t part = len < ARCHIVE_PIECE ? len : ARCHIVE_PIECE;
+        unsigned resumes;
+        int rc = give_piece(f, a, data, part, &resumes), late = 0;
+
+        if (rc < 0 || (rc == SOURCE_FULL && !waits))
+            return false;
+        if (rc == SOURCE_TAKEN) {
+            data += part;
+            len -= part;
+            continue;
+        }
+        pthread_mutex_lock(&f->lock);
+        while (f->resumes == resumes && !a->is_dropped && !late)
+            late = pthread_cond_timedwait(&f->changed, &f->lock, &until);
+        pthread_mutex_unlock(&f->lock);
+        if (late)
+            fail_msg("an archive was refused, and nobody asked for it again");
+    }
+    return true;
+}
+
+bool fake_give_archive(struct fake_source *f, struct fake_archive *a, const void *data, size_t len)
+{
+    return give_archive(f, a, data, len, true);
+}
+
+bool fake_try_give_archive(struct fake_source *f, struct fake_archive *a, const void *data,
+                           size_t len)
+{
+    return give_archive(f, a, data, len, false);
+}
+
+void fake_end_archive(struct fake_source *f, struct fake_archive *a, int err)
+{
+    struct source_failure failure = {.err = err, .reason = SOURCE_BROKEN, .completed_s = -1};
+    struct source_archive *its;
+
+    pthread_mutex_lock(&f->giving);
+    pthread_mutex_lock(&f->lock);
+    its = a->a;
+    a->a = NULL;
+    pthread_mutex_unlock(&f->lock);
+    if (its) {
+        its->was_answered = a->was_answered;
+        its->done(its, err ? &failure : NULL);
+    }
+    pthread_mutex_unlock(&f->giving);
+}
+
+unsigned fake_end_dropped(struct fake_source *f)
+{
+    struct fake_archive *dropped;
+    unsigned n = 0;
+
+    do {
+        dropped = NULL;
+        pthread_mutex_lock(&f->lock);
+        list_each(link, &f->archives) {
+            struct fake_archive *a = list_entry(link, struct fake_archive, link);
+            if (a->is_dropped && a->a)
+                dropped = a;
+        }
+        pthread_mutex_unlock(&f->lock);
+        if (dropped)
+            fake_end_archive(f, dropped, -ECANCELED);
+        n += dropped != NULL;
+    } while (dropped);
+    return n;
 }
 
 /* --- logs that go --- */

@@ -61,17 +61,34 @@ struct fake_facts {
     bool is_taken;
 };
 
+/* The archive of a run's attempt; kept until fake_source_finish, so that a test can look at it. */
+struct fake_archive {
+    struct list link;
+    struct source_archive *a; /* NULL: it is done */
+    const void *was;          /* its address, also then */
+    uint64_t run;
+    unsigned attempt;
+    enum source_class class;
+    unsigned promotes;
+    bool is_taken, is_dropped;
+    bool was_answered; /* as it is reported when it is done; bytes make it true */
+    uint64_t given;    /* bytes that were taken */
+    int refused;       /* what bytes() said that did not take them; 0: nothing */
+};
+
 struct fake_source {
     struct source source;
     pthread_mutex_t lock;
     pthread_cond_t changed;
     struct fake_job jobs[FAKE_JOBS];
     /* lock */
-    struct list logs, wants, facts;
+    struct list logs, wants, facts, archives;
     unsigned facts_done; /* and not released */
-    unsigned logs_created, bytes_wanted, facts_wanted, checks, promotes, resumes;
+    unsigned logs_created, bytes_wanted, facts_wanted, checks, promotes, resumes, archives_wanted;
     uint64_t bytes_given;
     const char *breach; /* what was done against the contract; NULL: nothing */
+
+    pthread_mutex_t giving; /* one thread at a time gives bytes of archives and ends them */
 };
 
 void fake_source_init(struct fake_source *f);
@@ -122,6 +139,19 @@ void fake_answer(struct fake_source *f, struct fake_facts *q, const char *body, 
                  unsigned next_page);
 void fake_refuse(struct fake_source *f, struct fake_facts *q, int err, enum source_reason reason,
                  int64_t until_ms);
+
+/* The oldest archive that was wanted and not taken yet; waits for it. */
+struct fake_archive *fake_take_archive(struct fake_source *f);
+/* Gives bytes; waits where there is no space. False: it is dropped, or nothing more of it is taken,
+ * as `refused` says. */
+bool fake_give_archive(struct fake_source *f, struct fake_archive *a, const void *data, size_t len);
+/* The same; where there is no space at once (`refused` is SOURCE_FULL) it gives no more. */
+bool fake_try_give_archive(struct fake_source *f, struct fake_archive *a, const void *data,
+                           size_t len);
+/* Ends it; err 0: in good order. No effect if it is done. */
+void fake_end_archive(struct fake_source *f, struct fake_archive *a, int err);
+/* Ends those that were dropped. Returns how many. */
+unsigned fake_end_dropped(struct fake_source *f);
 
 /* The handle of a job that is not released; NULL: none. */
 struct source_log *fake_find_log(struct fake_source *f, uint64_t job);

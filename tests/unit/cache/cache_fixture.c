@@ -43,7 +43,7 @@ void cache_fixture_mount(struct cache_fixture *b)
 {
     struct cache_config config = {.waits = &b->waits,
                                   .source = b->fake.source,
-                                  .now_ms = guest_now_ms,
+                                  .now_ms = b->now_ms ? b->now_ms : guest_now_ms,
                                   .idle_max = b->idle_max};
 
     assert_int_equal(store_create(&b->store_config, &b->store), 0);

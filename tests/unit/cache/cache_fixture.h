@@ -23,6 +23,7 @@ struct cache_fixture {
     struct fake_source fake;
     struct cache *cache;
     unsigned idle_max;
+    int64_t (*now_ms)(void); /* of the cache; NULL: guest_now_ms */
 };
 
 extern const struct repo_name fixture_name, fixture_other;
