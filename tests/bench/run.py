@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Speed and memory: measures P1 to P12 of the real binary, compared with its peers.
 
-usage: run.py [P1 P4 ...] [--rounds N] [--size BYTES] [--dir DIR] [--markdown FILE]
+usage: run.py [P1 P5t ...] [--rounds N] [--size BYTES] [--dir DIR] [--markdown FILE]
 
 Everything runs on this machine against the loopback GitHub of tests/fake, which sends its logs from
 files. ghlogfs and the peer take turns, so that a busy moment affects both; the median of each is
@@ -10,6 +10,12 @@ default under /var/tmp), so on one file system. Between two rounds, outside of t
 the files of the previous round are deleted (many small ones: put aside) and the file system is
 synced, because its dirty pages would slow down the next round. Nothing is asserted: a busy machine
 makes the figures worse, not the program wrong.
+
+The logs of P5 and P5t compress as 50 real archives do together: a log to a tenth, a run's archive,
+which has each line twice (in the job's log and in its step's), to a fifth of its logs. The archives
+are made before the time is taken, as GitHub's servers make theirs. In P5t both programs go through
+one relay (relay.c): 20 ms each way, 200 Mbit/s in each direction for all connections together, no
+slow start, no loss; and no latency besides.
 
 Environment: GHLOGFS_BIN, the binary (build/release/ghlogfs).
 """
@@ -22,6 +28,7 @@ import json
 import os
 import pathlib
 import platform
+import random
 import re
 import shutil
 import signal
@@ -36,11 +43,14 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests"))
 
 from fake import FakeGitHub     # noqa: E402 (the path comes first)
+from fake.certificates import Authority     # noqa: E402
 
 BINARY = os.environ.get("GHLOGFS_BIN") or str(ROOT / "build" / "release" / "ghlogfs")
 REPO = "octo/hello"
 KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
 API_MS, STORAGE_MS = 50, 30
+FAR_MS, FAR_MBITS = 20, 200     # P5t's relay, each way
+STARTED = "2026-01-01T00:00:00Z"        # of jobs with log_text()
 CLEAN_ENV = {"PATH": os.environ.get("PATH", "/usr/bin:/bin"), "HOME": "/nonexistent",
              "LC_ALL": "C"}
 
@@ -125,14 +135,14 @@ class Sampler:
         self.thread.join()
 
 
-@functools.lru_cache(maxsize=1)
-def readers_program():
-    """readers.c, compiled for this run."""
+@functools.lru_cache(maxsize=None)
+def compiled(name):
+    """The C program of this name beside this one, compiled for this run."""
     folder = tempfile.mkdtemp(prefix="ghlogfs-bench-")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    program = os.path.join(folder, "readers")
+    program = os.path.join(folder, name)
     subprocess.run(["cc", "-O2", "-pthread", "-D_GNU_SOURCE", "-o", program,
-                    str(ROOT / "tests" / "bench" / "readers.c")], check=True)
+                    str(ROOT / "tests" / "bench" / (name + ".c"))], check=True)
     return program
 
 
@@ -142,7 +152,7 @@ def read_all(paths, threads):
     listed = tempfile.NamedTemporaryFile("w", suffix=".list")
     listed.write("".join("%s\n" % path for path in paths))
     listed.flush()
-    process = subprocess.Popen([readers_program(), listed.name, str(threads)], text=True,
+    process = subprocess.Popen([compiled("readers"), listed.name, str(threads)], text=True,
                                stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     process.stdout.readline()
     listed.close()
@@ -162,7 +172,40 @@ def finished(process):
     return float(took)
 
 
-# --- the server ----------------------------------------------------------------------------------
+# --- the server, and the way to it ----------------------------------------------------------------
+
+def log_text(size, job):
+    """A log as a runner writes it; the job is called so, and began at STARTED."""
+    chance = random.Random(job)
+    first = ["Current runner version: '2.335.1'", "Complete job name: " + job]
+    text, ticks = bytearray(), 0
+    while len(text) < size:
+        ticks += chance.randrange(1, 2000000)
+        module = chance.choice(("cache", "catalog", "github", "net", "store", "text", "views"))
+        line = first.pop(0) if first else (
+            "cc -O2 -g -Wall -Wextra -Isrc -Ibuild/release/%s -c -o build/release/%s/unit.o "
+            "src/%s/unit%03d.c" % (module, module, module, chance.randrange(200)))
+        stamp = "2026-01-01T%02d:%02d:%02d.%07dZ" % (
+            ticks // 36000000000, ticks // 600000000 % 60, ticks // 10000000 % 60, ticks % 10000000)
+        text += ("%s %s\n" % (stamp, line)).encode()
+    return bytes(text[:size - 1]) + b"\n"
+
+
+def log_end(path):
+    """When the job of a log_text() ended: in the second of its last line."""
+    text = path.read_bytes()
+    return text[text.rindex(b"2026-01-01T"):].decode()[:19] + "Z"
+
+
+@contextlib.contextmanager
+def relay():
+    """URL of a proxy behind which the server is far away."""
+    process = subprocess.Popen([compiled("relay"), str(FAR_MS), str(FAR_MBITS)], text=True,
+                               stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    with process:
+        yield "http://127.0.0.1:%d" % int(process.stdout.readline())
+        process.stdin.close()
+
 
 def loopback_names():
     """Names of this machine for the API and for storage: where /etc/hosts has others, not
@@ -287,9 +330,16 @@ class Bench:
         timed("cat", path)
         return path
 
+    def log_file(self, size, job):
+        """A log_text() as a plain file, made once."""
+        path = self.folder / ("log-%d-%s" % (size, job))
+        if not path.exists():
+            path.write_bytes(log_text(size, job))
+        return path
+
     @contextlib.contextmanager
-    def github(self, latency=False, names=None):
-        with NamedGitHub(*names) if names else FakeGitHub() as github:
+    def github(self, latency=False, names=None, tls=None):
+        with NamedGitHub(*names) if names else FakeGitHub(tls=tls) as github:
             github.rate_limit(limit=1000000, remaining=1000000)
             if latency:
                 github.latency(api_ms=API_MS, storage_ms=STORAGE_MS)
@@ -308,19 +358,31 @@ class Bench:
         return github.ops([{"op": "add_job", "run": run, "name": "job %d" % n, "form": "block",
                             "log": {"file": str(path)}} for run in ids for n in range(jobs)])
 
+    def with_archives(self, github, runs, sizes):
+        """Ids of the jobs of so many completed runs, which have a job for each size; their logs are
+        as GitHub archives them, and their archives are made. And the bytes of all archives."""
+        github.add_repo(REPO)
+        logs = [("job %d" % n, self.log_file(size, "job %d" % n)) for n, size in enumerate(sizes)]
+        ids = [github.add_run(REPO) for _ in range(runs)]
+        made = github.ops([{"op": "add_job", "run": run, "name": name, "form": "block",
+                            "started_at": STARTED, "completed_at": log_end(path),
+                            "log": {"file": str(path)}}
+                           for run in ids for name, path in logs])
+        return made, github.make_archives(repo=REPO)
+
     def turns(self, ours, peer, rounds=None):
         """Medians of ours and peer, taken by turns."""
         pairs = [(ours(), peer()) for _ in range(rounds or self.rounds)]
         return statistics.median(p[0] for p in pairs), statistics.median(p[1] for p in pairs)
 
-    def curl(self, github, jobs, parallel=None):
+    def curl(self, github, jobs, parallel=None, words=()):
         """curl with each log through both hops, into files that are deleted afterwards."""
         out = self.folder / "curl"
         out.mkdir()
         config = self.folder / "curl.conf"
         config.write_text("".join('url = "%s"\noutput = "%s/%d"\n' % (
             github.log_url(REPO, job), out, job) for job in jobs))
-        words = ["curl", "-sS", "-f", "-L", "-H", "Authorization: Bearer " + github.token]
+        words = ["curl", "-sS", "-f", "-L", "-H", "Authorization: Bearer " + github.token, *words]
         if parallel:
             words += ["--parallel", "--parallel-max", str(parallel)]
         took = timed(*words, "-K", config)
@@ -398,17 +460,32 @@ class Bench:
                  "", 1.3, 1.1, note=self.latency_note())
 
     def P5(self):
-        def ours():
-            with Mount(self, github) as m:
-                return timed("grep", "-r", "-c", "not to be found", m.jobs, good=(1,))
-
+        requests, cpu = [], []
         with self.github(latency=True) as github:
-            jobs = self.many(github, 25, 4, 500000)
-            a, b = self.turns(ours, lambda: self.curl(github, jobs, 32))
+            jobs, archived = self.with_archives(github, 25, [500000] * 4)
+            a, b = self.turns(lambda: self.grep(github, requests, cpu),
+                              lambda: self.curl(github, jobs, 32))
             gh = self.gh(github, jobs)
         self.add("P5", "`grep -r` over 100 cold logs of 500 KB (25 runs of 4) / "
-                 "`curl --parallel-max 32`", seconds(a), seconds(b), a / b, "", 2.5, 1.3,
-                 note=self.latency_note() + gh)
+                 "`curl --parallel-max 32`", seconds(a), seconds(b), a / b, "", 1.2, 0.7,
+                 note=self.latency_note() + self.archive_note(archived, cpu) + gh)
+        self.add("P5a", "the same: API requests", str(max(requests)), "", max(requests), "", 55, 51)
+
+    def P5t(self):
+        authority, requests, cpu = Authority(self.folder / "authority"), [], []
+        with self.github(tls=authority.issue("bench")) as github, relay() as proxy:
+            # The loopback GitHub offers HTTP/2 as GitHub does, but does not speak it.
+            words = ["--http1.1", "--cacert", str(authority.ca), "-x", proxy]
+            link = self.measure_link(github, words)
+            jobs, archived = self.with_archives(github, 25, [500000] * 4)
+            a, b = self.turns(
+                lambda: self.grep(github, requests, cpu, proxy=proxy, ca_file=authority.ca),
+                lambda: self.curl(github, jobs, 32, words))
+        self.add("P5t", "`grep -r` over 100 cold logs of 500 KB (25 runs of 4), TLS, %d ms, %d "
+                 "Mbit/s / `curl --parallel-max 32`" % (2 * FAR_MS, FAR_MBITS), seconds(a),
+                 seconds(b), a / b, "", 0.6, 0.3,
+                 note="%s%s; API requests: %d"
+                 % (link, self.archive_note(archived, cpu), max(requests)))
 
     def P6(self):
         bytes_fetched = []
@@ -567,6 +644,36 @@ class Bench:
 
     # --- their helpers ---
 
+    def grep(self, github, requests, cpu, **options):
+        """How long a cold `grep -r` takes. Adds the API requests and the daemon's processor time
+        until nothing more happens."""
+        github.clear_log()
+        with Mount(self, github, **options) as m:
+            took = timed("grep", "-r", "-c", "not to be found", m.jobs, good=(1,))
+            requests.append(self.quiet(github)["api"]["requests"])
+            cpu.append(cpu_of(m.pid))
+        return took
+
+    @staticmethod
+    def archive_note(archived, cpu):
+        return ("; the archives: %.1f MB; the daemon's own processor time: %.2f s (median)"
+                % (archived / 1e6, statistics.median(cpu)))
+
+    def measure_link(self, github, words):
+        """What one curl gets through the relay."""
+        github.add_repo("octo/link")
+        job = github.add_job(github.add_run("octo/link"), file=self.file(50000000), form="block")
+        told = "%{redirect_url} %{time_appconnect} %{time_starttransfer} %{time_total}"
+        words = ["curl", "-sS", "-f", *words, "-o", os.devnull, "-w", told]
+        first = subprocess.run([*words, "-H", "Authorization: Bearer " + github.token,
+                                github.log_url("octo/link", job)], env=CLEAN_ENV,
+                               capture_output=True, text=True, check=True).stdout.split()
+        begun, answered, ended = map(float, subprocess.run(
+            [*words, first[0]], env=CLEAN_ENV, capture_output=True, text=True,
+            check=True).stdout.split())
+        return "one `curl` of 50 MB: %.0f Mbit/s, round trip %.1f ms" % (
+            400 / (ended - answered), (answered - begun) * 1000)
+
     @staticmethod
     def name(size):
         for unit, one in (("GiB", GIB), ("MiB", MIB)):
@@ -637,9 +744,9 @@ HEAD = ["", "what", "ours", "peer", "measured", "at least", "aim", "reached"]
 
 
 def markdown(bench, known):
-    words = __doc__.split("\n\n")[2]
+    _, _, *words, _ = __doc__.split("\n\n")
     lines = ["# Benchmarks", "", "Written by `tests/bench/run.py`, %d rounds." % bench.rounds, "",
-             words, "", "## The machine", "", "| | |", "| --- | --- |"]
+             "\n\n".join(words), "", "## The machine", "", "| | |", "| --- | --- |"]
     lines += ["| %s | %s |" % (name, value.replace("|", "\\|")) for name, value in known]
     lines += ["", "## Measured", "", "\"measured\" is the ratio ours / peer where there is a peer; "
               "lower is better.", "", "| " + " | ".join(HEAD) + " |",
@@ -651,8 +758,8 @@ def markdown(bench, known):
 
 def parse():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    numbers = ["P%d" % n for n in range(1, 13)]
-    parser.add_argument("measures", nargs="*", metavar="P1 P2 ...", help="default: all")
+    numbers = ["P1", "P2", "P3", "P4", "P5", "P5t", *("P%d" % n for n in range(6, 13))]
+    parser.add_argument("measures", nargs="*", metavar="P1 P5t ...", help="default: all")
     parser.add_argument("--rounds", type=int, default=5, help="of each measure that is timed")
     parser.add_argument("--size", type=int, default=GIB, metavar="BYTES",
                         help="instead of 1 GiB; other large logs in proportion")
