@@ -28,12 +28,13 @@ Modules:
     certificates  an authority, and what it certifies (needs the openssl command)
 
 Control operations, {"op": NAME, ...} (the table is in control.py, the arguments in world.py):
-    token value login sees logs         add_repo repo private renamed_from archived pushed_at ...
+    token value login sees logs pulls   add_repo repo private renamed_from archived pushed_at ...
     remove_token, owner login type      rename_repo repo to, remove_repo repo
     add_workflow repo file name         add_run repo id file workflow branch head_repo event status
     set_run run status conclusion           conclusion attempts carried actor created_at
                                             path ...
     remove_run run                          (head_repo "": the fork was deleted)
+    add_pull repo number branch head_repo sha state title      set_pull repo number sha state
     index repo state: "stale", "empty" or "fresh", what filtered lists are made of
     set_job job status log form ...     add_job run id attempt name status conclusion steps log form
                                             runner

@@ -531,9 +531,27 @@ def list_artifacts(ask, run_id, **where):
     return {"total_count": 0, "artifacts": []}
 
 
+def _may_read_pulls(ask):
+    if ask.token is not None and not ask.token.pulls:
+        raise Refusal(403, "Resource not accessible by personal access token",
+                      docs=DOCS + "/pulls/pulls#get-a-pull-request")
+
+
 def list_pulls(ask, **where):
-    _repo(ask, **where)
-    return []
+    repo = _repo(ask, **where)
+    _may_read_pulls(ask)
+    state = ask.query.get("state", "open")
+    pulls = [pull for number, pull in sorted(repo.pulls.items(), reverse=True)
+             if state in (pull.state, "all")]
+    return [ask.shape.pull(pull) for pull in ask.page(pulls, "/repositories/%d/pulls" % repo.id)]
+
+
+def get_pull(ask, number, **where):
+    repo = _repo(ask, **where)
+    _may_read_pulls(ask)
+    if int(number) not in repo.pulls:
+        raise not_found()
+    return ask.shape.full_pull(repo.pulls[int(number)])
 
 
 def get_root(ask):
@@ -587,6 +605,7 @@ ROUTES = [route for entry in (
     ("GET", "{R}/check-runs/{check_run_id:d}/annotations", list_annotations),
     ("GET", "{R}/branches", list_branches),
     ("GET", "{R}/pulls", list_pulls),
+    ("GET", "{R}/pulls/{number:d}", get_pull),
     ("GET", "{R}", get_repo),
     ("GET", "/user", get_user),
     ("GET", "/user/repos", list_own_repos),

@@ -63,6 +63,14 @@ def _add_run(server, repo, **fields):
     return server.world.add_run(server.world.repo(repo), **fields).id
 
 
+def _add_pull(server, repo, **fields):
+    return server.world.add_pull(server.world.repo(repo), **fields).number
+
+
+def _set_pull(server, repo, number, **fields):
+    server.world.set_pull(server.world.repo(repo), number, **fields)
+
+
 def _add_workflow(server, repo, **fields):
     return server.world.add_workflow(server.world.repo(repo), **fields).id
 
@@ -166,6 +174,8 @@ OPS = {
     "add_run": _add_run,
     "set_run": lambda server, run, **f: server.world.set_run(server.world.run(run), **f),
     "remove_run": lambda server, run: server.world.remove_run(server.world.run(run)),
+    "add_pull": _add_pull,
+    "set_pull": _set_pull,
     "index": lambda server, repo, state: server.world.set_index(server.world.repo(repo), state),
     "add_job": _add_job,
     "archive": _archive,

@@ -114,6 +114,62 @@ class Shaper:
         commit = {"sha": sha, "url": "%s/commits/%s" % (self.repo_url(repo), sha)}
         return {"name": name, "commit": commit, "protected": False}
 
+    # --- pull requests ---
+
+    def minimal_pull(self, pull):
+        """As a run has it."""
+        def end(repo, ref, sha):
+            where = {"id": repo.id, "url": self.repo_url(repo), "name": repo.name}
+            return {"ref": ref, "sha": sha, "repo": where}
+        return {"id": 300_000_000 + 1000 * pull.repo.id + pull.number, "number": pull.number,
+                "url": "%s/pulls/%d" % (self.repo_url(pull.repo), pull.number),
+                "head": end(pull.head_repo, pull.branch, pull.sha),
+                "base": end(pull.repo, pull.repo.default_branch, self._base_sha(pull))}
+
+    @staticmethod
+    def _base_sha(pull):
+        return sha1((pull.repo.id, pull.repo.default_branch))
+
+    def _pull_end(self, repo, owner, ref, sha):
+        return {"label": "%s:%s" % (owner, ref), "ref": ref, "sha": sha,
+                "user": self.user(owner), "repo": repo and self.repo(repo)}
+
+    def pull(self, pull):
+        """As a list has it."""
+        url, issue = (
+            "%s/%s/%d" % (self.repo_url(pull.repo), kind, pull.number)
+            for kind in ("pulls", "issues"))
+        html = "%s/%s/pull/%d" % (WEB, pull.repo.full_name, pull.number)
+        number = 300_000_000 + 1000 * pull.repo.id + pull.number
+        head = pull.head_repo
+        links = {"comments_url": issue + "/comments", "commits_url": url + "/commits",
+                 "review_comments_url": url + "/comments",
+                 "statuses_url": "%s/statuses/%s" % (self.repo_url(pull.repo), pull.sha),
+                 "review_comment_url": url.rpartition("/")[0] + "/comments{/number}"}
+        return dict(
+            links, url=url, id=number, node_id=node_id("PR", number), html_url=html,
+            diff_url=html + ".diff", patch_url=html + ".patch", issue_url=issue,
+            number=pull.number, state=pull.state, locked=False, title=pull.title,
+            user=self.user(head.owner if head else "ghost"), body=None, labels=[], milestone=None,
+            active_lock_reason=None, created_at=iso(pull.created_at),
+            updated_at=iso(pull.created_at),
+            closed_at=None if pull.state == "open" else iso(pull.created_at), merged_at=None,
+            merge_commit_sha=sha1((pull.sha, "merge")), assignee=None, assignees=[],
+            requested_reviewers=[], requested_teams=[],
+            head=self._pull_end(head, head.owner if head else "unknown", pull.branch, pull.sha),
+            base=self._pull_end(pull.repo, pull.repo.owner, pull.repo.default_branch,
+                                self._base_sha(pull)),
+            _links={key[:-4]: {"href": value} for key, value in
+                    dict(links, self_url=url, html_url=html, issue_url=issue).items()},
+            author_association="CONTRIBUTOR", auto_merge=None, draft=False)
+
+    def full_pull(self, pull):
+        """By itself."""
+        return dict(self.pull(pull), merged=False, mergeable=True, rebaseable=True,
+                    mergeable_state="clean", merged_by=None, comments=0, review_comments=0,
+                    maintainer_can_modify=False, commits=1, additions=1, deletions=0,
+                    changed_files=1)
+
     # --- workflows, runs, jobs ---
 
     def workflow(self, repo, flow):
@@ -138,7 +194,8 @@ class Shaper:
             "display_title": run.title, "run_number": run.number, "event": run.event,
             "status": attempt.status, "conclusion": attempt.conclusion,
             "workflow_id": run.workflow.id, "check_suite_id": suite,
-            "check_suite_node_id": node_id("CS", suite), "pull_requests": [],
+            "check_suite_node_id": node_id("CS", suite),
+            "pull_requests": [self.minimal_pull(pull) for pull in self.world.pulls_of(run)],
             "created_at": iso(run.created_at), "updated_at": iso(attempt.updated_at),
             "run_attempt": attempt.number, "run_started_at": iso(attempt.started_at),
             "actor": self.user(run.actor), "triggering_actor": self.user(run.actor),

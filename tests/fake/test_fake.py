@@ -143,10 +143,20 @@ def test_bodies_fit_the_description(github, ask, description, template, path):
     github.add_job(run, name="skipped", conclusion="skipped")
     github.add_job(run, name="waiting", status="queued")
     job = github.add_job(run, name="running", status="in_progress")
+    github.add_run("octo/hello", branch="feature/y")
+    github.add_pull(repo="octo/hello", branch="feature/y")
+    github.add_pull(repo="octo/hello", branch="feature/x", head_repo="forker/hello")
     path = path.replace("RUN", str(run)).replace("JOB", str(job))
     reply = ask(("/repos/octo/hello" if template.startswith(REPO) else "") + path)
     assert reply.status == 200
     assert description.problems(reply.json, description.response_schema(template)) == []
+
+
+def test_a_pull_request_fits_the_description(github, ask, description):
+    """That of a list: it is all that is described here, and GitHub gives more for one alone."""
+    number = github.add_pull(repo="octo/hello", head_repo="forker/hello")
+    reply = ask("/repos/octo/hello/pulls/%d" % number)
+    assert description.problems(reply.json, description.component("pull-request-simple")) == []
 
 
 @pytest.mark.parametrize("path, status", [("/repos/octo/none", 404), ("/nothing", 404)])
@@ -165,6 +175,62 @@ def test_the_validator_sees_what_is_wrong(description, github, ask):
         assert description.problems(dict(job, **change), schema)
     del job["run_id"]
     assert description.problems(job, schema) == ["$: no run_id"]
+
+
+# --- pull requests -------------------------------------------------------------------------------
+
+def test_a_pull_request_by_itself(github, ask):
+    sha = "ab" * 20
+    first = github.add_pull(repo="octo/hello", branch="fix", sha=sha)
+    gone = github.add_pull(repo="octo/hello", head_repo="", state="closed")
+    assert (first, gone) == (1, 2)
+    reply = ask("/repos/octo/hello/pulls/1")
+    assert (reply.json["number"], reply.json["head"]["sha"]) == (1, sha)
+    assert ask("/repos/octo/hello/pulls/2").json["head"]["repo"] is None
+    assert ask("/repos/octo/hello/pulls/3").status == 404
+    assert [pull["number"] for pull in ask("/repos/octo/hello/pulls").json] == [1]
+    github.set_pull(repo="octo/hello", number=1, sha="cd" * 20)
+    again = ask("/repos/octo/hello/pulls/1", {"If-None-Match": reply.headers["etag"]})
+    assert (again.status, again.json["head"]["sha"]) == (200, "cd" * 20)
+
+
+def test_a_token_without_the_right_to_read_pull_requests(github, ask):
+    github.add_pull(repo="octo/hello")
+    github.op("token", value="narrow", pulls=False)
+    auth = {"Authorization": "Bearer narrow"}
+    assert ask("/repos/octo/hello/pulls/1", auth).status == 403
+    assert ask("/repos/octo/hello/actions/runs", auth).status == 200
+
+
+def test_runs_name_the_open_pull_requests_of_their_branch_but_none_of_a_fork(github, ask):
+    """A fork's own runs name those of the repository it was made from."""
+    for repo in ("octo/tool", "maker/tool"):
+        github.add_repo(repo)
+    runs = {"own": github.add_run("octo/tool", branch="fix"),
+            "fork": github.add_run("octo/tool", branch="work", head_repo="maker/tool"),
+            "main": github.add_run("octo/tool")}
+    there = github.add_run("maker/tool", branch="work")
+    for fields in ({"branch": "fix"}, {"branch": "fix", "state": "closed"},
+                   {"branch": "work", "head_repo": "maker/tool"}):
+        github.add_pull(repo="octo/tool", **fields)
+    named = {run["id"]: [pull["number"] for pull in run["pull_requests"]]
+             for run in ask("/repos/octo/tool/actions/runs").json["workflow_runs"]}
+    assert named == {runs["own"]: [1], runs["fork"]: [], runs["main"]: []}
+    pull, = ask("/repos/maker/tool/actions/runs/%d" % there).json["pull_requests"]
+    assert (pull["number"], pull["base"]["repo"]["url"].split("/")[-2:]) == (3, ["octo", "tool"])
+
+
+@pytest.mark.parametrize("state,found", (("fresh", 2), ("stale", 1), ("empty", 0)))
+def test_runs_of_a_commit_come_from_the_index_by_the_whole_name(github, ask, state, found):
+    sha = "ab" * 20
+    github.add_run("octo/hello", sha=sha)
+    github.index(repo="octo/hello", state=state)
+    github.add_run("octo/hello", sha=sha)
+    github.add_run("octo/hello")
+    for given, count in ((sha, found), (sha[:39], 0), (sha[:7], 0)):
+        reply = ask("/repos/octo/hello/actions/runs?head_sha=" + given)
+        assert (len(run_ids(reply)), reply.json["total_count"]) == (count, count)
+    assert len(run_ids(ask("/repos/octo/hello/actions/runs"))) == 3
 
 
 # --- lists ---------------------------------------------------------------------------------------

@@ -161,6 +161,7 @@ class Token:
     login: str = "octocat"
     sees: list = None       # owners and owner/name it has explicit access to; None: all
     logs: bool = True       # may read logs (actions:read)
+    pulls: bool = True      # may read pull requests (pull_requests:read)
 
     def may_see(self, repo):
         names = None if self.sees is None else {name.lower() for name in self.sees}
@@ -180,6 +181,7 @@ class Repo:
     pushed_at: float = FIRST_TIME
     workflows: dict = dataclasses.field(default_factory=dict)   # by path
     runs: dict = dataclasses.field(default_factory=dict)        # by id
+    pulls: dict = dataclasses.field(default_factory=dict)       # by number
     index: list = None          # the runs that filtered lists are made of; None: all, as they are
 
     @property
@@ -199,6 +201,18 @@ class Workflow:
     path: str
     name: str
     state: str = "active"
+    created_at: float = FIRST_TIME
+
+
+@dataclasses.dataclass
+class Pull:
+    number: int
+    repo: Repo
+    head_repo: Repo             # None: the fork was deleted
+    branch: str
+    sha: str
+    title: str
+    state: str = "open"
     created_at: float = FIRST_TIME
 
 
@@ -421,6 +435,32 @@ class World:
         del self.runs[run.id], run.repo.runs[run.id]
         for job in run.jobs:
             del self.jobs[job.id]
+
+    def add_pull(self, repo, number=None, branch="feature", head_repo=None, sha=None, state="open",
+                 title=None):
+        """`head_repo`: as of add_run. `sha`: of the branch's newest commit."""
+        self.version += 1
+        number = number or 1 + max(repo.pulls, default=0)
+        repo.pulls[number] = Pull(number, repo, self._head_repo(repo, head_repo), branch,
+                                  sha or sha1((repo.id, "pull", number)),
+                                  title or "Pull request %d" % number, state)
+        return repo.pulls[number]
+
+    def set_pull(self, repo, number, **fields):
+        self.version += 1
+        for key, value in fields.items():
+            if key not in ("sha", "state"):
+                raise WorldError("set_pull: unknown field %r" % key)
+            setattr(repo.pulls[number], key, value)
+
+    def pulls_of(self, run):
+        """What a run says of pull requests: the open ones of its branch, in whatever repository,
+        but nothing where it ran for a fork's."""
+        if run.head_repo is not run.repo:
+            return []
+        return [pull for repo in self.repos.values() for pull in repo.pulls.values()
+                if pull.state == "open" and pull.head_repo is run.repo
+                and pull.branch == run.branch]
 
     def set_index(self, repo, state):
         """GitHub answers filtered lists from a search index: "stale" leaves it as it is now,
