@@ -52,6 +52,10 @@ static void check_run(const struct facts_run *run)
     check(run->attempt >= 1 && run->updated_ms >= FACTS_NO_TIME);
     check_text(run->name);
     check_text(run->head_branch);
+    check_text(run->head_sha);
+    check(run->pull_count <= PARSE_PULLS_MAX);
+    for (size_t i = 0; i < run->pull_count; i++)
+        check_id(run->pulls[i], 0);
     check_text(run->path);
     check_text(run->head_repo_owner);
 }
@@ -68,7 +72,14 @@ static void try_one(const char *body, size_t len)
 {
     struct facts_job job;
     struct facts_run run;
+    struct facts_pull pull;
 
+    if (parse_pull(body, len, &pull) == 0) {
+        check_id(pull.number, 0);
+        check_text(pull.head_sha);
+        check(*pull.head_sha);
+        facts_pull_finish(&pull);
+    }
     if (parse_job(body, len, &job) == 0) {
         check_job(&job);
         facts_job_finish(&job);
