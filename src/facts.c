@@ -66,12 +66,17 @@ bool facts_may_have_log(const struct facts_job *job)
     return job->status == FACTS_COMPLETED && job->conclusion != FACTS_SKIPPED && !job->never_ran;
 }
 
+bool facts_is_open(const struct facts_step *step)
+{
+    return step->status != FACTS_COMPLETED && step->status != FACTS_STATUS_UNKNOWN;
+}
+
 bool facts_has_open_steps(const struct facts_job *job)
 {
     if (job->status != FACTS_COMPLETED)
         return false;
     for (size_t i = 0; i < job->step_count; i++)
-        if (job->steps[i].status != FACTS_COMPLETED && job->steps[i].status != FACTS_STATUS_UNKNOWN)
+        if (facts_is_open(&job->steps[i]))
             return true;
     return false;
 }
@@ -108,10 +113,21 @@ void facts_job_finish(struct facts_job *job)
 void facts_run_finish(struct facts_run *run)
 {
     free(run->name);
+    free(run->title);
+    free(run->event);
     free(run->head_branch);
+    free(run->head_sha);
+    free(run->html_url);
     free(run->path);
     free(run->head_repo_owner);
+    free(run->pulls);
     *run = (struct facts_run){0};
+}
+
+void facts_pull_finish(struct facts_pull *pull)
+{
+    free(pull->head_sha);
+    *pull = (struct facts_pull){0};
 }
 
 void facts_repo_finish(struct facts_repo *repo)

@@ -75,14 +75,25 @@ struct facts_run {
     uint64_t id;
     uint64_t workflow_id; /* 0: not given */
     uint32_t attempt;     /* the latest; 1 where not given */
+    uint32_t number;      /* among the workflow's runs; 0: not given */
     enum facts_status status;
     enum facts_conclusion conclusion;
-    char *name; /* the workflow's */
-    char *head_branch;
+    char *name;  /* the workflow's */
+    char *title; /* of the commit, the pull request, or what the workflow makes of them */
+    char *event; /* what started it: "push" */
+    char *head_branch, *head_sha, *html_url;
     char *path;                     /* ".github/workflows/ci.yml", maybe "...@ref" */
     uint64_t repo_id, head_repo_id; /* of the head 0 when the fork was deleted */
     char *head_repo_owner;          /* "" when the fork was deleted */
     int64_t created_ms, updated_ms;
+    uint64_t *pulls; /* numbers of the repository's pull requests that it belongs to; none of a
+                      * fork's is among them */
+    size_t pull_count;
+};
+
+struct facts_pull {
+    uint64_t number;
+    char *head_sha;
 };
 
 struct facts_repo {
@@ -129,6 +140,9 @@ int64_t facts_job_time_ms(const struct facts_job *job);
 /* Whether the job may have a complete log: it has ended, was not skipped, and has run (S19). */
 bool facts_may_have_log(const struct facts_job *job);
 
+/* Whether the step has not ended. */
+bool facts_is_open(const struct facts_step *step);
+
 /* Whether a completed job has steps that have not ended: its runner was lost, or the server is
  * behind. */
 bool facts_has_open_steps(const struct facts_job *job);
@@ -142,6 +156,7 @@ bool facts_is_settled(const struct facts_job *job, int64_t now_ms);
 
 void facts_job_finish(struct facts_job *job);
 void facts_run_finish(struct facts_run *run);
+void facts_pull_finish(struct facts_pull *pull);
 void facts_repo_finish(struct facts_repo *repo);
 
 void facts_job_list_finish(struct facts_job_list *list);

@@ -122,11 +122,12 @@ static char *print_stats(void *who)
                  "\nlogs_in_memory %" PRIu64 "\nfetches_running %" PRIu64
                  "\nbytes_received %" PRIu64 "\nlogs_published %" PRIu64 "\ncache_used %" PRIu64
                  "\ncache_size %" PRIu64 "\narchives_requested %" PRIu64
-                 "\narchives_failed %" PRIu64 "\nlogs_from_archives %" PRIu64 "\n",
+                 "\narchives_failed %" PRIu64 "\nlogs_from_archives %" PRIu64
+                 "\nreports_made %" PRIu64 "\n",
                  api.requests, api.not_modified, api.storage_requests, api.limit, api.remaining,
                  api.reset_s, cache.logs, cache.fetches_running, cache.bytes_received,
-                 cache.published, used, limit, archives.requested, archives.failed,
-                 archives.logs) < 0)
+                 cache.published, used, limit, archives.requested, archives.failed, archives.logs,
+                 views_get_reports_made(m->views)) < 0)
         return NULL;
     return text;
 }

@@ -121,12 +121,14 @@ enum source_question {
     SOURCE_RUN_ATTEMPT = 2, /* id, attempt */
     /* 3 was the jobs of a run's latest attempt */
     SOURCE_ATTEMPT_JOBS = 4, /* id, attempt; page */
-    /* Newest first; page, per_page; filter: "branch=x" or "status=failure", percent-encoded */
+    /* Newest first; page, per_page; filter: "branch=x", "status=failure" or "head_sha=x",
+     * percent-encoded */
     SOURCE_RUNS = 5,
     SOURCE_WORKFLOW_RUNS = 6, /* filter: the workflow's id or file; page, per_page */
     /* 7 was the workflows of a repository, 8 is unused */
     SOURCE_OWNER_REPOS = 9, /* repo.owner only; the 100 pushed to last; page */
     SOURCE_MY_REPOS = 10,   /* those that the token can read; page */
+    SOURCE_PULL = 11,       /* id: the pull request's number */
 };
 
 struct source_answer {

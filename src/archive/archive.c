@@ -547,7 +547,7 @@ static bool is_worth_it(struct archives *a, const char *key)
     return is && !is_too_soon(a, key);
 }
 
-/* Promises what is missing of the jobs. Returns how many that are. */
+/* Promises what is missing of the jobs. Returns how many of those are wanted. */
 static unsigned promise_logs(struct run *r, const struct match_job *jobs)
 {
     unsigned promised = 0;
@@ -556,7 +556,7 @@ static unsigned promise_logs(struct run *r, const struct match_job *jobs)
         struct log *log = cache_hold(r->all->config.cache, jobs[i].id);
 
         if (log && log_promise(log, &r->want.repo, &r->promises[i]))
-            promised++;
+            promised += jobs[i].wanted;
         log_release(log);
     }
     return promised;

@@ -55,7 +55,7 @@ struct archives_config {
     struct diag *diag;
     int64_t (*now_ms)(void); /* monotonic, never 0 */
     int64_t (*wall_s)(void); /* UTC */
-    unsigned jobs_min;       /* missing logs that are worth an archive */
+    unsigned jobs_min;       /* wanted logs that are worth an archive */
     unsigned runs_max;       /* archives under way; more are not begun */
     int64_t wait_max_ms;     /* of a reader, however slow requests are: within its deadline */
     bool timestamps;         /* of cleaned text: what archive_step's ranges are in */
@@ -78,8 +78,8 @@ void archives_destroy(struct archives *a);
 
 /*
  * Logs of this completed attempt are being read one after the other; `jobs`: all that ran in it,
- * whose names stay the caller's. Where it is worth it, its archive is requested, and what is
- * missing of them promised.
+ * also those whose logs are not wanted; their names stay the caller's. Where it is worth it, its
+ * archive is requested, and what is missing of them promised.
  */
 void archives_want(struct archives *a, const struct repo_name *repo, uint64_t run, unsigned attempt,
                    const struct match_job *jobs, size_t count);

@@ -20,11 +20,13 @@
 #define MATCH_LINE_MAX 1024 /* bytes of a line that are looked at */
 #define MATCH_NONE SIZE_MAX
 
-/* A job that ran in the archive's attempt. The name is borrowed. Times are UTC. */
+/* A job that ran in the archive's attempt. The name is borrowed. Times are UTC. `wanted` has no
+ * meaning here: its log is one that is being read (archive.h). */
 struct match_job {
     uint64_t id;
     const char *name;
     int64_t started_ms, completed_ms;
+    bool wanted;
 };
 
 /* -- Names ------------------------------------------------------------------------------------- */

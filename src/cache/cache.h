@@ -139,7 +139,7 @@ int64_t cache_get_request_ms(struct cache *c);
 struct source_failure log_get_failure(struct log *log, const struct repo_name *name);
 
 /* 0: all of a final log is present or on disk. Else what is missing is fetched: PENDING_PARKED, or
- * -errno. */
+ * -errno. With `w` NULL the call does not wait for it. */
 int log_fetch_all(struct log *log, const struct repo_name *name, struct waiter *w);
 
 /* Opens a log whose stat is known; it stays readable until it is closed, evicted or not. */

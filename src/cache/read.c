@@ -613,7 +613,7 @@ int log_fetch_all(struct log *log, const struct repo_name *name, struct waiter *
         pthread_mutex_unlock(&c->lock);
         if (!list_is_empty(&planned))
             fetch_send(log, name, true, &planned);
-        if (rc != PENDING_PARKED || pending_park(&log->wait, w, generation, page, page))
+        if (rc != PENDING_PARKED || !w || pending_park(&log->wait, w, generation, page, page))
             return rc;
     }
 }

@@ -52,13 +52,14 @@ struct catalog_question {
     bool is_extra;
 };
 
-/* A snapshot: never changes, counted. The array of the question's kind is filled; the others are
- * NULL, and so is it where nothing is listed. */
+/* A snapshot: never changes, counted. What is of the question's kind is filled; the others are
+ * NULL, and so is an array where nothing is listed. */
 struct catalog_answer {
     const struct facts_job **jobs;
     const struct facts_run **runs;
     const struct facts_repo **repos;
     size_t count; /* of that array; each id once, in GitHub's order */
+    const struct facts_pull *pull;
     bool settled; /* will never change */
 };
 

@@ -41,6 +41,7 @@ static int parse_body(enum source_question what, const char *body, size_t len, s
         break;
     case SOURCE_OWNER_REPOS:
     case SOURCE_MY_REPOS: rc = parse_repos_page(body, len, &p->repos); break;
+    case SOURCE_PULL: rc = parse_pull(body, len, &p->pull); break;
     default: return -EPROTO;
     }
     p->unread = p->jobs.unread + p->runs.unread + p->repos.unread;
@@ -48,7 +49,8 @@ static int parse_body(enum source_question what, const char *body, size_t len, s
     return rc;
 }
 
-static bool is_single(enum source_question what)
+/* What is shown as a file too (job.json, run.json). */
+static bool has_text(enum source_question what)
 {
     return what == SOURCE_JOB || what == SOURCE_RUN || what == SOURCE_RUN_ATTEMPT;
 }
@@ -65,7 +67,7 @@ int page_parse(enum source_question what, const char *body, size_t len, const ch
         return -ENOMEM;
     atomic_init(&p->refs, 1);
     rc = parse_body(what, body, len, p);
-    if (!rc && is_single(what)) {
+    if (!rc && has_text(what)) {
         p->body = malloc(len + 1); /* no NUL may follow `body`: strndup() would not do */
         p->len = len;
         rc = p->body ? 0 : -ENOMEM;
@@ -83,6 +85,8 @@ int page_parse(enum source_question what, const char *body, size_t len, const ch
                p->repos.count * sizeof(struct facts_repo);
     for (size_t i = 0; i < p->jobs.count; i++)
         p->bytes += p->jobs.items[i].step_count * sizeof(struct facts_step);
+    for (size_t i = 0; i < p->runs.count; i++)
+        p->bytes += p->runs.items[i].pull_count * sizeof(uint64_t);
     p->next_page = next_page;
     snprintf(p->etag, sizeof(p->etag), "%s", etag);
     store_hasher_init(&h);
@@ -109,6 +113,7 @@ void page_unref(struct page *p)
     facts_job_list_finish(&p->jobs);
     facts_run_list_finish(&p->runs);
     facts_repo_list_finish(&p->repos);
+    facts_pull_finish(&p->pull);
     free(p->body);
     free(p);
 }
@@ -211,6 +216,8 @@ int answer_index(struct answer *a, unsigned limit)
         v->runs = calloc(runs, sizeof(*v->runs));
     if (repos)
         v->repos = calloc(repos, sizeof(*v->repos));
+    if (a->page_count && a->pages[0]->pull.number)
+        v->pull = &a->pages[0]->pull;
     ids.sorted = calloc(jobs + runs + repos + 1, sizeof(*ids.sorted));
     if (ids.sorted && (v->jobs || !jobs) && (v->runs || !runs) && (v->repos || !repos)) {
         for (unsigned i = 0; i < a->page_count; i++)
@@ -307,7 +314,7 @@ bool answer_adds_up(const struct answer *a, const struct catalog_question *q)
     uint64_t want = q->limit ? q->limit : CATALOG_ENTRIES_MAX, sent = 0;
     int64_t total = a->pages[0]->total;
 
-    if (is_single(q->what))
+    if (has_text(q->what) || q->what == SOURCE_PULL)
         return true;
     for (unsigned i = 0; i < a->page_count; i++) {
         sent += a->pages[i]->sent;

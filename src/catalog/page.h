@@ -14,12 +14,13 @@
 
 #define PAGES_MAX 1000 /* result pages of one answer */
 
-/* One result page; a single job or run is a page of one. One of the lists is filled. */
+/* One result page; a single job or run is a page of one. One of the lists is filled, or `pull`. */
 struct page {
     atomic_uint refs;
     struct facts_job_list jobs;
     struct facts_run_list runs;
     struct facts_repo_list repos;
+    struct facts_pull pull;
     int64_t total;      /* entries of the whole listing, -1: not known */
     size_t sent;        /* entries of this page, also those that could not be read */
     size_t unread;      /* those that could not be read */

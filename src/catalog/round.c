@@ -36,7 +36,8 @@ _Static_assert(PAGES_MAX >= CATALOG_ENTRIES_MAX / PAGE_SMALL, "the smallest page
 
 static bool is_list(const struct entry *e)
 {
-    return e->q.what != SOURCE_JOB && e->q.what != SOURCE_RUN && e->q.what != SOURCE_RUN_ATTEMPT;
+    return e->q.what != SOURCE_JOB && e->q.what != SOURCE_RUN && e->q.what != SOURCE_RUN_ATTEMPT &&
+           e->q.what != SOURCE_PULL;
 }
 
 /* 0: there is none. */
@@ -68,12 +69,12 @@ static unsigned tries_of(const struct entry *e, unsigned page)
     unsigned left = r->tries_spent < TRIES_MAX ? TRIES_MAX - r->tries_spent : 1;
     unsigned tries = page == 0 ? TRIES_SMALLEST : TRIES_SMALLEST_LATER;
 
-    if (!is_list(e))
-        return 0;
     if (r->is_probe && page == 0)
         return 1;
     if (r->is_extra)
         return EXTRA_TRIES;
+    if (!is_list(e))
+        return 0;
     if (smaller_size(r->page_size))
         tries = TRIES_LARGE;
     return tries < left ? tries : left;
@@ -185,7 +186,8 @@ static void warn(const struct entry *e, const char *what)
                                         [SOURCE_RUNS] = "the runs",
                                         [SOURCE_WORKFLOW_RUNS] = "the runs of a workflow",
                                         [SOURCE_OWNER_REPOS] = "the repositories",
-                                        [SOURCE_MY_REPOS] = "the repositories"};
+                                        [SOURCE_MY_REPOS] = "the repositories",
+                                        [SOURCE_PULL] = "pull request"};
     char id[24] = "";
 
     if (e->q.id)
@@ -342,6 +344,18 @@ static void adopt_failure(struct entry *e)
         e->failure.until_ms = now + hold;
 }
 
+static void warn_of_extra(const struct entry *e)
+{
+    const char *kind = e->q.what == SOURCE_WORKFLOW_RUNS ? "workflow=" : "";
+
+    if (e->q.what == SOURCE_PULL)
+        warn(e, "no answer: the view is shown without what it would add");
+    else
+        diag_log(e->catalog->config.diag, DIAG_WARNING,
+                 "API: %s/%s: the runs with %s%s: no answer: the view is shown without them",
+                 e->q.repo.owner, e->q.repo.repo, kind, e->q.filter);
+}
+
 /* Ends the round with this answer; NULL: with its failure. */
 static void finish_round(struct entry *e, struct answer *a)
 {
@@ -358,10 +372,7 @@ static void finish_round(struct entry *e, struct answer *a)
             warn(e, "the list does not match its total_count: shown as it is, requested again");
     } else if (r->is_extra && is_held(r->failure.reason) && r->failure.reason != SOURCE_NOT_FOUND) {
         /* Where there is no such thing (404) nothing is missing. */
-        diag_log(c->config.diag, DIAG_WARNING,
-                 "API: %s/%s: the runs with %s%s: no answer: the view is shown without them",
-                 e->q.repo.owner, e->q.repo.repo,
-                 e->q.what == SOURCE_WORKFLOW_RUNS ? "workflow=" : "", e->q.filter);
+        warn_of_extra(e);
     }
     free(r->queries);
     r->queries = NULL;

@@ -187,7 +187,7 @@ static int step_lookup(struct request *r)
     if (rc)
         return rc;
     r->has_vnode = true; /* kept while parked: it may be the only reference to what is awaited */
-    rc = views_get_attr(o->views, &r->vnode, &r->waiter, &attr);
+    rc = views_get_entry_attr(o->views, &r->vnode, &r->waiter, &attr);
     if (rc)
         return rc;
     r->has_vnode = false;

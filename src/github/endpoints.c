@@ -73,6 +73,10 @@ int endpoint_make_url(const char *base, const struct source_facts *f, bool is_us
     case SOURCE_MY_REPOS:
         len = asprintf(&url, "%s/user/repos?sort=pushed&%s", base, paging.text);
         break;
+    case SOURCE_PULL:
+        len = asprintf(&url, "%s/repos/%s/%s/pulls/%" PRIu64, base, f->repo.owner, f->repo.repo,
+                       f->id);
+        break;
     default: return -EINVAL;
     }
     if (len < 0)

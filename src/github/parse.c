@@ -118,16 +118,26 @@ static const struct field run_fields[] = {
     {"id", ID, offsetof(struct facts_run, id)},
     {"workflow_id", REFERENCE, offsetof(struct facts_run, workflow_id)},
     {"run_attempt", NUMBER, offsetof(struct facts_run, attempt)},
+    {"run_number", NUMBER, offsetof(struct facts_run, number)},
     {"status", STATUS, offsetof(struct facts_run, status)},
     {"conclusion", CONCLUSION, offsetof(struct facts_run, conclusion)},
     {"name", TEXT, offsetof(struct facts_run, name)},
+    {"display_title", TEXT, offsetof(struct facts_run, title)},
+    {"event", TEXT, offsetof(struct facts_run, event)},
     {"head_branch", TEXT, offsetof(struct facts_run, head_branch)},
+    {"head_sha", TEXT, offsetof(struct facts_run, head_sha)},
+    {"html_url", TEXT, offsetof(struct facts_run, html_url)},
     {"path", TEXT, offsetof(struct facts_run, path)},
     {"created_at", TIME, offsetof(struct facts_run, created_ms)},
     {"updated_at", TIME, offsetof(struct facts_run, updated_ms)},
     {"repository/id", REFERENCE, offsetof(struct facts_run, repo_id)},
     {"head_repository/id", REFERENCE, offsetof(struct facts_run, head_repo_id)},
     {"head_repository/owner/login", TEXT, offsetof(struct facts_run, head_repo_owner)},
+};
+
+static const struct field pull_fields[] = {
+    {"number", ID, offsetof(struct facts_pull, number)},
+    {"head/sha", NAME, offsetof(struct facts_pull, head_sha)},
 };
 
 static const struct field repo_fields[] = {
@@ -279,14 +289,44 @@ static int fill_job(const cJSON *object, void *item)
     return fill_steps(steps, job);
 }
 
+/* A fork's runs name the pull requests of the repository it was made from as well. */
+static int fill_pulls(const cJSON *array, struct facts_run *run)
+{
+    size_t count = cJSON_IsArray(array) ? (size_t)cJSON_GetArraySize(array) : 0;
+    const cJSON *item;
+
+    if (count > PARSE_PULLS_MAX)
+        count = PARSE_PULLS_MAX;
+    if (count == 0)
+        return 0;
+    run->pulls = calloc(count, sizeof(*run->pulls));
+    if (!run->pulls)
+        return -ENOMEM;
+    cJSON_ArrayForEach(item, array)
+    {
+        uint64_t number = read_number(find_member(item, "number"), NAME_ID_MAX, 0);
+        uint64_t repo = read_number(find_member(item, "base/repo/id"), NAME_ID_MAX, 0);
+        if (number && (!repo || repo == run->repo_id) && run->pull_count < count)
+            run->pulls[run->pull_count++] = number;
+    }
+    return 0;
+}
+
 static int fill_run(const cJSON *object, void *item)
 {
     struct facts_run *run = item;
     int err = READ_FIELDS(object, run_fields, run);
 
+    if (err)
+        return err;
     if (!run->attempt)
         run->attempt = 1;
-    return err;
+    return fill_pulls(find_member(object, "pull_requests"), run);
+}
+
+static int fill_pull(const cJSON *object, void *item)
+{
+    return READ_FIELDS(object, pull_fields, item);
 }
 
 static int fill_repo(const cJSON *object, void *item)
@@ -304,6 +344,11 @@ static void finish_run(void *item)
     facts_run_finish(item);
 }
 
+static void finish_pull(void *item)
+{
+    facts_pull_finish(item);
+}
+
 static void finish_repo(void *item)
 {
     facts_repo_finish(item);
@@ -319,6 +364,7 @@ struct type {
 
 static const struct type jobs = {PARSE_JOBS, sizeof(struct facts_job), fill_job, finish_job};
 static const struct type runs = {PARSE_RUNS, sizeof(struct facts_run), fill_run, finish_run};
+static const struct type pulls = {NULL, sizeof(struct facts_pull), fill_pull, finish_pull};
 static const struct type repos = {NULL, sizeof(struct facts_repo), fill_repo, finish_repo};
 
 static int parse_one(const char *body, size_t len, const struct type *type, void *item)
@@ -352,6 +398,16 @@ int parse_run(const char *body, size_t len, struct facts_run *ret_run)
 
     if (!err)
         *ret_run = run;
+    return err;
+}
+
+int parse_pull(const char *body, size_t len, struct facts_pull *ret_pull)
+{
+    struct facts_pull pull = {0};
+    int err = parse_one(body, len, &pulls, &pull);
+
+    if (!err)
+        *ret_pull = pull;
     return err;
 }
 

@@ -10,7 +10,8 @@
  * space; a BOM in front is tolerated. Strings are cut to PARSE_TEXT_MAX bytes, never within a UTF-8
  * character. Ids are integers 1..2^53-1. Fields that GitHub has left out or set to null between
  * 2020 and 2026, and fields of the wrong type that are not essential, count as not given. Essential
- * are: the id of a job or run, a repository's name and owner, a list's array. A list's entry
+ * are: the id of a job or run, a pull request's number and head, a repository's name and owner, a
+ * list's array. A list's entry
  * without what is essential is skipped and counted (`unread`); -EPROTO if all entries are so,
  * unless all are null.
  *
@@ -31,11 +32,13 @@
 #define PARSE_VALUES_MAX 1000000 /* cJSON takes 64 bytes and more for each */
 #define PARSE_ITEMS_MAX 1000     /* of one page; GitHub's own limit is 100 */
 #define PARSE_STEPS_MAX 10000    /* of one job */
+#define PARSE_PULLS_MAX 100      /* pull requests of one run; more are left out */
 #define PARSE_TEXT_MAX 1024      /* bytes of a text; a longer one is cut */
 #define PARSE_MESSAGE_LEN 256
 
 int parse_job(const char *body, size_t len, struct facts_job *ret_job);
 int parse_run(const char *body, size_t len, struct facts_run *ret_run);
+int parse_pull(const char *body, size_t len, struct facts_pull *ret_pull);
 
 /* {"total_count", "jobs": []}, {"total_count", "workflow_runs": []} */
 #define PARSE_JOBS "jobs"

@@ -45,7 +45,8 @@ static unsigned char *put_string(unsigned char *at, const char *s)
     return put_bytes(at, s, len);
 }
 
-/* Bytes of the first `count` names, with their NULs; more than there is room for: they do not end. */
+/* Bytes of the first `count` names, with their NULs; more than there is room for: they do not
+ * end. */
 static size_t names_len(const struct store_meta *m, unsigned count)
 {
     size_t len = 0;

@@ -22,12 +22,13 @@
 struct attempts *attempts_create(void); /* NULL: no memory */
 void attempts_destroy(struct attempts *a);
 
-/* A run and the latest of its attempts; `ended`: that one is over. */
+/* A run and the latest of its attempts; `ended`: that one is over, `has_failed`: and counts as
+ * failed (S19). */
 struct attempts_run {
     struct repo_name repo;
     uint64_t id;
     unsigned latest;
-    bool ended;
+    bool ended, has_failed;
 };
 
 /* The question of one attempt's jobs. */

@@ -79,10 +79,10 @@ int view_attr_of_log(struct views *v, const struct vnode *p, struct waiter *w,
 }
 
 /* The kernel remembers nothing: each lookup of the path makes the text anew. */
-void view_attr_of_text(struct views *v, const struct vnode *p, struct view_attr *ret_attr)
+void view_attr_of_text(struct views *v, const struct vnode *p, uint64_t size,
+                       struct view_attr *ret_attr)
 {
-    *ret_attr = (struct view_attr){
-        .type = VIEW_FILE, .size = p->size, .mtime_ms = known_time(v, p)};
+    *ret_attr = (struct view_attr){.type = VIEW_FILE, .size = size, .mtime_ms = known_time(v, p)};
 }
 
 void view_attr_of_link(struct views *v, const struct vnode *p, size_t target_len, bool is_constant,
@@ -209,7 +209,8 @@ int views_get_xattr(struct views *v, const struct vnode *p, const char *name, st
     if (strncmp(name, VIEWS_XATTR_PREFIX, strlen(VIEWS_XATTR_PREFIX)) != 0)
         return -ENODATA;
     name += strlen(VIEWS_XATTR_PREFIX);
-    if ((p->kind == VNODE_RUN || p->kind == VNODE_ATTEMPT) && !strcmp(name, "state"))
+    if ((p->kind == VNODE_RUN || p->kind == VNODE_ATTEMPT || p->kind == VNODE_FAILED_RUN) &&
+        !strcmp(name, "state"))
         return get_state_of_run(v, p, ret_value);
     if (!p->job)
         return -ENODATA;

@@ -1,6 +1,7 @@
 /*
  * Owners, repositories, jobs, runs and steps: what they list, and how names are found in them.
  */
+#include "views/failed.h"
 #include "views/runs.h"
 #include "views/steps.h"
 
@@ -336,15 +337,51 @@ int dirs_list_runs(struct views *v, const struct vnode *dir, struct waiter *w,
     return rc;
 }
 
+/* The same in failed/, and of what is below it. */
+int dirs_parse_failed_run(const struct vnode *dir, const char *name, struct vnode *p)
+{
+    p->in_failed = true;
+    return dirs_parse_run(dir, name, p);
+}
+
+/* The jobs of the run or attempt `dir`. In failed/ not all of them are shown: *ret_cancelled is for
+ * is_shown(). May park. */
+static int get_jobs(struct views *v, const struct vnode *dir, struct waiter *w,
+                    struct attempts_run *ret_run, const struct catalog_answer **ret_jobs,
+                    bool *ret_cancelled)
+{
+    const struct catalog_answer *jobs;
+    int rc = runs_get(v, dir, w, ret_run);
+
+    if (!rc)
+        rc = runs_list_jobs(v, ret_run, dir->attempt, w, &jobs);
+    if (rc)
+        return rc;
+    *ret_cancelled = dir->in_failed &&
+                     failed_shows_cancelled(jobs->jobs, jobs->count, ret_run->has_failed);
+    *ret_jobs = jobs;
+    return 0;
+}
+
+static bool is_shown(const struct vnode *dir, const struct facts_job *job, bool cancelled)
+{
+    return !dir->in_failed || failed_shows_job(job, cancelled);
+}
+
 int dirs_look_up_run_job(struct views *v, const struct vnode *dir, const char *name,
                          struct waiter *w, struct vnode *p)
 {
     const struct catalog_answer *jobs;
-    int rc = runs_get_jobs(v, dir, w, &jobs);
+    struct attempts_run run;
+    bool cancelled;
+    int rc = get_jobs(v, dir, w, &run, &jobs, &cancelled);
 
     if (rc)
         return rc;
     rc = job_names_find(v->names, jobs, name, &p->job);
+    for (size_t i = 0; i < jobs->count && !rc; i++)
+        if (jobs->jobs[i]->id == p->job && !is_shown(dir, jobs->jobs[i], cancelled))
+            rc = -ENOENT;
     catalog_answer_release(jobs);
     return rc;
 }
@@ -358,22 +395,23 @@ int dirs_list_run(struct views *v, const struct vnode *dir, struct waiter *w,
     struct attempts_run run;
     size_t count = 0;
     struct walk_job *walked;
-    int rc = runs_get(v, dir, w, &run);
+    bool cancelled;
+    int rc = get_jobs(v, dir, w, &run, &jobs, &cancelled);
 
-    if (!rc)
-        rc = runs_list_jobs(v, &run, dir->attempt, w, &jobs);
     if (rc)
         return rc;
     walked = calloc(jobs->count + 1, sizeof(*walked));
     rc = walked ? job_names_make(jobs, &names) : -ENOMEM;
     for (size_t i = 0; i < jobs->count && !rc; i++) {
+        if (!is_shown(dir, jobs->jobs[i], cancelled))
+            continue;
         if (facts_may_have_log(jobs->jobs[i]))
             walked[count++] = (struct walk_job){jobs->jobs[i]->id, dir->run};
         rc = listing_add(l, names[i].name, VIEW_DIRECTORY);
     }
     if (!rc)
-        walk_note_listing(v->walk, &dir->repo, walked, count, 0);
-    if (!rc && !dir->attempt && run.latest > 1)
+        walk_note_listing(view_walk_in(v, dir), &dir->repo, walked, count, 0);
+    if (!rc && !dir->in_failed && !dir->attempt && run.latest > 1)
         rc = listing_add(l, "attempts", VIEW_DIRECTORY);
     free(names);
     free(walked);
@@ -406,8 +444,19 @@ int dirs_list_attempts(struct views *v, const struct vnode *dir, struct waiter *
 
 /* --- steps --- */
 
+/* The files of the job's steps that are in the directory; malloc'd. NULL: no memory. */
+static struct steps_file *get_files(const struct vnode *dir, const struct facts_job *job)
+{
+    struct steps_file *files = steps_get_files(job);
+
+    if (files && dir->in_failed)
+        failed_select_files(job, files);
+    return files;
+}
+
 /* Step 0 is the whole log. */
-static int find_step(const struct facts_job *job, const char *name, unsigned *ret_step)
+static int find_step(const struct vnode *dir, const struct facts_job *job, const char *name,
+                     unsigned *ret_step)
 {
     unsigned width = steps_get_width(job);
     struct steps_file *files;
@@ -417,7 +466,7 @@ static int find_step(const struct facts_job *job, const char *name, unsigned *re
     *ret_step = 0;
     if (steps_is_whole(job))
         return strcmp(name, VIEWS_WHOLE_STEP) ? -ENOENT : 0;
-    files = steps_get_files(job);
+    files = get_files(dir, job);
     if (!files)
         return -ENOMEM;
     for (size_t i = 0; i < job->step_count && rc; i++) {
@@ -439,14 +488,14 @@ int dirs_look_up_step(struct views *v, const struct vnode *dir, const char *name
 
     if (rc)
         return rc;
-    rc = find_step(seen.job, name, &p->step);
+    rc = find_step(dir, seen.job, name, &p->step);
     if (!rc && p->step)
         p->cut = steps_digest(seen.job);
     catalog_seen_release(&seen);
     return rc;
 }
 
-static int add_steps(const struct facts_job *job, struct view_listing *l)
+static int add_steps(const struct vnode *dir, const struct facts_job *job, struct view_listing *l)
 {
     unsigned width = steps_get_width(job);
     struct steps_file *files;
@@ -455,7 +504,7 @@ static int add_steps(const struct facts_job *job, struct view_listing *l)
 
     if (steps_is_whole(job))
         return listing_add(l, VIEWS_WHOLE_STEP, VIEW_FILE);
-    files = steps_get_files(job);
+    files = get_files(dir, job);
     if (!files)
         return -ENOMEM;
     for (size_t i = 0; i < job->step_count && !rc; i++) {
@@ -488,9 +537,9 @@ int dirs_list_steps(struct views *v, const struct vnode *dir, struct waiter *w,
     if (!rc && seen.job->status == FACTS_COMPLETED)
         rc = shows_log(v, dir, log, seen.job, w, &shows);
     if (shows && !rc)
-        rc = add_steps(seen.job, l);
+        rc = add_steps(dir, seen.job, l);
     if (!rc)
-        walk_note_enter(v->walk, &dir->repo, dir->job, w ? w->reader : 0);
+        walk_note_enter(view_walk_in(v, dir), &dir->repo, dir->job, w ? w->reader : 0);
     log_release(log);
     catalog_seen_release(&seen);
     return rc;

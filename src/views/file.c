@@ -6,6 +6,11 @@
  * another text gives another node. A node keeps its text for the open that mostly follows. An open
  * without a lookup (by a descriptor, a bind mount) comes later and makes the text anew; if that
  * has changed, the kernel knows a wrong size, and the file is opened with direct I/O.
+ *
+ * Where a text takes long and its directory is one that many share, the lookup begins to make it
+ * and does not wait: the text is deferred. It is waited for when its size is asked for, and by an
+ * open, which is then refused once (ESTALE): the kernel looks the path up again, and gets the node
+ * with the right size.
  */
 #include "store/store.h"
 #include "views/runs.h"
@@ -21,8 +26,9 @@ struct view_text {
     atomic_uint refs;
     _Atomic int64_t made_ms;  /* or found to be the same */
     _Atomic uint64_t *budget; /* its bytes count towards this; NULL: towards none */
-    char *bytes;
+    char *bytes;              /* NULL: deferred, and then */
     size_t len;
+    atomic_bool was_refused;
 };
 
 struct view_file {
@@ -188,6 +194,33 @@ int view_text_look_up(struct views *v, struct vnode *p, view_make_text *make, st
     return 0;
 }
 
+int view_text_defer(struct vnode *p)
+{
+    p->content = calloc(1, sizeof(*p->content));
+    if (!p->content)
+        return -ENOMEM;
+    atomic_init(&p->content->refs, 1);
+    return 0;
+}
+
+bool view_text_is_deferred(const struct vnode *p)
+{
+    return p->content && !p->content->bytes;
+}
+
+int view_text_get_size(struct views *v, const struct vnode *p, view_make_text *make,
+                       struct waiter *w, uint64_t *ret_size)
+{
+    struct view_text *t;
+    int rc = make_text(v, p, make, w, &t);
+
+    if (rc)
+        return rc;
+    *ret_size = t->len;
+    view_text_unref(t);
+    return 0;
+}
+
 void views_vnode_renew(struct vnode *p, const struct vnode *same)
 {
     if (p->content && same->content)
@@ -198,13 +231,18 @@ static int open_text(struct views *v, const struct vnode *p, view_make_text *mak
                      struct view_file *f, struct view_opened *ret_opened)
 {
     struct view_text *t = p->content;
+    bool is_deferred = view_text_is_deferred(p);
     int rc;
 
-    if (t && v->config.now_ms() - atomic_load(&t->made_ms) < RECENT_MS) {
+    if (t && !is_deferred && v->config.now_ms() - atomic_load(&t->made_ms) < RECENT_MS) {
         f->text = ref_text(t);
         return 0;
     }
     rc = make_text(v, p, make, w, &f->text);
+    if (!rc && is_deferred && !atomic_exchange(&t->was_refused, true)) {
+        view_text_unref(f->text);
+        return -ESTALE;
+    }
     if (!rc)
         ret_opened->direct = f->text->len != p->size || sum_of(f->text) != p->sum;
     return rc;

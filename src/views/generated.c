@@ -3,7 +3,6 @@
  */
 #include "views/generated.h"
 
-#include "tasks.h"
 #include "text/clean.h"
 #include "views/steps.h"
 
@@ -60,12 +59,11 @@ static int wait_until_woken(struct generated *g)
 struct pass {
     const struct repo_name *repo;
     uint64_t job;
-    text_line_fn *on_line; /* gets each line; may be NULL */
-    /* Gets the cleaned text; a negative errno ends the pass. May be NULL. */
-    int (*on_text)(void *who, const char *data, size_t len);
-    void *who;            /* the first argument of both */
-    uint64_t size;        /* out: bytes of the cleaned text */
-    struct log_stat stat; /* out: of the log */
+    text_line_fn *on_line;      /* gets each line; may be NULL */
+    generated_text_fn *on_text; /* may be NULL */
+    void *who;                  /* the first argument of both */
+    uint64_t size;              /* out: bytes of the cleaned text */
+    struct log_stat stat;       /* out: of the log */
 };
 
 struct pass_buffers {
@@ -376,19 +374,37 @@ static void drop_oldest_table(struct generated *g)
     }
 }
 
+/* Has the cutter cut the job's text, and keeps in the store where its `count` steps begin. */
+static int cut_text(struct generated *g, const struct repo_name *repo, uint64_t job,
+                    uint64_t digest, struct text_cutter *cutter, struct text_range *ret_ranges,
+                    size_t count)
+{
+    struct pass pass = {.repo = repo, .job = job, .on_line = text_cutter_line, .who = cutter};
+    int rc = run_pass(g, &pass);
+
+    if (!rc)
+        rc = text_cutter_finish(cutter, pass.size, ret_ranges);
+    if (!rc)
+        steps_save_ranges(g->config.store, generated_id(g, job), digest, ret_ranges, count);
+    return rc;
+}
+
+static int create_cutter(const struct facts_job *job, struct text_cutter **ret_cutter)
+{
+    struct text_step *steps = steps_for_cutter(job);
+    int rc = steps ? text_cutter_create(steps, job->step_count, ret_cutter) : -ENOMEM;
+
+    free(steps);
+    return rc;
+}
+
 static void run_cutting(struct task *task)
 {
     struct table *t = list_entry(task, struct table, task);
     struct generated *g = t->generated;
-    struct pass pass = {
-        .repo = &t->repo, .job = t->job, .on_line = text_cutter_line, .who = t->cutter};
     uint64_t part = part_of(t->job, t->digest);
-    int rc = run_pass(g, &pass);
+    int rc = cut_text(g, &t->repo, t->job, t->digest, t->cutter, t->ranges, t->count);
 
-    if (!rc)
-        rc = text_cutter_finish(t->cutter, pass.size, t->ranges);
-    if (!rc)
-        steps_save_ranges(g->config.store, generated_id(g, t->job), t->digest, t->ranges, t->count);
     text_cutter_destroy(t->cutter);
     t->cutter = NULL;
     pthread_mutex_lock(&g->lock);
@@ -409,9 +425,8 @@ static int add_table(struct generated *g, const struct repo_name *repo, const st
                      uint64_t digest, uint64_t size)
 {
     struct table *t = calloc(1, sizeof(*t) + job->step_count * sizeof(t->ranges[0]));
-    struct text_step *steps;
     bool is_made, is_new;
-    int rc = 0;
+    int rc;
 
     if (!t)
         return -ENOMEM;
@@ -424,11 +439,7 @@ static int add_table(struct generated *g, const struct repo_name *repo, const st
     is_made = !steps_load_ranges(g->config.store, generated_id(g, job->id), digest, size, t->ranges,
                                  t->count);
     t->is_made = is_made;
-    if (!is_made) {
-        steps = steps_for_cutter(job);
-        rc = steps ? text_cutter_create(steps, t->count, &t->cutter) : -ENOMEM;
-        free(steps);
-    }
+    rc = is_made ? 0 : create_cutter(job, &t->cutter);
     if (rc) {
         free(t);
         return rc;
@@ -514,6 +525,47 @@ int generated_get_step(struct generated *g, struct log *text, const struct repo_
         else
             return rc;
     }
+    return rc;
+}
+
+/* --- for tasks on the text thread ------------------------------------------------------------ */
+
+void generated_post(struct generated *g, struct task *task)
+{
+    tasks_post(g->thread, task);
+}
+
+int generated_read(struct generated *g, const struct repo_name *repo, uint64_t job,
+                   generated_text_fn *on_text, void *who)
+{
+    struct pass pass = {.repo = repo, .job = job, .on_text = on_text, .who = who};
+
+    return run_pass(g, &pass);
+}
+
+int generated_cut(struct generated *g, const struct repo_name *repo, const struct facts_job *job,
+                  struct text_range *ret_ranges)
+{
+    uint64_t digest = steps_digest(job);
+    struct text_cutter *cutter;
+    const struct table *t;
+    bool is_known;
+    int rc;
+
+    pthread_mutex_lock(&g->lock);
+    t = find_table(g, job->id, digest);
+    is_known = t && t->is_made && t->count == job->step_count;
+    if (is_known)
+        memcpy(ret_ranges, t->ranges, t->count * sizeof(*ret_ranges));
+    pthread_mutex_unlock(&g->lock);
+    if (is_known || !steps_load_ranges(g->config.store, generated_id(g, job->id), digest,
+                                       UINT64_MAX, ret_ranges, job->step_count))
+        return 0;
+    rc = create_cutter(job, &cutter);
+    if (rc)
+        return rc;
+    rc = cut_text(g, repo, job->id, digest, cutter, ret_ranges, job->step_count);
+    text_cutter_destroy(cutter);
     return rc;
 }
 

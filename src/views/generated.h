@@ -1,6 +1,7 @@
 /*
  * generated.h - inside the views: generated texts, which are made of logs: cleaned text (S9); and
- * where the steps begin in it (S10).
+ * where the steps begin in it (S10). Its thread, the text thread, also runs what reads many logs
+ * for one text (reports.h).
  *
  * A generated text is a log of the cache (cache.h) whose source is this file: its thread, the text
  * thread, reads the job's log, final and whole, and writes the text. It is made once, kept and
@@ -15,6 +16,7 @@
 #include "cache/cache.h"
 #include "facts.h"
 #include "pending.h"
+#include "tasks.h"
 #include "text/cut.h"
 
 #define GENERATED_TABLES_MAX 256 /* jobs whose steps are known in memory; the oldest are dropped */
@@ -50,5 +52,25 @@ int generated_get_stat(struct generated *g, struct log *text, const struct repo_
 int generated_get_step(struct generated *g, struct log *text, const struct repo_name *repo,
                        const struct facts_job *job, unsigned step, struct waiter *w,
                        struct text_range *ret_range);
+
+/* --- for tasks on the text thread ------------------------------------------------------------ */
+
+/* Runs the task there, after what was posted before. Any thread. */
+void generated_post(struct generated *g, struct task *task);
+
+/* Gets the cleaned text in pieces; a negative errno ends the reading. */
+typedef int generated_text_fn(void *who, const char *data, size_t len);
+
+/*
+ * Hands on the cleaned text of a job, whose log should be present and whole: while what was evicted
+ * of it is fetched again, the thread waits. -ENOENT: there is no such log, or it is not final;
+ * -ECONNABORTED: generated_stop.
+ */
+int generated_read(struct generated *g, const struct repo_name *repo, uint64_t job,
+                   generated_text_fn *on_text, void *who);
+
+/* Where each of the job's steps begins in it. May read the log, as generated_read does. */
+int generated_cut(struct generated *g, const struct repo_name *repo, const struct facts_job *job,
+                  struct text_range *ret_ranges);
 
 #endif

@@ -1,22 +1,28 @@
 /*
- * Runs by a property: those that failed, by branch, by workflow (S19), out of the recent runs and
- * of filtered lists together (S18).
+ * Runs by a property: those that failed, by branch, by workflow (S19), by commit, by pull request
+ * (S23), out of the recent runs and of filtered lists together (S18).
  *
  * A further view of this kind is a `struct group`: add_question() for each filter that GitHub has
  * for it, `matches` for the recent runs, and list_group().
  */
+#include "views/failed.h"
 #include "views/names.h"
 #include "views/runs.h"
 #include "views/united.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
+#define REPORT_ENDING ".txt"
 #define FILTER_LEN sizeof(((struct catalog_question *)0)->filter)
 #define FILTERS_MAX 3
 #define FILTERED_MAX 1000 /* GitHub gives no more of a filtered list */
+#define SHA_LEN 40        /* digits of a commit's name */
+#define SHA_MIN 7         /* of a beginning of one */
 
 /* Appends to a filter, escaped for a query; -ENAMETOOLONG. */
 static int append_escaped(char filter[FILTER_LEN], const char *text, size_t len)
@@ -35,7 +41,11 @@ struct group {
     const struct catalog_answer *unfiltered; /* NULL: cannot be had, or has nothing for this view */
     const struct vnode *dir;
     struct branch_dir branch;
-    uint64_t workflow; /* 0: all runs of the answers */
+    uint64_t workflow;     /* 0: all runs of the answers */
+    char sha[SHA_LEN + 1]; /* "": not known */
+    uint64_t pull;         /* its number; 0: of a commit */
+    uint64_t *ongoing;     /* of `failed`: runs that go on though jobs of them have failed */
+    size_t ongoing_count;
 };
 
 /* Whether a view ends with what came of the recent runs: they are yet to come, or GitHub reports
@@ -57,8 +67,26 @@ static struct catalog_question *add_question(struct views *v, struct group *g, c
     return q;
 }
 
-/* Links of the group's runs, from whatever answers there are; the first errno if there is none. */
-static int list_group(struct views *v, const struct group *g, struct waiter *w,
+/* All at once, before the first is waited for. */
+static void start_questions(struct views *v, const struct group *g, struct waiter *w)
+{
+    for (size_t i = 0; i < g->question_count; i++)
+        (void)catalog_ask(v->config.catalog, &g->questions[i], EFFORT_NETWORK, w, NULL);
+}
+
+/* A file is a report. */
+static int add_run(struct view_listing *l, uint64_t run, enum view_type type)
+{
+    char name[32];
+
+    if (type != VIEW_FILE)
+        return listing_add_id(l, run, type);
+    snprintf(name, sizeof(name), "%llu" REPORT_ENDING, (unsigned long long)run);
+    return listing_add(l, name, type);
+}
+
+/* The group's runs, from whatever answers there are; the first errno if there is none. */
+static int list_group(struct views *v, const struct group *g, enum view_type type, struct waiter *w,
                       struct view_listing *l)
 {
     const struct catalog_answer *filtered[FILTERS_MAX] = {NULL};
@@ -67,8 +95,7 @@ static int list_group(struct views *v, const struct group *g, struct waiter *w,
     size_t count = 0;
     int rc = 0, err = 0;
 
-    for (size_t i = 0; i < g->question_count; i++)
-        (void)catalog_ask(v->config.catalog, &g->questions[i], EFFORT_NETWORK, w, NULL);
+    start_questions(v, g, w);
     for (size_t i = 0; i < g->question_count && rc != PENDING_PARKED; i++) {
         rc = catalog_ask(v->config.catalog, &g->questions[i], EFFORT_NETWORK, w, &filtered[i]);
         has_any |= rc == 0;
@@ -79,19 +106,61 @@ static int list_group(struct views *v, const struct group *g, struct waiter *w,
                                    v->config.runs, &runs, &count)
                      : err;
     for (size_t i = 0; i < count && !rc; i++)
-        rc = listing_add_id(l, runs[i]->id, VIEW_LINK);
+        rc = add_run(l, runs[i]->id, type);
     free(runs);
     for (size_t i = 0; i < g->question_count; i++)
         catalog_answer_release(filtered[i]);
     return rc;
 }
 
-/* --- failed --- */
+/* --- failed and reports --- */
 
 static bool is_failed(const struct united_filter *filter, const struct facts_run *run)
 {
-    (void)filter;
+    const struct group *g = list_entry((void *)(uintptr_t)filter, struct group, filter);
+
+    for (size_t i = 0; i < g->ongoing_count && run->status != FACTS_COMPLETED; i++)
+        if (g->ongoing[i] == run->id)
+            return true;
     return facts_is_failed(run->conclusion);
+}
+
+static bool has_failed_job(const struct catalog_answer *jobs)
+{
+    for (size_t i = 0; i < jobs->count; i++)
+        if (failed_shows_job(jobs->jobs[i], false))
+            return true;
+    return false;
+}
+
+/* Finds the recent runs that go on though jobs of them have failed: only their lists of jobs tell.
+ * A run whose list cannot be had is left out. */
+static int find_ongoing(struct views *v, struct group *g, struct waiter *w)
+{
+    const struct catalog_answer *recent = g->unfiltered, *jobs;
+    struct attempts_run run;
+    int rc = 0;
+
+    g->ongoing = calloc(recent->count + 1, sizeof(*g->ongoing));
+    if (!g->ongoing)
+        return -ENOMEM;
+    for (size_t i = 0; i < recent->count; i++) {
+        run = runs_resolve(&g->dir->repo, recent->runs[i]);
+        if (!run.ended)
+            attempts_want(v, &run, w);
+    }
+    for (size_t i = 0; i < recent->count && rc != PENDING_PARKED; i++) {
+        run = runs_resolve(&g->dir->repo, recent->runs[i]);
+        if (run.ended)
+            continue;
+        rc = attempts_get_latest(v, &run, w, &jobs);
+        if (rc)
+            continue;
+        if (has_failed_job(jobs))
+            g->ongoing[g->ongoing_count++] = run.id;
+        catalog_answer_release(jobs);
+    }
+    return rc == PENDING_PARKED ? rc : 0;
 }
 
 int groups_list_failed(struct views *v, const struct vnode *dir, struct waiter *w,
@@ -107,9 +176,25 @@ int groups_list_failed(struct views *v, const struct vnode *dir, struct waiter *
         return rc;
     for (int i = 0; i < FILTERS_MAX; i++)
         add_question(v, &g, filters[i]);
-    rc = list_group(v, &g, w, l);
+    start_questions(v, &g, w);
+    rc = g.unfiltered ? find_ongoing(v, &g, w) : 0;
+    if (!rc)
+        rc = list_group(v, &g, dir->kind == VNODE_REPORTS ? VIEW_FILE : VIEW_DIRECTORY, w, l);
+    free(g.ongoing);
     catalog_answer_release(g.unfiltered);
     return rc;
+}
+
+int groups_parse_report(const struct vnode *dir, const char *name, struct vnode *p)
+{
+    size_t len = strlen(name), ending = strlen(REPORT_ENDING);
+    char id[32];
+
+    (void)dir;
+    if (len <= ending || len - ending >= sizeof(id) || strcmp(name + len - ending, REPORT_ENDING))
+        return -ENOENT;
+    snprintf(id, sizeof(id), "%.*s", (int)(len - ending), name);
+    return name_parse_id(id, &p->run) ? 0 : -ENOENT;
 }
 
 /* --- branches --- */
@@ -182,7 +267,7 @@ static int add_runs_of_branch(struct views *v, const struct vnode *dir,
         return rc;
     if (rc)
         g.question_count = 0; /* too long to be asked for */
-    return list_group(v, &g, w, l);
+    return list_group(v, &g, VIEW_LINK, w, l);
 }
 
 /* A branch of which no run is known, "OWNER:branch" for a fork's: no branch in git has a colon.
@@ -399,7 +484,7 @@ static int add_runs_of_workflow(struct views *v, struct group *g, const char *fi
         snprintf(q->filter, FILTER_LEN, "%llu", (unsigned long long)g->workflow);
     else
         rc = append_escaped(q->filter, file, strlen(file));
-    return rc ? rc : list_group(v, g, w, l);
+    return rc ? rc : list_group(v, g, VIEW_LINK, w, l);
 }
 
 int groups_list_workflow(struct views *v, const struct vnode *dir, struct waiter *w,
@@ -419,6 +504,208 @@ int groups_list_workflow(struct views *v, const struct vnode *dir, struct waiter
         rc = add_runs_of_workflow(v, &g, dir->text, w, l);
     if (rc == -ENOENT && !g.workflow && safe_name_unmake(dir->text, &given))
         rc = add_runs_of_workflow(v, &g, given, w, l);
+    catalog_answer_release(recent);
+    return rc;
+}
+
+/* --- commits --- */
+
+/* Whether the name is one, or the beginning of one, by its letters. */
+static bool is_sha(const char *name, size_t min)
+{
+    size_t len = strspn(name, "0123456789abcdefABCDEF");
+
+    return !name[len] && len >= min && len <= SHA_LEN;
+}
+
+int groups_parse_commit(const struct vnode *dir, const char *name, struct vnode *p)
+{
+    (void)dir;
+    if (!is_sha(name, SHA_MIN))
+        return -ENOENT;
+    p->text = strdup(name);
+    for (char *c = p->text; c && *c; c++)
+        *c = (char)tolower((unsigned char)*c);
+    return p->text ? 0 : -ENOMEM;
+}
+
+/* Adds a name that may be in the listing already. */
+static int add_once(struct view_listing *l, const char *name)
+{
+    struct view_entry entry;
+
+    for (size_t i = 0; views_listing_get(l, i, &entry); i++)
+        if (!strcmp(entry.name, name))
+            return 0;
+    return listing_add(l, name, VIEW_DIRECTORY);
+}
+
+/* Those of the recent runs, the newest first. */
+int groups_list_commits(struct views *v, const struct vnode *dir, struct waiter *w,
+                        struct view_listing *l)
+{
+    const struct catalog_answer *runs;
+    int rc = runs_ask_recent(v, &dir->repo, w, &runs);
+
+    if (rc)
+        return rc;
+    for (size_t i = 0; i < runs->count && !rc; i++)
+        if (is_sha(runs->runs[i]->head_sha, SHA_LEN))
+            rc = add_once(l, runs->runs[i]->head_sha);
+    catalog_answer_release(runs);
+    return rc;
+}
+
+static bool is_of_head(const struct united_filter *filter, const struct facts_run *run)
+{
+    const struct group *g = list_entry((void *)(uintptr_t)filter, struct group, filter);
+
+    for (size_t i = 0; i < run->pull_count && g->pull; i++)
+        if (run->pulls[i] == g->pull)
+            return true;
+    return g->sha[0] && !strcasecmp(run->head_sha, g->sha);
+}
+
+/* The runs of g->sha, if that is known, and those of the recent runs that match. */
+static int list_head(struct views *v, struct group *g, const struct catalog_answer *recent,
+                     struct waiter *w, struct view_listing *l)
+{
+    char filter[sizeof("head_sha=") + SHA_LEN];
+
+    for (size_t i = 0; recent && i < recent->count; i++)
+        if (is_of_head(&g->filter, recent->runs[i]))
+            g->unfiltered = recent;
+    snprintf(filter, sizeof(filter), "head_sha=%s", g->sha);
+    if (g->sha[0])
+        add_question(v, g, filter);
+    return list_group(v, g, VIEW_LINK, w, l);
+}
+
+/* The one commit of the recent runs that begins so; -ENOENT: there is none, or more than one. */
+static int find_commit(const struct catalog_answer *recent, const char *begin,
+                       char ret_sha[SHA_LEN + 1])
+{
+    const char *found = NULL;
+
+    for (size_t i = 0; i < recent->count; i++) {
+        const char *sha = recent->runs[i]->head_sha;
+        if (!is_sha(sha, SHA_LEN) || strncasecmp(sha, begin, strlen(begin)) != 0)
+            continue;
+        if (found && strcasecmp(sha, found) != 0)
+            return -ENOENT;
+        found = sha;
+    }
+    if (!found)
+        return -ENOENT;
+    memcpy(ret_sha, found, SHA_LEN + 1);
+    return 0;
+}
+
+int groups_list_commit(struct views *v, const struct vnode *dir, struct waiter *w,
+                       struct view_listing *l)
+{
+    struct group g = {.filter.matches = is_of_head, .dir = dir};
+    const struct catalog_answer *recent = NULL;
+    bool is_whole = strlen(dir->text) == SHA_LEN;
+    int rc = runs_ask_recent(v, &dir->repo, w, &recent);
+
+    if (rc && (is_end(rc) || !is_whole))
+        return rc;
+    rc = 0;
+    if (is_whole)
+        memcpy(g.sha, dir->text, SHA_LEN);
+    else
+        rc = find_commit(recent, dir->text, g.sha);
+    if (!rc)
+        rc = list_head(v, &g, recent, w, l);
+    catalog_answer_release(recent);
+    return rc;
+}
+
+/* --- pull requests --- */
+
+int groups_parse_pull(const struct vnode *dir, const char *name, struct vnode *p)
+{
+    uint64_t number;
+
+    (void)dir;
+    if (!name_parse_id(name, &number))
+        return -ENOENT;
+    p->text = strdup(name);
+    return p->text ? 0 : -ENOMEM;
+}
+
+static int highest_first(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+    return x > y ? -1 : x < y;
+}
+
+/* Those that recent runs name, which GitHub does for none from a fork. */
+int groups_list_pulls(struct views *v, const struct vnode *dir, struct waiter *w,
+                      struct view_listing *l)
+{
+    const struct catalog_answer *runs;
+    size_t count = 0, listed = 0;
+    uint64_t *numbers;
+    int rc = runs_ask_recent(v, &dir->repo, w, &runs);
+
+    if (rc)
+        return rc;
+    for (size_t i = 0; i < runs->count; i++)
+        count += runs->runs[i]->pull_count;
+    numbers = calloc(count + 1, sizeof(*numbers));
+    rc = numbers ? 0 : -ENOMEM;
+    count = 0;
+    for (size_t i = 0; i < runs->count && !rc; i++)
+        for (size_t k = 0; k < runs->runs[i]->pull_count; k++)
+            numbers[count++] = runs->runs[i]->pulls[k];
+    if (!rc)
+        qsort(numbers, count, sizeof(*numbers), highest_first);
+    for (size_t i = 0; i < count && listed < CATALOG_ENTRIES_MAX && !rc; i++)
+        if (i == 0 || numbers[i] != numbers[i - 1]) {
+            rc = listing_add_id(l, numbers[i], VIEW_DIRECTORY);
+            listed++;
+        }
+    free(numbers);
+    catalog_answer_release(runs);
+    return rc;
+}
+
+/* Asks for the pull request's head. 0 also if that cannot be had, but recent runs name it: then
+ * these are shown. */
+static int find_head(struct views *v, struct group *g, const struct catalog_answer *recent,
+                     struct waiter *w)
+{
+    struct catalog_question q = {.what = SOURCE_PULL, .repo = g->dir->repo, .id = g->pull};
+    const struct catalog_answer *answer;
+    int rc;
+
+    for (size_t i = 0; recent && i < recent->count; i++)
+        q.is_extra |= is_of_head(&g->filter, recent->runs[i]);
+    rc = catalog_ask(v->config.catalog, &q, EFFORT_NETWORK, w, &answer);
+    if (rc)
+        return rc == PENDING_PARKED || !q.is_extra ? rc : 0;
+    if (answer->pull && is_sha(answer->pull->head_sha, SHA_LEN))
+        memcpy(g->sha, answer->pull->head_sha, SHA_LEN);
+    catalog_answer_release(answer);
+    return g->sha[0] || q.is_extra ? 0 : -EPROTO;
+}
+
+int groups_list_pull(struct views *v, const struct vnode *dir, struct waiter *w,
+                     struct view_listing *l)
+{
+    struct group g = {.filter.matches = is_of_head, .dir = dir};
+    const struct catalog_answer *recent = NULL;
+    int rc = runs_ask_recent(v, &dir->repo, w, &recent);
+
+    if (is_end(rc))
+        return rc;
+    (void)name_parse_id(dir->text, &g.pull);
+    rc = find_head(v, &g, recent, w);
+    if (!rc)
+        rc = list_head(v, &g, recent, w, l);
     catalog_answer_release(recent);
     return rc;
 }

@@ -22,13 +22,15 @@
 
 struct attempts;
 struct job_names;
+struct reports;
 
 struct views {
     struct view_config config;
     _Atomic uint64_t texts_kept; /* bytes */
     struct attempts *attempts;
     struct generated *generated;
-    struct walk *walk;
+    struct reports *reports;
+    struct walk *walk, *walk_failed; /* view_walk_in */
     struct archives *archives;
     struct job_names *names;
 };
@@ -57,24 +59,31 @@ typedef int view_make_text(struct views *v, const struct vnode *p, struct waiter
 
 /* dirs.c: owners, repositories, jobs, runs, steps. */
 view_parse dirs_parse_owner, dirs_parse_repo, dirs_parse_job, dirs_parse_run, dirs_parse_attempt;
+view_parse dirs_parse_failed_run;
 view_look_up dirs_look_up_run_job, dirs_look_up_step;
 view_list dirs_list_root, dirs_list_owner, dirs_list_repo, dirs_list_jobs, dirs_list_job;
 view_list dirs_list_runs, dirs_list_run, dirs_list_steps, dirs_list_attempts;
 
-/* groups.c: runs by branch, by workflow, and those that failed (S19). */
+/* groups.c: runs by branch, by workflow, and those that failed (S19); by commit and by pull request
+ * (S23). */
 view_parse groups_parse_branch, groups_parse_in_branch, groups_parse_workflow;
+view_parse groups_parse_report, groups_parse_commit, groups_parse_pull;
 view_list groups_list_failed, groups_list_branches, groups_list_workflows, groups_list_workflow;
+view_list groups_list_commits, groups_list_commit, groups_list_pulls, groups_list_pull;
 
 /* runs.c: links. */
 view_read_link runs_read_fixed_link, runs_read_latest_link;
 
 /* file.c: texts in memory. */
 view_make_text view_text_of_job, view_text_of_run, view_text_of_attempt, view_text_of_mount;
+/* reports.c */
+view_make_text view_text_of_report;
 
 /* --- attr.c --- */
 
 void view_attr_of_directory(struct views *v, const struct vnode *p, struct view_attr *ret_attr);
-void view_attr_of_text(struct views *v, const struct vnode *p, struct view_attr *ret_attr);
+void view_attr_of_text(struct views *v, const struct vnode *p, uint64_t size,
+                       struct view_attr *ret_attr);
 void view_attr_of_link(struct views *v, const struct vnode *p, size_t target_len, bool is_constant,
                        struct view_attr *ret_attr);
 /* May park. */
@@ -87,6 +96,13 @@ int view_attr_of_log(struct views *v, const struct vnode *p, struct waiter *w,
  * May park. */
 int view_text_look_up(struct views *v, struct vnode *p, view_make_text *make, struct waiter *w);
 void view_text_unref(struct view_text *t); /* takes NULL */
+
+/* Instead of view_text_look_up: the text will be made when it is asked for. */
+int view_text_defer(struct vnode *p);
+bool view_text_is_deferred(const struct vnode *p);
+/* Of such a text. May park. */
+int view_text_get_size(struct views *v, const struct vnode *p, view_make_text *make,
+                       struct waiter *w, uint64_t *ret_size);
 
 /* `make` is NULL for a log. */
 int view_file_open(struct views *v, const struct vnode *p, view_make_text *make, struct waiter *w,
@@ -109,6 +125,14 @@ int view_find_job(struct views *v, const struct vnode *p, struct waiter *w,
                   struct catalog_seen *ret_seen);
 
 /* --- prefetch.c --- */
+
+/* What detects readers that go through the listings where `p` is. A reader in failed/ comes to
+ * other logs than one in runs/, though the jobs are in listings of both. */
+struct walk *view_walk_in(struct views *v, const struct vnode *p);
+
+/* Requests the archives that have the logs of this run, as the directory of `p` shows it, where
+ * that is worth it. True: it has to be tried again when lists have come. */
+bool view_want_archives(struct views *v, const struct vnode *p, uint64_t run);
 
 /* What is worth fetching ahead of a reader who goes through a listing. */
 struct view_ahead {

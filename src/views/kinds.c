@@ -6,6 +6,7 @@
  * their functions: `parse` (or `look_up`) and `list` of a directory, `read_link` of a link,
  * `make_text` or `hold_log` of a file.
  */
+#include "views/reports.h"
 #include "views/runs.h"
 
 #include "hash.h"
@@ -45,6 +46,7 @@ struct kind {
 
     /* A file: a text in memory, or a log of the cache or a part of one. */
     view_make_text *make_text;
+    bool is_late; /* the text is made of logs, and its directory is one that many share (S13) */
     struct log *(*hold_log)(struct views *v, const struct vnode *p); /* NULL: no memory */
 };
 
@@ -106,8 +108,18 @@ static const struct kind kinds[] = {
 
     /* Runs by a property. */
     [VNODE_FAILED]       = {VIEW_DIRECTORY, "failed", VNODE_REPO, FIRST,
-                            .parse = dirs_parse_run, .child = VNODE_RUN_LINK,
+                            .parse = dirs_parse_failed_run, .child = VNODE_FAILED_RUN,
                             .list = groups_list_failed},
+    [VNODE_FAILED_RUN]   = {VIEW_DIRECTORY,
+                            .look_up = dirs_look_up_run_job, .child = VNODE_FAILED_JOB,
+                            .list = dirs_list_run},
+    [VNODE_FAILED_JOB]   = {VIEW_DIRECTORY,
+                            .look_up = dirs_look_up_step, .child = VNODE_STEP,
+                            .list = dirs_list_steps},
+    [VNODE_REPORTS]      = {VIEW_DIRECTORY, "reports", VNODE_REPO, FIRST,
+                            .parse = groups_parse_report, .child = VNODE_REPORT,
+                            .list = groups_list_failed},
+    [VNODE_REPORT]       = {VIEW_FILE, .make_text = view_text_of_report, .is_late = true},
     [VNODE_BRANCHES]     = {VIEW_DIRECTORY, "branches", VNODE_REPO, FIRST,
                             .parse = groups_parse_branch, .child = VNODE_BRANCH,
                             .list = groups_list_branches},
@@ -120,6 +132,18 @@ static const struct kind kinds[] = {
     [VNODE_WORKFLOW]     = {VIEW_DIRECTORY,
                             .parse = dirs_parse_run, .child = VNODE_RUN_LINK,
                             .list = groups_list_workflow},
+    [VNODE_COMMITS]      = {VIEW_DIRECTORY, "commits", VNODE_REPO, FIRST,
+                            .parse = groups_parse_commit, .child = VNODE_COMMIT,
+                            .list = groups_list_commits},
+    [VNODE_COMMIT]       = {VIEW_DIRECTORY,
+                            .parse = dirs_parse_run, .child = VNODE_RUN_LINK,
+                            .list = groups_list_commit},
+    [VNODE_PULLS]        = {VIEW_DIRECTORY, "pulls", VNODE_REPO, FIRST,
+                            .parse = groups_parse_pull, .child = VNODE_PULL,
+                            .list = groups_list_pulls},
+    [VNODE_PULL]         = {VIEW_DIRECTORY,
+                            .parse = dirs_parse_run, .child = VNODE_RUN_LINK,
+                            .list = groups_list_pull},
     [VNODE_RUN_LINK]     = {VIEW_LINK, .read_link = runs_read_fixed_link},
 
     /* What the mount reports of itself. */
@@ -156,15 +180,18 @@ int views_create(const struct view_config *config, struct views **ret_views)
                                        .timestamps = config->timestamps,
                                        .keep_steps = view_keep_steps};
     struct views *v = calloc(1, sizeof(*v));
-    int rc;
+    int rc = -ENOMEM;
 
     if (!v)
         return -ENOMEM;
     v->config = *config;
     v->walk = walk_create(config->prefetch);
+    v->walk_failed = walk_create(config->prefetch);
     v->names = job_names_create();
     v->attempts = attempts_create();
-    rc = v->walk && v->names && v->attempts ? generated_create(&generated, &v->generated) : -ENOMEM;
+    v->reports = reports_create(v);
+    if (v->walk && v->walk_failed && v->names && v->attempts && v->reports)
+        rc = generated_create(&generated, &v->generated);
     archives.who = v;
     if (!rc && config->archive_jobs && config->prefetch)
         rc = archives_create(&archives, &v->archives);
@@ -173,6 +200,11 @@ int views_create(const struct view_config *config, struct views **ret_views)
     else
         *ret_views = v;
     return rc;
+}
+
+uint64_t views_get_reports_made(const struct views *v)
+{
+    return reports_get_made(v->reports);
 }
 
 void views_get_archives_stats(struct views *v, struct archives_stats *ret_stats)
@@ -196,7 +228,9 @@ void views_destroy(struct views *v)
         return;
     archives_destroy(v->archives);
     generated_destroy(v->generated);
+    reports_destroy(v->reports);
     walk_destroy(v->walk);
+    walk_destroy(v->walk_failed);
     job_names_destroy(v->names);
     attempts_destroy(v->attempts);
     free(v);
@@ -237,6 +271,17 @@ static void carry_facts(struct views *v, struct vnode *p)
     p->has_no_log = job.has_no_log;
 }
 
+/* A late text is not waited for. If the waiter was woken meanwhile, the lookup is repeated by
+ * whoever woke it; until then the step that parked it keeps it in memory. */
+static int look_up_text(struct views *v, const struct kind *kind, struct waiter *w, struct vnode *p)
+{
+    int rc = view_text_look_up(v, p, kind->make_text, w);
+
+    if (rc == PENDING_PARKED && kind->is_late && pending_cancel(v->config.waits, w))
+        rc = view_text_defer(p);
+    return rc;
+}
+
 int views_lookup(struct views *v, const struct vnode *dir, const char *name, struct waiter *w,
                  struct vnode *ret_vnode)
 {
@@ -260,7 +305,7 @@ int views_lookup(struct views *v, const struct vnode *dir, const char *name, str
     if (!rc)
         carry_facts(v, &p);
     if (!rc && kind->make_text)
-        rc = view_text_look_up(v, &p, kind->make_text, w);
+        rc = look_up_text(v, kind, w, &p);
     if (!rc && kind->hold_log) {
         p.log = kind->hold_log(v, &p);
         rc = p.log ? 0 : -ENOMEM;
@@ -336,13 +381,26 @@ int views_get_attr(struct views *v, const struct vnode *p, struct waiter *w,
     if (kind->type == VIEW_DIRECTORY) {
         view_attr_of_directory(v, p, ret_attr);
     } else if (kind->type == VIEW_FILE) {
-        view_attr_of_text(v, p, ret_attr);
+        uint64_t size = p->size;
+        int rc = view_text_is_deferred(p) ? view_text_get_size(v, p, kind->make_text, w, &size) : 0;
+        if (rc)
+            return rc;
+        view_attr_of_text(v, p, size, ret_attr);
     } else {
         /* If the target may change, the link is resolved only to follow it (S13). */
         if (!kind->is_dynamic && kind->read_link(v, p, NULL, target, sizeof(target)))
             return -ENOENT;
         view_attr_of_link(v, p, strlen(target), !kind->is_dynamic, ret_attr);
     }
+    return 0;
+}
+
+int views_get_entry_attr(struct views *v, const struct vnode *p, struct waiter *w,
+                         struct view_attr *ret_attr)
+{
+    if (!view_text_is_deferred(p))
+        return views_get_attr(v, p, w, ret_attr);
+    view_attr_of_text(v, p, 0, ret_attr);
     return 0;
 }
 

@@ -2,6 +2,7 @@
  * What a recursive reader will read next: run by run out of archives (S20) where that is worth it,
  * else log by log.
  */
+#include "views/failed.h"
 #include "views/runs.h"
 #include "views/steps.h"
 
@@ -24,9 +25,20 @@ static bool is_missing(struct views *v, const struct repo_name *repo, uint64_t j
     return is;
 }
 
+/* Which logs of a run a reader wants: all of them, in failed/ those of failed jobs. */
+struct wish {
+    bool only_failed, cancelled; /* the second for failed_shows_job */
+};
+
+static bool is_wanted(const struct wish *wish, const struct facts_job *job)
+{
+    return facts_may_have_log(job) &&
+           (!wish->only_failed || failed_shows_job(job, wish->cancelled));
+}
+
 /* `jobs`: all that ran in the attempt. */
-static void want_archive(struct views *v, const struct attempts_run *run, unsigned attempt,
-                         const struct facts_job *const *jobs, size_t count)
+static void want_archive(struct views *v, const struct attempts_run *run, const struct wish *wish,
+                         unsigned attempt, const struct facts_job *const *jobs, size_t count)
 {
     struct match_job *list = calloc(count ? count : 1, sizeof(*list));
     size_t used = 0;
@@ -36,7 +48,8 @@ static void want_archive(struct views *v, const struct attempts_run *run, unsign
             list[used++] = (struct match_job){.id = jobs[i]->id,
                                               .name = jobs[i]->name,
                                               .started_ms = jobs[i]->started_ms,
-                                              .completed_ms = jobs[i]->completed_ms};
+                                              .completed_ms = jobs[i]->completed_ms,
+                                              .wanted = is_wanted(wish, jobs[i])};
     if (list)
         archives_want(v->archives, &run->repo, run->id, attempt, list, used);
     free(list);
@@ -51,14 +64,15 @@ static int compare_ids(const void *a, const void *b)
 
 /* The ids of the jobs whose logs are wanted and not here, sorted; malloc'd. NULL: no memory. */
 static uint64_t *find_missing(struct views *v, const struct repo_name *repo,
-                              const struct catalog_answer *shown, size_t *ret_count)
+                              const struct wish *wish, const struct catalog_answer *shown,
+                              size_t *ret_count)
 {
     uint64_t *ids = calloc(shown->count + 1, sizeof(*ids));
 
     *ret_count = 0;
     for (size_t i = 0; ids && i < shown->count; i++) {
         uint64_t id = shown->jobs[i]->id;
-        if (facts_may_have_log(shown->jobs[i]) && is_missing(v, repo, id))
+        if (is_wanted(wish, shown->jobs[i]) && is_missing(v, repo, id))
             ids[(*ret_count)++] = id;
     }
     if (ids)
@@ -69,8 +83,8 @@ static uint64_t *find_missing(struct views *v, const struct repo_name *repo,
 /* Wants the archive of each attempt that ran enough of the jobs whose logs are missing. Where lists
  * would tell that are not here, they are requested if there is still something to be gained: then
  * true. */
-static bool want_attempts(struct views *v, const struct attempts_run *run, const uint64_t *missing,
-                          size_t missing_count)
+static bool want_attempts(struct views *v, const struct attempts_run *run, const struct wish *wish,
+                          const uint64_t *missing, size_t missing_count)
 {
     struct attempts_span span = {0};
     bool is_asked = false;
@@ -87,15 +101,14 @@ static bool want_attempts(struct views *v, const struct attempts_run *run, const
         if (unknown)
             is_asked |= attempts_request(v, run, span.after + 1, span.attempt - 1);
         else
-            want_archive(v, run, span.attempt, span.jobs, span.count);
+            want_archive(v, run, wish, span.attempt, span.jobs, span.count);
     }
     return is_asked;
 }
 
-/* Wants the archives that have the logs of this run, as the directory of `p` shows it. True: it has
- * to be tried again when lists have come. */
-static bool want_archives(struct views *v, const struct vnode *p, uint64_t run_id)
+bool view_want_archives(struct views *v, const struct vnode *p, uint64_t run_id)
 {
+    struct wish wish = {.only_failed = p->in_failed};
     const struct catalog_answer *shown;
     struct attempts_run run;
     uint64_t *missing;
@@ -106,11 +119,12 @@ static bool want_archives(struct views *v, const struct vnode *p, uint64_t run_i
         return false;
     if (runs_list_jobs(v, &run, p->run == run_id ? p->attempt : 0, NULL, &shown))
         return false;
+    wish.cancelled = failed_shows_cancelled(shown->jobs, shown->count, run.has_failed);
     if (run.latest <= 1) {
-        want_archive(v, &run, run.latest, shown->jobs, shown->count);
+        want_archive(v, &run, &wish, run.latest, shown->jobs, shown->count);
     } else {
-        missing = find_missing(v, &p->repo, shown, &count);
-        is_asked = missing && want_attempts(v, &run, missing, count);
+        missing = find_missing(v, &p->repo, &wish, shown, &count);
+        is_asked = missing && want_attempts(v, &run, &wish, missing, count);
         free(missing);
     }
     catalog_answer_release(shown);
@@ -153,6 +167,11 @@ void view_keep_steps(void *views, const struct repo_name *repo, uint64_t job,
 
 /* -- Logs -------------------------------------------------------------------------------------- */
 
+struct walk *view_walk_in(struct views *v, const struct vnode *p)
+{
+    return p->in_failed ? v->walk_failed : v->walk;
+}
+
 /* Whether a file of the kind of `p` can be read of this job without its log. */
 static bool is_text_here(struct views *v, const struct vnode *p, uint64_t job)
 {
@@ -170,10 +189,11 @@ static bool is_text_here(struct views *v, const struct vnode *p, uint64_t job)
 
 static void want_run(struct views *v, struct view_ahead *a, const struct walk_job *job)
 {
-    if (!walk_take_run(v->walk, &a->of.repo, job->id) || !want_archives(v, &a->of, job->run))
+    if (!walk_take_run(view_walk_in(v, &a->of), &a->of.repo, job->id) ||
+        !view_want_archives(v, &a->of, job->run))
         return;
     a->later = job->run;
-    walk_put_back(v->walk, &a->of.repo, job->id);
+    walk_put_back(view_walk_in(v, &a->of), &a->of.repo, job->id);
 }
 
 static void prefetch_log(struct views *v, struct view_ahead *a, const struct walk_job *next)
@@ -200,10 +220,13 @@ static void prefetch_log(struct views *v, struct view_ahead *a, const struct wal
 void view_note_use(struct views *v, const struct vnode *p, enum view_use use,
                    const struct waiter *w, struct view_ahead *ret_ahead)
 {
-    ret_ahead->of = (struct vnode){
-        .kind = p->kind, .repo = p->repo, .run = p->run, .attempt = p->attempt};
+    ret_ahead->of = (struct vnode){.kind = p->kind,
+                                   .repo = p->repo,
+                                   .run = p->run,
+                                   .attempt = p->attempt,
+                                   .in_failed = p->in_failed};
     ret_ahead->later = 0;
-    walk_note_use(v->walk, &p->repo, p->job, use != VIEW_KNOWN, w ? w->reader : 0,
+    walk_note_use(view_walk_in(v, p), &p->repo, p->job, use != VIEW_KNOWN, w ? w->reader : 0,
                   &ret_ahead->next);
     if (ret_ahead->next.is_walk && use == VIEW_MISSING)
         want_run(v, ret_ahead, &(struct walk_job){p->job, ret_ahead->next.run});

@@ -31,7 +31,8 @@ struct attempts_run runs_resolve(const struct repo_name *repo, const struct fact
     return (struct attempts_run){.repo = *repo,
                                  .id = run->id,
                                  .latest = run->attempt,
-                                 .ended = run->status == FACTS_COMPLETED};
+                                 .ended = run->status == FACTS_COMPLETED,
+                                 .has_failed = facts_is_failed(run->conclusion)};
 }
 
 static const struct facts_run *find_run(const struct catalog_answer *answer, uint64_t run)
@@ -69,17 +70,26 @@ int runs_find_listed(struct views *v, const struct vnode *p, struct waiter *w,
     return 0;
 }
 
-int runs_get(struct views *v, const struct vnode *p, struct waiter *w, struct attempts_run *ret_run)
+int runs_get_facts(struct views *v, const struct vnode *p, struct waiter *w,
+                   const struct facts_run **ret_run, const struct catalog_answer **ret_answer)
 {
     const struct catalog_question q = {.what = SOURCE_RUN, .repo = p->repo, .id = p->run};
+    int rc = runs_find_listed(v, p, w, ret_run, ret_answer);
+
+    if (rc != -ENOENT)
+        return rc;
+    rc = catalog_ask(v->config.catalog, &q, EFFORT_NETWORK, w, ret_answer);
+    if (!rc)
+        *ret_run = (*ret_answer)->runs[0];
+    return rc;
+}
+
+int runs_get(struct views *v, const struct vnode *p, struct waiter *w, struct attempts_run *ret_run)
+{
     const struct catalog_answer *answer;
     const struct facts_run *found;
-    int rc = runs_find_listed(v, p, w, &found, &answer);
+    int rc = runs_get_facts(v, p, w, &found, &answer);
 
-    if (rc == -ENOENT) {
-        rc = catalog_ask(v->config.catalog, &q, EFFORT_NETWORK, w, &answer);
-        found = rc ? NULL : answer->runs[0];
-    }
     if (rc)
         return rc;
     *ret_run = runs_resolve(&p->repo, found);

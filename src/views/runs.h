@@ -33,8 +33,12 @@ struct attempts_run runs_resolve(const struct repo_name *repo, const struct fact
 int runs_find_listed(struct views *v, const struct vnode *p, struct waiter *w,
                      const struct facts_run **ret_run, const struct catalog_answer **ret_answer);
 
-/* The run that `p` is or is in: out of the list of recent runs, else by a question of its own.
- * -ENOENT also if it has no attempt p->attempt. May park. */
+/* The run that `p` is or is in: out of the list of recent runs, else by a question of its own. May
+ * park. The answer is the caller's. */
+int runs_get_facts(struct views *v, const struct vnode *p, struct waiter *w,
+                   const struct facts_run **ret_run, const struct catalog_answer **ret_answer);
+
+/* The same in the terms of attempts.h. -ENOENT also if it has no attempt p->attempt. */
 int runs_get(struct views *v, const struct vnode *p, struct waiter *w,
              struct attempts_run *ret_run);
 

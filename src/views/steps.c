@@ -191,6 +191,8 @@ static void join_files(const struct sequence *q)
         }
         own->present = false;
         file->beside++;
+        file->has_failed |= own->has_failed;
+        file->is_cut_off |= own->is_cut_off;
         if (own->start_ms < file->start_ms)
             file->start_ms = own->start_ms;
         if (own->end_ms > file->end_ms)
@@ -212,6 +214,9 @@ struct steps_file *steps_get_files(const struct facts_job *job)
     for (size_t i = 0; i < job->step_count; i++) {
         const struct facts_step *step = &job->steps[i];
         files[i] = (struct steps_file){.present = has_started(step, times),
+                                       .has_failed = facts_is_failed(step->conclusion),
+                                       .is_cut_off = step->conclusion == FACTS_CANCELLED ||
+                                                     facts_is_open(step),
                                        .start_ms = step->started_ms,
                                        .end_ms = step->completed_ms};
         if (files[i].present)

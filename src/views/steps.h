@@ -18,6 +18,8 @@ struct store;
 struct steps_file {
     bool present;     /* false: the step never started, or its lines are in the file of another */
     unsigned beside;  /* how many more steps' lines are in it */
+    bool has_failed;  /* one of its steps has failed (S19) */
+    bool is_cut_off;  /* one was cancelled, or has not ended */
     int64_t start_ms; /* when the first of them began, UTC; FACTS_NO_TIME: not known */
     int64_t end_ms;   /* when the last one ended */
 };

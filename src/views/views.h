@@ -50,11 +50,19 @@ enum vnode_kind {
     VNODE_ATTEMPT_JSON,
     VNODE_LATEST,
     VNODE_FAILED,
+    VNODE_FAILED_RUN, /* what a run has in failed/ */
+    VNODE_FAILED_JOB,
+    VNODE_REPORTS,
+    VNODE_REPORT,
     VNODE_BRANCHES,
     VNODE_BRANCH,
     VNODE_WORKFLOWS,
     VNODE_WORKFLOW,
-    VNODE_RUN_LINK, /* <run_id> in failed/, branches/, workflows/ */
+    VNODE_COMMITS,
+    VNODE_COMMIT,
+    VNODE_PULLS,
+    VNODE_PULL,
+    VNODE_RUN_LINK, /* <run_id> in a branch, workflow, commit or pull request */
     VNODE_CONTROL,  /* .ghlogfs */
     VNODE_STATS,
     VNODE_OPTIONS,
@@ -74,7 +82,8 @@ struct vnode {
     int64_t settled_ms;    /* when it ended, UTC; 0: its facts may change */
     struct repo_name repo; /* as spelled in the path */
     bool has_no_log;       /* with settled_ms: it has ended without a log (S19) */
-    char *text;            /* branch or workflow as spelled; NULL */
+    bool in_failed;        /* below failed/: of jobs and steps only what failed is there (S21) */
+    char *text;            /* branch, workflow, commit or pull request as spelled; NULL */
     struct log *log;       /* VNODE_LOG, VNODE_LOG_TXT, VNODE_STEP: held as long as the vnode */
     /* Of a text in memory (job.json, run.json, the files of .ghlogfs). */
     uint64_t size, sum;
@@ -124,6 +133,8 @@ struct view_config {
 int views_create(const struct view_config *config, struct views **ret_views);
 /* For `.ghlogfs/stats`. */
 void views_get_archives_stats(struct views *v, struct archives_stats *ret_stats);
+/* Reports that were made in this mount. */
+uint64_t views_get_reports_made(const struct views *v);
 
 /* Ends the work in progress; after the last request, and before the cache is stopped. */
 void views_stop(struct views *v);
@@ -141,6 +152,12 @@ int views_lookup(struct views *v, const struct vnode *dir, const char *name, str
 /* May wait for a file's size; -ENOENT if there turns out to be no such file. */
 int views_get_attr(struct views *v, const struct vnode *p, struct waiter *w,
                    struct view_attr *ret_attr);
+
+/* The same for the answer to a lookup. A file whose size is not known yet, and takes long to be,
+ * has size 0, which is not to be remembered: the lookups in one directory may wait for each other.
+ */
+int views_get_entry_attr(struct views *v, const struct vnode *p, struct waiter *w,
+                         struct view_attr *ret_attr);
 
 /* The target with its NUL; -ENAMETOOLONG. */
 int views_read_link(struct views *v, const struct vnode *p, struct waiter *w, char *buf,

@@ -5,9 +5,9 @@
  *
  * A sign of such a reader is the first use of a log: it is opened, or its size is asked for and is
  * not here. Readers come in any order: that of the listing, the reverse, that of inode numbers, or
- * several at a time. A thread that has itself listed `jobs/`, and then the job's directory, is one at
- * the first log: a shell has other processes do that, unless both are patterns, as they often are
- * below `runs/`.
+ * several at a time. A thread that has itself listed `jobs/`, and then the job's directory, is one
+ * at the first log: a shell has other processes do that, unless both are patterns, as they often
+ * are below `runs/`.
  */
 #ifndef GHLOGFS_VIEWS_WALK_H
 #define GHLOGFS_VIEWS_WALK_H

@@ -95,7 +95,7 @@ def test_s20_each_tool_costs_a_request_for_a_run(github, mount, tmp_path, tool, 
     assert traffic(github).requests == (0, 0)
 
 
-@pytest.mark.parametrize("view", ("failed", "branches/main", "workflows/ci.yml"))
+@pytest.mark.parametrize("view", ("branches/main", "workflows/ci.yml"))
 @pytest.mark.parametrize("tool", FOLLOW)
 def test_s20_by_way_of_links_it_is_the_same(github, mount, tmp_path, tool, view):
     fill(github)

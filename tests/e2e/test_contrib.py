@@ -10,7 +10,7 @@ import subprocess
 
 import pytest
 
-from mounting import PLAIN, ROOT, clean_environment, daemons_of, mounted, unmount, wait_for
+from mounting import PLAIN, REPO, ROOT, clean_environment, daemons_of, mounted, unmount, wait_for
 
 RUN = ROOT / "contrib" / "run.sh"
 DEMO = ROOT / "build" / "demo"
@@ -144,6 +144,98 @@ def test_a_mountpoint_that_is_in_use_is_left_alone(caller):
                           timeout=BUILDING)
     assert done.returncode == 1 and "not empty" in done.stderr
     assert not mounted(caller.point) and not demo_pid()
+
+
+# --- gh logfs ------------------------------------------------------------------------------------
+
+GH_LOGFS = ROOT / "contrib" / "gh-logfs" / "gh-logfs"
+GH = r"""#!/bin/sh
+[ "$1 $2" = "repo view" ] && echo octo/hello
+"""
+
+
+class Checkout:
+    """A git checkout of octo/hello, and a gh that knows whose it is."""
+
+    def __init__(self, folder):
+        self.folder = folder / "checkout"
+        tools = folder / "tools"
+        for made in (self.folder, tools):
+            made.mkdir()
+        (tools / "gh").write_text(GH)
+        (tools / "gh").chmod(0o755)
+        self.env = clean_environment(folder, PATH="%s:%s" % (tools, os.environ["PATH"]))
+        for words in (("init", "-q"), ("-c", "user.name=x", "-c", "user.email=x@example.com",
+                                       "commit", "-q", "--allow-empty", "-m", "x")):
+            subprocess.run(["git", *words], cwd=self.folder, env=self.env, check=True)
+        self.sha = subprocess.run(["git", "rev-parse", "HEAD"], cwd=self.folder, env=self.env,
+                                  check=True, capture_output=True, text=True).stdout.strip()
+
+    def __call__(self, *words, status=0):
+        """(stdout, stderr) of gh logfs."""
+        done = subprocess.run([GH_LOGFS, *map(str, words)], cwd=self.folder, env=self.env,
+                              text=True, stdin=subprocess.DEVNULL, capture_output=True, timeout=30)
+        assert done.returncode == status, done
+        return done.stdout, done.stderr
+
+
+@pytest.fixture
+def checkout(folder):
+    return Checkout(folder)
+
+
+def test_gh_logfs_path_of_the_repository_the_commit_and_a_pull_request(checkout, folder):
+    """With a blank in the name of the mountpoint, and with the default one."""
+    point = folder / "my gh"
+    point.mkdir()
+    (folder / "gh").mkdir()
+    root = str(point / "octo/hello")
+    assert checkout("path", point) == (root + "\n", "")
+    assert checkout("path", point, "--commit") == ("%s/commits/%s\n" % (root, checkout.sha), "")
+    assert checkout("path", point, "--pr", 12) == (root + "/pulls/12\n", "")
+    assert checkout("path", "--pr", 12) == ("%s/gh/octo/hello/pulls/12\n" % folder, "")
+
+
+@pytest.mark.parametrize("words", (("path", "--pr"), ("path", "--pr", "x"), ("path", "--pr", "0"),
+                                   ("failed", "--pr", "-1"), ("failed", "--pr", "../1"),
+                                   ("path", "--nothing"), ("failed", "--commit")))
+def test_gh_logfs_refuses_what_it_does_not_know(checkout, words):
+    output, errors = checkout(*words, status=1)
+    assert not output and errors.startswith("gh logfs: ") and errors.count("\n") == 1
+
+
+def test_gh_logfs_path_leads_into_the_mount(checkout, github, mount):
+    runs = [github.add_run(REPO, sha=checkout.sha), github.add_run(REPO, sha="a" * 40)]
+    number = github.add_pull(repo=REPO, sha="a" * 40)
+    m = mount()
+    for words, made in ((("--commit",), runs[0]), (("--pr", number), runs[1])):
+        path = checkout("path", m.path, *words)[0].rstrip("\n")
+        assert os.listdir(path) == [str(made)]
+
+
+def make_tree(root, runs, failed):
+    """What a mount has of the runs: their links, and the reports of those that failed."""
+    (root / "reports").mkdir(parents=True)
+    for folder, ids in runs.items():
+        (root / folder).mkdir(parents=True)
+        for one in ids:
+            (root / folder / str(one)).symlink_to("../../runs/%d" % one)
+    for one in failed:
+        (root / "reports" / ("%d.txt" % one)).write_text("run %d\n" % one)
+
+
+def test_gh_logfs_failed_prints_the_reports_of_the_failed_runs(checkout, folder):
+    """Of the commit checked out, or of a pull request; the newest run first, and of no other."""
+    point = folder / "my gh"
+    make_tree(point / "octo/hello", {"commits/" + checkout.sha: (9, 10, 11), "pulls/5": (9, 12),
+                                     "pulls/6": (10,), "pulls/7": ()}, (9, 11, 12, 100, 1))
+    assert checkout("failed", point) == ("run 11\n\nrun 9\n", "")
+    assert checkout("failed", point, "--pr", 5) == ("run 12\n\nrun 9\n", "")
+    assert checkout("failed", point, "--pr", 6) == ("", "No run of pull request 6 has failed.\n")
+    output, errors = checkout("failed", point, "--pr", 7, status=1)
+    assert (output, errors) == ("", "gh logfs: no run of pull request 7 is known\n")
+    output, errors = checkout("failed", point, "--pr", 8, status=1)
+    assert not output and errors.endswith("; to mount: gh logfs mount %s\n" % point)
 
 
 # --- scripts -------------------------------------------------------------------------------------

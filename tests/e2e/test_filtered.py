@@ -6,7 +6,7 @@ import time
 import pytest
 
 from mounting import REPO, SLOW, fails, forget, out, run, traffic, wait_for
-from treeing import cut_job, listing, within
+from treeing import cut_job, failed_job, listing, within
 
 FILTERS = ("failure", "timed_out", "startup_failure")
 VIEWS = ("failed", "branches/main", "workflows/ci.yml")
@@ -86,7 +86,7 @@ def test_s18_a_deleted_run_of_a_stale_list_is_not_shown(github, mount):
     m = mount()
     for view in VIEWS:
         assert listing(m.repo() / view) == [made[0], *made[2:]]
-    run("find", "-L", m.repo() / "failed")
+    run("find", m.repo() / "failed")
 
 
 # --- filters that are refused --------------------------------------------------------------------
@@ -296,7 +296,7 @@ def test_s19_a_branch_whose_name_is_too_long_to_be_asked_for_opens(github, mount
 
 def test_s18_failed_jobs_of_a_stale_list_can_be_read(github, mount):
     made = github.add_run(REPO, conclusion="failure")
-    cut_job(github, made)
+    failed_job(github, made)
     github.index(repo=REPO, state="empty")
     m = mount()
     assert out("grep", "-c", "needle", m.repo() / "failed" / str(made) / "build" /

@@ -245,7 +245,7 @@ def test_r8_a_listing_that_is_none(github, mount, name):
     github.fault("status", hop="api", path="/actions/runs", status=200, times=-1,
                  body=LISTINGS[name], headers={"Link": '<%s/evil?page=2>; rel="next"' % github.api})
     m = mount(deadline=10, timeout=8)
-    for folder in ("jobs", "runs", "branches", "workflows", "failed"):
+    for folder in ("jobs", "runs", "branches", "workflows", "failed", "commits", "pulls"):
         try:
             names = os.listdir(m.repo() / folder)
         except OSError as error:

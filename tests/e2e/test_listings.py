@@ -442,11 +442,14 @@ def test_s13_what_exists_by_grammar_sends_no_request(github, mount):
     for path in ("", "jobs", "jobs/1", "runs", "runs/1", "runs/" + number + "/attempts",
                  "runs/1/attempts/7", "latest", "failed", "failed/5", "branches", "branches/a",
                  "branches/a/b/c", "branches/a/b/99", "workflows", "workflows/x.yml",
-                 "workflows/x.yml/3"):
+                 "workflows/x.yml/3", "commits", "commits/0123456", "commits/" + 40 * "a",
+                 "commits/ABCDEF7/9", "pulls", "pulls/5", "pulls/5/9"):
         os.lstat(root / path)
     assert os.readlink(root / "branches/a/b/99") == "../../../runs/99"
     for path in ("nothing", "jobs/x", "jobs/007", "runs/0", "runs/-1", "failed/x", "branches/5",
-                 "workflows/5", "runs/9007199254740992", "latest2"):
+                 "workflows/5", "runs/9007199254740992", "latest2", "commits/012345",
+                 "commits/" + 41 * "a", "commits/abcdefg", "commits/" + 40 * "a" + "/x", "pulls/0",
+                 "pulls/x", "pulls/05", "pulls/5/x"):
         with fails("ENOENT"):
             os.lstat(root / path)
     assert traffic(github).requests == (0, 0)
@@ -467,7 +470,8 @@ def test_s13_what_asks(github, mount, path, api, storage):
 @pytest.mark.parametrize("path,api", (
     ("jobs", 3), ("jobs/{job}", 1), ("runs", 1), ("runs/{run}", 2), ("runs/{run}/build", 2),
     ("runs/{run}/attempts", 1), ("failed", 4), ("branches", 1), ("branches/main", 2),
-    ("branches/a/b", 2), ("workflows", 1), ("workflows/ci.yml", 2), ("", 1)))
+    ("branches/a/b", 2), ("workflows", 1), ("workflows/ci.yml", 2), ("failed/{run}", 2),
+    ("commits", 1), ("commits/" + 40 * "a", 2), ("pulls", 1), ("", 1)))
 def test_s13_what_listings_ask(github, mount, path, api):
     made = two_runs(github)[1]
     folder = mount().repo() / path.format(run=made["run"], job=made["jobs"]["build"])

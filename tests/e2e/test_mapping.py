@@ -17,15 +17,15 @@ from mounting import MIB, REPO, fails, run
 
 SIZE = 300_000
 TEXTS = ("job.json", "run.json", "stats", "options", "version")
-KINDS = TEXTS + ("log", "log.txt", "step", "empty")
+KINDS = TEXTS + ("log", "log.txt", "step", "report", "empty")
 STEADY = [kind for kind in KINDS if kind != "stats"]    # the same whenever it is opened
 
 
 @pytest.fixture
 def files(github, mount):
     """{kind: path} of every kind of regular file there is."""
-    run_id = github.add_run(REPO)
-    job = github.add_job(run_id, size=SIZE)
+    run_id = github.add_run(REPO, conclusion="failure")
+    job = github.add_job(run_id, size=SIZE, conclusion="failure")
     empty = github.add_job(run_id, size=0)
     m = mount()
     at = m.repo() / "runs" / str(run_id)
@@ -33,6 +33,7 @@ def files(github, mount):
                  if os.readlink(path).endswith("/%d/log" % job)]
     return {"job.json": m.json(job), "run.json": at / "run.json", "log": m.log(job),
             "log.txt": m.folder(job) / "log.txt", "empty": m.log(empty),
+            "report": m.repo() / "reports" / ("%d.txt" % run_id),
             "step": max(folder.glob("*.txt"), key=lambda path: path.stat().st_size),
             **{name: m.path / ".ghlogfs" / name for name in ("stats", "options", "version")}}
 

@@ -359,7 +359,7 @@ def test_bodies_that_are_no_json(github, mount, form):
     cut_job(github, github.add_run(REPO))
     github.fault("json", hop="api", path="/actions/runs", times=-1, form=form)
     m = mount()
-    for view in ("jobs", "runs", "failed", "branches", "workflows"):
+    for view in ("jobs", "runs", "failed", "branches", "workflows", "commits", "pulls"):
         with fails("EPROTO"):
             listing(m.repo() / view)
     assert traffic(github).api <= 4, "garbage is not asked for again at once"

@@ -6,20 +6,23 @@ import re
 
 import pytest
 
+from fake.world import sha1
 from mounting import REPO, fails, forget, out, run, traffic
-from treeing import NEEDLE, cut_job, listing, two_runs
+from treeing import NEEDLE, cut_job, failed_job, listing, two_runs
 
 RUNS, JOBS = 5, 2
 
 
 @pytest.fixture
 def five(github):
-    """Five runs of two jobs, one of them failed, on two branches."""
+    """Five runs of two jobs, one of which failed, on two branches, one of a pull request."""
     made = []
     for number in range(RUNS):
         one = github.add_run(REPO, branch="main" if number else "fix/it",
                              conclusion=None if number else "failure")
-        made.append((one, [cut_job(github, one, name="job %d" % n) for n in range(1, JOBS + 1)]))
+        made.append((one, [(cut_job if number or n > 1 else failed_job)(
+            github, one, name="job %d" % n) for n in range(1, JOBS + 1)]))
+    github.add_pull(repo=REPO, branch="fix/it", sha=sha1(made[0][0]))
     return made
 
 
@@ -27,7 +30,7 @@ def five(github):
 # the API and to storage. RUN is one of the runs, JOB one of its jobs.
 #   1 for the list of runs, 1 for the jobs of each run, 1 for a run that is named itself,
 #   1 API and 1 storage for each log whose size or bytes are needed, 3 more for the filters of
-#   failed.
+#   failed, 1 for each branch, workflow, commit and pull request.
 COSTS = {
     "ls .": (1, 0),
     "ls jobs": (6, 0),
@@ -42,11 +45,23 @@ COSTS = {
     "ls -lR runs/RUN": (4, 2),
     "ls -lR runs": (16, 10),
     "ls failed": (4, 0),
+    "ls -R failed": (5, 0),
+    "ls -lR failed": (6, 1),
+    "ls reports": (4, 0),
+    "find reports": (4, 0),
+    "ls -l reports": (6, 1),
+    "cat reports/*": (6, 1),
+    "grep -rn error reports": (6, 1),
     "ls branches": (1, 0),
     "ls -l branches/main": (2, 0),
     "ls -l branches/fix/it": (2, 0),
     "ls workflows": (1, 0),
     "ls -l workflows/ci.yml": (2, 0),
+    "ls commits": (1, 0),
+    "ls -l commits/SHA": (2, 0),
+    "ls commits/ABBREVIATED": (2, 0),
+    "ls pulls": (1, 0),
+    "ls -l pulls/1": (3, 0),
     "readlink latest": (1, 0),
     "ls latest/": (2, 0),
     "cat jobs/JOB/job.json": (1, 0),
@@ -56,34 +71,41 @@ COSTS = {
     "cat runs/RUN/job?1/02*": (3, 1),
     "cat runs/RUN/*/*.txt": (4, 2),
     "cat latest/*/*.txt": (4, 2),
-    "cat failed/*/*/*.txt": (7, 2),
+    "cat failed/*/*/*.txt": (6, 1),
+    "tail -n 40 failed/*/*/*.txt": (6, 1),
     "tail -n1 jobs/*/log": (16, 10),
-    "find .": (12, 0),
+    "find .": (18, 0),
     "find jobs -name log": (6, 0),
     "find jobs -newermt 2026-01-01 -name log": (16, 10),
     "find jobs -size +1k": (16, 10),
     "find runs -type f": (6, 0),
     "find runs -name *.txt -size +0": (16, 10),
-    "find -L failed -name *.txt": (5, 0),
-    "tree .": (22, 10),
+    "find failed": (5, 0),
+    "find failed -newermt 2026-01-01": (6, 1),
+    "tree .": (28, 10),
     "tree runs/RUN": (4, 2),
     "du -s jobs": (16, 10),
     "du -s runs/RUN": (4, 2),
     "grep -rc NEEDLE jobs": (16, 10),
     "grep -rc NEEDLE runs": (16, 10),
     "grep -rc NEEDLE runs/RUN": (4, 2),
-    "grep -rc NEEDLE .": (22, 10),
+    "grep -rn error failed": (6, 1),
+    "grep -rc NEEDLE .": (28, 10),
     "rg -c NEEDLE jobs": (16, 10),
     "rg -c NEEDLE runs": (16, 10),
     "tar -cf /dev/null jobs": (16, 10),
     "tar -cf - runs/RUN": (4, 2),
+    "tar -cf - failed": (6, 1),
+    "rsync -a failed /dev/shm/ghlogfs-costs --dry-run": (6, 1),
     "diff -rq runs/RUN latest/": (7, 4),
 }
 
 
 def words_of(command, five):
     one, jobs = five[1]
-    command = command.replace("RUN", str(one)).replace("JOB", str(jobs[0]))
+    sha = sha1(five[0][0])
+    for word, meant in (("RUN", one), ("JOB", jobs[0]), ("SHA", sha), ("ABBREVIATED", sha[:7])):
+        command = command.replace(word, str(meant))
     return ["bash", "-c", command.replace("NEEDLE", NEEDLE)]
 
 
@@ -112,12 +134,17 @@ LATER = {
     "find runs -type f": 1,
     "ls -lR runs": 1,
     "grep -rc NEEDLE runs": 1,
-    "find .": 7,
-    "grep -rc NEEDLE .": 7,
+    "find .": 13,
+    "grep -rc NEEDLE .": 13,
     "cat latest/*/*.txt": 1,
     "ls failed": 4,
     "cat failed/*/*/*.txt": 4,
+    "grep -rn error failed": 4,
+    "cat reports/*": 4,
     "ls -l branches/main": 2,
+    "ls commits/SHA": 2,
+    "ls commits/ABBREVIATED": 2,
+    "ls pulls/1": 3,
 }
 
 
@@ -148,8 +175,8 @@ def test_the_whole_mount(github, mount, five):
     m = mount()
     found = out("find", m.path, "-type", "f", text=True).splitlines()
     assert len([p for p in found if p.endswith("/log")]) == RUNS * JOBS
-    assert len([p for p in found if p.endswith(".txt")]) == RUNS * JOBS * 4
-    assert traffic(github).requests == (12 + 3, 0)
+    assert len([p for p in found if p.endswith(".txt")]) == RUNS * JOBS * 4 + 2
+    assert traffic(github).requests == (18 + 3, 0)
 
 
 def test_without_a_look_ahead_it_costs_the_same(github, mount, five):
@@ -292,8 +319,8 @@ def test_types_of_entries(github, mount, five):
     m = mount()
     with Directory(m.repo()) as there:
         types = dict(there.rest())
-    assert types == {b".": 4, b"..": 4, b"jobs": 4, b"runs": 4, b"failed": 4, b"branches": 4,
-                     b"workflows": 4, b"latest": 10}
+    assert types == {b".": 4, b"..": 4, b"jobs": 4, b"runs": 4, b"failed": 4, b"reports": 4,
+                     b"branches": 4, b"workflows": 4, b"commits": 4, b"pulls": 4, b"latest": 10}
     with Directory(m.folder(five[0][1][0])) as there:
         assert dict(there.rest()) == {b".": 4, b"..": 4, b"log": 8, b"job.json": 8}
 

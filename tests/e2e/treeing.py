@@ -28,8 +28,9 @@ def stamped(parts, start=NOON):
     return ("\ufeff" + "".join(lines)).encode()
 
 
-def steps_of(parts, start=NOON, skipped=()):
-    """The API's steps; those of `skipped` (numbers) come in between and have no part."""
+def steps_of(parts, start=NOON, skipped=(), ends=None):
+    """The API's steps; those of `skipped` (numbers) come in between and have no part. `ends`: the
+    conclusions of those that did not end in success, by number."""
     steps, index, number = [], 0, 0
     while index < len(parts) or number + 1 in skipped:
         number += 1
@@ -40,18 +41,28 @@ def steps_of(parts, start=NOON, skipped=()):
             continue
         at = start + STEP_SECONDS * index
         steps.append({"name": parts[index][0], "number": number, "status": "completed",
-                      "conclusion": "success", "started_at": iso(at),
+                      "conclusion": (ends or {}).get(number, "success"), "started_at": iso(at),
                       "completed_at": iso(at + STEP_SECONDS)})
         index += 1
     return steps
 
 
-def cut_job(github, run, parts=None, name="build", start=NOON, skipped=(), **fields):
+def cut_job(github, run, parts=None, name="build", start=NOON, skipped=(), ends=None, **fields):
     """A completed job with such a log."""
     parts = parts or PLAIN
     end = start + STEP_SECONDS * len(parts)
     return github.add_job(run, name=name, text=stamped(parts, start), started_at=start,
-                          completed_at=end, steps=steps_of(parts, start, skipped), **fields)
+                          completed_at=end, steps=steps_of(parts, start, skipped, ends), **fields)
+
+
+ERROR = "##[error]Process completed with exit code 2."
+BROKEN = [PLAIN[0], ("Run make", [*PLAIN[1][1], ERROR]), *PLAIN[2:]]
+
+
+def failed_job(github, run, parts=None, ends=None, conclusion="failure", **fields):
+    """A job whose second step failed, unless it is said otherwise."""
+    return cut_job(github, run, parts or BROKEN, ends={2: "failure"} if ends is None else ends,
+                   conclusion=conclusion, **fields)
 
 
 def two_runs(github, jobs=("build", "test")):

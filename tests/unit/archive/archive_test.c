@@ -128,7 +128,8 @@ static void make_jobs(struct fixture *f, uint64_t first)
         f->jobs[i] = (struct match_job){.id = first + i,
                                         .name = f->names[i],
                                         .started_ms = START + (int64_t)i * MINUTE,
-                                        .completed_ms = START + (int64_t)(i + 1) * MINUTE};
+                                        .completed_ms = START + (int64_t)(i + 1) * MINUTE,
+                                        .wanted = true};
     }
 }
 

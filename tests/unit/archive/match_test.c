@@ -266,7 +266,8 @@ static void byte_of_one_job_never_appears_under_another_S20(void **state)
         for (unsigned i = 0; i < COUNT; i++) {
             draw_name(names[i], sizeof(names[i]));
             /* Some ran at the same time. */
-            jobs[i] = (struct match_job){i + 1, names[i], START + draw(3) * MINUTE, 0};
+            jobs[i] = (struct match_job){
+                .id = i + 1, .name = names[i], .started_ms = START + draw(3) * MINUTE};
             jobs[i].completed_ms = jobs[i].started_ms + MINUTE / 2;
             owner[i] = i;
         }

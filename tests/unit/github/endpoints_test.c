@@ -44,6 +44,9 @@ static void each_question_has_its_url(void **state)
     assert_url(&f, "/repos/octo/hello.c/actions/runs/7/attempts/2/jobs?per_page=100&page=1");
     f = ask(SOURCE_OWNER_REPOS);
     assert_url(&f, "/orgs/octo/repos?sort=pushed&per_page=100&page=1");
+    f = ask(SOURCE_PULL);
+    f.id = 12;
+    assert_url(&f, "/repos/octo/hello.c/pulls/12");
     f = ask(SOURCE_MY_REPOS);
     assert_url(&f, "/user/repos?sort=pushed&per_page=100&page=1");
 }

@@ -58,12 +58,15 @@ static void add_job(struct sums *s, const struct facts_job *job)
 
 static void add_run(struct sums *s, const struct facts_run *run)
 {
-    const char *const texts[] = {run->name, run->head_branch, run->path, run->head_repo_owner};
+    const char *const texts[] = {run->name, run->head_branch, run->head_sha, run->path,
+                                 run->head_repo_owner};
 
     s->count++;
     s->numbers += run->id + run->workflow_id + run->attempt + run->repo_id + run->head_repo_id;
     for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++)
         s->text += strlen(texts[i]);
+    for (size_t i = 0; i < run->pull_count; i++)
+        s->numbers += run->pulls[i];
     add_time(s, run->created_ms);
     add_time(s, run->updated_ms);
     assert_int_not_equal(run->status, FACTS_STATUS_UNKNOWN);
@@ -99,6 +102,20 @@ static int take_run(struct sums *s, const char *body, size_t len)
         return err;
     add_run(s, &run);
     facts_run_finish(&run);
+    return 0;
+}
+
+static int take_pull(struct sums *s, const char *body, size_t len)
+{
+    struct facts_pull pull;
+    int err = parse_pull(body, len, &pull);
+
+    if (err)
+        return err;
+    s->count++;
+    s->numbers += pull.number;
+    s->text += strlen(pull.head_sha);
+    facts_pull_finish(&pull);
     return 0;
 }
 
@@ -218,8 +235,8 @@ static const struct {
     const char *kind;
     int (*take)(struct sums *s, const char *body, size_t len);
 } takers[] = {
-    {"JOB", take_job},   {"JOBS", take_jobs},   {"RUN", take_run},     {"RUNS", take_runs},
-    {"REPO", take_repo}, {"REPOS", take_repos}, {"ERROR", take_error},
+    {"JOB", take_job},   {"JOBS", take_jobs},   {"RUN", take_run},   {"RUNS", take_runs},
+    {"REPO", take_repo}, {"REPOS", take_repos}, {"PULL", take_pull}, {"ERROR", take_error},
 };
 
 /* A body of kind NONE is refused as each kind. One of kind UNUSED is of a kind that is never

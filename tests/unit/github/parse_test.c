@@ -223,7 +223,9 @@ static void run_of_a_deleted_fork_has_no_head_repository(void **state)
     static const char alive[] = "{\"id\":5,\"path\":\".github/workflows/a.yml@main\","
                                 "\"repository\":{\"id\":7},"
                                 "\"head_repository\":{\"id\":8,\"owner\":"
-                                "{\"login\":\"o\"}},\"updated_at\":\"1970-01-01T00:00:01Z\"}";
+                                "{\"login\":\"o\"}},\"updated_at\":\"1970-01-01T00:00:01Z\","
+                                "\"run_number\":3,\"display_title\":\"Fix\",\"event\":\"push\","
+                                "\"html_url\":\"https://x\"}";
     struct facts_run run;
 
     (void)state;
@@ -233,7 +235,9 @@ static void run_of_a_deleted_fork_has_no_head_repository(void **state)
     assert_int_equal(run.head_repo_id, 0);
     assert_int_equal(run.workflow_id, 12);
     assert_string_equal(run.head_branch, "b");
+    assert_string_equal(run.title, "");
     assert_int_equal(run.attempt, 1);
+    assert_int_equal(run.number, 0);
     facts_run_finish(&run);
     assert_int_equal(parse_run(alive, strlen(alive), &run), 0);
     assert_string_equal(run.head_repo_owner, "o");
@@ -241,7 +245,62 @@ static void run_of_a_deleted_fork_has_no_head_repository(void **state)
     assert_int_equal(run.head_repo_id, 8);
     assert_string_equal(run.path, ".github/workflows/a.yml@main");
     assert_int_equal(run.updated_ms, 1000);
+    assert_int_equal(run.number, 3);
+    assert_string_equal(run.title, "Fix");
+    assert_string_equal(run.event, "push");
+    assert_string_equal(run.html_url, "https://x");
     facts_run_finish(&run);
+}
+
+/* A fork's run names pull requests of the repository that the fork was made from. */
+static void s23_run_has_the_pull_requests_of_its_repository(void **state)
+{
+    static const char text[] =
+        "{\"id\":5,\"head_sha\":\"abc\",\"repository\":{\"id\":7},\"pull_requests\":["
+        "{\"number\":3,\"base\":{\"repo\":{\"id\":7}}},"
+        "{\"number\":4,\"base\":{\"repo\":{\"id\":8}}},"
+        "null,{},7,{\"number\":\"9\"},{\"number\":5}]}";
+    static const char *const none[] = {"{\"id\":5}", "{\"id\":5,\"pull_requests\":null}",
+                                       "{\"id\":5,\"pull_requests\":{\"number\":3}}"};
+    struct facts_run run;
+
+    (void)state;
+    assert_int_equal(parse_run(text, strlen(text), &run), 0);
+    assert_string_equal(run.head_sha, "abc");
+    assert_int_equal(run.pull_count, 2);
+    assert_int_equal(run.pulls[0], 3);
+    assert_int_equal(run.pulls[1], 5);
+    facts_run_finish(&run);
+    for (size_t i = 0; i < sizeof(none) / sizeof(*none); i++) {
+        assert_int_equal(parse_run(none[i], strlen(none[i]), &run), 0);
+        assert_int_equal(run.pull_count, 0);
+        assert_string_equal(run.head_sha, "");
+        facts_run_finish(&run);
+    }
+}
+
+static void s23_pull_request_needs_its_number_and_head(void **state)
+{
+    static const char good[] = "{\"id\":1,\"number\":12,\"head\":{\"sha\":\"abc\",\"repo\":null}}";
+    static const char *const wrong[] = {
+        "[]",
+        "{\"head\":{\"sha\":\"abc\"}}",
+        "{\"number\":0,\"head\":{\"sha\":\"abc\"}}",
+        "{\"number\":12}",
+        "{\"number\":12,\"head\":null}",
+        "{\"number\":12,\"head\":{\"sha\":\"\"}}",
+        "{\"number\":12,\"head\":{\"sha\":7}}",
+    };
+    struct facts_pull pull = {.number = 77};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(*wrong); i++)
+        assert_int_equal(parse_pull(wrong[i], strlen(wrong[i]), &pull), -EPROTO);
+    assert_int_equal(pull.number, 77);
+    assert_int_equal(parse_pull(good, strlen(good), &pull), 0);
+    assert_int_equal(pull.number, 12);
+    assert_string_equal(pull.head_sha, "abc");
+    facts_pull_finish(&pull);
 }
 
 static void repository_needs_name_and_owner(void **state)
@@ -351,6 +410,7 @@ static void r8_counts_are_bounded(void **state)
 {
     struct facts_job_list list;
     struct facts_job job;
+    struct facts_run run;
     size_t len;
     char *text = repeat("{\"jobs\":[{\"id\":1}", ",{\"id\":1}", PARSE_ITEMS_MAX - 1, "]}", &len);
 
@@ -369,6 +429,12 @@ static void r8_counts_are_bounded(void **state)
     free(text);
     text = repeat("{\"id\":1,\"steps\":[{}", ",{}", PARSE_STEPS_MAX, "]}", &len);
     assert_no_job(text, len);
+    free(text);
+    text = repeat("{\"id\":1,\"pull_requests\":[{\"number\":1}", ",{\"number\":2}", PARSE_PULLS_MAX,
+                  "]}", &len);
+    assert_int_equal(parse_run(text, len, &run), 0);
+    assert_int_equal(run.pull_count, PARSE_PULLS_MAX);
+    facts_run_finish(&run);
     free(text);
 }
 
@@ -556,6 +622,8 @@ int main(void)
         cmocka_unit_test(unknown_words_keep_their_text),
         cmocka_unit_test(ids_are_integers_that_json_carries_exactly),
         cmocka_unit_test(run_of_a_deleted_fork_has_no_head_repository),
+        cmocka_unit_test(s23_run_has_the_pull_requests_of_its_repository),
+        cmocka_unit_test(s23_pull_request_needs_its_number_and_head),
         cmocka_unit_test(repository_needs_name_and_owner),
         cmocka_unit_test(listing_needs_its_array_and_an_id),
         cmocka_unit_test(malformed_entry_is_skipped_and_counted),

@@ -5,6 +5,7 @@
 #include "text/clean.h"
 
 #include <errno.h>
+#include <semaphore.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -258,6 +259,73 @@ static void steps_are_cut_once_for_all_who_ask(void **state)
     guest_finish(&second);
 }
 
+/* A task on the text thread that reads and cuts. */
+struct reading {
+    struct task task;
+    struct generated *generated;
+    const struct facts_job *job;
+    char *text;
+    size_t len;
+    struct text_range ranges[2];
+    int rc;
+    sem_t done;
+};
+
+static int append(void *who, const char *data, size_t len)
+{
+    struct reading *r = who;
+
+    r->text = realloc(r->text, r->len + len);
+    memcpy(r->text + r->len, data, len);
+    r->len += len;
+    return 0;
+}
+
+static void run_reading(struct task *task)
+{
+    struct reading *r = list_entry(task, struct reading, task);
+
+    r->rc = generated_cut(r->generated, &fixture_name, r->job, r->ranges);
+    if (!r->rc)
+        r->rc = generated_read(r->generated, &fixture_name, r->job->id, append, r);
+    sem_post(&r->done);
+}
+
+static void a_task_reads_the_text_and_cuts_it_as_the_views_do(void **state)
+{
+    struct facts_step steps[2] = {{.number = 1, .name = (char[]){"Set up job"}},
+                                  {.number = 2, .name = (char[]){"make"}}};
+    struct facts_job job = {.id = 8, .steps = steps, .step_count = 2};
+    struct cache_fixture *b = *state;
+    struct generated *d = start(b);
+    struct reading r = {.task.run = run_reading, .generated = d, .job = &job};
+    struct text_range range;
+    struct guest g;
+    struct log *text;
+    char *expected;
+    size_t len;
+
+    guest_init(&g);
+    sem_init(&r.done, 0, 0);
+    fake_add(&b->fake, 8, SIZE);
+    expected = clean(8, SIZE, &len);
+    text = know_text(b, d, 8);
+    generated_post(d, &r.task);
+    sem_wait(&r.done);
+    assert_int_equal(r.rc, 0);
+    assert_int_equal(r.len, len);
+    assert_memory_equal(r.text, expected, len);
+    /* It was kept, and is not made again. */
+    assert_int_equal(generated_get_step(d, text, &fixture_name, &job, 2, &g.waiter, &range), 0);
+    assert_true(range.begin == r.ranges[1].begin && range.end == r.ranges[1].end);
+    log_release(text);
+    end(b, d);
+    guest_finish(&g);
+    sem_destroy(&r.done);
+    free(r.text);
+    free(expected);
+}
+
 #define TEST(name)                                                                                 \
     cmocka_unit_test_setup_teardown(name, cache_fixture_setup, cache_fixture_teardown)
 
@@ -268,6 +336,7 @@ int main(void)
         TEST(two_readers_of_an_evicted_text_get_their_parts),
         TEST(one_cut_that_fails_fails_no_other),
         TEST(steps_are_cut_once_for_all_who_ask),
+        TEST(a_task_reads_the_text_and_cuts_it_as_the_views_do),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
