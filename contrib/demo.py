@@ -125,7 +125,7 @@ def commands(repo, failed, running):
         ("ls -l @/%s/runs/" % repo, "the runs, newest first"),
         ("cat @/%s/jobs/%d/log" % (repo, failed), "a log as GitHub serves it"),
         ("head -n 20 @/%s/jobs/%d/log.txt" % (repo, failed), "the same, cleaned"),
-        ("grep -rn error: @/%s/failed/*/" % repo, "which job, which step, which line"),
+        ("grep -rn error: @/%s/failed/" % repo, "which job, which step, which line"),
         ("tail -n 3 @/%s/runs/*/*/*-Test.txt" % repo, "how each test step ended"),
         ("tail -f @/%s/jobs/%d/log" % (repo, running), "a job that is still running"),
     ))
