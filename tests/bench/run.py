@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Speed and memory: measures P1 to P12 of the real binary, compared with its peers.
+"""Speed and memory: measures P1 to P13 of the real binary, compared with its peers.
 
 usage: run.py [P1 P5t ...] [--rounds N] [--size BYTES] [--dir DIR] [--markdown FILE]
 
@@ -642,7 +642,39 @@ class Bench:
                                     sum(e["hop"] == "api" for e in entries) - len(charged),
                                     sum(e["hop"] == "storage" for e in entries)))
 
+    def P13(self):
+        took, rss = [], 0
+        with self.github(latency=True) as github:
+            github.add_repo(REPO)
+            log = {"file": str(self.failing_log())}
+            for _ in range(30):
+                run = github.add_run(REPO, conclusion="failure")
+                github.ops([{"op": "add_job", "run": run, "name": "job %d" % n, "log": log,
+                             "conclusion": "success" if n else "failure"} for n in range(40)])
+            github.clear_log()
+            with Mount(self, github) as m:
+                for _ in range(2):
+                    took.append(timed("sh", "-c", "cat %s/reports/*" % (m.path / REPO)))
+                counters, entries = self.quiet(github), github.log()
+                rss = status_of(m.pid, "VmHWM")
+        logs = sum(e["hop"] == "api" and e["path"].endswith("/logs") for e in entries)
+        requests = counters["api"]["requests"]
+        note = self.latency_note() + "; cold %s, again %s; resident memory at most %.1f MiB" % (
+            seconds(took[0]), seconds(took[1]), rss / MIB)
+        self.add("P13", "`cat reports/*` twice, 30 failed runs of 40 jobs, 1 of them failed: API "
+                 "requests", str(requests), "", requests, "", 64, 62, note=note)
+        self.add("P13", "the same: logs fetched", str(logs), "", logs, "", 30, 30)
+
     # --- their helpers ---
+
+    def failing_log(self):
+        """A log of 20,000 lines, at the end of which a test fails."""
+        path = self.folder / "failing"
+        line = "2026-01-01T00:00:00.0000000Z "
+        path.write_text("".join([line + "compile unit %d ok\n" % n for n in range(20000)] +
+                                [line + "FAILED test_a - assert 1 == 2\n" + line +
+                                 "##[error]Process completed with exit code 1.\n"]))
+        return path
 
     def grep(self, github, requests, cpu, **options):
         """How long a cold `grep -r` takes. Adds the API requests and the daemon's processor time
@@ -758,7 +790,7 @@ def markdown(bench, known):
 
 def parse():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    numbers = ["P1", "P2", "P3", "P4", "P5", "P5t", *("P%d" % n for n in range(6, 13))]
+    numbers = ["P1", "P2", "P3", "P4", "P5", "P5t", *("P%d" % n for n in range(6, 14))]
     parser.add_argument("measures", nargs="*", metavar="P1 P5t ...", help="default: all")
     parser.add_argument("--rounds", type=int, default=5, help="of each measure that is timed")
     parser.add_argument("--size", type=int, default=GIB, metavar="BYTES",
