@@ -192,9 +192,9 @@ def log_text(size, job):
 
 
 def log_end(path):
-    """When the job of a log_text() ended: in the second of its last line."""
-    text = path.read_bytes()
-    return text[text.rindex(b"2026-01-01T"):].decode()[:19] + "Z"
+    """When the job of a log_text() ended: in the second of its last line that was not cut."""
+    stamps = re.findall(rb"(2026-01-01T\d\d:\d\d:\d\d)\.\d{7}Z", path.read_bytes()[-1000:])
+    return stamps[-1].decode() + "Z"
 
 
 @contextlib.contextmanager
