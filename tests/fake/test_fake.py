@@ -708,8 +708,10 @@ def gh(github, tmp_path):
     """Run `gh` against the server: its name for a local GitHub, reached as through a proxy."""
     if not shutil.which("gh"):
         pytest.skip("gh is not installed")
-    env = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "GH_HOST": "github.localhost",
-           "GH_TOKEN": github.token, "HTTP_PROXY": github.root, "NO_COLOR": "1"}
+    # It keeps archives of runs in a folder for temporary files, by the run's id and time.
+    env = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "TMPDIR": str(tmp_path),
+           "GH_HOST": "github.localhost", "GH_TOKEN": github.token, "HTTP_PROXY": github.root,
+           "NO_COLOR": "1"}
 
     def run(*arguments):
         done = subprocess.run(["gh", *arguments], env=env, capture_output=True, timeout=30)
