@@ -122,6 +122,7 @@ def add_running_job(github, repo, now):
 
 def commands(repo, failed, running):
     return "".join("  # %s\n  %s\n" % (why, line) for line, why in (
+        ("cat @/%s/reports/*" % repo, "what failed, and why"),
         ("ls -l @/%s/runs/" % repo, "the runs, newest first"),
         ("cat @/%s/jobs/%d/log" % (repo, failed), "a log as GitHub serves it"),
         ("head -n 20 @/%s/jobs/%d/log.txt" % (repo, failed), "the same, cleaned"),

@@ -134,6 +134,8 @@ print_commands() {
   # the jobs of its newest run, and the end of each of their steps
   ls $at/cli/cli/latest/
   tail -n 3 $at/cli/cli/latest/*/*.txt
+  # what failed in its recent runs, and why
+  cat $at/cli/cli/reports/*
   # errors in the failed steps of its recent runs
   grep -rn -i error: $at/cli/cli/failed/
 COMMANDS
