@@ -46,10 +46,11 @@ struct run {
     size_t lent;  /* bytes that the reader looks at */
     bool is_sent; /* the source has it: until then the archive thread leaves it alone */
     bool is_full;
-    bool is_read; /* no more of it is needed */
-    bool is_done; /* nothing comes any more */
-    bool is_late; /* given up */
-    int err;      /* of the stream, once it is done */
+    bool is_read;   /* no more of it is needed */
+    bool is_done;   /* nothing comes any more */
+    bool is_late;   /* given up */
+    bool is_behind; /* for no fault of its own: others were read meanwhile */
+    int err;        /* of the stream, once it is done */
 };
 
 struct archives {
@@ -198,6 +199,7 @@ static bool is_late(struct run *r, int64_t now_ms)
 
     pthread_mutex_lock(&r->all->lock);
     if (now_ms - r->sampled_ms >= ARCHIVE_PATIENCE_MS) {
+        r->is_behind = r != r->all->current && (r->is_full || r->is_done);
         r->is_late |= r != r->all->current ||
                       (!r->is_done && r->put - r->sampled_at < ARCHIVE_PROGRESS);
         r->sampled_at = r->put;
@@ -278,8 +280,9 @@ static int find_end(const struct run *r)
         return -ECONNABORTED;
     if (extract_is_over(r->extract))
         return -EFBIG;
-    if (r->is_late || now_ms - r->heard_ms > ARCHIVE_SILENCE_MS ||
-        now_ms - r->began_ms > ARCHIVE_LIFE_MS)
+    if (r->put == r->taken && !r->is_done && now_ms - r->heard_ms > ARCHIVE_SILENCE_MS)
+        return -ETIMEDOUT;
+    if (r->is_late || now_ms - r->began_ms > ARCHIVE_LIFE_MS)
         return -ETIMEDOUT;
     return 0;
 }
@@ -389,7 +392,7 @@ static void read_run(struct archives *a, struct run *r)
     config.bytes_max = limit / 2;
     r->heard_ms = a->config.now_ms();
     if (!extract_create(&config, &r->extract)) {
-        r->is_good = unzip(&ops, r, why, sizeof(why)) == 0;
+        r->is_good = unzip(&ops, r, why, sizeof(why)) == 0 && !extract_is_over(r->extract);
         if (r->is_good)
             extract_finish(r->extract);
         end_promises(r);
@@ -419,16 +422,19 @@ static void destroy_run(struct run *r)
 /* It has been read, and nothing comes any more. */
 static void finish_run(struct archives *a, struct run *r)
 {
-    bool has_failed, is_last;
+    bool is_innocent, has_failed, is_last;
 
+    pthread_mutex_lock(&a->lock);
+    is_innocent = a->is_stopping || r->is_behind;
+    pthread_mutex_unlock(&a->lock);
     if (!r->want.was_answered)
         note_harmless(a, r->key, ARCHIVE_UNASKED_S);
-    else if (r->is_good && !r->unkept)
+    else if (is_innocent || (r->is_good && !r->unkept))
         note_harmless(a, r->key, ARCHIVE_SOON_S);
     pthread_mutex_lock(&a->lock);
     list_remove(&r->link);
     a->run_count--;
-    has_failed = !r->kept && r->want.was_answered && !a->is_stopping;
+    has_failed = !r->kept && r->want.was_answered && !is_innocent;
     a->stats.failed += has_failed;
     a->failed = has_failed ? a->failed + 1 : r->kept ? 0 : a->failed;
     is_last = a->failed >= ARCHIVES_FAILED_MAX;
@@ -547,7 +553,7 @@ static bool is_worth_it(struct archives *a, const char *key)
     return is && !is_too_soon(a, key);
 }
 
-/* Promises what is missing of the jobs. Returns how many of those are wanted. */
+/* Promises what is missing of the wanted logs. Returns how many that are. */
 static unsigned promise_logs(struct run *r, const struct match_job *jobs)
 {
     unsigned promised = 0;
@@ -555,8 +561,8 @@ static unsigned promise_logs(struct run *r, const struct match_job *jobs)
     for (size_t i = 0; i < r->count; i++) {
         struct log *log = cache_hold(r->all->config.cache, jobs[i].id);
 
-        if (log && log_promise(log, &r->want.repo, &r->promises[i]))
-            promised += jobs[i].wanted;
+        if (log && jobs[i].wanted && log_promise(log, &r->want.repo, &r->promises[i]))
+            promised++;
         log_release(log);
     }
     return promised;

@@ -79,7 +79,7 @@ void archives_destroy(struct archives *a);
 /*
  * Logs of this completed attempt are being read one after the other; `jobs`: all that ran in it,
  * also those whose logs are not wanted; their names stay the caller's. Where it is worth it, its
- * archive is requested, and what is missing of them promised.
+ * archive is requested, and what is missing of the wanted ones promised.
  */
 void archives_want(struct archives *a, const struct repo_name *repo, uint64_t run, unsigned attempt,
                    const struct match_job *jobs, size_t count);
