@@ -367,7 +367,7 @@ static void print_step_log(struct out *out, const struct text_report_step *step,
     if (!e)
         return;
     if (e->step_lines == 0)
-        print_note(out, "this step printed nothing");
+        print_note(out, "no lines of this step were found in the log");
     uint64_t telling = text_excerpt_fit(e, *lines / share, *bytes / share, keep);
     for (size_t i = 0; i < e->line_count; i++) {
         if (!keep[i])

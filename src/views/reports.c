@@ -552,7 +552,6 @@ static void run_report(struct task *task)
     struct reports *all = r->all;
     int rc = 0;
 
-    pending_touch(&all->made, all->views->config.now_ms());
     if (!r->is_begun) {
         if (all->begun == REPORTS_BEGUN_MAX) {
             list_push_back(&all->queue, &r->in_queue);
@@ -683,7 +682,7 @@ static int note_walk(struct reports *all, const struct facts_run *const *runs, s
         before = find_run(runs, count, all->last_run);
         if (before < count && (before + 1 == at || before == at + 1))
             step = before < at ? 1 : -1;
-        all->in_row = step && step == all->step ? all->in_row + 1 : 1;
+        all->in_row = !step ? 1 : step == all->step ? all->in_row + 1 : 2;
         all->step = step;
         all->last_run = runs[at]->id;
     }
@@ -790,6 +789,7 @@ struct reports *reports_create(struct views *v)
     list_init(&all->queue);
     pthread_mutex_init(&all->lock, NULL);
     pending_init(&all->made, v->config.waits);
+    pending_touch(&all->made, INT64_MAX); /* the deadline is that of the wait for each log */
     return all;
 }
 

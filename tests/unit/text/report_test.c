@@ -605,7 +605,7 @@ static void a_step_without_lines_is_told(void **state)
     const struct text_report_job job = {.name = "b", .steps = &step, .step_count = 1};
     char *text = report_of(&run_17, &job, 1);
     assert_non_null(strstr(text, "\n\njob \"b\", step \"a\", 1s\nfile failed/17/b/01-a.txt\n"
-                                 "note: this step printed nothing\n"));
+                                 "note: no lines of this step were found in the log\n"));
     free(text);
     free(e);
 }
