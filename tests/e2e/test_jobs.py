@@ -171,7 +171,7 @@ def test_s19_a_log_that_nothing_shows_to_be_gone_is_met_once(github, mount, fold
     made = github.add_run(REPO)
     cut_job(github, made)
     github.add_job(made, name="gone", log="missing", steps=steps_of(PLAIN))
-    m = mount(fresh=600)
+    m = mount(fresh=600, prefetch=0)     # which might find out before
     status, output = walk(tool, m.repo() / "jobs", folder)
     assert (status, "log" in output) == ({"tar": 1, "rsync": 24, "grep": 2}[tool], True), output
     assert walk(tool, m.repo() / "jobs", folder) == (0, "")
