@@ -43,8 +43,8 @@ static bool is_bomb(const struct unzip *u)
 static int read_content(struct unzip *u, struct archive *a, bool wanted, bool *ret_good)
 {
     for (;;) {
-        const void *data;
-        size_t len;
+        const void *data = NULL;
+        size_t len = 0;
         la_int64_t offset;
         int rc = archive_read_data_block(a, &data, &len, &offset);
 
@@ -54,12 +54,14 @@ static int read_content(struct unzip *u, struct archive *a, bool wanted, bool *r
         }
         if (rc == ARCHIVE_RETRY)
             continue;
-        if (rc < ARCHIVE_WARN)
+        if (rc < ARCHIVE_FAILED)
             return u->read_err ? u->read_err : -EPROTO;
         u->bytes_out += len;
         if (is_bomb(u))
             return -EFBIG;
-        if (rc == ARCHIVE_WARN) /* the CRC or the length is wrong: the next entry may be right */
+        /* The CRC or the length is wrong (a failure from libarchive 3.7 on): the next entry may be
+         * right. */
+        if (rc == ARCHIVE_WARN || rc == ARCHIVE_FAILED)
             return 0;
         if (len) /* of an empty entry `data` is NULL */
             wanted = wanted && u->ops->data(u->who, data, len);
