@@ -112,12 +112,16 @@ class Github(FakeGitHub):
         self.clear_faults()
         self.drop(hop="api")
         self.drop(hop="storage")
+        self.drop(hop="store")
+        for path in self.store_list():
+            self.store_remove(path=path)
         for name in self.repos:
             with contextlib.suppress(FakeError):
                 self.remove_repo(repo=name)
         self.repos.clear()
         self.ops([{"op": "accept", "hop": "api"}, {"op": "accept", "hop": "storage"},
-                  {"op": "latency", "api_ms": 0, "storage_ms": 0}, {"op": "secondary"},
+                  {"op": "accept", "hop": "store"}, {"op": "store_setup"}, {"op": "secondary"},
+                  {"op": "latency", "api_ms": 0, "storage_ms": 0, "store_ms": 0},
                   {"op": "lifetime", "seconds": 60}, {"op": "auth_status", "status": 401},
                   {"op": "clock", "skew": 0}, {"op": "token", "value": self.token},
                   {"op": "rate_limit", "limit": 5000, "remaining": 5000, "status": 403,

@@ -8,11 +8,12 @@ Start it:
 Over TLS: --tls CERT KEY, or FakeGitHub(tls=(cert, key)), both PEM files; `certificates` makes them:
     authority = Authority(folder)       # its own certificate is authority.ca
     with fake.FakeGitHub(tls=authority.issue("good")) as github: ...
-API and storage are then https, control stays http, and bodies go out without sendfile.
+API, storage and store are then https, control stays http, and bodies go out without sendfile.
 
-It prints one JSON line: {"api", "storage", "root", "control", "token", "pid"}, and ends when its
-stdin closes (not with --stay) or at SIGTERM. The API listens on 127.0.0.1, storage on 127.0.0.2,
-control on a further port of the API's address (and under /_control of the API itself).
+It prints one JSON line: {"api", "storage", "store", "root", "control", "token", "pid"}, and ends
+when its stdin closes (not with --stay) or at SIGTERM. The API listens on 127.0.0.1, storage on
+127.0.0.2, control on a further port of the API's address (and under /_control of the API itself).
+On 127.0.0.3 is a shared store, S3 or plain HTTP, without objects or identities at first.
 
     curl -LH "Authorization: Bearer fake-token" $api/repos/octo/hello/actions/jobs/30000000001/logs
 
@@ -24,7 +25,8 @@ Modules:
     world     repositories, runs, jobs, logs           content   made-up logs, any byte checkable
     faults    what can go wrong, and when              control   the operations a test can ask for
     client    FakeGitHub                               asking    how tests ask; schema: a validator
-    archives  the zip of a run's logs
+    archives  the zip of a run's logs                store     a shared store: S3, HTTP with PUT
+    sigv4     signatures of requests to S3
     certificates  an authority, and what it certifies (needs the openssl command)
 
 Control operations, {"op": NAME, ...} (the table is in control.py, the arguments in world.py):
@@ -42,12 +44,14 @@ Control operations, {"op": NAME, ...} (the table is in control.py, the arguments
     make_archives repo (now, not when they are asked for; returns their bytes)
     grow job log                        complete_job job conclusion completed_at form
     bulk repo runs jobs size form ...   add_folder folder repo
-    latency api_ms storage_ms           bandwidth rate hop (bytes/s of each connection)
+    latency api_ms storage_ms store_ms  bandwidth rate hop (bytes/s of each connection)
     rate_limit limit remaining reset status token      secondary per_minute concurrent retry_after
     lifetime seconds, expire_urls       clock skew, auth_status status
     fault kind ... (see faults.py), clear_faults
     certificate hop cert key (for new connections, over TLS only)
-    refuse hop seconds drop, accept hop, drop hop      clear_log, now
+    refuse hop seconds drop, block hop, accept hop, drop hop      clear_log, now
+    store_setup mode identities readers lists conditions region clock (see store.py)
+    store_put path log, store_get path, store_remove path, store_list
 
 A log is {"size": N} (made up, see content.py), {"file": PATH}, {"text": BASE64}, or "none",
 "missing" (storage answers 404), "expired" (API 410), "deleted" (API 404). A form is block, append,

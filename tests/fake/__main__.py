@@ -22,13 +22,14 @@ def _parse(arguments):
     parser = argparse.ArgumentParser(prog="fake", description="A GitHub on loopback addresses.")
     parser.add_argument("--api", type=_address, default=("127.0.0.1", 0), metavar="HOST:PORT")
     parser.add_argument("--storage", type=_address, default=("127.0.0.2", 0), metavar="HOST:PORT")
+    parser.add_argument("--store", type=_address, default=("127.0.0.3", 0), metavar="HOST:PORT")
     parser.add_argument("--logs", metavar="DIR", help="each file becomes a job of octo/logs")
     parser.add_argument("--token", default="fake-token")
     parser.add_argument("--ghes", action="store_true", help="API under /api/v3, storage beside it")
     parser.add_argument("--lifetime", type=float, default=60.0, metavar="SEC",
                         help="how long a signed URL is good")
     parser.add_argument("--tls", nargs=2, metavar=("CERT", "KEY"),
-                        help="API and storage over https, with this certificate (PEM)")
+                        help="all but control over https, with this certificate (PEM)")
     parser.add_argument("--control", metavar="FILE", help="a JSON list of control operations")
     parser.add_argument("--bulk", metavar="REPO,RUNS,JOBS,SIZE", help="that many made-up logs")
     parser.add_argument("--api-ms", type=float, default=0, help="latency of each API answer")
@@ -67,7 +68,7 @@ async def _serve(options):
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     server = Server(options.api, options.storage, options.token, options.ghes, options.lifetime,
-                    options.tls)
+                    options.tls, options.store)
     _prepare(server, options)
     print(json.dumps(server.start()), flush=True)
     if not options.stay:

@@ -25,9 +25,10 @@ class FakeGitHub:
     """
 
     def __init__(self, *arguments, token="fake-token", ghes=False, lifetime=None, logs=None,
-                 port=0, storage_port=0, tls=None):
+                 port=0, storage_port=0, store_port=0, tls=None):
         self.command = [sys.executable, "-m", "fake", "--token", token,
-                        "--api", "127.0.0.1:%d" % port, "--storage", "127.0.0.2:%d" % storage_port]
+                        "--api", "127.0.0.1:%d" % port, "--storage", "127.0.0.2:%d" % storage_port,
+                        "--store", "127.0.0.3:%d" % store_port]
         self.command += ["--ghes"] if ghes else []
         self.command += ["--lifetime", str(lifetime)] if lifetime is not None else []
         self.command += ["--logs", str(logs)] if logs else []
@@ -45,6 +46,7 @@ class FakeGitHub:
             raise FakeError("the server did not start (exit %s)" % self.process.wait())
         said = json.loads(line)
         self.api, self.storage, self.root = said["api"], said["storage"], said["root"]
+        self.store = said["store"]
         self.token, self.pid, self.control_url = said["token"], said["pid"], said["control"]
         self.connection = http.client.HTTPConnection(urllib.parse.urlsplit(said["control"]).netloc)
         return self

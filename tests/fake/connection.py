@@ -3,6 +3,7 @@
 import asyncio
 import fcntl
 import os
+import select
 import socket
 import struct
 import termios
@@ -43,21 +44,32 @@ class Connection:
             raise Gone
         self.input += data
 
-    async def read_request(self):
+    async def read_head(self):
+        """A request without its body."""
         while (end := self.input.find(b"\r\n\r\n")) < 0:
             if len(self.input) > HEAD_MAX:
                 raise BadRequest("request head too large")
             await self._more()
         request = Request(bytes(self.input[:end]), self.SCHEME)
         del self.input[:end + 4]
+        return request
+
+    async def read_body(self, request, plan=None):
+        """The rest of the request; `plan` says where to stop reading, and what happens there."""
         length = request.content_length
+        stop = plan.cut_at if plan else None
+        if stop == -1:
+            await self.cut(plan)
         if length and "100-continue" in request.headers.get("expect", "").lower():
             await self.send(b"HTTP/1.1 100 Continue\r\n\r\n")
+        if stop is not None and 0 <= stop < length:
+            while len(self.input) < stop:
+                await self._more()
+            await self.cut(plan)
         while len(self.input) < length:
             await self._more()
         request.body = bytes(self.input[:length])
         del self.input[:length]
-        return request
 
     # --- writing ---
 
@@ -115,7 +127,25 @@ class Connection:
             await self.send_piece(piece[at:at + count])
             await asyncio.sleep(every)
 
+    async def send_forever(self, piece, first=b""):
+        """Until the client gives up."""
+        await self.send(first)
+        while True:
+            await self.send(piece)
+            await asyncio.sleep(0)
+
     # --- ending ---
+
+    async def cut(self, plan):
+        """What happens at the cut. Only a stall that ends comes back."""
+        if plan.cut_how == "stall":
+            await self.stall(plan.seconds)
+            return
+        if plan.cut_how == "reset":
+            await self.reset()
+        if plan.notify:
+            await self.finish()
+        raise Gone
 
     async def stall(self, seconds):
         """Silence for so long; Gone once the client gives up."""
@@ -131,8 +161,10 @@ class Connection:
             await asyncio.sleep(0.05)
 
     def _is_over(self):
-        """Whether the readable socket has come to its end."""
-        return not self.sock.recv(1, socket.MSG_PEEK)
+        """Whether the client has ended its side, be there unread data before that or not."""
+        poll = select.poll()
+        poll.register(self.sock, select.POLLRDHUP)
+        return bool(poll.poll(0))
 
     async def finish(self):
         """Say that this is the end, where the protocol has words for it."""

@@ -10,6 +10,7 @@ import time
 from fake import archives
 from fake.faults import FaultError
 from fake.message import Answer
+from fake.store import StoreError
 from fake.world import WorldError
 
 JSON = "application/json"
@@ -19,7 +20,7 @@ def answer(server, request):
     try:
         value = _look(server, request) if request.method == "GET" else _tell(server, request)
         return Answer.text(200, json.dumps(value), JSON)
-    except (WorldError, FaultError, TypeError, ValueError, KeyError, OSError) as error:
+    except (WorldError, FaultError, StoreError, TypeError, ValueError, KeyError, OSError) as error:
         what = {"error": "%s: %s" % (type(error).__name__, error)}
         return Answer.text(400, json.dumps(what), JSON)
 
@@ -130,8 +131,8 @@ def _grow(server, job, log):
 
 # --- the server ----------------------------------------------------------------------------------
 
-def _latency(server, api_ms=None, storage_ms=None):
-    for name, value in (("api", api_ms), ("storage", storage_ms)):
+def _latency(server, api_ms=None, storage_ms=None, store_ms=None):
+    for name, value in (("api", api_ms), ("storage", storage_ms), ("store", store_ms)):
         if value is not None:
             server.hops[name].latency = value / 1000
 
@@ -198,7 +199,13 @@ OPS = {
     "clear_faults": lambda server: server.faults.clear(),
     "refuse": lambda server, hop, seconds=None, drop=False: server.refuse(hop, seconds, drop),
     "accept": lambda server, hop: server.accept_again(hop),
+    "block": lambda server, hop: server.block(hop),
     "drop": lambda server, hop: server.drop(hop),
+    "store_setup": lambda server, **settings: server.store.configure(**settings),
+    "store_put": lambda server, path, log: server.store.put(path, log),
+    "store_get": lambda server, path: server.store.get(path),
+    "store_remove": lambda server, path: server.store.remove(path),
+    "store_list": lambda server: server.store.list(),
     "clear_log": lambda server: server.clear_log(),
     "now": lambda server: time.monotonic(),
 }

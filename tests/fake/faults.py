@@ -1,9 +1,9 @@
 """Faults: which request they meet, how often, and what they do to an answer.
 
 A fault is a dict. What it meets:
-    hop "api" | "storage", path (substring), target (substring of path and query), job (id), method,
-    range (substring of the Range header), query (a regular expression somewhere in the query as it
-    was sent)
+    hop "api" | "storage" | "store", path (substring), target (substring of path and query),
+    job (id), method, range (substring of the Range header), query (a regular expression somewhere
+    in the query as it was sent)
     nth   the first matching request that is hit (1)     times   how many are hit (1; -1: for ever)
 What it does, `kind` and its arguments:
     status          status, body ("" or text or JSON value), headers {}; each {request} in the body
@@ -33,6 +33,10 @@ What it does, `kind` and its arguments:
                     drop and null: so many of its last entries left out, made null; twice: its
                     first entry comes again; total: value or null for none; link: false for no
                     Link; pad: so many blanks behind
+    upload          how, after, seconds: of a request's body only so many bytes are read (-1: none,
+                    and no "100 Continue" comes), then how: "stall", "reset" or "close"
+    endless         part: "header" or "body"; more of it comes for as long as the client takes it
+    damage          at, xor: one byte of the body is another one
     nul             NUL bytes put into the body in place of every thousandth byte
 """
 
@@ -42,7 +46,7 @@ import json
 import re
 import uuid
 
-from fake.message import Answer
+from fake.message import Answer, Plan
 
 
 class FaultError(Exception):
@@ -97,9 +101,19 @@ class Faults:
         self.all.clear()
 
     def take(self, request):
-        """The fault that hits this request, or None. All that match count it; the first ready
-        one hits."""
-        meeting = [fault for fault in self.all if fault.meets(request)]
+        """The fault that hits the answer to this request, or None. All that match count it; the
+        first ready one hits."""
+        return self._take([fault for fault in self.all
+                           if fault.kind != "upload" and fault.meets(request)])
+
+    def take_upload(self, request):
+        """The same, of those that hit the request's own body."""
+        return self._take([fault for fault in self.all
+                           if fault.kind == "upload" and request.content_length
+                           and fault.meets(request)])
+
+    @staticmethod
+    def _take(meeting):
         for fault in meeting:
             fault.seen += 1
         hit = next((fault for fault in meeting if fault.ready), None)
@@ -110,6 +124,12 @@ class Faults:
     def describe(self):
         return [dict(fault.match, id=fault.number, kind=fault.kind, seen=fault.seen,
                      hits=fault.hits, **fault.args) for fault in self.all]
+
+
+def upload_plan(fault):
+    """How the sending of a request goes wrong."""
+    return Plan(cut_at=fault.args.get("after", 0), cut_how=fault.args["how"],
+                seconds=fault.args.get("seconds"))
 
 
 def apply(fault, answer):
@@ -252,6 +272,25 @@ def _list(answer, drop=0, null=0, twice=False, total=0, link=True, pad=0):
     answer.replace_body(json.dumps(page).encode() + b" " * pad)
 
 
+def _endless(answer, part="body"):
+    if part == "header":
+        answer.plan.endless_head = True
+    else:
+        answer.plan.endless = True
+        answer.plan.no_length = answer.plan.close = True
+
+
+def _damage(answer, at=0, xor=1):
+    data = bytearray(answer.whole_body())
+    if at < len(data):
+        data[at] ^= xor
+    answer.replace_body(bytes(data))
+
+
+def _upload(answer, **_):
+    """It has done what it does before there was an answer."""
+
+
 def _nul(answer):
     data = bytearray(answer.whole_body())
     data[::1000] = bytes(len(data[::1000]))
@@ -265,4 +304,5 @@ KINDS = {
     "short_range": _short_range, "ignore_range": _ignore_range, "etag": _etag, "header": _header,
     "gzip": _gzip, "location": _location, "huge_headers": _huge_headers, "json": _json,
     "list": _list, "nul": _nul,
+    "endless": _endless, "damage": _damage, "upload": _upload,
 }

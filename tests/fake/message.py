@@ -84,6 +84,8 @@ class Plan:
     drip: tuple = None          # (bytes, seconds), of the body
     drip_head: tuple = None
     extra: bytes = b""          # after the promised body
+    endless: bool = False       # the same without end
+    endless_head: bool = False  # a header after the other
     say_length: int = None
     no_length: bool = False
     close: bool = False

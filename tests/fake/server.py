@@ -18,9 +18,10 @@ if __name__ == "__main__":      # started as a script: make the package importab
 from fake import control
 from fake.api import Api
 from fake.connection import Connection, Gone
-from fake.faults import Faults, apply
+from fake.faults import Faults, apply, upload_plan
 from fake.message import Answer, BadRequest
 from fake.storage import Storage
+from fake.store import Store
 from fake.tls import SecureConnection, make_context
 from fake.world import World
 
@@ -30,7 +31,7 @@ SHORT_TOKEN = 8                 # up to here a token is too like other text to b
 
 
 class Hop:
-    """One of the two addresses (or the control one): listener, delays, counters."""
+    """One of the three addresses (or the control one): listener, delays, counters."""
 
     def __init__(self, name, address):
         self.name = name
@@ -42,6 +43,7 @@ class Hop:
         self.latency = 0.0
         self.bandwidth = None
         self.active = self.most_active = self.requests = 0
+        self.blocking = []              # connections of our own that fill the kernel's queue
         self.connections = set()
 
     def bind(self):
@@ -67,17 +69,18 @@ class Hop:
 
 class Server:
     def __init__(self, api=("127.0.0.1", 0), storage=("127.0.0.2", 0), token="fake-token",
-                 ghes=False, lifetime=60.0, tls=None):
+                 ghes=False, lifetime=60.0, tls=None, store=("127.0.0.3", 0)):
         self.token = token
         self.world = World()
         self.storage = Storage(self.world, lifetime, ghes)
         self.api = Api(self.world, self.storage, ghes)
         self.faults = Faults()
+        self.store = Store()
         self.hops = {"api": Hop("api", api), "storage": Hop("storage", storage),
-                     "control": Hop("control", (api[0], 0))}
+                     "store": Hop("store", store), "control": Hop("control", (api[0], 0))}
         if tls:
-            self.set_certificate("api", *tls)
-            self.set_certificate("storage", *tls)
+            for name in ("api", "storage", "store"):
+                self.set_certificate(name, *tls)
         self.api.at_once = lambda: self.hops["api"].active
         self.world.set_token(token)
         self.tasks = set()
@@ -100,14 +103,29 @@ class Server:
         self.storage.base = self.hops["storage"].url
         root = self.hops["api"].url
         return {"api": root + self.api.prefix, "storage": self.storage.base, "root": root,
+                "store": self.hops["store"].url,
                 "control": self.hops["control"].url + "/_control", "token": self.token,
                 "pid": os.getpid()}
 
     def accept_again(self, name):
         self._stop_timer(name)
+        for sock in self.hops[name].blocking:
+            sock.close()
+        self.hops[name].blocking = []
         if name not in self.accepting:
             self.hops[name].socket.listen(BACKLOG)
             self.accepting[name] = asyncio.ensure_future(self._accept(self.hops[name]))
+
+    def block(self, name):
+        """Connections to this hop are neither accepted nor refused, until `accept_again`: the
+        kernel's queue of those that wait is as short as can be, and full."""
+        self.refuse(name)
+        hop = self.hops[name]
+        hop.socket.listen(0)
+        hop.blocking = [socket.socket() for _ in range(2)]
+        for sock in hop.blocking:
+            sock.setblocking(False)
+            sock.connect_ex(hop.address)
 
     def refuse(self, name, seconds=None, drop=False):
         """Connections to this hop are refused, for so long or until `accept_again`."""
@@ -161,7 +179,7 @@ class Server:
         connection.hop.connections.add(connection)
         try:
             await connection.open()
-            while await self._exchange(connection, await connection.read_request()):
+            while await self._exchange(connection, await connection.read_head()):
                 pass
             await connection.finish()
         except BadRequest as error:
@@ -175,9 +193,11 @@ class Server:
     async def _exchange(self, connection, request):
         """One request and its answer; false when the connection is not to be used again."""
         if connection.hop.name == "control" or request.path.startswith("/_control"):
+            await connection.read_body(request)
             return await self._send_plain(connection, request, control.answer(self, request))
-        on_storage = connection.hop.name == "storage" or self.storage.owns(request.path)
-        request.hop = "storage" if on_storage else "api"
+        request.hop = connection.hop.name
+        if request.hop == "api" and self.storage.owns(request.path):
+            request.hop = "storage"
         hop = self.hops[request.hop]
         hop.requests += 1
         hop.active += 1
@@ -186,6 +206,7 @@ class Server:
         log = self.log  # what began before the log was cleared is not in the new one
         connection.body_sent = 0
         try:
+            await self._read_body(connection, request, entry)
             answer = self._answer(request, entry)
             entry.update(status=answer.status, charged=request.charged, job=request.job_id)
             await self._delay(hop, request)
@@ -198,11 +219,21 @@ class Server:
             entry.update(bytes=connection.body_sent, t_end=time.monotonic())
             log.append(entry)
 
+    async def _read_body(self, connection, request, entry):
+        """To its end, unless the store needs no more than the head to refuse it."""
+        fault = self.faults.take_upload(request)
+        if fault:
+            entry["fault"] = fault.number
+        if request.hop != "store" or not self.store.refuses_unread(request):
+            await connection.read_body(request, fault and upload_plan(fault))
+
     def _answer(self, request, entry):
         try:
             if request.hop == "storage":
                 self.storage.locate(request)
                 answer = self.storage.answer(request)
+            elif request.hop == "store":
+                answer = self.store.answer(request)
             else:
                 answer = self.api.answer(request)
         except Exception:               # a fault of the server itself must be seen
@@ -228,10 +259,12 @@ class Server:
     async def _send(self, connection, request, answer, hop):
         plan = answer.plan
         if plan.cut_at == -1:
-            await self._cut(connection, plan)
+            await connection.cut(plan)
         keep = (request.keep_alive and not plan.close and not plan.no_length
                 and answer.framing != "close")
         head = answer.head(keep)
+        if plan.endless_head:
+            await connection.send_forever(b"X-More: %s\r\n" % (b"m" * 100), head[:-2])
         if plan.drip_head:
             await connection.send_head_drip(head, *plan.drip_head)
             head = b""
@@ -240,12 +273,14 @@ class Server:
             return keep
         plain = (answer.source is None and answer.framing != "chunked"
                  and not answer.tail and answer.length <= SMALL_BODY and not hop.bandwidth)
-        if plain and plan.cut_at is None and not plan.drip and not plan.extra:
+        if plain and plan.cut_at is None and not plan.drip and not plan.extra and not plan.endless:
             await connection.send(head + answer.body)
             connection.body_sent = answer.length
             return keep
         await connection.send(head, socket.MSG_MORE if plan.cut_at is None else 0)
         await self._send_body(connection, answer, hop.bandwidth)
+        if plan.endless:
+            await connection.send_forever(b"more and more\n" * 1000)
         await connection.send(plan.extra)
         return keep
 
@@ -253,13 +288,13 @@ class Server:
         plan = answer.plan
         chunked = answer.framing == "chunked"
         if plan.cut_at == 0:
-            await self._cut(connection, plan)
+            await connection.cut(plan)
         for piece in answer.pieces():
             before = connection.body_sent
             if plan.cut_at and plan.cut_at <= before + len(piece):
                 at, plan.cut_at = plan.cut_at - before, None
                 await self._send_part(connection, piece[:at], plan, rate, chunked)
-                await self._cut(connection, plan)
+                await connection.cut(plan)
                 piece = piece[at:]
             await self._send_part(connection, piece, plan, rate, chunked)
         if chunked:
@@ -280,18 +315,6 @@ class Server:
         if chunked:
             await connection.send(b"\r\n")
 
-    @staticmethod
-    async def _cut(connection, plan):
-        """What happens at the cut. Only a stall that ends comes back."""
-        if plan.cut_how == "stall":
-            await connection.stall(plan.seconds)
-            return
-        if plan.cut_how == "reset":
-            await connection.reset()
-        if plan.notify:
-            await connection.finish()
-        raise Gone
-
     # --- the access log ---
 
     def _new_entry(self, connection, request):
@@ -311,14 +334,17 @@ class Server:
         }
 
     def _leaks(self, request):
-        """A token where none belongs: in any header that storage sees, or in any URL."""
-        seen = [request.target]
-        if request.hop == "storage":
-            if "authorization" in request.headers:
-                return True
-            seen += request.headers.values()
+        """A token where none belongs: in any header that storage or the store sees, or in any URL.
+        Or what proves an identity to the store, where the store is not."""
+        headers = list(request.headers.values())
+        if request.hop == "storage" and "authorization" in request.headers:
+            return True
         tokens = [token for token in self.world.tokens if len(token) > SHORT_TOKEN]
-        return any(token in text for token in tokens for text in seen)
+        seen = [request.target] + ([] if request.hop == "api" else headers)
+        if any(token in text for token in tokens for text in seen):
+            return True
+        return request.hop != "store" and any(
+            word in text for word in self.store.proofs() for text in [request.target, *headers])
 
     def clear_log(self):
         self.log = []
@@ -332,7 +358,7 @@ class Server:
     def counters(self):
         shown = {"token_leaks": self.token_leaks, "connections": self.connection_count,
                  "charged": sum(entry["charged"] for entry in self.log)}
-        for name in ("api", "storage"):
+        for name in ("api", "storage", "store"):
             hop = self.hops[name]
             shown[name] = {"requests": hop.requests, "active": hop.active,
                            "max_concurrent": hop.most_active, "open": len(hop.connections),
