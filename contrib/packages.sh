@@ -13,6 +13,9 @@ packages_test=(
     attr diffutils file fio gh git hashdeep iproute2 less mtree-netbsd openssl ripgrep rsync tar
     tmux tree xz-utils
 )
+# The servers that a shared store is tested with, started and ended by the tests themselves
+# (tests/engines); 260 MB.
+packages_store=(curl radosgw ceph-mon ceph-osd nginx)
 # The one version that lays out the code as it stands; Debian 12 has it.
 package_format=clang-format-14
 packages_ci=(ccache clang libclang-rt-14-dev llvm-14 valgrind)

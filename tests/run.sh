@@ -4,8 +4,8 @@
 #   tests/run.sh [--release|--debug|--clang|--asan|--tsan] [--only PART]... [--fast]
 #                [--unit REGEX] [-- PYTEST ARGUMENTS]
 #
-#   --only PART   style, unit, fake (the loopback GitHub's own tests) or e2e; may be given more
-#                 than once (all of them otherwise)
+#   --only PART   style, unit, fake (tests of the servers that the tests use: the loopback GitHub,
+#                 engines) or e2e; may be given more than once (all of them otherwise)
 #   --fast        leaves out the end-to-end tests marked slow
 #   --unit REGEX  only the unit tests whose name matches
 #
@@ -65,6 +65,7 @@ wants() {
 prepare() {
     local -a needed=("${packages_build[@]}" "${packages_mount[@]}" "${packages_test[@]}")
     [ "$preset" = clang ] && needed+=(clang)
+    { wants fake || wants e2e; } && needed+=("${packages_store[@]}")
     packages_need "${needed[@]}" || return 1
     if wants style; then
         if package_exists "$package_format"; then
@@ -128,6 +129,7 @@ run_pytest() {
 
 run_fake() {
     run_pytest fake fake || failed=1
+    run_pytest engines engines || failed=1
 }
 
 # How many tests pytest may run at the same time; a debugger needs the terminal for itself.
@@ -197,7 +199,7 @@ closing_line='^[0-9]+% tests passed|^=+ .*(passed|failed|error).* in [0-9.]+s|^T
 # The runners' own closing lines, once more and together.
 close() {
     local log
-    for log in "$closing"/{style,unit,fake,e2e,e2e-alone}.log; do
+    for log in "$closing"/{style,unit,fake,engines,e2e,e2e-alone}.log; do
         [ -f "$log" ] && grep -E "$closing_line" "$log" | tail -n 1
     done
 }
