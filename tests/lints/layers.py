@@ -13,7 +13,7 @@ LAYERS = (
     ("fs",),
     ("views",),
     ("archive",),
-    ("cache", "catalog"),
+    ("cache", "catalog", "shared"),
     ("store", "text", "pending"),
     ("github",),
     ("net",),
@@ -25,7 +25,8 @@ LAYERS = (
 RESTRICTED = {
     "options": {"main"},
     "github": {"main"},
-    "net": {"main", "github"},
+    "net": {"main", "github", "shared"},
+    "shared": {"main", "options"},
 }
 
 # Headers of restricted modules that others may include as well: their functions are pure.
