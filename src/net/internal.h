@@ -71,6 +71,7 @@ struct net_transfer {
     struct curl_slist *headers, *resolve; /* in use by curl until the transfer is cleared */
     int64_t promised;                     /* the length of the body; -1: unknown */
     uint64_t received;
+    uint64_t uploaded; /* of the request's own body */
     size_t header_bytes;
     unsigned sent;    /* how often curl has sent the request */
     int verdict;      /* the error with which a callback of ours ended it; 0: none did */

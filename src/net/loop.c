@@ -119,7 +119,7 @@ static void *net_main(void *arg)
 {
     struct net *net = arg;
 
-    pthread_setname_np(pthread_self(), "ghlogfs-net");
+    pthread_setname_np(pthread_self(), net->config.thread ? net->config.thread : "ghlogfs-net");
     while (run_inbox(net)) {
         fire_timers(net);
         net_exchange_step(net);

@@ -16,7 +16,8 @@
  *   -ETIMEDOUT     not connected, or less than 1 KiB/s moved, for `timeout`
  *   -EPROTO        a URL that is not allowed, TLS failure, not HTTP, headers that contradict each
  *                  other or exceed a bound, a body that is encoded though identity was requested
- *   -EIO           cut, reset, or a length other than promised, also where curl reports a success
+ *   -EIO           cut, reset, or a length other than promised, also where curl reports a success;
+ *                  a PUT that was accepted before all of it was sent
  *   -EFBIG         body over body_max              -ECONNABORTED  net_stop was called
  *   -ENOMEM        no memory
  *   or whatever negative value on_head or on_body returned, or net_cancel was given.
@@ -38,12 +39,27 @@ struct net_transfer;
 struct net_config {
     unsigned connections; /* transfers at once, 1..100 */
     unsigned timeout_s;   /* for connecting, and for moving less than 1 KiB/s; at least 1 */
+    unsigned connect_ms;  /* for connecting, where that is another; 0: it is not */
     const char *user_agent;
     const char *ca_file;  /* the only authorities that are trusted; NULL: curl's own */
     const char *proxy;    /* NULL: none. This module never reads the environment */
     const char *no_proxy; /* NULL: none. Names (with all below them), addresses, networks, or "*" */
     bool allow_http;      /* plain http besides https */
+    const char *thread;   /* the thread's name, 15 bytes at most; NULL: ghlogfs-net */
     struct diag *diag;
+};
+
+/*
+ * Who asks, for a server that is not GitHub. libcurl signs the request, or sends user and password
+ * as HTTP Basic. What identifies one request is never sent with another.
+ */
+struct net_identity {
+    /* "aws:amz:REGION:s3", AWS Signature Version 4 without the body (UNSIGNED-PAYLOAD); NULL:
+     * Basic. libcurl before 8.14 signs rightly only if the URL's path has no bytes but letters,
+     * digits and "-._~/" and no part that is "." or "..", there is no query, no header is empty
+     * and no header's name begins another's. */
+    const char *sigv4;
+    const char *user, *password; /* with sigv4 the id of the key and its secret */
 };
 
 /* on_body's answers besides negative errno. */
@@ -51,8 +67,9 @@ struct net_config {
 #define NET_PAUSE 1 /* nothing was taken; the same bytes are offered again after net_resume */
 
 /*
- * One GET, zeroed before its first use. The caller owns the struct and all it points at, until
- * on_done, which may free it or send it again. Nothing may be changed between net_send and on_done.
+ * One GET or PUT, zeroed before its first use. The caller owns the struct and all it points at,
+ * until on_done, which may free it or send it again. Nothing may be changed between net_send and
+ * on_done.
  */
 struct net_request {
     /* the caller's */
@@ -60,6 +77,9 @@ struct net_request {
     const char *const *headers; /* "Name: value" lines, NULL-terminated, or NULL */
     bool express;      /* starts before all that are not, when requests queue: the second hop */
     uint64_t body_max; /* a longer body, promised or sent, is -EFBIG */
+    const struct net_identity *identity; /* NULL: nobody's */
+    bool is_put;
+    uint64_t upload_size; /* bytes to be sent with a PUT */
 
     /*
      * the caller's callbacks. on_head is called once, with the final answer's headers complete,
@@ -68,6 +88,11 @@ struct net_request {
      */
     int (*on_head)(struct net_request *r, int status);
     int (*on_body)(struct net_request *r, const void *data, size_t len);
+    /* Of a PUT: up to `size` of the bytes to be sent, from `offset` on, which is what has been
+     * given so far, or less where a kept connection turns out dead. Their number; 0: none yet,
+     * asked for again after net_resume; negative errno: the request ends with it. Once the server
+     * refuses no more are asked for. */
+    ptrdiff_t (*on_upload)(struct net_request *r, uint64_t offset, void *data, size_t size);
     void (*on_done)(struct net_request *r, int err);
 
     /* this module's own */
@@ -107,7 +132,7 @@ void net_destroy(struct net *net);
  */
 void net_post(struct net *net, struct net_task *task);
 
-/* Offers paused bodies again. */
+/* Offers paused bodies again, and asks again for what is to be sent. */
 void net_resume(struct net *net);
 
 /* Monotonic milliseconds, never 0. */

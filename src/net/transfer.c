@@ -12,6 +12,9 @@
  * time. The same for all, because buffers of two sizes would fragment the heap. */
 #define BUFFER (128 * 1024L)
 #define SLOW_BYTES 1024L
+/* With a PUT libcurl 7.88 always asks whether it may send the body, and waits so long for an
+ * answer. Servers that know the question answer at once; it saves sending what is refused. */
+#define EXPECT_MS 300L
 /* A file of authorities that has changed is read again after so long. */
 #define AUTHORITIES_KEPT_S 600L
 
@@ -145,6 +148,46 @@ static size_t on_write(char *data, size_t size, size_t count, void *arg)
     return len;
 }
 
+/* -- What goes out ---------------------------------------------------------------------------- */
+
+static size_t on_read(char *data, size_t size, size_t count, void *arg)
+{
+    struct net_transfer *t = arg;
+    struct net_request *r = t->request;
+    ptrdiff_t n;
+
+    if (!r)
+        return CURL_READFUNC_ABORT;
+    size *= count;
+    if (size > r->upload_size - t->uploaded)
+        size = (size_t)(r->upload_size - t->uploaded);
+    if (!size)
+        return 0;
+    n = r->on_upload(r, t->uploaded, data, size);
+    if (!t->request) /* cancelled; r may be freed */
+        return CURL_READFUNC_ABORT;
+    if (n < 0) {
+        t->verdict = (int)n;
+        return CURL_READFUNC_ABORT;
+    }
+    t->is_paused = n == 0;
+    if (t->is_paused)
+        return CURL_READFUNC_PAUSE;
+    t->uploaded += (uint64_t)n;
+    return (size_t)n;
+}
+
+/* The request is sent once more, because the kept connection was dead. */
+static int on_seek(void *arg, curl_off_t offset, int origin)
+{
+    struct net_transfer *t = arg;
+
+    if (origin != SEEK_SET || offset < 0)
+        return CURL_SEEKFUNC_CANTSEEK;
+    t->uploaded = (uint64_t)offset;
+    return CURL_SEEKFUNC_OK;
+}
+
 /* -- Setting up ------------------------------------------------------------------------------- */
 
 /*
@@ -170,10 +213,10 @@ static bool set_options(struct net_transfer *t, const struct net_config *config)
 {
     const char *protocols = config->allow_http ? "http,https" : "https";
     long timeout_s = config->timeout_s;
+    long connect_ms = config->connect_ms ? (long)config->connect_ms : timeout_s * 1000;
     CURL *e = t->easy;
     int bad = 0;
 
-    bad |= curl_easy_setopt(e, CURLOPT_PATH_AS_IS, 1L);
     bad |= curl_easy_setopt(e, CURLOPT_DISALLOW_USERNAME_IN_URL, 1L);
     bad |= curl_easy_setopt(e, CURLOPT_PROTOCOLS_STR, protocols);
     bad |= curl_easy_setopt(e, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
@@ -190,7 +233,7 @@ static bool set_options(struct net_transfer *t, const struct net_config *config)
      * not slow to curl. */
     bad |= curl_easy_setopt(e, CURLOPT_NOSIGNAL, 1L);
     bad |= curl_easy_setopt(e, CURLOPT_QUICK_EXIT, 1L);
-    bad |= curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT, timeout_s);
+    bad |= curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS, connect_ms);
     bad |= curl_easy_setopt(e, CURLOPT_LOW_SPEED_LIMIT, SLOW_BYTES);
     bad |= curl_easy_setopt(e, CURLOPT_LOW_SPEED_TIME, timeout_s);
     bad |= curl_easy_setopt(e, CURLOPT_TCP_KEEPALIVE, 1L);
@@ -203,7 +246,31 @@ static bool set_options(struct net_transfer *t, const struct net_config *config)
     bad |= curl_easy_setopt(e, CURLOPT_HEADERDATA, t);
     bad |= curl_easy_setopt(e, CURLOPT_WRITEFUNCTION, on_write);
     bad |= curl_easy_setopt(e, CURLOPT_WRITEDATA, t);
+    bad |= curl_easy_setopt(e, CURLOPT_READFUNCTION, on_read);
+    bad |= curl_easy_setopt(e, CURLOPT_READDATA, t);
+    bad |= curl_easy_setopt(e, CURLOPT_SEEKFUNCTION, on_seek);
+    bad |= curl_easy_setopt(e, CURLOPT_SEEKDATA, t);
+    bad |= curl_easy_setopt(e, CURLOPT_EXPECT_100_TIMEOUT_MS, EXPECT_MS);
     return !bad && set_trust(e, config->ca_file);
+}
+
+/* NULL takes back what was set before. False: no memory, or a libcurl that cannot sign. */
+static bool set_identity(CURL *e, const struct net_identity *identity)
+{
+    static const struct net_identity nobody;
+    const struct net_identity *i = identity ? identity : &nobody;
+    int bad = 0;
+
+    /* libcurl 8.14 does not sign a path that it has not normalised. */
+    bad |= curl_easy_setopt(e, CURLOPT_PATH_AS_IS, i->sigv4 ? 0L : 1L);
+    bad |= curl_easy_setopt(e, CURLOPT_AWS_SIGV4, NULL);
+    bad |= curl_easy_setopt(e, CURLOPT_HTTPAUTH, (long)CURLAUTH_BASIC);
+    if (i->sigv4)
+        bad |= curl_easy_setopt(e, CURLOPT_AWS_SIGV4, i->sigv4);
+    /* Not USERPWD: a secret may have any byte in it. */
+    bad |= curl_easy_setopt(e, CURLOPT_USERNAME, i->user);
+    bad |= curl_easy_setopt(e, CURLOPT_PASSWORD, i->password);
+    return !bad;
 }
 
 struct net_transfer *net_transfer_create(const struct net_config *config)
@@ -228,6 +295,7 @@ void net_transfer_destroy(struct net_transfer *t)
 
 void net_transfer_clear(struct net_transfer *t)
 {
+    set_identity(t->easy, NULL);
     curl_easy_setopt(t->easy, CURLOPT_URL, NULL);
     curl_easy_setopt(t->easy, CURLOPT_HTTPHEADER, NULL);
     curl_easy_setopt(t->easy, CURLOPT_RESOLVE, NULL);
@@ -257,6 +325,8 @@ int net_transfer_prepare(struct net_transfer *t, const struct net_config *config
 
     for (const char *const *h = r->headers; err == 0 && h && *h; h++)
         err = strpbrk(*h, "\r\n") ? -EPROTO : append(&t->headers, *h);
+    if (err == 0 && r->identity && r->identity->sigv4)
+        err = append(&t->headers, "x-amz-content-sha256: UNSIGNED-PAYLOAD");
     if (err == 0 && t->leads) {
         snprintf(forget, sizeof(forget), "-%s", route->lookup);
         err = append(&t->resolve, forget);
@@ -272,6 +342,12 @@ int net_transfer_prepare(struct net_transfer *t, const struct net_config *config
     bad |= curl_easy_setopt(t->easy, CURLOPT_PROXY, t->is_proxied ? config->proxy : "");
     bad |= curl_easy_setopt(t->easy, CURLOPT_NOPROXY, no_proxy);
     bad |= curl_easy_setopt(t->easy, CURLOPT_RESOLVE, t->resolve);
+    bad |= curl_easy_setopt(t->easy, CURLOPT_HTTPGET, 1L); /* whatever it was before */
+    if (r->is_put) {
+        bad |= curl_easy_setopt(t->easy, CURLOPT_UPLOAD, 1L);
+        bad |= curl_easy_setopt(t->easy, CURLOPT_INFILESIZE_LARGE, (curl_off_t)r->upload_size);
+    }
+    bad |= !set_identity(t->easy, r->identity);
     return bad ? -ENOMEM : 0;
 }
 
@@ -313,6 +389,14 @@ long net_transfer_refused_tunnel(const struct net_transfer *t)
     return status >= 300 ? status : 0;
 }
 
+static bool was_accepted(CURL *easy)
+{
+    long status = 0;
+
+    curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status);
+    return status >= 200 && status <= 299;
+}
+
 /* Lengths are compared here whatever curl reports: it has called cut bodies complete before. */
 int net_transfer_result(const struct net_transfer *t, CURLcode code)
 {
@@ -335,12 +419,15 @@ int net_transfer_result(const struct net_transfer *t, CURLcode code)
     case CURLE_SEND_ERROR:
     case CURLE_PARTIAL_FILE:
     case CURLE_WRITE_ERROR:
+    case CURLE_SEND_FAIL_REWIND:
     case CURLE_ABORTED_BY_CALLBACK:
     case CURLE_NO_CONNECTION_AVAILABLE: return -EIO;
     default: return -EPROTO;
     }
     if (!t->has_headers)
         return -EPROTO;
+    if (t->request->is_put && t->uploaded != t->request->upload_size && was_accepted(t->easy))
+        return -EIO;
     return t->promised >= 0 && t->received != (uint64_t)t->promised ? -EIO : 0;
 }
 

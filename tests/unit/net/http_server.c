@@ -62,7 +62,7 @@ void http_say(struct http_conn *c, const char *fmt, ...)
     http_send(c, text, (size_t)len);
 }
 
-/* Reads up to the empty line; these clients send no bodies and do not pipeline. */
+/* Reads up to the empty line; these clients do not pipeline. */
 static bool read_request(struct http_conn *c)
 {
     size_t len = 0;
@@ -73,10 +73,36 @@ static bool read_request(struct http_conn *c)
             return false;
         len += (size_t)n;
         c->request[len] = '\0';
+        c->len = len;
         if (strstr(c->request, "\r\n\r\n"))
-            return sscanf(c->request, "GET %1023s ", c->path) == 1;
+            return sscanf(c->request, "%7s %1023s ", c->method, c->path) == 2;
     }
     return false;
+}
+
+char *http_read_body(struct http_conn *c, size_t *ret_len)
+{
+    const char *begin = strstr(c->request, "\r\n\r\n") + 4;
+    const char *length = strcasestr(c->request, "\r\nContent-Length: ");
+    size_t have = c->len - (size_t)(begin - c->request), len;
+    char *body;
+
+    if (!length)
+        return NULL;
+    len = strtoul(length + strlen("\r\nContent-Length: "), NULL, 10);
+    body = calloc(len + 1, 1);
+    assert(body && have <= len);
+    memcpy(body, begin, have);
+    while (have < len) {
+        ssize_t n = recv(c->fd, body + have, len - have, 0);
+        if (n <= 0) {
+            free(body);
+            return NULL;
+        }
+        have += (size_t)n;
+    }
+    *ret_len = len;
+    return body;
 }
 
 static void *serve_connection(void *arg)

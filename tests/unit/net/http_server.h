@@ -14,8 +14,9 @@ struct http_conn {
     struct http_server *server;
     int fd;
     unsigned asked;     /* requests on this connection, this one counted */
-    char request[8192]; /* line and headers */
-    char path[1024];
+    char request[8192]; /* line and headers, and what came with them of a body */
+    size_t len;         /* of that */
+    char method[8], path[1024];
 };
 
 /* Answers one request, on the connection's thread. False: the connection is closed. */
@@ -33,6 +34,9 @@ unsigned http_server_connections(struct http_server *s);
 
 void http_send(struct http_conn *c, const void *data, size_t len);
 void http_say(struct http_conn *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* Reads what a PUT sends, as long as its Content-Length: NULL where it ends before. malloc'd. */
+char *http_read_body(struct http_conn *c, size_t *ret_len);
 
 /* Waits until the test lets it pass, or the server stops. The names of those held are kept. */
 void http_hold(struct http_conn *c);
