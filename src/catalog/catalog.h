@@ -120,6 +120,11 @@ bool catalog_find_in(const struct catalog_answer *jobs, uint64_t job,
                      struct catalog_seen *ret_seen);
 void catalog_seen_release(struct catalog_seen *seen);
 
+/* Whether GitHub has answered for this job under this name in this mount, alone or in a listing,
+ * and has not refused since; then whether it had completed. False too if that was forgotten. */
+bool catalog_is_proven(struct catalog *c, const struct repo_name *repo, uint64_t job,
+                       bool *ret_completed);
+
 /* Whether the job's facts will not change any more (facts_is_settled, now). */
 bool catalog_is_settled(const struct catalog *c, const struct facts_job *job);
 

@@ -160,7 +160,7 @@ void entry_wake(struct entry *e)
 
 /* --- answers --- */
 
-struct answer *entry_adopt_answer(struct entry *e, struct answer *a)
+struct answer *entry_adopt_answer(struct entry *e, struct answer *a, bool is_proof)
 {
     struct catalog *c = e->catalog;
     struct answer *old = e->answer;
@@ -172,7 +172,7 @@ struct answer *entry_adopt_answer(struct entry *e, struct answer *a)
     e->refused = false;
     for (unsigned i = 0; i < a->page_count; i++) {
         page_charge(a->pages[i], &c->bytes);
-        seen_add_page(&c->seen, &e->q.repo, a->pages[i]);
+        seen_add_page(&c->seen, &e->q.repo, a->pages[i], is_proof);
     }
     return old;
 }
@@ -190,7 +190,7 @@ void entry_load(struct entry *e)
         a->view.settled &= answer_has_ended(e->q.what, a, c->config.wall_ms());
     pthread_mutex_lock(&c->lock);
     if (a && !e->answer) { /* else it was learnt beside another question meanwhile */
-        a = entry_adopt_answer(e, a);
+        a = entry_adopt_answer(e, a, false);
         e->answered_ms = 0;
     }
     e->phase = ENTRY_IDLE;
@@ -225,7 +225,7 @@ static void parse_learnt(struct task *task)
         page_save(a->pages[0], c->config.store, e->key, l->body, l->len);
         answer_save(a, c->config.store, e->key);
         pthread_mutex_lock(&c->lock);
-        old = entry_adopt_answer(e, a);
+        old = entry_adopt_answer(e, a, true);
         if (e->phase == ENTRY_NEW)
             e->phase = ENTRY_IDLE;
         pthread_mutex_unlock(&c->lock);

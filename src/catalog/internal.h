@@ -129,8 +129,11 @@ void seen_finish(struct seen *s);
 /* Forgets up to so many jobs, the least recently used first. Whether there was one. */
 bool seen_forget(struct seen *s, unsigned count);
 
-/* All jobs of a page. */
-void seen_add_page(struct seen *s, const struct repo_name *repo, struct page *p);
+/* All jobs of a page; `is_proof`: GitHub has given or confirmed it in this mount. */
+void seen_add_page(struct seen *s, const struct repo_name *repo, struct page *p, bool is_proof);
+
+/* GitHub refuses what the page was an answer to. */
+void seen_withdraw_proof(struct seen *s, const struct repo_name *repo, const struct page *p);
 
 /* NULL: never seen, or so long ago that it is forgotten. ret_page is counted for the caller. */
 const struct facts_job *seen_find(struct seen *s, const struct repo_name *repo, uint64_t job,
@@ -147,7 +150,7 @@ void entry_put(struct entry *e);
 void entry_load(struct entry *e);
 /* Lock held; the answer's reference becomes the entry's. The one before is returned, to be released
  * without the lock. */
-struct answer *entry_adopt_answer(struct entry *e, struct answer *a);
+struct answer *entry_adopt_answer(struct entry *e, struct answer *a, bool is_proof);
 /* Wakes all who wait for the entry. Lock not held. */
 void entry_wake(struct entry *e);
 /* Forgets answers until the rest is within CATALOG_BYTES_MAX; not those in use. Lock not held. */

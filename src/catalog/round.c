@@ -331,6 +331,8 @@ static void adopt_failure(struct entry *e)
     e->failure = r->failure;
     e->failure_number = ++e->catalog->outcomes;
     e->refused |= is_refusal(r->failure.reason);
+    for (unsigned i = 0; e->refused && e->answer && i < e->answer->page_count; i++)
+        seen_withdraw_proof(&e->catalog->seen, &e->q.repo, e->answer->pages[i]);
     if (is_list(e) && is_of_size(&r->failure)) {
         if (r->was_heard && r->failure.reason == SOURCE_UNREACHABLE)
             e->failure.reason = SOURCE_BROKEN;
@@ -378,7 +380,7 @@ static void finish_round(struct entry *e, struct answer *a)
     r->queries = NULL;
     pthread_mutex_lock(&c->lock);
     if (a) {
-        old = entry_adopt_answer(e, a);
+        old = entry_adopt_answer(e, a, true);
         e->is_failing = false;
         if (!r->is_probe)
             e->page_size = r->page_size;

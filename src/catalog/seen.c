@@ -17,6 +17,7 @@ struct seen_job {
     struct page *page; /* counted; NULL while it is added */
     const struct facts_job *job;
     struct repo_name repo;
+    bool is_proven; /* by an answer in this mount */
 };
 
 int seen_init(struct seen *s)
@@ -64,7 +65,7 @@ static int rank_of(const struct facts_job *job)
     return facts_has_open_steps(job) ? 2 : 3;
 }
 
-void seen_add_page(struct seen *s, const struct repo_name *repo, struct page *p)
+void seen_add_page(struct seen *s, const struct repo_name *repo, struct page *p, bool is_proof)
 {
     for (size_t i = 0; i < p->jobs.count; i++) {
         const struct facts_job *facts = &p->jobs.items[i];
@@ -80,6 +81,7 @@ void seen_add_page(struct seen *s, const struct repo_name *repo, struct page *p)
         }
         list_remove(&job->in_order);
         list_push_back(&s->order, &job->in_order);
+        job->is_proven |= is_proof;
         /* What comes from disk may be older than what is known, and the list of a later attempt
          * has no steps of a job that did not run again. */
         if (job->page && rank_of(facts) < rank_of(job->job))
@@ -89,6 +91,15 @@ void seen_add_page(struct seen *s, const struct repo_name *repo, struct page *p)
         job->job = facts;
         if (s->job_count > SEEN_MAX)
             seen_forget(s, 1);
+    }
+}
+
+void seen_withdraw_proof(struct seen *s, const struct repo_name *repo, const struct page *p)
+{
+    for (size_t i = 0; i < p->jobs.count; i++) {
+        struct seen_job *job = *link_of(s, repo, p->jobs.items[i].id);
+        if (job)
+            job->is_proven = false;
     }
 }
 
@@ -118,6 +129,21 @@ bool catalog_find_job(struct catalog *c, const struct repo_name *repo, uint64_t 
         return false;
     *ret_seen = (struct catalog_seen){.job = found, .held = p};
     return true;
+}
+
+bool catalog_is_proven(struct catalog *c, const struct repo_name *repo, uint64_t job,
+                       bool *ret_completed)
+{
+    const struct seen_job *known;
+    bool is_proven;
+
+    pthread_mutex_lock(&c->lock);
+    known = *link_of(&c->seen, repo, job);
+    is_proven = known && known->is_proven;
+    if (is_proven)
+        *ret_completed = known->job->status == FACTS_COMPLETED;
+    pthread_mutex_unlock(&c->lock);
+    return is_proven;
 }
 
 void catalog_seen_release(struct catalog_seen *seen)

@@ -217,7 +217,7 @@ static void add_page(struct seen *s, struct catalog_fixture *b, uint64_t first)
     struct page *p;
 
     assert_int_equal(page_parse(SOURCE_ATTEMPT_JOBS, body, strlen(body), "", 0, &p), 0);
-    seen_add_page(s, &fixture_repo, p);
+    seen_add_page(s, &fixture_repo, p, true);
     page_unref(p);
 }
 
@@ -266,6 +266,43 @@ static void a_job_is_found_in_its_answer(void **state)
     assert_true(seen.job->id == 22);
     assert_string_equal(seen.job->name, "build");
     catalog_seen_release(&seen);
+}
+
+/* T1: what GitHub has answered in this mount, under this name, and has not refused since. */
+static void an_answer_proves_the_names_of_its_jobs(void **state)
+{
+    struct catalog_fixture *b = *state;
+    struct catalog_question q = fixture_jobs(9);
+    const struct catalog_answer *a;
+    bool completed = false;
+    struct guest g;
+
+    guest_init(&g);
+    assert_false(catalog_is_proven(b->catalog, &fixture_repo, 20, &completed));
+    catalog_answer_release(
+        fixture_learn(b, &q, fixture_jobs_body(b, 20, 3, 3, "in_progress"), "e1"));
+    completed = true;
+    assert_true(catalog_is_proven(b->catalog, &shouted, 22, &completed));
+    assert_false(completed);
+    assert_false(catalog_is_proven(b->catalog, &fixture_repo, 23, &completed));
+    assert_false(catalog_is_proven(b->catalog, &other, 20, &completed));
+
+    /* What is on disk was another token's, perhaps. A 304 is this one's. */
+    catalog_fixture_remount(b);
+    assert_int_equal(fixture_ask(b, &q, &g, &a), PENDING_PARKED);
+    assert_false(catalog_is_proven(b->catalog, &fixture_repo, 20, &completed));
+    fake_answer(&b->fake, fake_take_facts(&b->fake), NULL, "e1", 0);
+    assert_int_equal(fixture_wait(b, &q, &g, &a), 0);
+    catalog_answer_release(a);
+    assert_true(catalog_is_proven(b->catalog, &fixture_repo, 20, &completed));
+
+    guest_pass(FRESH_MS);
+    assert_int_equal(fixture_ask(b, &q, &g, &a), PENDING_PARKED);
+    fake_refuse(&b->fake, fake_take_facts(&b->fake), -ENOENT, SOURCE_NOT_FOUND,
+                guest_now_ms() + 1000);
+    assert_int_equal(fixture_wait(b, &q, &g, &a), -ENOENT);
+    assert_false(catalog_is_proven(b->catalog, &fixture_repo, 20, &completed));
+    guest_finish(&g);
 }
 
 /* The list of a later attempt, or an older record, has the job without the steps that are known. */
@@ -417,6 +454,7 @@ int main(void)
         WITH_BENCH(facts_that_are_held_stay),
         WITH_BENCH(no_job_is_lost_for_another),
         WITH_BENCH(jobs_seen_are_bounded),
+        WITH_BENCH(an_answer_proves_the_names_of_its_jobs),
         WITH_BENCH(a_job_is_found_in_its_answer),
         WITH_BENCH(steps_once_reported_stay),
         WITH_BENCH(selected_jobs_stay_when_their_answers_go),
