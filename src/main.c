@@ -7,6 +7,7 @@
 #include "main_mount.h"
 #include "main_process.h"
 #include "options.h"
+#include "options_shared.h"
 #include "options_token.h"
 
 #include <errno.h>
@@ -93,6 +94,16 @@ static int find_token(struct options *options, char **env)
     return rc;
 }
 
+static int find_shared_key(struct options *options, char **env)
+{
+    char message[OPTIONS_MESSAGE_CAP] = "";
+    int rc = options_find_shared_key(options, env, message, sizeof(message));
+
+    if (message[0])
+        fprintf(stderr, "ghlogfs: %s\n", message);
+    return rc;
+}
+
 int main(int argc, char **argv, char **env)
 {
     char message[OPTIONS_MESSAGE_CAP];
@@ -118,7 +129,7 @@ int main(int argc, char **argv, char **env)
 
         status = !text || fputs(text, stdout) < 0 || fflush(stdout) ? 1 : 0;
         free(text);
-    } else if (find_token(&options, env)) {
+    } else if (find_token(&options, env) || find_shared_key(&options, env)) {
         status = 1;
     } else if (options.foreground) {
         status = run(&options, -1);

@@ -8,8 +8,10 @@
 #include "fs/session.h"
 #include "github/api.h"
 #include "main_process.h"
+#include "options_shared.h"
 #include "options_token.h"
 #include "pending.h"
+#include "shared/shared.h"
 #include "store/store.h"
 #include "views/views.h"
 
@@ -43,6 +45,7 @@
 /* Descriptors that are open whatever the number of logs: the standard ones, FUSE, signals, events,
  * curl's own, the cache directory, the pipes of three threads that splice. */
 #define FILES_FIXED 24u
+#define FILES_SHARED 8u /* besides, with a shared store */
 #define FILES_LEAST 16u
 #define LOG_FILES_MAX 32768
 
@@ -51,13 +54,15 @@ struct mount {
     char *options_text, *version_text;
     unsigned log_files, connections; /* at most, as the limit of open files allows */
     int tick_fd; /* eventfd; readable: the main thread has work before its second is over */
-    atomic_bool token_wanted;
+    atomic_bool token_wanted, key_wanted;
     struct diag *diag;
     struct waits waits;
     bool has_waits;
     struct store *store;
     struct net *net;
     struct api *api;
+    struct net *shared_net; /* NULL: there is no shared store */
+    struct shared *shared;
     struct cache *cache;
     struct catalog *catalog;
     struct views *views;
@@ -94,6 +99,31 @@ static void on_token_wanted(void *who)
     eventfd_write(m->tick_fd, 1);
 }
 
+static void on_key_wanted(void *who)
+{
+    struct mount *m = who;
+
+    atomic_store(&m->key_wanted, true);
+    eventfd_write(m->tick_fd, 1);
+}
+
+static enum shared_proof get_proof(void *who, const struct repo_name *repo, uint64_t job)
+{
+    struct mount *m = who;
+    bool completed;
+
+    if (!catalog_is_proven(m->catalog, repo, job, &completed))
+        return SHARED_UNPROVEN;
+    return completed ? SHARED_PROVEN : SHARED_RUNNING;
+}
+
+static bool may_be_shared(void *who, uint64_t job)
+{
+    struct mount *m = who;
+
+    return m->shared && shared_may_have(m->shared, job);
+}
+
 static void on_job_learnt(void *who, const struct repo_name *repo, uint64_t job, const char *body,
                           size_t len)
 {
@@ -103,6 +133,24 @@ static void on_job_learnt(void *who, const struct repo_name *repo, uint64_t job,
         catalog_job_learnt(m->catalog, repo, job, body, len);
 }
 
+/* Of the shared store; "" without one. NULL: no memory. */
+static char *print_shared_stats(struct mount *m)
+{
+    struct shared_stats s;
+    char *text;
+
+    if (!m->shared)
+        return strdup("");
+    shared_get_stats(m->shared, &s);
+    if (asprintf(&text,
+                 "shared_state %s\nshared_hits %" PRIu64 "\nshared_misses %" PRIu64
+                 "\nshared_wrong %" PRIu64 "\nshared_errors %" PRIu64 "\nshared_timeouts %" PRIu64
+                 "\nshared_bytes_in %" PRIu64 "\n",
+                 s.state, s.hits, s.misses, s.wrong, s.errors, s.timeouts, s.bytes_in) < 0)
+        return NULL;
+    return text;
+}
+
 static char *print_stats(void *who)
 {
     struct mount *m = who;
@@ -110,25 +158,27 @@ static char *print_stats(void *who)
     struct api_stats api;
     struct archives_stats archives;
     uint64_t used, limit;
-    char *text;
+    char *shared = print_shared_stats(m), *text = NULL;
 
     cache_get_stats(m->cache, &cache);
     api_read_stats(m->api, &api);
     views_get_archives_stats(m->views, &archives);
     store_usage(m->store, &used, &limit);
-    if (asprintf(&text,
+    if (!shared ||
+        asprintf(&text,
                  "api_requests %" PRIu64 "\napi_not_modified %" PRIu64 "\nstorage_requests %" PRIu64
                  "\nquota_limit %" PRId64 "\nquota_remaining %" PRId64 "\nquota_reset %" PRId64
                  "\nlogs_in_memory %" PRIu64 "\nfetches_running %" PRIu64
                  "\nbytes_received %" PRIu64 "\nlogs_published %" PRIu64 "\ncache_used %" PRIu64
                  "\ncache_size %" PRIu64 "\narchives_requested %" PRIu64
                  "\narchives_failed %" PRIu64 "\nlogs_from_archives %" PRIu64
-                 "\nreports_made %" PRIu64 "\n",
+                 "\nreports_made %" PRIu64 "\n%s",
                  api.requests, api.not_modified, api.storage_requests, api.limit, api.remaining,
                  api.reset_s, cache.logs, cache.fetches_running, cache.bytes_received,
                  cache.published, used, limit, archives.requested, archives.failed, archives.logs,
-                 views_get_reports_made(m->views)) < 0)
-        return NULL;
+                 views_get_reports_made(m->views), shared) < 0)
+        text = NULL;
+    free(shared);
     return text;
 }
 
@@ -143,20 +193,22 @@ static int divide_files(struct mount *m)
 {
     uint64_t files = process_get_limit(RLIMIT_NOFILE);
     uint64_t file_size = process_get_limit(RLIMIT_FSIZE);
+    bool has_shared = m->options->shared && !m->options->offline;
+    uint64_t fixed = FILES_FIXED + (has_shared ? FILES_SHARED : 0), share = has_shared ? 10 : 6;
     uint64_t rest;
 
-    if (files < FILES_FIXED + FILES_LEAST) {
+    if (files < fixed + FILES_LEAST) {
         diag_log(m->diag, DIAG_ERROR,
-                 "the limit of open files is %" PRIu64 ", at least %u are needed "
+                 "the limit of open files is %" PRIu64 ", at least %" PRIu64 " are needed "
                  "(ulimit -n, LimitNOFILE=)",
-                 files, FILES_FIXED + FILES_LEAST);
+                 files, fixed + FILES_LEAST);
         return -EMFILE;
     }
-    rest = files - FILES_FIXED;
+    rest = files - fixed;
     m->log_files = rest / 2 < LOG_FILES_MAX ? (unsigned)(rest / 2) : LOG_FILES_MAX;
     m->connections = m->options->connections;
-    if (m->connections > rest / 6)
-        m->connections = (unsigned)(rest / 6);
+    if (m->connections > rest / share)
+        m->connections = (unsigned)(rest / share);
     if (m->connections < m->options->connections)
         diag_log(m->diag, DIAG_WARNING,
                  "the limit of open files is %" PRIu64 ": %u connections are used, not %u "
@@ -185,6 +237,44 @@ static unsigned count_archives(unsigned connections)
     unsigned count = connections - (connections + 3) / 4;
 
     return count < ARCHIVES_MAX ? count : ARCHIVES_MAX;
+}
+
+/* Between the source that asks GitHub and who wants bytes. */
+static int create_shared(struct mount *m)
+{
+    struct options *o = m->options;
+    const struct shared_location *location = &o->shared_location;
+    /* A proxy would see the key of a store that is asked over plain http. */
+    const struct net_config net = {.connections = m->connections,
+                                   .timeout_s = SHARED_TIMEOUT_S,
+                                   .connect_ms = SHARED_CONNECT_MS,
+                                   .user_agent = "ghlogfs/" GHLOGFS_VERSION,
+                                   .ca_file = o->ca_file,
+                                   .proxy = location->is_plain ? NULL : o->proxy,
+                                   .no_proxy = o->no_proxy,
+                                   .allow_http = location->is_plain,
+                                   .thread = "ghlogfs-store",
+                                   .diag = m->diag};
+    struct shared_config shared = {.behind = api_source(m->api),
+                                   .connections = m->connections,
+                                   .location = location,
+                                   .host = o->api.key,
+                                   .has_token = o->token_source != OPTIONS_TOKEN_NONE,
+                                   .trust = o->shared_trust != NULL,
+                                   .diag = m->diag,
+                                   .get_proof = get_proof,
+                                   .job_learnt = on_job_learnt,
+                                   .reread_key = o->shared_key_file ? on_key_wanted : NULL,
+                                   .who = m};
+    int rc = net_create(&net, &m->shared_net);
+
+    shared.net = m->shared_net;
+    return rc ? rc : shared_create(&shared, &o->shared_key, &m->shared);
+}
+
+static struct source source_of(struct mount *m)
+{
+    return m->shared ? shared_source(m->shared) : api_source(m->api);
 }
 
 static int create_lower(struct mount *m)
@@ -227,6 +317,8 @@ static int create_lower(struct mount *m)
         return rc;
     api.net = m->net;
     rc = api_create(&api, &m->api);
+    if (!rc && o->shared && !o->offline)
+        rc = create_shared(m);
     options_forget_token(o);
     return rc;
 }
@@ -237,13 +329,13 @@ static int create_upper(struct mount *m)
     int64_t patience_ms = source_deadline_ms(o);
     struct cache_config cache = {.waits = &m->waits,
                                  .store = m->store,
-                                 .source = api_source(m->api),
+                                 .source = source_of(m),
                                  .now_ms = net_now_ms,
                                  .diag = m->diag,
                                  .idle_max = m->log_files};
     struct catalog_config catalog = {.waits = &m->waits,
                                      .store = m->store,
-                                     .source = api_source(m->api),
+                                     .source = source_of(m),
                                      .diag = m->diag,
                                      .now_ms = net_now_ms,
                                      .wall_ms = wall_ms,
@@ -258,7 +350,8 @@ static int create_upper(struct mount *m)
                                 .archive_jobs = o->no_cache || o->offline ? 0 : o->archive_jobs,
                                 .archives_max = count_archives(m->connections),
                                 .archive_wait_ms = patience_ms,
-                                .source = api_source(m->api),
+                                .source = source_of(m),
+                                .may_be_shared = m->shared ? may_be_shared : NULL,
                                 .diag = m->diag,
                                 .wall_s = net_wall_s,
                                 .timestamps = o->timestamps,
@@ -368,6 +461,18 @@ static void tick(struct mount *m)
         api_set_token(m->api, rc ? NULL : token);
         explicit_bzero(token, sizeof(token));
     }
+    if (atomic_exchange(&m->key_wanted, false)) {
+        struct shared_credentials key;
+        int rc = options_reread_shared_key(m->options, &key);
+
+        if (rc)
+            diag_log(m->diag, DIAG_WARNING,
+                     "the shared store refuses its key, and shared_key_file %s cannot be used: %s",
+                     m->options->shared_key_file, strerror(-rc));
+        else
+            shared_set_credentials(m->shared, &key);
+        shared_credentials_finish(&key);
+    }
     waits_expire(&m->waits, net_now_ms(), m->options->deadline * INT64_C(1000));
     session_tick(m->session);
 }
@@ -438,6 +543,7 @@ void mount_destroy(struct mount *m)
     views_stop(m->views);
     session_destroy(m->session);
     cache_close(m->cache);
+    shared_stop(m->shared);
     if (m->api)
         api_close(m->api);
     if (m->net)
@@ -447,6 +553,8 @@ void mount_destroy(struct mount *m)
     views_destroy(m->views);
     catalog_destroy(m->catalog);
     cache_destroy(m->cache);
+    shared_destroy(m->shared);
+    net_destroy(m->shared_net);
     api_destroy(m->api);
     net_destroy(m->net);
     store_destroy(m->store);

@@ -65,6 +65,12 @@ static const struct rule rules[] = {
     {"memory", SIZE, CACHE, AT(memory), 64 << 10, INT64_MAX, 256 << 20, "SIZE",
      "logs in memory, with no_cache or a full disk"},
     {"offline", FLAG, CACHE, AT(offline), .help = "only what is cached, no request at all"},
+    {"shared", TEXT, CACHE, AT(shared), .value = "URL",
+     .help = "shared store: s3://BUCKET/PREFIX, https://HOST/PATH"},
+    {"shared_key_file", PATH, CACHE, AT(shared_key_file), .value = "FILE",
+     .help = "its key (else AWS_ACCESS_KEY_ID, ...)"},
+    {"shared_trust", TEXT, CACHE, AT(shared_trust), .value = "bucket",
+     .help = "show what GitHub no longer knows, too"},
     {"runs", NUMBER, SHOWN, AT(runs), 1, 1000, 30, "N", "runs in a listing"},
     {"fresh", NUMBER, SHOWN, AT(fresh), 0, DAY, 30, "SEC", "age at which a listing is refreshed"},
     {"prefetch", NUMBER, SHOWN, AT(prefetch), 0, 100, 32, "N",
@@ -546,6 +552,21 @@ static int resolve_network(struct reader *r)
     return reason != NULL ? refuse(r, "proxy %s", reason) : 0;
 }
 
+static int resolve_shared(struct reader *r)
+{
+    struct options *o = r->options;
+    const char *reason;
+
+    if (o->shared_trust != NULL && strcmp(o->shared_trust, "bucket") != 0)
+        return refuse(r, "shared_trust: must be bucket");
+    if (o->shared == NULL && (o->shared_trust != NULL || o->shared_key_file != NULL))
+        return refuse(r, "%s needs the option shared",
+                      o->shared_trust != NULL ? "shared_trust" : "shared_key_file");
+    if (o->shared != NULL && shared_location_parse(o->shared, &o->shared_location, &reason) < 0)
+        return refuse(r, "shared %s", reason);
+    return 0;
+}
+
 /* Ends a stream on memory; NULL: no memory. */
 static char *close_text(FILE *out, char **text)
 {
@@ -601,6 +622,8 @@ static int resolve(struct reader *r)
         rc = resolve_cache_dir(r);
     if (rc == 0)
         rc = resolve_network(r);
+    if (rc == 0)
+        rc = resolve_shared(r);
     if (rc < 0)
         return rc;
     if (o->allow_other && o->allow_root)
@@ -645,6 +668,7 @@ int options_parse(struct options *options, int argc, char *const *argv, char *co
 void options_forget_token(struct options *options)
 {
     explicit_bzero(options->token, sizeof options->token);
+    shared_credentials_finish(&options->shared_key);
 }
 
 void options_finish(struct options *options)

@@ -15,6 +15,8 @@
 #define GHLOGFS_OPTIONS_H
 
 #include "options_api.h"
+#include "shared/credentials.h"
+#include "shared/location.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -42,6 +44,9 @@ struct options {
     char *ca_file;    /* NULL: the TLS library's own */
     char *proxy;      /* NULL: none, whatever is in the environment; may hold a password */
     char *no_proxy;   /* NULL: none */
+    char *shared;     /* NULL: there is no shared store; shared_location is what counts */
+    char *shared_key_file;
+    char *shared_trust; /* NULL, or "bucket" */
 
     uint64_t cache_size;
     uint64_t memory;
@@ -59,6 +64,9 @@ struct options {
     bool timestamps;
     bool foreground; /* also with debug */
     bool debug;
+
+    struct shared_location shared_location;
+    struct shared_credentials shared_key; /* set by options_find_shared_key; never printed */
 
     /* With one of these the rest of the struct is not filled in. */
     bool help;
@@ -93,7 +101,8 @@ int options_parse(struct options *options, int argc, char *const *argv, char *co
 /* Frees what options_parse allocated and erases the token. A zeroed struct is fine. */
 void options_finish(struct options *options);
 
-/* Overwrites the token, once the modules that need it have a copy. token_source stays. */
+/* Overwrites the token and the store's key, once the modules that need them have a copy.
+ * token_source stays. */
 void options_forget_token(struct options *options);
 
 /* The effective options, one name=value a line, without secrets. malloc'd; NULL: no memory. */

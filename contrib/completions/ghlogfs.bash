@@ -2,9 +2,9 @@
 
 # The options of src/options.c; a = stands behind those with a value.
 _ghlogfs_options="api_url= token_file= ca_file= proxy= no_proxy= connections= reserve= wait=
-    timeout= deadline= cache_dir= cache_size= no_cache memory= offline runs= fresh= prefetch=
-    archive_jobs= timestamps foreground debug allow_other allow_root auto_unmount fsname= subtype=
-    noexec exec noatime atime"
+    timeout= deadline= cache_dir= cache_size= no_cache memory= offline shared= shared_key_file=
+    shared_trust= runs= fresh= prefetch= archive_jobs= timestamps foreground debug allow_other
+    allow_root auto_unmount fsname= subtype= noexec exec noatime atime"
 
 # Completes the value of an option, or files where the value is none of ours.
 _ghlogfs_value()
@@ -12,7 +12,8 @@ _ghlogfs_value()
     local name=${1//-/_} value=$2 before=$3
     case $name in
     cache_dir) mapfile -t COMPREPLY < <(compgen -P "$before" -d -- "$value") ;;
-    token_file | ca_file) mapfile -t COMPREPLY < <(compgen -P "$before" -f -- "$value") ;;
+    token_file | ca_file | shared_key_file)
+        mapfile -t COMPREPLY < <(compgen -P "$before" -f -- "$value") ;;
     cache_size) mapfile -t COMPREPLY < <(compgen -P "$before" -W "1G 4G 16G" -- "$value") ;;
     memory) mapfile -t COMPREPLY < <(compgen -P "$before" -W "64M 256M 1G" -- "$value") ;;
     *) COMPREPLY=() ;;

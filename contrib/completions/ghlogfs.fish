@@ -18,6 +18,9 @@ function __ghlogfs_options
         no_cache\t'keep nothing on disk' \
         memory=\t'logs held in memory' \
         offline\t'only what is cached' \
+        shared=\t'URL of the shared store' \
+        shared_key_file=\t'key of the shared store' \
+        shared_trust=\t'show what GitHub no longer knows, too' \
         runs=\t'runs in a listing' \
         fresh=\t'age at which a listing is asked for again' \
         archive_jobs=\t'missing logs of a run that are worth its archive' \
@@ -46,7 +49,7 @@ for option in (__ghlogfs_options)
     set -l parts (string split -m 1 \t -- $option)
     set -l name (string replace = '' -- $parts[1])
     switch $parts[1]
-        case token_file= ca_file=
+        case token_file= ca_file= shared_key_file=
             complete -c ghlogfs -l $name -r -F -d $parts[2]
         case cache_dir=
             complete -c ghlogfs -l $name -x -a '(__fish_complete_directories)' -d $parts[2]

@@ -106,6 +106,18 @@ static bool want_attempts(struct views *v, const struct attempts_run *run, const
     return is_asked;
 }
 
+/* Whether the shared store may have the logs of these jobs: it is not known to lack any. What one
+ * member of a team fetches is mostly all of a run. */
+static bool may_be_shared(struct views *v, const struct catalog_answer *jobs)
+{
+    if (!v->config.may_be_shared)
+        return false;
+    for (size_t i = 0; i < jobs->count; i++)
+        if (!v->config.may_be_shared(v->config.who, jobs->jobs[i]->id))
+            return false;
+    return true;
+}
+
 bool view_want_archives(struct views *v, const struct vnode *p, uint64_t run_id)
 {
     struct wish wish = {.only_failed = p->in_failed};
@@ -120,7 +132,9 @@ bool view_want_archives(struct views *v, const struct vnode *p, uint64_t run_id)
     if (runs_list_jobs(v, &run, p->run == run_id ? p->attempt : 0, NULL, &shown))
         return false;
     wish.cancelled = failed_shows_cancelled(shown->jobs, shown->count, run.has_failed);
-    if (run.latest <= 1) {
+    if (may_be_shared(v, shown)) {
+        /* They are asked of the store one by one. */
+    } else if (run.latest <= 1) {
         want_archive(v, &run, &wish, run.latest, shown->jobs, shown->count);
     } else {
         missing = find_missing(v, &p->repo, &wish, shown, &count);

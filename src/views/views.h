@@ -117,7 +117,10 @@ struct view_config {
     unsigned archive_jobs;   /* missing logs of a run that are worth its archive; 0: never */
     unsigned archives_max;   /* under way at a time */
     int64_t archive_wait_ms; /* for which a reader waits for an archive at most */
-    struct source source;    /* of archives */
+    /* Whether the shared store may have this log: then it is not wanted out of an archive. NULL:
+     * there is none. */
+    bool (*may_be_shared)(void *who, uint64_t job);
+    struct source source; /* of archives */
     struct diag *diag;
     int64_t (*wall_s)(void); /* UTC */
     bool timestamps;         /* kept in cleaned text */

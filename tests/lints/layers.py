@@ -33,6 +33,7 @@ RESTRICTED = {
 OPEN = {
     "github/parse.h": {"catalog"},
     "net/url.h": {"options"},
+    "github/headers.h": {"shared"},
 }
 
 

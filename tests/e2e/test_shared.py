@@ -1,0 +1,147 @@
+"""The shared store (T1 to T5, T7): logs that somebody in the team has fetched before."""
+
+import pytest
+
+import fake.content
+from fake.asking import one_job
+from mounting import KIB, MIB, REPO, forget, run, traffic
+from sharing import KEY, SECRET, Store, filled, stats
+
+
+@pytest.fixture
+def store(github, folder):
+    return Store(github, folder)
+
+
+@pytest.mark.smoke
+def test_a_log_comes_from_the_store_once_github_has_answered_for_its_job(github, mount, store):
+    job = one_job(github, size=300 * KIB)
+    filled(github, mount, store, [job])
+    m = mount(**store.options, secrets=[KEY, SECRET])
+    assert m.log(job).read_bytes() == fake.content.content(job, 0, 300 * KIB)
+    seen = traffic(github)
+    assert seen.charged == 1 and not seen.of("storage")
+    asked = [(e["hop"], e["path"].rpartition("/")[2]) for e in seen.entries]
+    assert asked[0] == ("api", str(job)) and sorted(asked[1:]) == [
+        ("store", str(job)), ("store", str(job) + ".meta")]
+    assert stats(m)["shared_hits"] == 1 and stats(m)["shared_state"] == "up"
+    m.stop()
+    forget(github)
+    again = mount(cache=m.cache, **store.options)
+    assert again.log(job).read_bytes() == fake.content.content(job, 0, 300 * KIB)
+    assert traffic(github).requests == (0, 0) and not github.log(hop="store")
+
+
+def test_p14_a_walk_on_a_second_machine_costs_the_lists_only(github, mount, store):
+    runs = github.bulk(REPO, 5, 4, 100_000)
+    jobs = [job for one in runs for job in one["jobs"]]
+    filled(github, mount, store, jobs)
+    m = mount(**store.options)
+    counted = run("grep", "-rc", "needle", m.repo() / "jobs", text=True).stdout
+    assert sum(line.endswith("/log:1") for line in counted.splitlines()) == len(jobs)
+    seen = traffic(github)
+    assert seen.charged == 1 + len(runs) and not seen.of("storage")
+    for job in jobs:
+        assert m.log(job).read_bytes() == fake.content.content(job, 0, 100_000)
+    assert stats(m)["shared_hits"] == len(jobs)
+
+
+def test_what_the_store_lacks_comes_from_github(github, mount, store):
+    job = one_job(github, size=200_000)
+    m = mount(**store.options)
+    assert m.log(job).read_bytes() == fake.content.content(job, 0, 200_000)
+    assert stats(m)["shared_misses"] == 1 and stats(m)["shared_state"] == "up"
+    assert len(traffic(github).of("storage")) == 1
+
+
+def test_p6_the_end_of_a_large_log_is_a_range_of_it(github, mount, store):
+    job = one_job(github, size=64 * MIB)
+    filled(github, mount, store, [job])
+    m = mount(**store.options)
+    tail = run("tail", "-c", "4096", m.log(job)).stdout
+    assert tail == fake.content.content(job, 64 * MIB - 4096, 4096)
+    seen = traffic(github)
+    assert not seen.of("storage")
+    assert sum(e["bytes"] for e in seen.of("store")) < 1.3 * MIB
+    whole = m.log(job).read_bytes()
+    assert len(whole) == 64 * MIB and fake.content.first_difference(job, 0, whole) == -1
+    assert not traffic(github).of("storage")
+
+
+def test_t1_without_the_right_or_without_a_token_nothing_is_asked_of_the_store(
+        github, mount, store):
+    github.add_repo("corp/secret", private=True)
+    job = github.add_job(github.add_run("corp/secret"), size=5050)
+    first = mount()
+    first.log(job, "corp/secret").read_bytes()
+    first.stop()
+    store.fill(first, "corp/secret")
+    forget(github)
+    github.op("token", value="ghp_stranger_stranger", login="stranger", sees=[])
+    for how in ({"token": "ghp_stranger_stranger"}, {"token": None}):
+        m = mount(**store.options, **how)
+        with pytest.raises(OSError):
+            m.log(job, "corp/secret").read_bytes()
+        assert not github.log(hop="store")
+
+
+def test_t3_an_expired_log_is_there_while_its_job_is(github, mount, store):
+    job = one_job(github, size=200_000)
+    filled(github, mount, store, [job])
+    github.set_job(job, log="expired")
+    m = mount(**store.options)
+    assert m.log(job).read_bytes() == fake.content.content(job, 0, 200_000)
+    assert not traffic(github).of("storage")
+
+
+def test_t3_what_github_does_not_know_any_more_needs_trust_in_the_bucket(github, mount, store):
+    job = one_job(github, size=200_000)
+    filled(github, mount, store, [job])
+    github.remove_repo(repo=REPO)
+    strict = mount(**store.options)
+    with pytest.raises(FileNotFoundError):
+        strict.log(job).read_bytes()
+    assert not github.log(hop="store")
+    for how in ({}, {"token": None}):
+        m = mount(**store.options, shared_trust="bucket", **how)
+        assert m.log(job).read_bytes() == fake.content.content(job, 0, 200_000)
+
+
+def test_plain_http_with_a_bearer(github, mount, store):
+    job = one_job(github, size=200_000)
+    filled(github, mount, store, [job])
+    github.store_setup(mode="http", identities={"bearer word-of-the-team": 1})
+    store.key_file.write_text("bearer word-of-the-team\n")
+    m = mount(shared=github.store + "/logs/ci", shared_key_file=store.key_file)
+    assert m.log(job).read_bytes() == fake.content.content(job, 0, 200_000)
+    assert not traffic(github).of("storage")
+
+
+def test_a_key_that_was_renewed_is_read_again(github, mount, store):
+    job, later = one_job(github, size=5050), one_job(github, size=5050)
+    filled(github, mount, store, [job, later])
+    m = mount(**store.options)
+    github.store_setup(identities={KEY: "renewed"})
+    assert m.log(job).read_bytes() == fake.content.content(job, 0, 5050)
+    assert stats(m)["shared_state"] == "resting"
+    assert "status 403 SignatureDoesNotMatch" in m.stderr
+    store.key_file.write_text("%s renewed\n" % KEY)
+    n = mount(**store.options)
+    assert n.log(later).read_bytes() == fake.content.content(later, 0, 5050)
+    assert stats(n)["shared_hits"] == 1
+
+
+def test_t7_the_keys_of_github_and_of_the_store_never_meet(github, mount, store):
+    job = one_job(github, size=5050)
+    filled(github, mount, store, [job])
+    m = mount(secrets=[KEY, SECRET], env={"AWS_ACCESS_KEY_ID": KEY,
+                                          "AWS_SECRET_ACCESS_KEY": SECRET},
+              shared=store.options["shared"])
+    assert m.log(job).read_bytes() == fake.content.content(job, 0, 5050)
+    assert stats(m)["shared_hits"] == 1
+    assert github.counters()["token_leaks"] == 0
+    for name in ("environ", "cmdline"):
+        told = open("/proc/%d/%s" % (m.pid, name), "rb").read()
+        assert KEY.encode() not in told and SECRET.encode() not in told
+    told = (m.path / ".ghlogfs/options").read_text() + (m.path / ".ghlogfs/stats").read_text()
+    assert "shared=s3://logs" in told and KEY not in told and SECRET not in told
