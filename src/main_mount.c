@@ -124,6 +124,13 @@ static bool may_be_shared(void *who, uint64_t job)
     return m->shared && shared_may_have(m->shared, job);
 }
 
+static void on_published(void *who, const struct repo_name *repo, uint64_t job)
+{
+    struct mount *m = who;
+
+    shared_note_published(m->shared, repo, job);
+}
+
 static void on_job_learnt(void *who, const struct repo_name *repo, uint64_t job, const char *body,
                           size_t len)
 {
@@ -145,8 +152,11 @@ static char *print_shared_stats(struct mount *m)
     if (asprintf(&text,
                  "shared_state %s\nshared_hits %" PRIu64 "\nshared_misses %" PRIu64
                  "\nshared_wrong %" PRIu64 "\nshared_errors %" PRIu64 "\nshared_timeouts %" PRIu64
-                 "\nshared_bytes_in %" PRIu64 "\n",
-                 s.state, s.hits, s.misses, s.wrong, s.errors, s.timeouts, s.bytes_in) < 0)
+                 "\nshared_bytes_in %" PRIu64 "\nshared_uploads_queued %" PRIu64
+                 "\nshared_uploads_done %" PRIu64 "\nshared_uploads_dropped %" PRIu64
+                 "\nshared_bytes_out %" PRIu64 "\n",
+                 s.state, s.hits, s.misses, s.wrong, s.errors, s.timeouts, s.bytes_in, s.queued,
+                 s.sent, s.dropped, s.bytes_out) < 0)
         return NULL;
     return text;
 }
@@ -260,6 +270,7 @@ static int create_shared(struct mount *m)
                                    .location = location,
                                    .host = o->api.key,
                                    .has_token = o->token_source != OPTIONS_TOKEN_NONE,
+                                   .store = o->shared_write ? m->store : NULL,
                                    .trust = o->shared_trust != NULL,
                                    .diag = m->diag,
                                    .get_proof = get_proof,
@@ -332,6 +343,8 @@ static int create_upper(struct mount *m)
                                  .source = source_of(m),
                                  .now_ms = net_now_ms,
                                  .diag = m->diag,
+                                 .published = m->shared ? on_published : NULL,
+                                 .who = m,
                                  .idle_max = m->log_files};
     struct catalog_config catalog = {.waits = &m->waits,
                                      .store = m->store,
@@ -352,6 +365,7 @@ static int create_upper(struct mount *m)
                                 .archive_wait_ms = patience_ms,
                                 .source = source_of(m),
                                 .may_be_shared = m->shared ? may_be_shared : NULL,
+                                .published = m->shared ? on_published : NULL,
                                 .diag = m->diag,
                                 .wall_s = net_wall_s,
                                 .timestamps = o->timestamps,

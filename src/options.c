@@ -67,6 +67,8 @@ static const struct rule rules[] = {
     {"offline", FLAG, CACHE, AT(offline), .help = "only what is cached, no request at all"},
     {"shared", TEXT, CACHE, AT(shared), .value = "URL",
      .help = "shared store: s3://BUCKET/PREFIX, https://HOST/PATH"},
+    {"shared_write", FLAG, CACHE, AT(shared_write),
+     .help = "also store there what is fetched from GitHub"},
     {"shared_key_file", PATH, CACHE, AT(shared_key_file), .value = "FILE",
      .help = "its key (else AWS_ACCESS_KEY_ID, ...)"},
     {"shared_trust", TEXT, CACHE, AT(shared_trust), .value = "bucket",
@@ -559,9 +561,15 @@ static int resolve_shared(struct reader *r)
 
     if (o->shared_trust != NULL && strcmp(o->shared_trust, "bucket") != 0)
         return refuse(r, "shared_trust: must be bucket");
-    if (o->shared == NULL && (o->shared_trust != NULL || o->shared_key_file != NULL))
-        return refuse(r, "%s needs the option shared",
-                      o->shared_trust != NULL ? "shared_trust" : "shared_key_file");
+    if (o->shared == NULL && o->shared_trust != NULL)
+        return refuse(r, "shared_trust needs the option shared");
+    if (o->shared == NULL && o->shared_key_file != NULL)
+        return refuse(r, "shared_key_file needs the option shared");
+    if (o->shared == NULL && o->shared_write)
+        return refuse(r, "shared_write needs the option shared");
+    if (o->shared_write && o->no_cache)
+        return refuse(r, "shared_write and no_cache exclude each other: logs are sent from the "
+                         "cache");
     if (o->shared != NULL && shared_location_parse(o->shared, &o->shared_location, &reason) < 0)
         return refuse(r, "shared %s", reason);
     return 0;

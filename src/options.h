@@ -45,6 +45,7 @@ struct options {
     char *proxy;      /* NULL: none, whatever is in the environment; may hold a password */
     char *no_proxy;   /* NULL: none */
     char *shared;     /* NULL: there is no shared store; shared_location is what counts */
+    bool shared_write;
     char *shared_key_file;
     char *shared_trust; /* NULL, or "bucket" */
 

@@ -19,6 +19,7 @@ function __ghlogfs_options
         memory=\t'logs held in memory' \
         offline\t'only what is cached' \
         shared=\t'URL of the shared store' \
+        shared_write\t'also store there what is fetched' \
         shared_key_file=\t'key of the shared store' \
         shared_trust=\t'show what GitHub no longer knows, too' \
         runs=\t'runs in a listing' \

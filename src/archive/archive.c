@@ -348,7 +348,10 @@ static bool is_wanted(void *who, size_t job)
 static void on_settled(void *who, size_t job, bool is_published)
 {
     struct run *r = who;
+    const struct archives_config *config = &r->all->config;
 
+    if (is_published && config->published)
+        config->published(config->published_who, &r->want.repo, match_get_job(r->match, job)->id);
     end_promise(r, job, is_published);
     pthread_mutex_lock(&r->all->lock);
     r->all->stats.logs += is_published;

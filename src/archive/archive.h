@@ -62,6 +62,9 @@ struct archives_config {
     /* Where the steps of a job begin. On the archive thread. */
     extract_keep_steps *keep_steps;
     void *who;
+    /* As the cache's; on the archive thread. */
+    void (*published)(void *who, const struct repo_name *repo, uint64_t job);
+    void *published_who;
 };
 
 struct archives_stats {

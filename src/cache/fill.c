@@ -311,11 +311,13 @@ static void publish(struct log *log)
 {
     struct cache *c = log->cache;
     struct store_meta meta;
+    struct repo_name name;
     struct backing *b = NULL;
     int rc = -EAGAIN;
 
     pthread_mutex_lock(&c->lock);
     meta = log->meta;
+    name = log->source_name;
     if (log_is_complete(log) && !log->on_disk && !log->provisional) {
         uint64_t count = store_page_count(meta.size);
         meta.checksums = calloc(count + 1, sizeof(*meta.checksums));
@@ -337,6 +339,8 @@ static void publish(struct log *log)
         c->stats.published++;
         pthread_mutex_unlock(&c->lock);
     }
+    if (!rc && c->config.published && !(log->job & CACHE_GENERATED))
+        c->config.published(c->config.who, &name, log->job);
     backing_unref(b);
 }
 

@@ -10,7 +10,6 @@
 #include <string.h>
 
 #define REFUSAL_READ_MAX (64 * 1024) /* of an error's body, only to keep the connection */
-#define CODE_MAX 48
 
 /* -- Who asks ---------------------------------------------------------------------------------- */
 
@@ -104,21 +103,20 @@ static void note_failure(struct shared_server *s, const char *what)
 
 /* -- What an answer means ---------------------------------------------------------------------- */
 
-/* S3's <Code>...</Code> out of an error's body; "" where there is none. */
-static void find_code(const struct shared_get *g, char code[CODE_MAX])
+void shared_find_code(const char *body, size_t len, char ret_code[SHARED_CODE_MAX])
 {
     static const char begin[] = "<Code>";
-    const char *at = memmem(g->refusal, g->refusal_len, begin, strlen(begin));
-    size_t len = 0, left;
+    const char *at = memmem(body, len, begin, strlen(begin));
+    size_t used = 0, left;
 
     if (at) {
         at += strlen(begin);
-        left = g->refusal_len - (size_t)(at - g->refusal);
-        while (len < left && len < CODE_MAX - 1 && isalnum((unsigned char)at[len]))
-            len++;
-        memcpy(code, at, len);
+        left = len - (size_t)(at - body);
+        while (used < left && used < SHARED_CODE_MAX - 1 && isalnum((unsigned char)at[used]))
+            used++;
+        memcpy(ret_code, at, used);
     }
-    code[len] = '\0';
+    ret_code[used] = '\0';
 }
 
 /* Whoever may not list is not told what is not there. */
@@ -130,9 +128,9 @@ static bool is_hidden(const struct shared_get *g, const char *code)
 static enum shared_outcome judge_refusal(struct shared_get *g)
 {
     struct shared_server *s = g->server;
-    char code[CODE_MAX], what[128];
+    char code[SHARED_CODE_MAX], what[128];
 
-    find_code(g, code);
+    shared_find_code(g->refusal, g->refusal_len, code);
     if (g->status == 404 || is_hidden(g, code)) {
         note_success(s);
         return SHARED_ABSENT;

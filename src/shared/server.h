@@ -25,6 +25,7 @@
 #define SHARED_STALL_MS 2500  /* for each SHARED_PACE bytes */
 #define SHARED_PACE 65536u
 #define SHARED_REFUSAL_MAX 1024 /* what is kept of an error's body, for its code */
+#define SHARED_CODE_MAX 48      /* bytes of that, with its NUL */
 
 struct diag;
 
@@ -66,6 +67,9 @@ void shared_server_finish(struct shared_server *s);
 
 /* For requests that begin from now on. */
 void shared_server_set_credentials(struct shared_server *s, const struct shared_credentials *c);
+
+/* S3's <Code>...</Code> out of an error's body; "" where there is none. */
+void shared_find_code(const char *body, size_t len, char ret_code[SHARED_CODE_MAX]);
 
 /* As shared_state_may_ask and shared_state_would_ask. */
 bool shared_server_may_ask(struct shared_server *s);

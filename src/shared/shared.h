@@ -31,6 +31,7 @@
 struct diag;
 struct net;
 struct shared;
+struct store;
 
 /* Of its net: a connection that is not made by then is a failure (T2), and so is less than 1 KiB/s
  * for so long; closer deadlines are the store's own. */
@@ -49,9 +50,10 @@ struct shared_config {
     struct net *net;      /* the store's own, which nobody else uses */
     unsigned connections; /* of that */
     const struct shared_location *location;
-    const char *host; /* that the cache is keyed by */
-    bool has_token;   /* for GitHub; without one nothing is proven */
-    bool trust;       /* shared_trust=bucket: whoever may read the bucket may read all in it */
+    const char *host;    /* that the cache is keyed by */
+    bool has_token;      /* for GitHub; without one nothing is proven */
+    struct store *store; /* whose logs are sent (put.h); NULL: none is */
+    bool trust;          /* shared_trust=bucket: whoever may read the bucket may read all in it */
     struct diag *diag;
 
     /* On the store's thread; must not wait. */
@@ -75,12 +77,17 @@ struct source shared_source(struct shared *s);
 
 void shared_set_credentials(struct shared *s, const struct shared_credentials *credentials);
 
+/* This mount has all of a log on disk. Unless it was the shared store's, it is sent there where
+ * that is wanted. Any thread. */
+void shared_note_published(struct shared *s, const struct repo_name *repo, uint64_t job);
+
 /* Whether the store would be asked for logs now, and is not known to lack this one. Any thread. */
 bool shared_may_have(struct shared *s, uint64_t job);
 
 struct shared_stats {
     uint64_t hits, misses, wrong, errors, timeouts, bytes_in;
-    const char *state; /* "up", "resting", "off" */
+    uint64_t queued, sent, dropped, bytes_out; /* uploads */
+    const char *state;                         /* "up", "resting", "off" */
 };
 
 void shared_get_stats(struct shared *s, struct shared_stats *ret_stats);

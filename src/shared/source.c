@@ -1,6 +1,7 @@
 /*
  * The source: what becomes of each log that is wanted, at the store or behind it.
  */
+#include "shared/put.h"
 #include "shared/server.h"
 #include "shared/shared.h"
 
@@ -22,7 +23,9 @@ struct shared {
     struct shared_config config;
     struct shared_server server;
     atomic_bool closed;
+    struct put *put; /* NULL: nothing is sent */
     atomic_uint_fast64_t missed[MISSED_MAX];
+    atomic_uint_fast64_t given[MISSED_MAX]; /* the same of jobs whose logs it gave */
 
     pthread_mutex_t lock;
     struct list logs;   /* lock; of struct source_log */
@@ -231,19 +234,19 @@ static void go_behind(struct source_log *log)
 
 /* -- What the store lacks ---------------------------------------------------------------------- */
 
-static atomic_uint_fast64_t *missed_of(struct shared *s, uint64_t job)
+static size_t slot_of(uint64_t job)
 {
-    return &s->missed[(job * UINT64_C(0x9E3779B97F4A7C15)) >> 52];
+    return (size_t)((job * UINT64_C(0x9E3779B97F4A7C15)) >> 52);
 }
 
-_Static_assert(MISSED_MAX == 1 << 12, "missed_of takes the top twelve bits");
+_Static_assert(MISSED_MAX == 1 << 12, "slot_of takes the top twelve bits");
 
 static void note_outcome(struct source_log *log, enum shared_outcome outcome)
 {
     struct shared *s = log->shared;
 
     if (outcome == SHARED_ABSENT || outcome == SHARED_WRONG)
-        atomic_store(missed_of(s, log->job), log->job);
+        atomic_store(&s->missed[slot_of(log->job)], log->job);
     if (outcome == SHARED_ABSENT)
         atomic_fetch_add(&s->server.counters.misses, 1);
     if (outcome != SHARED_WRONG)
@@ -444,6 +447,7 @@ static bool report(struct source_log *log)
     if (log->ops->on_metadata(log->who, &metadata))
         return false;
     atomic_fetch_add(&log->shared->server.counters.hits, 1);
+    atomic_store(&log->shared->given[slot_of(log->job)], log->job);
     list_each_safe(link, &log->wants) {
         struct want *w = list_entry(link, struct want, link);
         if (!w->page)
@@ -738,6 +742,12 @@ int shared_create(const struct shared_config *config, const struct shared_creden
         return rc;
     }
     shared_server_set_credentials(&s->server, credentials);
+    if (config->store)
+        rc = put_create(&s->server, config->store, &s->put);
+    if (rc) {
+        shared_destroy(s);
+        return rc;
+    }
     *ret_shared = s;
     return 0;
 }
@@ -764,6 +774,8 @@ void shared_stop(struct shared *s)
 {
     if (!s)
         return;
+    if (s->put)
+        put_close(s->put);
     atomic_store(&s->closed, true);
     post(s, &s->close_task, run_close);
     net_stop(s->config.net);
@@ -775,6 +787,7 @@ void shared_destroy(struct shared *s)
 
     if (!s)
         return;
+    put_destroy(s->put);
     while ((link = list_take_first(&s->logs)))
         free_log(list_entry(link, struct source_log, in_shared));
     shared_credentials_finish(&s->new_credentials);
@@ -805,21 +818,34 @@ void shared_set_credentials(struct shared *s, const struct shared_credentials *c
     post(s, &s->credentials_task, run_credentials);
 }
 
+void shared_note_published(struct shared *s, const struct repo_name *repo, uint64_t job)
+{
+    if (s->put && atomic_load(&s->given[slot_of(job)]) != job)
+        put_want(s->put, repo, job);
+}
+
 bool shared_may_have(struct shared *s, uint64_t job)
 {
-    return atomic_load(missed_of(s, job)) != job && shared_server_would_ask(&s->server);
+    return atomic_load(&s->missed[slot_of(job)]) != job && shared_server_would_ask(&s->server);
 }
 
 void shared_get_stats(struct shared *s, struct shared_stats *ret_stats)
 {
     struct shared_counters *c = &s->server.counters;
+    struct put_stats put = {0};
 
+    if (s->put)
+        put_get_stats(s->put, &put);
     *ret_stats = (struct shared_stats){.hits = atomic_load(&c->hits),
                                        .misses = atomic_load(&c->misses),
                                        .wrong = atomic_load(&c->wrong),
                                        .errors = atomic_load(&c->errors),
                                        .timeouts = atomic_load(&c->timeouts),
-                                       .bytes_in = atomic_load(&c->bytes_in)};
+                                       .bytes_in = atomic_load(&c->bytes_in),
+                                       .queued = put.queued,
+                                       .sent = put.done,
+                                       .dropped = put.dropped,
+                                       .bytes_out = put.bytes_out};
     pthread_mutex_lock(&s->server.lock);
     ret_stats->state = shared_state_name(&s->server.state);
     pthread_mutex_unlock(&s->server.lock);

@@ -178,7 +178,9 @@ int views_create(const struct view_config *config, struct views **ret_views)
                                        .runs_max = config->archives_max,
                                        .wait_max_ms = config->archive_wait_ms,
                                        .timestamps = config->timestamps,
-                                       .keep_steps = view_keep_steps};
+                                       .keep_steps = view_keep_steps,
+                                       .published = config->published,
+                                       .published_who = config->who};
     struct views *v = calloc(1, sizeof(*v));
     int rc = -ENOMEM;
 

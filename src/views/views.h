@@ -120,6 +120,8 @@ struct view_config {
     /* Whether the shared store may have this log: then it is not wanted out of an archive. NULL:
      * there is none. */
     bool (*may_be_shared)(void *who, uint64_t job);
+    /* As the cache's, of logs out of archives. */
+    void (*published)(void *who, const struct repo_name *repo, uint64_t job);
     struct source source; /* of archives */
     struct diag *diag;
     int64_t (*wall_s)(void); /* UTC */

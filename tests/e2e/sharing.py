@@ -9,7 +9,7 @@ import base64
 import urllib.parse
 
 from faulting import named_logs
-from mounting import forget
+from mounting import forget, wait_for
 
 KEY, SECRET = "AKIAGHLOGFSTEST", "sec/ret+of=the/store"
 
@@ -61,3 +61,13 @@ def stats(m):
     """{name: number or word} of .ghlogfs/stats"""
     words = (line.split() for line in (m.path / ".ghlogfs/stats").read_text().splitlines())
     return {name: int(value) if value.lstrip("-").isdigit() else value for name, value in words}
+
+
+def wait_sent(m, done, dropped=0, seconds=20):
+    """Until nothing waits to be stored, and so many logs were, or were dropped."""
+    def ended():
+        now = stats(m)
+        uploads = [now["shared_uploads_" + name] for name in ("queued", "done", "dropped")]
+        return uploads == [0, done, dropped] or None
+    wait_for(ended, seconds, 0.02, "uploads: %s" % {
+        name: value for name, value in stats(m).items() if "upload" in name})

@@ -74,6 +74,8 @@ static void the_options_are_checked_by_name(void **state)
         {"shared=" S3 ",shared_trust=all", "shared_trust: must be bucket"},
         {"shared_trust=bucket", "shared_trust needs the option shared"},
         {"shared_key_file=/k", "shared_key_file needs the option shared"},
+        {"shared_write", "shared_write needs the option shared"},
+        {"shared=" S3 ",shared_write,no_cache", "shared_write and no_cache exclude each other"},
     };
     char message[OPTIONS_MESSAGE_CAP];
     struct options o;
