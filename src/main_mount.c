@@ -152,11 +152,11 @@ static char *print_shared_stats(struct mount *m)
     if (asprintf(&text,
                  "shared_state %s\nshared_hits %" PRIu64 "\nshared_misses %" PRIu64
                  "\nshared_wrong %" PRIu64 "\nshared_errors %" PRIu64 "\nshared_timeouts %" PRIu64
-                 "\nshared_bytes_in %" PRIu64 "\nshared_uploads_queued %" PRIu64
-                 "\nshared_uploads_done %" PRIu64 "\nshared_uploads_dropped %" PRIu64
-                 "\nshared_bytes_out %" PRIu64 "\n",
-                 s.state, s.hits, s.misses, s.wrong, s.errors, s.timeouts, s.bytes_in, s.queued,
-                 s.sent, s.dropped, s.bytes_out) < 0)
+                 "\nshared_bytes_in %" PRIu64 "\nshared_verified %" PRIu64
+                 "\nshared_uploads_queued %" PRIu64 "\nshared_uploads_done %" PRIu64
+                 "\nshared_uploads_dropped %" PRIu64 "\nshared_bytes_out %" PRIu64 "\n",
+                 s.state, s.hits, s.misses, s.wrong, s.errors, s.timeouts, s.bytes_in, s.verified,
+                 s.queued, s.sent, s.dropped, s.bytes_out) < 0)
         return NULL;
     return text;
 }
@@ -271,6 +271,7 @@ static int create_shared(struct mount *m)
                                    .host = o->api.key,
                                    .has_token = o->token_source != OPTIONS_TOKEN_NONE,
                                    .store = o->shared_write ? m->store : NULL,
+                                   .verify = o->shared_verify,
                                    .trust = o->shared_trust != NULL,
                                    .diag = m->diag,
                                    .get_proof = get_proof,

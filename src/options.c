@@ -71,6 +71,8 @@ static const struct rule rules[] = {
      .help = "also store there what is fetched from GitHub"},
     {"shared_key_file", PATH, CACHE, AT(shared_key_file), .value = "FILE",
      .help = "its key (else AWS_ACCESS_KEY_ID, ...)"},
+    {"shared_verify", NUMBER, CACHE, AT(shared_verify), 0, 100, 1, "PERCENT",
+     "logs from there compared with GitHub's"},
     {"shared_trust", TEXT, CACHE, AT(shared_trust), .value = "bucket",
      .help = "show what GitHub no longer knows, too"},
     {"runs", NUMBER, SHOWN, AT(runs), 1, 1000, 30, "N", "runs in a listing"},

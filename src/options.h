@@ -46,6 +46,7 @@ struct options {
     char *no_proxy;   /* NULL: none */
     char *shared;     /* NULL: there is no shared store; shared_location is what counts */
     bool shared_write;
+    unsigned shared_verify;
     char *shared_key_file;
     char *shared_trust; /* NULL, or "bucket" */
 

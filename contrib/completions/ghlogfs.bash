@@ -3,8 +3,8 @@
 # The options of src/options.c; a = stands behind those with a value.
 _ghlogfs_options="api_url= token_file= ca_file= proxy= no_proxy= connections= reserve= wait=
     timeout= deadline= cache_dir= cache_size= no_cache memory= offline shared= shared_write
-    shared_key_file= shared_trust= runs= fresh= prefetch= archive_jobs= timestamps foreground
-    debug allow_other allow_root auto_unmount fsname= subtype= noexec exec noatime atime"
+    shared_key_file= shared_verify= shared_trust= runs= fresh= prefetch= archive_jobs= timestamps
+    foreground debug allow_other allow_root auto_unmount fsname= subtype= noexec exec noatime atime"
 
 # Completes the value of an option, or files where the value is none of ours.
 _ghlogfs_value()

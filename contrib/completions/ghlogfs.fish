@@ -21,6 +21,7 @@ function __ghlogfs_options
         shared=\t'URL of the shared store' \
         shared_write\t'also store there what is fetched' \
         shared_key_file=\t'key of the shared store' \
+        shared_verify=\t'logs from there that are compared, per cent' \
         shared_trust=\t'show what GitHub no longer knows, too' \
         runs=\t'runs in a listing' \
         fresh=\t'age at which a listing is asked for again' \

@@ -384,7 +384,8 @@ static bool bring(struct put *p)
     pthread_mutex_lock(&p->lock);
     may_ask = !p->is_closed && shared_state_may_ask(&p->state, net_now_ms());
     pthread_mutex_unlock(&p->lock);
-    if (!may_ask || store_load_meta(p->store, p->item->job, &meta))
+    if (!may_ask || shared_server_is_off(p->server) ||
+        store_load_meta(p->store, p->item->job, &meta))
         return false;
     if (meta.final && meta.checksums && meta.size > 0 && meta.size <= PUT_BYTES_MAX &&
         store_open_log(p->store, p->item->job, &meta, &file.fd) == 0) {

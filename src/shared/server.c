@@ -63,6 +63,30 @@ bool shared_server_would_ask(struct shared_server *s)
     return would;
 }
 
+bool shared_server_is_off(struct shared_server *s)
+{
+    bool is_off;
+
+    pthread_mutex_lock(&s->lock);
+    is_off = s->state.phase == SHARED_OFF;
+    pthread_mutex_unlock(&s->lock);
+    return is_off;
+}
+
+void shared_server_turn_off(struct shared_server *s, const struct repo_name *repo, uint64_t job)
+{
+    bool is_news;
+
+    pthread_mutex_lock(&s->lock);
+    is_news = shared_state_turn_off(&s->state);
+    pthread_mutex_unlock(&s->lock);
+    if (is_news)
+        diag_log(s->diag, DIAG_ERROR,
+                 "shared store %s: its log of job %llu of %s/%s is not GitHub's. The store is off "
+                 "for this mount; find out who can write to it, and what in the cache came from it",
+                 s->location->host, (unsigned long long)job, repo->owner, repo->repo);
+}
+
 /* After a failure, and before a next try. */
 static bool is_left_alone(struct shared_server *s)
 {

@@ -50,8 +50,9 @@ struct shared_config {
     struct net *net;      /* the store's own, which nobody else uses */
     unsigned connections; /* of that */
     const struct shared_location *location;
-    const char *host;    /* that the cache is keyed by */
-    bool has_token;      /* for GitHub; without one nothing is proven */
+    const char *host; /* that the cache is keyed by */
+    unsigned verify;  /* per cent of the logs it gives, of which a sample is compared with GitHub */
+    bool has_token;   /* for GitHub; without one nothing is proven */
     struct store *store; /* whose logs are sent (put.h); NULL: none is */
     bool trust;          /* shared_trust=bucket: whoever may read the bucket may read all in it */
     struct diag *diag;
@@ -85,7 +86,7 @@ void shared_note_published(struct shared *s, const struct repo_name *repo, uint6
 bool shared_may_have(struct shared *s, uint64_t job);
 
 struct shared_stats {
-    uint64_t hits, misses, wrong, errors, timeouts, bytes_in;
+    uint64_t hits, misses, wrong, errors, timeouts, bytes_in, verified;
     uint64_t queued, sent, dropped, bytes_out; /* uploads */
     const char *state;                         /* "up", "resting", "off" */
 };

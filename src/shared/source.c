@@ -4,6 +4,7 @@
 #include "shared/put.h"
 #include "shared/server.h"
 #include "shared/shared.h"
+#include "shared/verify.h"
 
 #include "diag.h"
 #include "store/meta.h"
@@ -23,7 +24,8 @@ struct shared {
     struct shared_config config;
     struct shared_server server;
     atomic_bool closed;
-    struct put *put; /* NULL: nothing is sent */
+    struct put *put;       /* NULL: nothing is sent */
+    struct verify *verify; /* NULL: nothing is compared */
     atomic_uint_fast64_t missed[MISSED_MAX];
     atomic_uint_fast64_t given[MISSED_MAX]; /* the same of jobs whose logs it gave */
 
@@ -448,6 +450,8 @@ static bool report(struct source_log *log)
         return false;
     atomic_fetch_add(&log->shared->server.counters.hits, 1);
     atomic_store(&log->shared->given[slot_of(log->job)], log->job);
+    if (log->shared->verify)
+        verify_draw(log->shared->verify, &log->repo, log->job, &log->meta);
     list_each_safe(link, &log->wants) {
         struct want *w = list_entry(link, struct want, link);
         if (!w->page)
@@ -744,6 +748,8 @@ int shared_create(const struct shared_config *config, const struct shared_creden
     shared_server_set_credentials(&s->server, credentials);
     if (config->store)
         rc = put_create(&s->server, config->store, &s->put);
+    if (!rc && config->verify && config->has_token)
+        rc = verify_create(&config->behind, &s->server, config->verify, &s->verify);
     if (rc) {
         shared_destroy(s);
         return rc;
@@ -788,6 +794,7 @@ void shared_destroy(struct shared *s)
     if (!s)
         return;
     put_destroy(s->put);
+    verify_destroy(s->verify);
     while ((link = list_take_first(&s->logs)))
         free_log(list_entry(link, struct source_log, in_shared));
     shared_credentials_finish(&s->new_credentials);
@@ -842,6 +849,7 @@ void shared_get_stats(struct shared *s, struct shared_stats *ret_stats)
                                        .errors = atomic_load(&c->errors),
                                        .timeouts = atomic_load(&c->timeouts),
                                        .bytes_in = atomic_load(&c->bytes_in),
+                                       .verified = s->verify ? verify_count(s->verify) : 0,
                                        .queued = put.queued,
                                        .sent = put.done,
                                        .dropped = put.dropped,

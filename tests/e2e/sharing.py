@@ -25,7 +25,7 @@ class Store:
     @property
     def options(self):
         return {"shared": "s3://logs%s?endpoint=%s&region=eu-test-1" % (
-            self.prefix, self.github.store), "shared_key_file": self.key_file}
+            self.prefix, self.github.store), "shared_key_file": self.key_file, "shared_verify": 0}
 
     def path(self, job, repo="octo/hello"):
         host = urllib.parse.urlsplit(self.github.api).netloc.replace(":", "~")

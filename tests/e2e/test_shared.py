@@ -4,7 +4,7 @@ import pytest
 
 import fake.content
 from fake.asking import one_job
-from mounting import KIB, MIB, REPO, forget, run, traffic
+from mounting import KIB, MIB, REPO, forget, run, traffic, wait_for
 from sharing import KEY, SECRET, Store, filled, stats
 
 
@@ -112,7 +112,7 @@ def test_plain_http_with_a_bearer(github, mount, store):
     filled(github, mount, store, [job])
     github.store_setup(mode="http", identities={"bearer word-of-the-team": 1})
     store.key_file.write_text("bearer word-of-the-team\n")
-    m = mount(shared=github.store + "/logs/ci", shared_key_file=store.key_file)
+    m = mount(shared=github.store + "/logs/ci", shared_key_file=store.key_file, shared_verify=0)
     assert m.log(job).read_bytes() == fake.content.content(job, 0, 200_000)
     assert not traffic(github).of("storage")
 
@@ -136,7 +136,7 @@ def test_t7_the_keys_of_github_and_of_the_store_never_meet(github, mount, store)
     filled(github, mount, store, [job])
     m = mount(secrets=[KEY, SECRET], env={"AWS_ACCESS_KEY_ID": KEY,
                                           "AWS_SECRET_ACCESS_KEY": SECRET},
-              shared=store.options["shared"])
+              shared=store.options["shared"], shared_verify=0)
     assert m.log(job).read_bytes() == fake.content.content(job, 0, 5050)
     assert stats(m)["shared_hits"] == 1
     assert github.counters()["token_leaks"] == 0
@@ -145,3 +145,44 @@ def test_t7_the_keys_of_github_and_of_the_store_never_meet(github, mount, store)
         assert KEY.encode() not in told and SECRET.encode() not in told
     told = (m.path / ".ghlogfs/options").read_text() + (m.path / ".ghlogfs/stats").read_text()
     assert "shared=s3://logs" in told and KEY not in told and SECRET not in told
+
+
+def test_t5_samples_are_compared_with_github(github, mount, store):
+    jobs = [one_job(github, size=size) for size in (5050, 300 * KIB, 5 * MIB)]
+    filled(github, mount, store, jobs)
+    m = mount(**dict(store.options, shared_verify=100))
+    for count, job in enumerate(jobs, 1):
+        whole = m.log(job).read_bytes()
+        assert fake.content.first_difference(job, 0, whole) == -1
+        wait_for(lambda count=count: stats(m)["shared_verified"] == count, 10, 0.02)
+    assert stats(m)["shared_state"] == "up" and stats(m)["shared_hits"] == len(jobs)
+    # Each sample is one API request, and no more than a stretch.
+    seen = traffic(github)
+    assert seen.charged == 2 * len(jobs) and seen.bytes < 2 * MIB
+
+
+def test_t5_a_store_that_has_other_logs_is_turned_off_loudly(github, mount, store):
+    jobs = [one_job(github, size=300 * KIB) for _ in range(3)]
+    filled(github, mount, store, jobs)
+    github.set_job(jobs[0], text=b"2026-01-01T00:00:00.0000000Z what GitHub has\n")
+    m = mount(**dict(store.options, shared_verify=100, shared_write=True))
+    m.log(jobs[0]).read_bytes()
+    wait_for(lambda: stats(m)["shared_state"] == "off", 10, 0.02)
+    assert "its log of job %d of %s is not GitHub's" % (jobs[0], REPO) in m.stderr
+    forget(github)
+    for job in jobs[1:]:
+        assert m.log(job).read_bytes() == fake.content.content(job, 0, 300 * KIB)
+    wait_for(lambda: stats(m)["shared_uploads_dropped"] == 2, 10, 0.02)
+    assert not github.log(hop="store")
+    assert m.stderr.count("is not GitHub's") == 1
+
+
+def test_t5_what_github_no_longer_has_proves_nothing(github, mount, store):
+    job = one_job(github, size=300 * KIB)
+    filled(github, mount, store, [job])
+    github.set_job(job, log="expired")
+    m = mount(**dict(store.options, shared_verify=100))
+    assert m.log(job).read_bytes() == fake.content.content(job, 0, 300 * KIB)
+    wait_for(lambda: any(e["status"] == 410 for e in github.log(hop="api")), 10, 0.02)
+    traffic(github)
+    assert stats(m)["shared_state"] == "up" and stats(m)["shared_verified"] == 0

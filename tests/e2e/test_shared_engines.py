@@ -34,7 +34,7 @@ def options(where, folder, identity):
     key = folder / ("key-" + identity[0])
     key.write_text("%s %s\n" % identity)
     key.chmod(0o600)
-    return {"shared": where, "shared_key_file": key}
+    return {"shared": where, "shared_key_file": key, "shared_verify": 0}
 
 
 def check(github, mount, folder, where, engine):
