@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#define WRONG_MAX 4                  /* in a row, then it is left alone */
 #define REFUSAL_READ_MAX (64 * 1024) /* of an error's body, only to keep the connection */
 
 /* -- Who asks ---------------------------------------------------------------------------------- */
@@ -39,6 +40,15 @@ void shared_server_set_credentials(struct shared_server *s, const struct shared_
         snprintf(s->header, sizeof(s->header), "x-amz-security-token: %s", c->session);
     else if (c->bearer[0])
         snprintf(s->header, sizeof(s->header), "Authorization: Bearer %s", c->bearer);
+}
+
+void shared_server_renew_credentials(struct shared_server *s, const struct shared_credentials *c)
+{
+    shared_server_set_credentials(s, c);
+    pthread_mutex_lock(&s->lock);
+    if (s->state.phase != SHARED_OFF)
+        s->state = (struct shared_state){.phase = SHARED_UP};
+    pthread_mutex_unlock(&s->lock);
 }
 
 /* -- Its state --------------------------------------------------------------------------------- */
@@ -125,6 +135,14 @@ static void note_failure(struct shared_server *s, const char *what)
                  s->location->host, what, rest_ms / 1000);
 }
 
+void shared_server_note_wrong(struct shared_server *s)
+{
+    if (++s->wrong < WRONG_MAX)
+        return;
+    s->wrong = 0;
+    note_failure(s, "what it sends is not what was stored");
+}
+
 /* -- What an answer means ---------------------------------------------------------------------- */
 
 void shared_find_code(const char *body, size_t len, char ret_code[SHARED_CODE_MAX])
@@ -155,7 +173,8 @@ static enum shared_outcome judge_refusal(struct shared_get *g)
     char code[SHARED_CODE_MAX], what[128];
 
     shared_find_code(g->refusal, g->refusal_len, code);
-    if (g->status == 404 || is_hidden(g, code)) {
+    /* A bucket that is not there is a mistake, which should be told. */
+    if ((g->status == 404 && strcmp(code, "NoSuchBucket") != 0) || is_hidden(g, code)) {
         note_success(s);
         return SHARED_ABSENT;
     }
@@ -239,9 +258,9 @@ static int on_head(struct net_request *request, int status)
     set_deadline(g, SHARED_STALL_MS);
     if (status != 200 && status != 206)
         return 0;
-    if (check_head(g, &size) < 0 || (!g->to && size > g->size_max) || g->on_size(g, size))
+    if (check_head(g, &size) < 0 || (!g->to && size > g->size_max))
         return -EBADMSG;
-    return 0;
+    return g->on_size(g, size);
 }
 
 static int on_body(struct net_request *request, const void *data, size_t len)

@@ -53,6 +53,7 @@ struct shared_server {
     struct shared_state state; /* lock */
     struct shared_counters counters;
 
+    unsigned wrong;    /* answers in a row that were no objects of ours */
     struct list queue; /* shared_get: not sent yet */
     unsigned sent;     /* those under way */
     struct shared_credentials credentials;
@@ -67,6 +68,12 @@ void shared_server_finish(struct shared_server *s);
 
 /* For requests that begin from now on. */
 void shared_server_set_credentials(struct shared_server *s, const struct shared_credentials *c);
+/* The same, and they are others than before: if it is left alone, it is asked again. */
+void shared_server_renew_credentials(struct shared_server *s, const struct shared_credentials *c);
+
+/* What came was no object of ours. Several in a row are a failure of the server: a proxy's page in
+ * place of each object, perhaps. */
+void shared_server_note_wrong(struct shared_server *s);
 
 /* S3's <Code>...</Code> out of an error's body; "" where there is none. */
 void shared_find_code(const char *body, size_t len, char ret_code[SHARED_CODE_MAX]);
@@ -92,7 +99,7 @@ struct shared_get {
     enum shared_object what;
     uint64_t from, to; /* [from, to); to 0: all of it */
     uint64_t size_max; /* of what is asked for */
-    /* The object is there, and has so many bytes in all. Nonzero: it is the wrong one. */
+    /* The object is there, and has so many bytes in all. -EBADMSG: it is the wrong one; -ENOMEM. */
     int (*on_size)(struct shared_get *g, uint64_t size);
     /* As net's on_body; must not drop this get. -EBADMSG: it is wrong; -ECANCELED: not wanted. */
     int (*on_data)(struct shared_get *g, const void *data, size_t len);

@@ -56,6 +56,7 @@ struct source_log {
     const struct source_log_ops *ops;
     void *who;
     atomic_int phase;
+    atomic_bool is_promoted;   /* a reader waits for what was asked for as prefetch */
     struct source_log *behind; /* set before the phase is BEHIND */
 
     /* The store's thread. */
@@ -84,7 +85,8 @@ struct want {
     int err;          /* of a reader that does not want it any more */
     struct source_bytes relay; /* what is left of it, at the source behind */
     bool is_relayed_whole;
-    char *page; /* PAGE bytes; NULL: not begun */
+    bool is_begun;
+    char *page; /* PAGE bytes, once the object is there */
 };
 
 static const struct source_failure no_memory = {.err = -ENOMEM, .reason = SOURCE_BROKEN};
@@ -154,6 +156,8 @@ static void ask_behind(struct source_log *log, struct source_bytes *b)
 
     b->task = (struct source_task){.run = NULL};
     b->log = log->behind;
+    if (atomic_load(&log->is_promoted))
+        b->class = SOURCE_DEMAND;
     behind->ops->want_bytes(behind->self, b);
 }
 
@@ -254,6 +258,7 @@ static void note_outcome(struct source_log *log, enum shared_outcome outcome)
     if (outcome != SHARED_WRONG)
         return;
     atomic_fetch_add(&s->server.counters.wrong, 1);
+    shared_server_note_wrong(&s->server);
     diag_log(s->config.diag, DIAG_WARNING,
              "shared store %s: what it has of job %llu of %s/%s is not its log, which comes from "
              "GitHub",
@@ -341,6 +346,9 @@ static int on_log_size(struct shared_get *g, uint64_t size)
     const struct source_log *log = w->log;
 
     w->size = size;
+    w->page = malloc(PAGE);
+    if (!w->page)
+        return -ENOMEM;
     return atomic_load(&log->phase) == STORED && size != log->meta.size ? -EBADMSG : 0;
 }
 
@@ -364,15 +372,13 @@ static void on_log_end(struct shared_get *g, enum shared_outcome outcome)
     go_behind(w->log);
 }
 
-/* False: not with this store, or no memory. */
+/* False: there can be no such object. */
 static bool start_get(struct want *w)
 {
     struct source_log *log = w->log;
     uint64_t to = (w->b->to + PAGE - 1) / PAGE * PAGE;
 
-    w->page = malloc(PAGE);
-    if (!w->page)
-        return false;
+    w->is_begun = true;
     if (atomic_load(&log->phase) == STORED && to > log->meta.size)
         to = log->meta.size;
     w->at = w->b->from / PAGE * PAGE;
@@ -449,12 +455,13 @@ static bool report(struct source_log *log)
     if (log->ops->on_metadata(log->who, &metadata))
         return false;
     atomic_fetch_add(&log->shared->server.counters.hits, 1);
+    log->shared->server.wrong = 0;
     atomic_store(&log->shared->given[slot_of(log->job)], log->job);
     if (log->shared->verify)
         verify_draw(log->shared->verify, &log->repo, log->job, &log->meta);
     list_each_safe(link, &log->wants) {
         struct want *w = list_entry(link, struct want, link);
-        if (!w->page)
+        if (!w->is_begun)
             start_want(w);
         if (list_is_empty(&log->wants)) /* it may have taken all of them elsewhere */
             return true;
@@ -664,6 +671,15 @@ static struct source *behind(void *self)
 
 static void log_promote(void *self, uint64_t job)
 {
+    struct shared *s = self;
+
+    pthread_mutex_lock(&s->lock);
+    list_each(link, &s->logs) {
+        struct source_log *log = list_entry(link, struct source_log, in_shared);
+        if (log->job == job)
+            atomic_store(&log->is_promoted, true);
+    }
+    pthread_mutex_unlock(&s->lock);
     behind(self)->ops->log_promote(behind(self)->self, job);
 }
 
@@ -813,7 +829,8 @@ static void run_credentials(void *self, struct source_task *t)
     c = s->new_credentials;
     shared_credentials_finish(&s->new_credentials);
     pthread_mutex_unlock(&s->lock);
-    shared_server_set_credentials(&s->server, &c);
+    if (!shared_credentials_is_same(&s->server.credentials, &c))
+        shared_server_renew_credentials(&s->server, &c);
     shared_credentials_finish(&c);
 }
 

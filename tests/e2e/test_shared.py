@@ -118,16 +118,21 @@ def test_plain_http_with_a_bearer(github, mount, store):
 
 
 def test_a_key_that_was_renewed_is_read_again(github, mount, store):
-    job, later = one_job(github, size=5050), one_job(github, size=5050)
-    filled(github, mount, store, [job, later])
+    """Whatever renews it writes the file; the mount notices at the next refusal, and goes on."""
+    jobs = [one_job(github, size=5050) for _ in range(3)]
+    filled(github, mount, store, jobs)
     m = mount(**store.options)
     github.store_setup(identities={KEY: "renewed"})
-    assert m.log(job).read_bytes() == fake.content.content(job, 0, 5050)
+    assert m.log(jobs[0]).read_bytes() == fake.content.content(jobs[0], 0, 5050)
     assert stats(m)["shared_state"] == "resting"
     assert "status 403 SignatureDoesNotMatch" in m.stderr
     store.key_file.write_text("%s renewed\n" % KEY)
     n = mount(**store.options)
-    assert n.log(later).read_bytes() == fake.content.content(later, 0, 5050)
+    github.store_setup(identities={KEY: "again"})
+    store.key_file.write_text("%s again\n" % KEY)
+    assert n.log(jobs[1]).read_bytes() == fake.content.content(jobs[1], 0, 5050)
+    wait_for(lambda: stats(n)["shared_state"] == "up", 10, 0.02)
+    assert n.log(jobs[2]).read_bytes() == fake.content.content(jobs[2], 0, 5050)
     assert stats(n)["shared_hits"] == 1
 
 

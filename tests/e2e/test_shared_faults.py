@@ -39,6 +39,7 @@ FAULTS = {
     "301": (dict(kind="status", status=301, headers={"Location": "http://127.0.0.1:1/"}),
             "resting"),
     "404": (dict(kind="status", status=404), "up"),
+    "no bucket": (dict(kind="status", status=404, body="<Code>NoSuchBucket</Code>"), "resting"),
     "hidden": (dict(kind="status", status=403, body="<Code>AccessDenied</Code>"), "up"),
     "reset before the header": (dict(kind="reset", after=-1), "resting"),
     "reset in the body": (dict(kind="reset", after=20), "resting"),
@@ -106,6 +107,19 @@ def test_t2_a_store_that_refuses_connections_or_does_not_answer_them(github, mou
     with within(1):         # and it is left alone now
         read(n, jobs[2])
     assert stats(n)["shared_errors"] in (1, 2)
+
+
+def test_t2_a_proxys_page_in_place_of_each_object(github, mount, store):
+    jobs = [one_job(github, size=SIZE) for _ in range(6)]
+    filled(github, mount, store, jobs)
+    page = "<!DOCTYPE html><html><body>Please log in.</body></html>"
+    github.fault("status", hop="store", times=-1, status=200, body=page)
+    m = mount(**store.options)
+    for job in jobs:
+        read(m, job)
+    assert stats(m)["shared_state"] == "resting" and stats(m)["shared_wrong"] == 4
+    assert "what it sends is not what was stored" in m.stderr
+    assert len(github.log(hop="store")) <= 8
 
 
 def test_t2_many_readers_wait_for_a_silent_store_once(github, mount, store):
