@@ -117,11 +117,16 @@ static enum shared_proof get_proof(void *who, const struct repo_name *repo, uint
     return completed ? SHARED_PROVEN : SHARED_RUNNING;
 }
 
-static bool may_be_shared(void *who, uint64_t job)
+static enum views_shared ask_shared(void *who, uint64_t job)
 {
     struct mount *m = who;
 
-    return m->shared && shared_may_have(m->shared, job);
+    switch (shared_find(m->shared, job)) {
+    case SHARED_HAS: return VIEWS_SHARED_HAS;
+    case SHARED_MAY_HAVE: return VIEWS_SHARED_UNKNOWN;
+    case SHARED_LACKS: break;
+    }
+    return VIEWS_SHARED_LACKS;
 }
 
 static void on_published(void *who, const struct repo_name *repo, uint64_t job)
@@ -365,7 +370,7 @@ static int create_upper(struct mount *m)
                                 .archives_max = count_archives(m->connections),
                                 .archive_wait_ms = patience_ms,
                                 .source = source_of(m),
-                                .may_be_shared = m->shared ? may_be_shared : NULL,
+                                .ask_shared = m->shared ? ask_shared : NULL,
                                 .published = m->shared ? on_published : NULL,
                                 .diag = m->diag,
                                 .wall_s = net_wall_s,

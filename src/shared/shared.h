@@ -82,8 +82,14 @@ void shared_set_credentials(struct shared *s, const struct shared_credentials *c
  * that is wanted. Any thread. */
 void shared_note_published(struct shared *s, const struct repo_name *repo, uint64_t job);
 
-/* Whether the store would be asked for logs now, and is not known to lack this one. Any thread. */
-bool shared_may_have(struct shared *s, uint64_t job);
+/* What is known of the store and a log, as far as it is remembered. Any thread. */
+enum shared_find {
+    SHARED_LACKS,    /* or the store is not asked now */
+    SHARED_MAY_HAVE, /* it was not asked for it yet */
+    SHARED_HAS,      /* it has given it */
+};
+
+enum shared_find shared_find(struct shared *s, uint64_t job);
 
 struct shared_stats {
     uint64_t hits, misses, wrong, errors, timeouts, bytes_in, verified;

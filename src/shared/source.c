@@ -848,9 +848,13 @@ void shared_note_published(struct shared *s, const struct repo_name *repo, uint6
         put_want(s->put, repo, job);
 }
 
-bool shared_may_have(struct shared *s, uint64_t job)
+enum shared_find shared_find(struct shared *s, uint64_t job)
 {
-    return atomic_load(&s->missed[slot_of(job)]) != job && shared_server_would_ask(&s->server);
+    size_t slot = slot_of(job);
+
+    if (atomic_load(&s->missed[slot]) == job || !shared_server_would_ask(&s->server))
+        return SHARED_LACKS;
+    return atomic_load(&s->given[slot]) == job ? SHARED_HAS : SHARED_MAY_HAVE;
 }
 
 void shared_get_stats(struct shared *s, struct shared_stats *ret_stats)

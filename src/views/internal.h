@@ -130,15 +130,23 @@ int view_find_job(struct views *v, const struct vnode *p, struct waiter *w,
  * other logs than one in runs/, though the jobs are in listings of both. */
 struct walk *view_walk_in(struct views *v, const struct vnode *p);
 
+/* How the logs of a run come. */
+enum view_run_way {
+    VIEW_RUN_NOW,   /* they are to be fetched now */
+    VIEW_RUN_LATER, /* it has to be tried again when lists have come */
+    VIEW_RUN_TRY,   /* the same, when one of them was asked of the shared store */
+};
+
 /* Requests the archives that have the logs of this run, as the directory of `p` shows it, where
- * that is worth it. True: it has to be tried again when lists have come. */
-bool view_want_archives(struct views *v, const struct vnode *p, uint64_t run);
+ * that is worth it and the shared store does not have them. */
+enum view_run_way view_want_archives(struct views *v, const struct vnode *p, uint64_t run);
 
 /* What is worth fetching ahead of a reader who goes through a listing. */
 struct view_ahead {
     struct vnode of; /* what it has used, without what belongs to that alone */
     struct walk_next next;
     uint64_t later; /* a run whose logs wait for lists; the walk comes back to them */
+    uint64_t tried; /* its job whose log is asked of the shared store meanwhile */
 };
 
 /* How a file made of a log is used. */

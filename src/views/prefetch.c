@@ -106,21 +106,28 @@ static bool want_attempts(struct views *v, const struct attempts_run *run, const
     return is_asked;
 }
 
-/* Whether the shared store may have the logs of these jobs: it is not known to lack any. What one
- * member of a team fetches is mostly all of a run. */
-static bool may_be_shared(struct views *v, const struct catalog_answer *jobs)
+/* What is known of the shared store and the logs of these jobs: what one member of a team fetches
+ * is mostly all of a run. */
+static enum views_shared ask_shared(struct views *v, const struct catalog_answer *jobs)
 {
-    if (!v->config.may_be_shared)
-        return false;
-    for (size_t i = 0; i < jobs->count; i++)
-        if (!v->config.may_be_shared(v->config.who, jobs->jobs[i]->id))
-            return false;
-    return true;
+    enum views_shared found = VIEWS_SHARED_UNKNOWN;
+
+    if (!v->config.ask_shared)
+        return VIEWS_SHARED_LACKS;
+    for (size_t i = 0; i < jobs->count; i++) {
+        enum views_shared one = v->config.ask_shared(v->config.who, jobs->jobs[i]->id);
+        if (one == VIEWS_SHARED_LACKS)
+            return one;
+        if (one == VIEWS_SHARED_HAS)
+            found = one;
+    }
+    return found;
 }
 
-bool view_want_archives(struct views *v, const struct vnode *p, uint64_t run_id)
+enum view_run_way view_want_archives(struct views *v, const struct vnode *p, uint64_t run_id)
 {
     struct wish wish = {.only_failed = p->in_failed};
+    enum views_shared shared;
     const struct catalog_answer *shown;
     struct attempts_run run;
     uint64_t *missing;
@@ -128,13 +135,16 @@ bool view_want_archives(struct views *v, const struct vnode *p, uint64_t run_id)
     size_t count;
 
     if (!v->archives || !runs_peek_run(v, &p->repo, run_id, &run) || !run.ended)
-        return false;
+        return VIEW_RUN_NOW;
     if (runs_list_jobs(v, &run, p->run == run_id ? p->attempt : 0, NULL, &shown))
-        return false;
+        return VIEW_RUN_NOW;
+    shared = ask_shared(v, shown);
+    if (shared != VIEWS_SHARED_LACKS) {
+        catalog_answer_release(shown);
+        return shared == VIEWS_SHARED_HAS ? VIEW_RUN_NOW : VIEW_RUN_TRY;
+    }
     wish.cancelled = failed_shows_cancelled(shown->jobs, shown->count, run.has_failed);
-    if (may_be_shared(v, shown)) {
-        /* They are asked of the store one by one. */
-    } else if (run.latest <= 1) {
+    if (run.latest <= 1) {
         want_archive(v, &run, &wish, run.latest, shown->jobs, shown->count);
     } else {
         missing = find_missing(v, &p->repo, &wish, shown, &count);
@@ -142,7 +152,7 @@ bool view_want_archives(struct views *v, const struct vnode *p, uint64_t run_id)
         free(missing);
     }
     catalog_answer_release(shown);
-    return is_asked;
+    return is_asked ? VIEW_RUN_LATER : VIEW_RUN_NOW;
 }
 
 void view_keep_steps(void *views, const struct repo_name *repo, uint64_t job,
@@ -203,9 +213,15 @@ static bool is_text_here(struct views *v, const struct vnode *p, uint64_t job)
 
 static void want_run(struct views *v, struct view_ahead *a, const struct walk_job *job)
 {
-    if (!walk_take_run(view_walk_in(v, &a->of), &a->of.repo, job->id) ||
-        !view_want_archives(v, &a->of, job->run))
+    enum view_run_way way;
+
+    if (!walk_take_run(view_walk_in(v, &a->of), &a->of.repo, job->id))
         return;
+    way = view_want_archives(v, &a->of, job->run);
+    if (way == VIEW_RUN_NOW)
+        return;
+    if (way == VIEW_RUN_TRY)
+        a->tried = job->id;
     a->later = job->run;
     walk_put_back(view_walk_in(v, &a->of), &a->of.repo, job->id);
 }
@@ -223,7 +239,7 @@ static void prefetch_log(struct views *v, struct view_ahead *a, const struct wal
         return;
     if (!next->run || next->run != a->later)
         want_run(v, a, next);
-    if (next->run && next->run == a->later)
+    if (next->run && next->run == a->later && next->id != a->tried)
         return;
     log = cache_hold(v->config.cache, next->id);
     if (log)
@@ -239,7 +255,7 @@ void view_note_use(struct views *v, const struct vnode *p, enum view_use use,
                                    .run = p->run,
                                    .attempt = p->attempt,
                                    .in_failed = p->in_failed};
-    ret_ahead->later = 0;
+    ret_ahead->later = ret_ahead->tried = 0;
     walk_note_use(view_walk_in(v, p), &p->repo, p->job, use != VIEW_KNOWN, w ? w->reader : 0,
                   &ret_ahead->next);
     if (ret_ahead->next.is_walk && use == VIEW_MISSING)

@@ -122,6 +122,7 @@ struct report {
     size_t job_count, done; /* `done`: whose logs were read */
     struct log *log;        /* of the next job, while it is waited for */
     bool is_begun;
+    bool is_tried; /* one log was requested alone: see start_logs */
 };
 
 struct reports {
@@ -288,10 +289,29 @@ static int start_log(struct report *r, const struct failed_job *f)
     return 0;
 }
 
-/* Finds the failed jobs, and requests all their logs. */
-static int begin(struct report *r)
+/* Requests the logs of the failed jobs, out of archives if that is worth it. Where it is not known
+ * whether the shared store has them, one tells it for the others, which are requested after it. */
+static int start_logs(struct report *r)
 {
     const struct vnode reader = {.repo = r->repo, .run = r->run, .in_failed = true};
+    enum view_run_way way = view_want_archives(r->all->views, &reader, r->run);
+    bool is_one_enough = way == VIEW_RUN_TRY && !r->is_tried;
+    int rc = 0;
+
+    r->is_tried = is_one_enough;
+    for (size_t i = 0; i < r->job_count && !rc; i++) {
+        if (r->jobs[i].note)
+            continue;
+        rc = start_log(r, &r->jobs[i]);
+        if (is_one_enough)
+            break;
+    }
+    return rc;
+}
+
+/* Finds the failed jobs, and requests their logs. */
+static int begin(struct report *r)
+{
     int rc = job_names_make(r->facts.jobs, &r->names);
 
     r->is_begun = true;
@@ -306,10 +326,7 @@ static int begin(struct report *r)
                 .at = i,
                 .note = facts_may_have_log(job) ? NULL : "it never ran, and has no log"};
     }
-    (void)view_want_archives(r->all->views, &reader, r->run); /* promises them, if worth it */
-    for (size_t i = 0; i < r->job_count && !rc; i++)
-        rc = r->jobs[i].note ? 0 : start_log(r, &r->jobs[i]);
-    return rc;
+    return start_logs(r);
 }
 
 /* 0: the log is whole, or it is known why it is not. PENDING_PARKED: the task is posted again. */
@@ -328,6 +345,8 @@ static int wait_for_log(struct report *r, struct failed_job *f)
     runs_know_job(v, f->job, &known);
     if (!rc)
         rc = log_get_stat(r->log, &r->repo, EFFORT_NETWORK, &known.hint, &r->waiter, &stat);
+    if (rc != PENDING_PARKED && r->is_tried && start_logs(r))
+        return -ENOMEM;
     if (!rc)
         rc = stat.final ? log_fetch_all(r->log, &r->repo, &r->waiter) : -EAGAIN;
     return rc && rc != PENDING_PARKED ? note_failure(r, f, rc) : rc;

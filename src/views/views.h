@@ -106,6 +106,13 @@ struct view_attr {
 struct archives_stats;
 struct diag;
 
+/* Whether the shared store has a job's log. */
+enum views_shared {
+    VIEWS_SHARED_LACKS, /* or it is not asked now */
+    VIEWS_SHARED_UNKNOWN,
+    VIEWS_SHARED_HAS,
+};
+
 struct view_config {
     struct cache *cache;
     struct catalog *catalog;
@@ -117,9 +124,8 @@ struct view_config {
     unsigned archive_jobs;   /* missing logs of a run that are worth its archive; 0: never */
     unsigned archives_max;   /* under way at a time */
     int64_t archive_wait_ms; /* for which a reader waits for an archive at most */
-    /* Whether the shared store may have this log: then it is not wanted out of an archive. NULL:
-     * there is none. */
-    bool (*may_be_shared)(void *who, uint64_t job);
+    /* What is known of the shared store: it is asked before an archive. NULL: there is none. */
+    enum views_shared (*ask_shared)(void *who, uint64_t job);
     /* As the cache's, of logs out of archives. */
     void (*published)(void *who, const struct repo_name *repo, uint64_t job);
     struct source source; /* of archives */

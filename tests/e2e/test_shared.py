@@ -33,7 +33,7 @@ def test_a_log_comes_from_the_store_once_github_has_answered_for_its_job(github,
 
 
 def test_p14_a_walk_on_a_second_machine_costs_the_lists_only(github, mount, store):
-    runs = github.bulk(REPO, 5, 4, 100_000)
+    runs = github.bulk(REPO, 25, 4, 60_000)
     jobs = [job for one in runs for job in one["jobs"]]
     filled(github, mount, store, jobs)
     m = mount(**store.options)
@@ -42,7 +42,7 @@ def test_p14_a_walk_on_a_second_machine_costs_the_lists_only(github, mount, stor
     seen = traffic(github)
     assert seen.charged == 1 + len(runs) and not seen.of("storage")
     for job in jobs:
-        assert m.log(job).read_bytes() == fake.content.content(job, 0, 100_000)
+        assert m.log(job).read_bytes() == fake.content.content(job, 0, 60_000)
     assert stats(m)["shared_hits"] == len(jobs)
 
 

@@ -81,12 +81,13 @@ def test_t6_a_damaged_page_is_not_sent(github, mount, store):
 
 
 def test_t6_a_large_log_and_logs_out_of_archives(github, mount, store):
-    runs = github.bulk(REPO, 2, 6, 50_000)
+    runs = github.bulk(REPO, 2, 6, 50_000, told=True)
     large = one_job(github, size=40 * MIB)
     jobs = [job for one in runs for job in one["jobs"]]
     writer = mount(**store.options, shared_write=True)
     run("grep", "-rc", "needle", writer.repo() / "jobs", check=False)
     wait_sent(writer, len(jobs) + 1)
+    assert stats(writer)["logs_from_archives"] > 0
     writer.stop()
     forget(github)
     reader = mount(**store.options)
@@ -114,6 +115,24 @@ def test_t4_ten_machines_at_once_make_one_log_of_each(github, mount, folder, con
     assert all(store.get(store.path(job)) == made(job) for job in jobs)
     if conditions == "honoured":
         assert all(times == 1 for _, times in listed.values())
+
+
+def test_a_walk_that_fills_the_store_uses_archives(github, mount, store):
+    """Of each run one log is asked of the store; as it is not there, the rest is one request."""
+    runs = github.bulk(REPO, 10, 8, 20_000, told=True)
+    writer = mount(**store.options, shared_write=True)
+    run("grep", "-rc", "needle", writer.repo() / "jobs", check=False)
+    seen = traffic(github)
+    wait_sent(writer, 80)
+    # Far from a request for each log: of each run it is its jobs, a log or two, and the archive.
+    now = stats(writer)
+    assert now["archives_requested"] == len(runs) and now["logs_from_archives"] >= 40, now
+    assert seen.charged < 1 + len(runs) + 80
+    forget(github)
+    reader = mount(**store.options)
+    run("grep", "-rc", "needle", reader.repo() / "jobs", check=False)
+    seen = traffic(github)
+    assert seen.charged == 1 + len(runs) and not seen.of("storage")
 
 
 FAULTS = {

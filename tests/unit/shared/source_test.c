@@ -309,6 +309,7 @@ static void a_log_comes_from_the_store_and_nothing_from_behind(void **state)
     assert_int_equal(w->metadata.last_modified_ms, 1700000000000);
     assert_int_equal(f->behind.logs_created, 0);
     assert_int_equal(f->behind.facts_wanted, 0);
+    assert_int_equal(shared_find(f->shared, JOB), SHARED_HAS);
     f->source.ops->log_release(log, NULL);
     want_free(w);
 }
@@ -455,13 +456,13 @@ static void what_the_store_lacks_comes_from_behind_and_is_remembered(void **stat
 
     object.size = 0;
     fake_add(&f->behind, JOB, SIZE);
-    assert_true(shared_may_have(f->shared, JOB));
+    assert_int_equal(shared_find(f->shared, JOB), SHARED_MAY_HAVE);
     send_want(f, w);
     fake_serve(fake_take_want(&f->behind));
     wait_for(&w->done);
     assert_right(w);
-    assert_false(shared_may_have(f->shared, JOB));
-    assert_true(shared_may_have(f->shared, JOB + 1));
+    assert_int_equal(shared_find(f->shared, JOB), SHARED_LACKS);
+    assert_int_equal(shared_find(f->shared, JOB + 1), SHARED_MAY_HAVE);
     release(f, log, w);
     want_free(w);
 }
