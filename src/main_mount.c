@@ -117,6 +117,13 @@ static enum shared_proof get_proof(void *who, const struct repo_name *repo, uint
     return completed ? SHARED_PROVEN : SHARED_RUNNING;
 }
 
+static bool is_proven(void *who, const struct repo_name *repo, uint64_t job)
+{
+    bool completed;
+
+    return catalog_is_proven(((struct mount *)who)->catalog, repo, job, &completed);
+}
+
 static enum views_shared ask_shared(void *who, uint64_t job)
 {
     struct mount *m = who;
@@ -349,6 +356,7 @@ static int create_upper(struct mount *m)
                                  .source = source_of(m),
                                  .now_ms = net_now_ms,
                                  .diag = m->diag,
+                                 .is_proven = is_proven,
                                  .published = m->shared ? on_published : NULL,
                                  .who = m,
                                  .idle_max = m->log_files};

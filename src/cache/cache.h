@@ -38,6 +38,9 @@ struct cache_config {
     struct source source;
     int64_t (*now_ms)(void); /* monotonic, never 0 */
     struct diag *diag;
+    /* Whether GitHub has answered for this job under this name in this mount, in a listing: that
+     * verifies the name (S14). Any thread; must not wait. May be NULL. */
+    bool (*is_proven)(void *who, const struct repo_name *repo, uint64_t job);
     /* All of a job's log is on disk now. On the writer thread; must not wait. May be NULL. */
     void (*published)(void *who, const struct repo_name *repo, uint64_t job);
     void *who;

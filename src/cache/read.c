@@ -41,10 +41,9 @@ struct stat_steps {
     struct list planned;        /* fetches */
 };
 
-/* Network thread. */
-static void on_verified(struct source_facts *facts, const struct source_answer *answer)
+/* The name is verified, or `failure` says why not. Frees it. */
+static void end_verification(struct verification *v, const struct source_failure *failure)
 {
-    struct verification *v = list_entry(facts, struct verification, facts);
     struct log *log = v->log;
     struct cache *c = log->cache;
     bool keep;
@@ -52,18 +51,38 @@ static void on_verified(struct source_facts *facts, const struct source_answer *
 
     pthread_mutex_lock(&c->lock);
     list_remove(&v->in_log);
-    if (!answer->failure)
-        log_add_name(log, &facts->repo);
-    else if (!log_note_failure(log, &facts->repo, answer->failure))
-        err = answer->failure->err;
-    keep = !answer->failure && (log->on_disk || log->facts_kept);
+    if (!failure)
+        log_add_name(log, &v->facts.repo);
+    else if (!log_note_failure(log, &v->facts.repo, failure))
+        err = failure->err;
+    keep = !failure && (log->on_disk || log->facts_kept);
     pthread_mutex_unlock(&c->lock);
     if (keep)
         log_post(log, &log->save, log_save_meta);
-    c->config.source.ops->facts_release(c->config.source.self, facts);
     pending_wake(&log->wait, LOG_PART_FACTS, LOG_PART_FACTS, err);
     log_release(log);
     free(v);
+}
+
+/* Network thread. */
+static void on_verified(struct source_facts *facts, const struct source_answer *answer)
+{
+    struct verification *v = list_entry(facts, struct verification, facts);
+    struct source *source = &v->log->cache->config.source;
+
+    source->ops->facts_release(source->self, facts);
+    end_verification(v, answer->failure);
+}
+
+/* Asks GitHub for the job, unless a listing has told already. */
+static void verify(struct cache *c, struct source_facts *facts)
+{
+    struct source *source = &c->config.source;
+
+    if (c->config.is_proven && c->config.is_proven(c->config.who, &facts->repo, facts->id))
+        end_verification(list_entry(facts, struct verification, facts), NULL);
+    else
+        source->ops->want_facts(source->self, facts);
 }
 
 /* Lock held. Joins the verification of this name, or plans one. */
@@ -209,7 +228,7 @@ int log_get_stat(struct log *log, const struct repo_name *name, enum effort effo
         if (steps.promote)
             source->ops->log_promote(source->self, log->job);
         if (steps.verify)
-            source->ops->want_facts(source->self, steps.verify);
+            verify(c, steps.verify);
         if (!list_is_empty(&steps.planned))
             fetch_send(log, name, hint->completed, &steps.planned);
         if (rc != PENDING_PARKED || !w ||

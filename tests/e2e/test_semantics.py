@@ -451,6 +451,24 @@ def test_s14_another_name_costs_one_api_request(github, mount):
         made(job, 2 * MIB)
 
 
+def test_s14_a_listing_proves_the_names_of_its_jobs(github, mount):
+    """A walk over cached logs under another name costs its listings only."""
+    runs = github.bulk(REPO, 3, 4, 1000)
+    jobs = [job for one in runs for job in one["jobs"]]
+    m = mount()
+    for job in jobs:
+        m.log(job).read_bytes()
+    m.stop()
+    github.rename_repo(repo=REPO, to="octo/new")
+    forget(github)
+    again = mount(cache=m.cache)
+    assert sorted(os.listdir(again.repo("octo/new") / "jobs")) == sorted(map(str, jobs))
+    asked = traffic(github).requests
+    for job in jobs:
+        assert again.log(job, "octo/new").read_bytes() == made(job, 1000)
+    assert traffic(github).requests == asked == (1 + len(runs), 0)
+
+
 def test_s14_offline_only_proven_names(github, mount):
     github.add_repo("octo/other")
     job, m = _cached(github, mount, size=1000)
