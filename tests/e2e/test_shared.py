@@ -4,8 +4,9 @@ import pytest
 
 import fake.content
 from fake.asking import one_job
+from faulting import each, made, outcome, right
 from mounting import KIB, MIB, REPO, forget, run, traffic, wait_for
-from sharing import KEY, SECRET, Store, filled, stats
+from sharing import KEY, SECRET, Store, filled, stats, wait_sent
 
 
 @pytest.fixture
@@ -191,3 +192,37 @@ def test_t5_what_github_no_longer_has_proves_nothing(github, mount, store):
     wait_for(lambda: any(e["status"] == 410 for e in github.log(hop="api")), 10, 0.02)
     traffic(github)
     assert stats(m)["shared_state"] == "up" and stats(m)["shared_verified"] == 0
+
+
+def test_t7_a_redirect_is_not_followed(github, mount, store):
+    """301 and 307 are what Amazon answers for another region: a signature is for one host."""
+    jobs = [one_job(github, size=5050) for _ in range(2)]
+    filled(github, mount, store, jobs)
+    for status, job in zip((301, 307), jobs):
+        github.clear_faults()
+        github.fault("status", hop="store", times=-1, status=status,
+                     headers={"Location": github.api + "/elsewhere"})
+        m = mount(secrets=[KEY, SECRET], **store.options)
+        assert m.log(job).read_bytes() == fake.content.content(job, 0, 5050)
+        assert "status %d (is its region or address another?)" % status in m.stderr
+    assert not [e for e in github.log() if e["path"].endswith("/elsewhere")]
+
+
+def test_t7_debug_output_has_no_key(github, mount, store):
+    job = one_job(github, size=5050)
+    m = mount(secrets=[KEY, SECRET], debug=True, shared_write=True, **store.options)
+    assert m.log(job).read_bytes() == fake.content.content(job, 0, 5050)
+    wait_sent(m, 1)
+    m.stop()
+    assert "Signature" not in m.stderr and "AWS4" not in m.stderr
+
+
+def test_ten_readers_of_one_log_ask_the_store_once(github, mount, store):
+    """Single flight is the cache's."""
+    job = one_job(github, size=900 * KIB)
+    filled(github, mount, store, [job])
+    github.latency(store_ms=100)
+    m = mount(**store.options)
+    got = each(lambda _: outcome(m.log(job), made(job, 900 * KIB)), dict.fromkeys(range(10)))
+    assert got == right(got)
+    assert len(github.log(hop="store")) == 2 and traffic(github).charged == 1

@@ -3,6 +3,7 @@
 import concurrent.futures
 import os
 import signal
+import time
 
 import pytest
 
@@ -219,6 +220,31 @@ def test_t6_what_is_there_after_a_kill_is_right_or_does_not_count(github, mount,
         wait_sent(writer, 1)
         assert store.get(store.path(job)) == made(job)
         writer.stop()
+
+
+@pytest.mark.slow
+@pytest.mark.limit(300)
+def test_t6_two_hundred_kills_while_logs_are_sent(github, mount, store):
+    """Each a little later than the one before; what counts in the store is right after each."""
+    size, began = 40_000, 0
+    github.latency(store_ms=2)
+    for number in range(200):
+        jobs = [one_job(github, size=size) for _ in range(3)]
+        m = mount(**store.options, shared_write=True)
+        for job in jobs:
+            assert m.log(job).read_bytes() == made(job, size)
+        time.sleep(number * 0.0003)     # the moment is any: it does not decide what is right
+        os.kill(m.pid, signal.SIGKILL)
+        m.kill()
+        listed = github.store_list()
+        for job in jobs:
+            began += store.path(job) in listed
+            if store.path(job) + ".meta" in listed:
+                assert store.get(store.path(job)) == made(job, size)
+            for end in ("", ".meta"):
+                if store.path(job) + end in listed:
+                    github.store_remove(path=store.path(job) + end)
+    assert began        # the kills met uploads
 
 
 def test_t7_plain_http_with_a_user(github, mount, store):
