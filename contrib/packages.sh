@@ -16,6 +16,8 @@ packages_test=(
 # The servers that a shared store is tested with, started and ended by the tests themselves
 # (tests/engines); 260 MB.
 packages_store=(curl radosgw ceph-mon ceph-osd nginx)
+# What draws the pictures in the documents (tests/pictures, tests/bench/growth.py).
+packages_pictures=(gnuplot-nox python3-rich)
 # The one version that lays out the code as it stands; Debian 12 has it.
 package_format=clang-format-14
 packages_ci=(ccache clang libclang-rt-14-dev llvm-14 valgrind)
