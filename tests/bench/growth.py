@@ -38,34 +38,44 @@ class Panel:
     x: str
     lines: dict
     logscale: str = "xy"
+    requests: dict = dataclasses.field(default_factory=dict)    # (program, x): to the API
 
-    def cells(self):
-        xs = sorted({x for points in self.lines.values() for x, _ in points})
-        for x in xs:
-            yield x, [dict(points).get(x) for points in self.lines.values()]
+    def rows(self):
+        """For each x what the programs took, as text."""
+        for x in sorted({x for points in self.lines.values() for x, _ in points}):
+            cells = []
+            for name, points in self.lines.items():
+                took, requests = dict(points).get(x), self.requests.get((name, x))
+                cells.append(("" if took is None else "%.3f s" % took)
+                             + (", %d requests" % requests if requests else ""))
+            yield x, cells
 
 
 class Growth(Bench):
     """Each method measures one panel."""
 
-    def compare(self, panel, x, **programs):
-        """One point for each program, by turns."""
+    def compare(self, panel, x, programs, github=None):
+        """One point for each program, by turns, and what it asked of this server."""
+        programs = dict(zip(panel.lines, programs))
         took = {name: [] for name in programs}
         for _ in range(self.rounds):
             for name, run in programs.items():
+                if github:
+                    github.clear_log()
                 took[name].append(run())
-        for line, name in zip(panel.lines, programs):
-            panel.lines[line].append((x, statistics.median(took[name])))
-        print("%-8g %s" % (x, "  ".join("%s %.3f s" % (name, statistics.median(t))
-                                        for name, t in took.items())), flush=True)
+                if github:
+                    panel.requests[name, x] = self.quiet(github)["api"]["requests"]
+        for name, times in took.items():
+            panel.lines[name].append((x, statistics.median(times)))
+        print("%-8g %s" % (x, "   ".join(dict(panel.rows())[x])), flush=True)
 
     def size(self):
         panel = Panel("cold `cat` of one log", "MiB", {"ghlogfs": [], "curl -L -o FILE": []})
         with self.github() as github:
             for mib in (1, 4, 16, 64, 256, 1024):
                 job = self.job(github, self.scaled(mib * MIB))
-                self.compare(panel, mib, ours=lambda: self.cat(github, job),
-                             curl=lambda: self.curl(github, [job]))
+                self.compare(panel, mib, [lambda: self.cat(github, job),
+                                          lambda: self.curl(github, [job])])
         return panel
 
     def readers(self):
@@ -75,8 +85,8 @@ class Growth(Bench):
             jobs = self.many(github, 200, 4, 100000)
             for count in (1, 8, 32, 100, 400, 800):
                 some = jobs[:count]
-                self.compare(panel, count, ours=lambda: self.read(github, some),
-                             curl=lambda: self.curl(github, some, 32))
+                self.compare(panel, count, [lambda: self.read(github, some),
+                                            lambda: self.curl(github, some, 32)])
         return panel
 
     def runs(self):
@@ -87,10 +97,11 @@ class Growth(Bench):
             with self.github(latency=True) as github:
                 jobs, _ = self.with_archives(github, count, [100000] * 4)
                 runs = self.ids_of_runs(github) if count <= 100 else []
-                peers = {"curl": lambda: self.curl(github, jobs, 32)}
+                programs = [lambda: self.grep_all(github, count),
+                            lambda: self.curl(github, jobs, 32)]
                 if runs and shutil.which("gh"):
-                    peers["gh"] = lambda: self.view(github, runs)
-                self.compare(panel, count, ours=lambda: self.grep_all(github, count), **peers)
+                    programs.append(lambda: self.view(github, runs))
+                self.compare(panel, count, programs, github)
         return panel
 
     def latency(self):
@@ -101,8 +112,8 @@ class Growth(Bench):
             jobs, _ = self.with_archives(github, 25, [100000] * 4)
             for ms in (0, 50, 100, 200, 400):
                 github.latency(api_ms=ms, storage_ms=ms * 0.6)
-                self.compare(panel, ms, ours=lambda: self.grep_all(github, 25),
-                             curl=lambda: self.curl(github, jobs, 32))
+                self.compare(panel, ms, [lambda: self.grep_all(github, 25),
+                                         lambda: self.curl(github, jobs, 32)])
         return panel
 
     # --- what is timed ---
@@ -142,10 +153,10 @@ class Growth(Bench):
 
 
 GNUPLOT = """\
-set terminal svg size 960,760 font "sans-serif,13" background "#ffffff"
+set terminal svg size 960,860 font "sans-serif,13" background "#ffffff"
 set output "%s"
 set multiplot layout 2,2
-set key bottom right Left reverse samplen 2 opaque
+set key above left Left reverse samplen 2 vertical maxrows 3
 set grid back lc rgb "#dddddd"
 set border 3
 set tics nomirror out
@@ -163,7 +174,7 @@ def draw(panels, path):
         script += "unset logscale\nset logscale %s\n" % panel.logscale
         script += "set title '%s' noenhanced\nset xlabel '%s' noenhanced\n" % (
             panel.title, panel.x)
-        ticks = ", ".join("%g" % x for x, _ in panel.cells())
+        ticks = ", ".join("%g" % x for x, _ in panel.rows())
         script += "set xtics (%s)\nset autoscale\n" % ticks
         script += "plot " + ", ".join('"-" title "%s" noenhanced with linespoints' % name
                                       for name in panel.lines) + "\n"
@@ -177,8 +188,7 @@ def markdown(panels):
     for panel in panels:
         text += ["", panel.title + ":", "", "| %s | %s |" % (panel.x, " | ".join(panel.lines)),
                  "| --- " * (len(panel.lines) + 1) + "|"]
-        text += ["| %g | %s |" % (x, " | ".join("" if t is None else "%.3f s" % t for t in times))
-                 for x, times in panel.cells()]
+        text += ["| %g | %s |" % (x, " | ".join(cells)) for x, cells in panel.rows()]
     return "\n".join(text[1:]) + "\n"
 
 

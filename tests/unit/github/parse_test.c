@@ -607,8 +607,28 @@ static void element_is_printed_with_all_its_fields(void **state)
     free(text);
     text = NULL;
     assert_int_equal(parse_print(page, strlen(page), PARSE_JOBS, 2, &text, &len), -ENOENT);
-    assert_int_equal(parse_print(page, strlen(page) - 1, PARSE_JOBS, 1, &text, &len), -EPROTO);
+    assert_int_equal(parse_print(page, strlen(page) - 1, PARSE_JOBS, 2, &text, &len), -EPROTO);
     assert_int_equal(parse_print(page, strlen(page), PARSE_RUNS, 1, &text, &len), -EPROTO);
+    assert_null(text);
+}
+
+/* Neither what is not an element of that array, nor a number elsewhere in one. */
+static void element_is_found_by_its_own_id(void **state)
+{
+    static const char page[] = "{\"jobs\":{\"a\":{\"id\":7}},\"x\":[{\"id\":7,\"n\":1}],"
+                               "\"jobs\" : [[{\"id\":7}],{\"id\":8,\"run\":7,\"a\":[{\"id\":7}]},"
+                               "{\"name\":\"}]\\\"7\"},{\"id\":7,\"n\":\"]}\"},{\"id\":77}]}";
+    char *text = NULL;
+    size_t len = 0;
+
+    (void)state;
+    assert_int_equal(parse_print(page, strlen(page), PARSE_JOBS, 7, &text, &len), 0);
+    assert_string_equal(text, "{\n  \"id\": 7,\n  \"n\": \"]}\"\n}\n");
+    free(text);
+    text = NULL;
+    assert_int_equal(parse_print(page, strlen(page), "obs", 7, &text, &len), -EPROTO);
+    assert_int_equal(parse_print("]}]7", 4, PARSE_JOBS, 7, &text, &len), -EPROTO);
+    assert_int_equal(parse_print(page, strlen(page), PARSE_JOBS, 0, &text, &len), -ENOENT);
     assert_null(text);
 }
 
@@ -638,6 +658,7 @@ int main(void)
         cmocka_unit_test(error_message_is_printable_ascii),
         cmocka_unit_test(body_without_message_gives_an_empty_one),
         cmocka_unit_test(element_is_printed_with_all_its_fields),
+        cmocka_unit_test(element_is_found_by_its_own_id),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
