@@ -14,8 +14,8 @@ import threading
 import pytest
 
 import fake.content
-from mounting import (KIB, MIB, REPO, SLOW, clean_environment, fails, fork_all, out, read_at,
-                      run, traffic, wait_for)
+from mounting import KIB, MIB, REPO, SLOW, fails, fork_all, out, read_at, run, traffic
+from terminal import Screen
 
 SIZES = [0, 1, 100, 64 * KIB - 1, 64 * KIB, 64 * KIB + 1, MIB - 1, MIB, MIB + 1, 5 * MIB, 20 * MIB]
 NAMES = ["0", "1", "100", "64K-1", "64K", "64K+1", "1M-1", "1M", "1M+1", "5M", "20M"]
@@ -367,31 +367,6 @@ def test_cat_of_several(four):
 
 
 # --- in a terminal -------------------------------------------------------------------------------
-
-class Screen:
-    """A program in a terminal of tmux's."""
-
-    def __init__(self, folder, *words):
-        self.base = ["tmux", "-f", "/dev/null", "-S", str(folder / "tmux")]
-        self.env = clean_environment(folder, TERM="xterm", LESS=None)
-        line = " ".join("'%s'" % word for word in words)
-        run(*self.base, "new-session", "-d", "-x", "120", "-y", "30", line)
-
-    def keys(self, *keys):
-        run(*self.base, "send-keys", *keys)
-
-    def text(self):
-        return run(*self.base, "capture-pane", "-p", check=False, text=True).stdout
-
-    def shows(self, text):
-        wait_for(lambda: text in self.text(), 10, 0.05, "the screen never showed %r" % text)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        run(*self.base, "kill-server", check=False)
-
 
 def _line(job, number):
     return fake.content.content(job, (number - 1) * fake.content.LINE, 90).decode()
