@@ -13,11 +13,15 @@ packages_test=(
     attr diffutils file fio gh git hashdeep iproute2 less mtree-netbsd openssl ripgrep rsync tar
     tmux tree xz-utils
 )
+# What docs/COOKBOOK.md uses, for its test.
+packages_cookbook=(bubblewrap curl fzf jq lnav rsyslog vim zstd)
 # The servers that a shared store is tested with, started and ended by the tests themselves
 # (tests/engines); 260 MB.
 packages_store=(curl radosgw ceph-mon ceph-osd nginx)
 # What draws the pictures in the documents (tests/pictures, tests/bench/growth.py).
 packages_pictures=(gnuplot-nox python3-rich)
+# All that end-to-end tests use besides.
+packages_e2e=("${packages_cookbook[@]}" "${packages_store[@]}" "${packages_pictures[@]}")
 # The one version that lays out the code as it stands; Debian 12 has it.
 package_format=clang-format-14
 packages_ci=(ccache clang libclang-rt-14-dev llvm-14 valgrind)

@@ -65,7 +65,7 @@ wants() {
 prepare() {
     local -a needed=("${packages_build[@]}" "${packages_mount[@]}" "${packages_test[@]}")
     [ "$preset" = clang ] && needed+=(clang)
-    { wants fake || wants e2e; } && needed+=("${packages_store[@]}" "${packages_pictures[@]}")
+    { wants fake || wants e2e; } && needed+=("${packages_e2e[@]}")
     packages_need "${needed[@]}" || return 1
     if wants style; then
         if package_exists "$package_format"; then

@@ -1,6 +1,7 @@
 """What stands around the program: the main job in one command, and that its scripts are scripts."""
 
 import contextlib
+import json
 import os
 import pathlib
 import re
@@ -11,6 +12,7 @@ import subprocess
 import pytest
 
 from mounting import PLAIN, REPO, ROOT, clean_environment, daemons_of, mounted, unmount, wait_for
+from treeing import cut_job
 
 RUN = ROOT / "contrib" / "run.sh"
 DEMO = ROOT / "build" / "demo"
@@ -236,6 +238,55 @@ def test_gh_logfs_failed_prints_the_reports_of_the_failed_runs(checkout, folder)
     assert (output, errors) == ("", "gh logfs: no run of pull request 7 is known\n")
     output, errors = checkout("failed", point, "--pr", 8, status=1)
     assert not output and errors.endswith("; to mount: gh logfs mount %s\n" % point)
+
+
+# --- lnav ----------------------------------------------------------------------------------------
+
+LNAV = ROOT / "contrib" / "lnav" / "ghlogfs_log.json"
+LEVELS = (("info", "Current runner version: '2.335.1'"), ("trace", "##[group]Run make"),
+          ("trace", "##[endgroup]"), ("trace", "[command]/usr/bin/git version"), ("info", ""),
+          ("debug", "##[debug]Evaluating condition"), ("info", "##[notice]A word"),
+          ("warning", "##[warning]No files were found"), ("info", "0 errors, 0 warnings"),
+          ("warning", "src/net.c:88:5: \x1b[35mwarning:\x1b[0m unused variable 'n'"),
+          ("warning", "a.cs(1,2): warning CS0168: never used"), ("warning", "[WARNING] old"),
+          ("error", "src/a.c:1:5: \x1b[31merror\x1b[0m: 'token' undeclared"),
+          ("error", "error[E0308]: mismatched types"), ("error", "a.cs(1,2): error CS1002: ; is"),
+          ("error", "TypeError: x is not a function"), ("error", "[ERROR] BUILD FAILURE"),
+          ("error", "not ok 17 - reconnects"), ("error", "--- FAIL: TestIt (0.00s)"),
+          ("error", "FAILED tests/test_it.py::test_it"), ("error", "fatal: not a repository"),
+          ("error", "thread 'main' panicked at src/main.rs:2:5:"), ("info", "use crate::error::X;"),
+          ("error", "##[error]Process completed with exit code 1."))
+
+
+def lnav(folder, query, *files):
+    """The rows of a query about these files, by lnav with the format installed."""
+    env = clean_environment(folder, TZ="UTC", TERM="xterm")
+    for words in (("-i", LNAV), ("-n", "-c", ";" + query, "-c", ":write-json-to -", *files)):
+        done = subprocess.run(["lnav", *words], cwd=folder, env=env, stdin=subprocess.DEVNULL,
+                              capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0 and "error:" not in done.stderr, done
+    return json.loads(done.stdout[done.stdout.index("["):])
+
+
+def test_lnav_knows_times_and_levels_of_a_raw_log(folder):
+    raw = folder / "log"
+    raw.write_text("\ufeff" + "".join("2026-11-28T03:39:%02d.1234567Z %s\n" % (number, text)
+                                      for number, (_, text) in enumerate(LEVELS)))
+    rows = lnav(folder, "SELECT log_time, log_level FROM github_actions_log", raw)
+    assert [row["log_level"] for row in rows] == [level for level, _ in LEVELS]
+    assert [row["log_time"] for row in rows] == \
+        ["2026-11-28 03:39:%02d.123" % number for number in range(len(LEVELS))]
+
+
+def test_lnav_takes_cleaned_text_for_a_log_only_with_its_timestamps(github, mount, folder):
+    """Without them it is plain text: the format has nothing to tell where a message begins."""
+    job = cut_job(github, github.add_run(REPO))
+    for timestamps in (False, True):
+        m = mount(timestamps=timestamps)
+        step, = m.path.glob("octo/hello/runs/*/build/02-*.txt")
+        rows = lnav(folder, "SELECT format FROM lnav_file", step, m.folder(job) / "log.txt")
+        assert [row["format"] for row in rows] == [timestamps and "github_actions_log" or None] * 2
+        m.stop()
 
 
 # --- scripts -------------------------------------------------------------------------------------
