@@ -131,9 +131,8 @@ print_commands() {
   ls $at
   # the newest runs of any repository you can see
   ls -lt $at/cli/cli/runs | head
-  # the jobs of its newest run, and the end of each of their steps
+  # the jobs of its newest run
   ls $at/cli/cli/latest/
-  tail -n 3 $at/cli/cli/latest/*/*.txt
   # what failed in its recent runs, and why
   cat $at/cli/cli/reports/*
   # errors in the failed steps of its recent runs
@@ -167,6 +166,7 @@ main() {
     [ "$status" -eq 1 ] && exit 1
     if [ "$status" -eq 2 ]; then
         echo "ghlogfs is already mounted at $mountpoint."
+        [ $# -eq 0 ] || echo "Its options stay as they are; --stop unmounts it."
         kind=github
         demo_is_at "$mountpoint" && kind=demo
     elif [ "$kind" = demo ]; then
