@@ -180,7 +180,9 @@ static enum shared_outcome judge_refusal(struct shared_get *g)
     }
     if (g->status == 416) /* a range behind the end: it is another object */
         return SHARED_WRONG;
-    if ((g->status == 401 || g->status == 403) && s->reread_key)
+    /* Amazon answers 400 for a session that has ended. */
+    if ((g->status == 401 || g->status == 403 || strcmp(code, "ExpiredToken") == 0) &&
+        s->reread_key)
         s->reread_key(s->who);
     snprintf(what, sizeof(what), "status %d%s%s%s", g->status, code[0] ? " " : "", code,
              g->status >= 300 && g->status <= 399 ? " (is its region or address another?)" : "");

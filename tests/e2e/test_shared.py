@@ -137,6 +137,21 @@ def test_a_key_that_was_renewed_is_read_again(github, mount, store):
     assert stats(n)["shared_hits"] == 1
 
 
+def test_a_session_that_has_ended_is_read_again(github, mount, store):
+    """Amazon's answer to that is 400, not 403."""
+    jobs = [one_job(github, size=5050) for _ in range(2)]
+    filled(github, mount, store, jobs)
+    github.fault("status", hop="store", status=400, times=2, body="<Code>ExpiredToken</Code>")
+    store.key_file.write_text("%s %s ended\n" % (KEY, SECRET))
+    m = mount(**store.options)
+    store.key_file.write_text("%s %s begun\n" % (KEY, SECRET))
+    assert m.log(jobs[0]).read_bytes() == fake.content.content(jobs[0], 0, 5050)
+    assert "status 400 ExpiredToken" in m.stderr
+    wait_for(lambda: stats(m)["shared_state"] == "up", 10, 0.02)
+    assert m.log(jobs[1]).read_bytes() == fake.content.content(jobs[1], 0, 5050)
+    assert stats(m)["shared_hits"] == 1
+
+
 def test_t7_the_keys_of_github_and_of_the_store_never_meet(github, mount, store):
     job = one_job(github, size=5050)
     filled(github, mount, store, [job])
