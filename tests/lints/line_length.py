@@ -5,7 +5,7 @@ import common
 
 LONGEST = 100
 SUFFIXES = (".c", ".h", ".py", ".sh", ".bash")
-OTHERS = (".ci/run", "contrib/gh-logfs/gh-logfs", "CMakeLists.txt")
+OTHERS = (".ci/run", "contrib/gh-logfs/gh-logfs", "contrib/ghlogfs-fill", "CMakeLists.txt")
 
 
 def main():
