@@ -16,8 +16,8 @@ packages_test=(
 # What docs/COOKBOOK.md uses, for its test.
 packages_cookbook=(bubblewrap curl fzf jq lnav rsyslog vim zstd)
 # The servers that a shared store is tested with, started and ended by the tests themselves
-# (tests/engines); 260 MB.
-packages_store=(curl radosgw ceph-mon ceph-osd nginx)
+# (tests/engines), and what docs/SHARED-STORE.md sets them up with; 380 MB.
+packages_store=(curl radosgw ceph-mon ceph-osd nginx awscli jq)
 # What draws the pictures in the documents (tests/pictures, tests/bench/growth.py).
 packages_pictures=(gnuplot-nox python3-rich)
 # All that end-to-end tests use besides.

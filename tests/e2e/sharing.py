@@ -6,7 +6,11 @@
 """
 
 import base64
+import os
+import shutil
 import urllib.parse
+
+import pytest
 
 from faulting import named_logs
 from mounting import forget, wait_for
@@ -71,3 +75,20 @@ def wait_sent(m, done, dropped=0, seconds=20):
         return uploads == [0, done, dropped] or None
     wait_for(ended, seconds, 0.02, "uploads: %s" % {
         name: value for name, value in stats(m).items() if "upload" in name})
+
+
+def need(engine, *programs):
+    """It is here, and so is what Debian has for it besides (packages_store)."""
+    missing = engine.missing() + [program for program in programs
+                                  if not shutil.which(program, path="/usr/bin:/bin")]
+    if missing and os.environ.get("CI") == "true":
+        pytest.fail("not installed: %s" % missing)
+    if missing:
+        pytest.skip("not installed: %s (packages_store of contrib/packages.sh)" % missing)
+
+
+def running(engine, *programs):
+    """For a fixture: a real server (see engines), as long as it is used."""
+    need(engine, *programs)
+    with engine() as started:
+        yield started

@@ -1,6 +1,5 @@
 """contrib/ghlogfs-fill brings all logs of repositories into a shared store."""
 
-import contextlib
 import os
 import signal
 import subprocess

@@ -1,23 +1,11 @@
 """The shared store on servers that people run: Ceph's S3 gateway, and nginx with WebDAV."""
 
-import os
-
 import pytest
 
 import fake.content
 from engines import Ceph, Nginx
 from mounting import MIB, REPO, forget, run, traffic
-from sharing import stats, wait_sent
-
-
-def running(engine):
-    missing = engine.missing()
-    if missing and os.environ.get("CI") == "true":
-        pytest.fail("not installed: %s" % missing)
-    if missing:
-        pytest.skip("not installed: %s (packages_store of contrib/packages.sh)" % missing)
-    with engine() as started:
-        yield started
+from sharing import running, stats, wait_sent
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@
 
     with Ceph() as store: ...       store.url, .bucket, .region, .writer, .reader: (key, secret)
     with Nginx() as store: ...      store.url, .writer, .reader: (user, password)
+    with Nginx(SITE, "ADDRESS:PORT"): ...           one with this server{} block only
     PYTHONPATH=tests python3 -m engines ceph        prints the same as JSON, and runs until its
                                                     stdin closes
 

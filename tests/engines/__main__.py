@@ -91,14 +91,14 @@ class Programs:
             started.wait()
 
 
-def main(name):
+def main(name, *arguments):
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     signal.signal(signal.SIGINT, signal.SIG_IGN)     # of a terminal: the test ends its servers
     folder = pathlib.Path(tempfile.mkdtemp(prefix="ghlogfs-engine-"))
     programs = Programs(folder)
     try:
         start = {"ceph": ceph.start, "nginx": nginx.start}[name]
-        told = start(programs, folder, address_of(os.getpid()))
+        told = start(programs, folder, address_of(os.getpid()), *arguments)
         print(json.dumps(dict(told, folder=str(folder), pids=[p.pid for p, _ in programs.running])),
               flush=True)
         while os.read(0, 4096):
@@ -112,4 +112,4 @@ def main(name):
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])

@@ -19,6 +19,9 @@ class Engine:
     NAME = None         # of the module that starts it
     PROGRAMS = ()
 
+    def __init__(self, *arguments):
+        self.arguments = arguments      # of that module's start
+
     @classmethod
     def missing(cls):
         """Which of its programs are not installed here."""
@@ -28,7 +31,8 @@ class Engine:
     def start(self):
         env = dict(os.environ, PYTHONPATH=TESTS, PYTHONDONTWRITEBYTECODE="1",
                    PATH=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
-        self.process = subprocess.Popen([sys.executable, "-m", "engines", self.NAME], env=env,
+        self.process = subprocess.Popen([sys.executable, "-m", "engines", self.NAME,
+                                         *map(str, self.arguments)], env=env,
                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                         stderr=subprocess.PIPE)
         line = self.process.stdout.readline()

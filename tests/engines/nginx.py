@@ -1,5 +1,6 @@
-"""nginx with WebDAV: plain HTTP PUT and GET, with users and passwords."""
+"""nginx with WebDAV: HTTP PUT and GET with users and passwords; or the site that it is given."""
 
+import pathlib
 import secrets
 
 PORT = 8080
@@ -18,6 +19,11 @@ http {{
     fastcgi_temp_path {folder}/fastcgi;
     uwsgi_temp_path {folder}/uwsgi;
     scgi_temp_path {folder}/scgi;
+{site}
+}}
+"""
+
+SITE = """
     default_type application/octet-stream;
     server {{
         listen {address}:{port};
@@ -34,18 +40,25 @@ http {{
             }}
         }}
     }}
-}}
 """
 
 
-def start(programs, folder, address):
+def start(programs, folder, address, site=None, listens=None):
+    """`site`: a file with a server of its own, which listens on `listens`, "ADDRESS:PORT"."""
+    if site:
+        serve(programs, folder, pathlib.Path(site).read_text(), *listens.split(":"))
+        return {"access_log": str(folder / "access.log")}
     writer, reader = ("writer", secrets.token_hex(12)), ("reader", secrets.token_hex(12))
     (folder / "files").mkdir()
     (folder / "writers").write_text("%s:{PLAIN}%s\n" % writer)
     (folder / "readers").write_text("%s:{PLAIN}%s\n%s:{PLAIN}%s\n" % (*writer, *reader))
-    config = folder / "nginx.conf"
-    config.write_text(CONFIG.format(folder=folder, address=address, port=PORT))
-    programs.serve("nginx", "-e", "stderr", "-p", folder, "-c", config)
-    programs.wait_for_port(address, PORT)
+    serve(programs, folder, SITE.format(folder=folder, address=address, port=PORT), address, PORT)
     return {"url": "http://%s:%d/logs" % (address, PORT), "writer": writer, "reader": reader,
             "root": str(folder / "files" / "logs"), "access_log": str(folder / "access.log")}
+
+
+def serve(programs, folder, site, address, port):
+    config = folder / "nginx.conf"
+    config.write_text(CONFIG.format(folder=folder, site=site))
+    programs.serve("nginx", "-e", "stderr", "-p", folder, "-c", config)
+    programs.wait_for_port(address, int(port))
