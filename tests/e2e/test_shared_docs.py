@@ -70,7 +70,7 @@ assume_role() { printf 'KEY\\tSECRET\\tSESSION\\n'; }
 
 @pytest.fixture(scope="module")
 def ceph():
-    yield from running(Ceph)
+    yield from running(Ceph, "aws", "jq")
 
 
 class Reader:
@@ -364,12 +364,13 @@ def test_what_the_page_says_of_costs(github, mount, store):
     writer = mount(**store.options, shared_write=True)
     run(*walk, writer.repo() / "jobs", check=False)
     wait_sent(writer, 80)
-    gets, puts, asked, archives, logs = counted(github)
     page = numbers("fill: 80 logs")
-    assert puts == page[1] and archives == page[3] == 10
-    # Of each run one log is asked for and fetched, sometimes a second one.
-    for got, said in ((gets, page[0]), (asked, page[2]), (logs, page[4])):
-        assert abs(got - said) <= 8, (got, said)
+    # How many logs are read before the archive of their run is asked for, is the scheduler's to
+    # say: the page has one of each run. What each of them costs is not.
+    for gets, puts, asked, archives, logs in (counted(github), page):
+        assert puts == 2 * 80 and gets == 80 + 2 * logs and asked == 1 + 10 + archives + logs
+        assert archives <= 10 <= logs < 40
+    assert page[3:] == [10, 10]
     forget(github)
     reader = mount(**store.options)
     for row in ("read all on another machine", "read them there again"):
@@ -378,7 +379,8 @@ def test_what_the_page_says_of_costs(github, mount, store):
         page = numbers(row)
         assert [gets, asked, archives + logs, puts] == [page[0], *page[-2:], 0]
         forget(github)
-    assert 60 < len(store.get(next(p for p in github.store_list() if p.endswith(".meta")))) - 64 < 80
+    meta = next(path for path in github.store_list() if path.endswith(".meta"))
+    assert 60 < len(store.get(meta)) - 64 < 80      # besides 8 pages
 
 
 def test_what_the_page_says_of_a_large_log(github, mount, store):
@@ -405,10 +407,15 @@ def test_the_page_names_all_counters(github, mount, store):
     assert names == {name for name in stats(mount(**store.options)) if name.startswith("shared_")}
 
 
-STATUSES = {
-    "SignatureDoesNotMatch": dict(identities={KEY: "another"}),
-    "InvalidAccessKeyId": dict(identities={"another": SECRET}),
-    "RequestTimeTooSkewed": dict(identities={KEY: SECRET}, clock=20 * 60),
+SETUPS = {
+    "403 SignatureDoesNotMatch": dict(identities={KEY: "another"}),
+    "403 InvalidAccessKeyId": dict(identities={"another": SECRET}),
+    "403 RequestTimeTooSkewed": dict(identities={KEY: SECRET}, clock=20 * 60),
+}
+ANSWERS = {
+    "404 NoSuchBucket": dict(status=404, body="<Code>NoSuchBucket</Code>"),
+    "400 ExpiredToken": dict(status=400, body="<Code>ExpiredToken</Code>"),
+    "301": dict(status=301, headers={"Location": "https://s3.eu-central-1.amazonaws.com/"}),
 }
 
 
@@ -421,12 +428,16 @@ def test_the_page_has_the_journal_s_lines(github, mount, store):
         if not re.match(r"status \d|\d|[A-Z]\w+$|cannot", line):
             assert all(part in source for part in line.split("...")), line
     job = one_job(github, size=SIZE)
-    for word, setup in STATUSES.items():
-        github.store_setup(**setup)
+    for told in [*SETUPS, *ANSWERS]:
+        github.store_setup(**SETUPS.get(told, {"identities": {KEY: SECRET}}))
+        if told in ANSWERS:
+            github.clear_faults()
+            github.fault("status", hop="store", times=-1, **ANSWERS[told])
         m = mount(**store.options)
         m.log(job).read_bytes()
-        told = re.search(r"status [\w ]*", m.stderr).group()
-        assert word in told and any(word in line for line in lines), told
+        assert "status %s" % told in m.stderr
+        assert any(told.split()[-1] in line for line in lines), told
+    github.clear_faults()
     github.store_setup(identities={KEY: SECRET}, readers=[KEY])
     m = mount(shared_write=True, **store.options)
     m.log(job).read_bytes()
