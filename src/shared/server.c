@@ -315,6 +315,18 @@ static void fail_queued(struct shared_server *s)
     }
 }
 
+static void on_next(struct net_timer *timer)
+{
+    struct shared_server *s = list_entry(timer, struct shared_server, next);
+
+    if (is_left_alone(s))
+        fail_queued(s);
+    else
+        send_queued(s);
+}
+
+/* Those that wait come later, not from within this: what it ends, or drops, may be in the middle of
+ * something that they belong to as well. */
 static void on_done(struct net_request *request, int err)
 {
     struct shared_get *g = list_entry(request, struct shared_get, request);
@@ -326,10 +338,8 @@ static void on_done(struct net_request *request, int err)
         g->is_active = false;
         g->on_end(g, judge(g, err)); /* g may be freed, here or by what follows */
     }
-    if (is_left_alone(s))
-        fail_queued(s);
-    else
-        send_queued(s);
+    s->next.fire = on_next;
+    net_timer_set(s->net, &s->next, 0);
 }
 
 int shared_get_begin(struct shared_get *g, struct shared_server *s, const struct repo_name *repo,

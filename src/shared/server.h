@@ -53,9 +53,10 @@ struct shared_server {
     struct shared_state state; /* lock */
     struct shared_counters counters;
 
-    unsigned wrong;    /* answers in a row that were no objects of ours */
-    struct list queue; /* shared_get: not sent yet */
-    unsigned sent;     /* those under way */
+    unsigned wrong;        /* answers in a row that were no objects of ours */
+    struct list queue;     /* shared_get: not sent yet */
+    unsigned sent;         /* those under way */
+    struct net_timer next; /* one of those has ended: the next may be sent */
     struct shared_credentials credentials;
     struct net_identity identity;
     char sigv4[sizeof(((struct shared_location *)NULL)->region) + 16];

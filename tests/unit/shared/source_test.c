@@ -33,7 +33,8 @@ static struct {
     uint64_t damaged_at; /* a byte that is another one; UINT64_MAX: none */
     void *meta;
     size_t meta_len;
-    bool is_silent; /* it never answers */
+    bool is_silent;      /* it never answers */
+    uint64_t fails_from; /* ranges from there on are refused; 0: none is */
 } object;
 
 struct fixture {
@@ -73,6 +74,10 @@ static void send_log(struct http_conn *c)
 
     assert_non_null(range);
     assert_int_equal(sscanf(range + 15, "%" SCNu64 "-%" SCNu64, &from, &last), 2);
+    if (object.fails_from && from >= object.fails_from) {
+        http_say(c, "HTTP/1.1 500 Broken\r\nContent-Length: 0\r\n\r\n");
+        return;
+    }
     last = last < object.size ? last : object.size - 1;
     data = malloc(last + 1 - from);
     fake_fill(JOB, from, data, last + 1 - from);
@@ -138,16 +143,16 @@ static void job_learnt(void *who, const struct repo_name *name, uint64_t job, co
     (void)who, (void)name, (void)job, (void)body, (void)len;
 }
 
-static int setup(void **state)
+static int setup_with(void **state, unsigned connections)
 {
     struct fixture *f = calloc(1, sizeof(*f));
-    struct net_config net = {.connections = 8,
+    struct net_config net = {.connections = connections,
                              .timeout_s = SHARED_TIMEOUT_S,
                              .connect_ms = SHARED_CONNECT_MS,
                              .user_agent = "test",
                              .allow_http = true};
     const struct shared_credentials nobody = {.user = ""};
-    struct shared_config config = {.connections = 8,
+    struct shared_config config = {.connections = connections,
                                    .host = HOST,
                                    .has_token = true,
                                    .get_proof = get_proof,
@@ -170,6 +175,16 @@ static int setup(void **state)
     f->source = shared_source(f->shared);
     *state = f;
     return 0;
+}
+
+static int setup(void **state)
+{
+    return setup_with(state, 8);
+}
+
+static int setup_narrow(void **state)
+{
+    return setup_with(state, 2);
 }
 
 static int teardown(void **state)
@@ -389,6 +404,38 @@ static void a_damaged_page_and_all_after_it_come_from_behind(void **state)
     want_free(w);
 }
 
+/* One of several ranges fails while others are under way and still others wait for a connection:
+ * all of them go on behind, once each. */
+static void ranges_that_wait_for_a_connection_fail_with_the_server(void **state)
+{
+    struct fixture *f = *state;
+    struct want *wants[6];
+    struct source_log *log = NULL;
+
+    object.fails_from = 1048576;
+    fake_add(&f->behind, JOB, SIZE);
+    for (uint64_t i = 0; i < 6; i++) {
+        uint64_t from = i ? 1048576 + i * 131072 : 0;
+        wants[i] = want_new(f, log, from, from + 131072);
+        wants[i]->full_at = i ? 0 : 65536; /* the first one keeps its connection */
+        log = wants[i]->b.log;
+        send_want(f, wants[i]);
+    }
+    for (size_t i = 0; i < 6; i++) {
+        struct fake_want *given = fake_take_want(&f->behind);
+        wants[0]->full_at = 0;
+        fake_serve(given);
+    }
+    for (size_t i = 0; i < 6; i++) {
+        wait_for(&wants[i]->done);
+        assert_right(wants[i]);
+    }
+    assert_int_equal(f->behind.logs_created, 1);
+    release(f, log, wants[0]);
+    for (size_t i = 0; i < 6; i++)
+        want_free(wants[i]);
+}
+
 static void the_rest_from_a_server_without_ranges_ends_where_it_was_wanted(void **state)
 {
     struct fixture *f = *state;
@@ -553,6 +600,8 @@ int main(void)
         WITH_STORE(bytes_wait_where_there_is_no_space),
         WITH_STORE(ranges_need_not_begin_or_end_with_a_page),
         WITH_STORE(a_damaged_page_and_all_after_it_come_from_behind),
+        cmocka_unit_test_setup_teardown(ranges_that_wait_for_a_connection_fail_with_the_server,
+                                        setup_narrow, teardown),
         WITH_STORE(the_rest_from_a_server_without_ranges_ends_where_it_was_wanted),
         WITH_STORE(what_the_reader_does_not_want_any_more_ends),
         WITH_STORE(a_size_that_contradicts_what_is_known_is_not_believed),
