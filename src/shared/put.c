@@ -49,7 +49,7 @@ struct put {
 
     /* One request at a time, of the thread's; these are the network thread's until is_done. */
     struct net_task begin;
-    const struct item *item;
+    struct item item;
     struct shared_get get; /* of a .meta that may be there */
     enum shared_outcome outcome;
     struct net_request request;
@@ -137,7 +137,7 @@ static void begin_look(struct net_task *t)
                                  .on_size = on_meta_size,
                                  .on_data = on_meta_data,
                                  .on_end = on_meta_end};
-    if (shared_get_begin(&p->get, p->server, &p->item->repo, p->item->job)) {
+    if (shared_get_begin(&p->get, p->server, &p->item.repo, p->item.job)) {
         p->outcome = SHARED_FAILED;
         end_request(p);
     }
@@ -304,14 +304,17 @@ static void note_refusal(struct put *p)
 
 static enum sent judge(struct put *p)
 {
-    bool is_stored = p->status == 200 || p->status == 201 || p->status == 204;
+    bool is_stored = p->status == 200 || p->status == 201 || p->status == 204, is_news;
 
     if (p->chunk_err)
         return SENT_NOT;
     if ((is_stored && p->err == 0) || p->status == 412) {
         pthread_mutex_lock(&p->lock);
-        shared_state_note_success(&p->state);
+        is_news = shared_state_note_success(&p->state);
         pthread_mutex_unlock(&p->lock);
+        if (is_news)
+            diag_log(p->server->diag, DIAG_NOTICE, "shared store %s: stores logs again",
+                     p->server->location->host);
         return p->status == 412 ? SENT_THERE : SENT_STORED;
     }
     if (p->status != 409) /* somebody else is sending it at this moment */
@@ -334,7 +337,7 @@ static enum sent send_object(struct put *p, enum shared_object what, const struc
                                       .on_head = on_head,
                                       .on_body = on_answer,
                                       .on_done = on_sent};
-    if (shared_location_make_url(p->server->location, p->server->host, &p->item->repo, p->item->job,
+    if (shared_location_make_url(p->server->location, p->server->host, &p->item.repo, p->item.job,
                                  what, p->url))
         return SENT_NOT;
     begin_request(p, begin_put);
@@ -364,7 +367,7 @@ static bool send_both(struct put *p, int fd, const struct store_meta *meta)
     size_t len = 0;
     bool is_sent = false;
 
-    if (meta_encode(&bare, p->server->host, p->item->job, &data, &len) == 0 &&
+    if (meta_encode(&bare, p->server->host, p->item.job, &data, &len) == 0 &&
         send_object(p, SHARED_LOG, &log) != SENT_NOT) {
         about.data = data;
         about.size = len;
@@ -374,21 +377,34 @@ static bool send_both(struct put *p, int fd, const struct store_meta *meta)
     return is_sent;
 }
 
+/* Neither is left alone: the server, nor with uploads. */
+static bool may_send(struct put *p)
+{
+    int64_t now_ms = net_now_ms();
+    bool may;
+
+    pthread_mutex_lock(&p->lock);
+    may = !p->is_closed && shared_state_would_ask(&p->state, now_ms);
+    pthread_mutex_unlock(&p->lock);
+    if (!may || !shared_server_may_ask(p->server))
+        return false;
+    pthread_mutex_lock(&p->lock);
+    may = shared_state_may_ask(&p->state, now_ms);
+    pthread_mutex_unlock(&p->lock);
+    return may;
+}
+
 /* True: it is in the shared store now. */
 static bool bring(struct put *p)
 {
     struct store_backing file = {.fd = -1, .published = true};
     struct store_meta meta;
-    bool is_there = false, may_ask;
+    bool is_there = false;
 
-    pthread_mutex_lock(&p->lock);
-    may_ask = !p->is_closed && shared_state_may_ask(&p->state, net_now_ms());
-    pthread_mutex_unlock(&p->lock);
-    if (!may_ask || shared_server_is_off(p->server) ||
-        store_load_meta(p->store, p->item->job, &meta))
+    if (!may_send(p) || store_load_meta(p->store, p->item.job, &meta))
         return false;
     if (meta.final && meta.checksums && meta.size > 0 && meta.size <= PUT_BYTES_MAX &&
-        store_open_log(p->store, p->item->job, &meta, &file.fd) == 0) {
+        store_open_log(p->store, p->item.job, &meta, &file.fd) == 0) {
         begin_request(p, begin_look);
         if (wait_for_end(p))
             is_there = p->outcome == SHARED_GOOD ||
@@ -405,6 +421,7 @@ static void work(struct task *task)
     struct list *link;
 
     for (;;) {
+        struct item *item;
         bool is_brought;
         pthread_mutex_lock(&p->lock);
         link = p->is_closed ? NULL : list_take_first(&p->queue);
@@ -412,9 +429,10 @@ static void work(struct task *task)
         pthread_mutex_unlock(&p->lock);
         if (!link)
             return;
-        p->item = list_entry(link, struct item, link);
+        item = list_entry(link, struct item, link);
+        p->item = *item;
+        free(item);
         is_brought = bring(p);
-        free(list_entry(link, struct item, link));
         pthread_mutex_lock(&p->lock);
         p->queued--;
         p->stats.done += is_brought;
@@ -473,22 +491,25 @@ int put_create(struct shared_server *server, struct store *store, struct put **r
 
 void put_close(struct put *p)
 {
+    struct list *link;
+
     pthread_mutex_lock(&p->lock);
     p->is_closed = true;
+    while ((link = list_take_first(&p->queue))) {
+        free(list_entry(link, struct item, link));
+        p->queued--;
+        p->stats.dropped++;
+    }
     pthread_cond_signal(&p->changed);
     pthread_mutex_unlock(&p->lock);
 }
 
 void put_destroy(struct put *p)
 {
-    struct list *link;
-
     if (!p)
         return;
     put_close(p);
     tasks_destroy(p->thread);
-    while ((link = list_take_first(&p->queue)))
-        free(list_entry(link, struct item, link));
     pthread_cond_destroy(&p->changed);
     pthread_mutex_destroy(&p->lock);
     free(p->chunk);

@@ -44,7 +44,7 @@ int put_create(struct shared_server *server, struct store *store, struct put **r
 /* The job's log is complete in the store, and came from GitHub. */
 void put_want(struct put *p, const struct repo_name *repo, uint64_t job);
 
-/* Nothing new is begun. */
+/* What waits is dropped, and nothing new is begun. */
 void put_close(struct put *p);
 void put_destroy(struct put *p); /* NULL: nothing */
 

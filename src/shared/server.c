@@ -44,11 +44,17 @@ void shared_server_set_credentials(struct shared_server *s, const struct shared_
 
 void shared_server_renew_credentials(struct shared_server *s, const struct shared_credentials *c)
 {
+    bool is_news;
+
     shared_server_set_credentials(s, c);
     pthread_mutex_lock(&s->lock);
-    if (s->state.phase != SHARED_OFF)
+    is_news = s->state.phase == SHARED_RESTING || s->state.phase == SHARED_PROBING;
+    if (is_news)
         s->state = (struct shared_state){.phase = SHARED_UP};
     pthread_mutex_unlock(&s->lock);
+    if (is_news)
+        diag_log(s->diag, DIAG_NOTICE, "shared store %s: has a new key, and is asked again",
+                 s->location->host);
 }
 
 /* -- Its state --------------------------------------------------------------------------------- */
@@ -71,16 +77,6 @@ bool shared_server_would_ask(struct shared_server *s)
     would = shared_state_would_ask(&s->state, net_now_ms());
     pthread_mutex_unlock(&s->lock);
     return would;
-}
-
-bool shared_server_is_off(struct shared_server *s)
-{
-    bool is_off;
-
-    pthread_mutex_lock(&s->lock);
-    is_off = s->state.phase == SHARED_OFF;
-    pthread_mutex_unlock(&s->lock);
-    return is_off;
 }
 
 void shared_server_turn_off(struct shared_server *s, const struct repo_name *repo, uint64_t job)
@@ -198,10 +194,10 @@ static enum shared_outcome judge(struct shared_get *g, int err)
 
     if (err == -ECONNABORTED || (err == -ECANCELED && is_success))
         return SHARED_DROPPED;
-    if (err == -EBADMSG || err == -EFBIG)
-        return SHARED_WRONG;
     if (g->status && !is_success)
         return judge_refusal(g);
+    if (err == -EBADMSG || err == -EFBIG)
+        return SHARED_WRONG;
     if (err == 0) {
         note_success(s);
         return SHARED_GOOD;
@@ -363,7 +359,8 @@ int shared_get_begin(struct shared_get *g, struct shared_server *s, const struct
     g->is_active = true;
     g->request = (struct net_request){.url = g->url,
                                       .headers = g->headers,
-                                      .body_max = g->size_max,
+                                      .body_max = g->size_max > REFUSAL_READ_MAX ? g->size_max
+                                                                                 : REFUSAL_READ_MAX,
                                       .identity = s->credentials.user[0] ? &s->identity : NULL,
                                       .on_head = on_head,
                                       .on_body = on_body,

@@ -50,13 +50,15 @@ struct fixture {
 /* One range as the cache would want it. */
 struct want {
     struct source_bytes b;
+    struct fixture *f;
     struct source_metadata metadata;
     int metadata_answer;
     unsigned told;
     char *data;
     uint64_t next; /* the byte that must come next */
     _Atomic uint64_t
-        full_at;          /* no space for what lies behind it until it is resumed; 0: there is */
+        full_at; /* no space for what lies behind it until it is resumed; 0: there is */
+    bool is_released_when_done;
     uint64_t unwanted_at; /* nothing is wanted behind it; 0: all is */
     sem_t full, done;
     struct source_failure failure;
@@ -75,7 +77,9 @@ static void send_log(struct http_conn *c)
     assert_non_null(range);
     assert_int_equal(sscanf(range + 15, "%" SCNu64 "-%" SCNu64, &from, &last), 2);
     if (object.fails_from && from >= object.fails_from) {
-        http_say(c, "HTTP/1.1 500 Broken\r\nContent-Length: 0\r\n\r\n");
+        static const char text[20000];
+        http_say(c, "HTTP/1.1 503 Busy\r\nContent-Length: %zu\r\n\r\n", sizeof(text));
+        http_send(c, text, sizeof(text));
         return;
     }
     last = last < object.size ? last : object.size - 1;
@@ -238,6 +242,8 @@ static void on_done(struct source_bytes *b, const struct source_failure *failure
 
     if (failure)
         w->failure = *failure;
+    if (w->is_released_when_done)
+        w->f->source.ops->log_release(b->log, NULL);
     sem_post(&w->done);
 }
 
@@ -248,6 +254,7 @@ static struct want *want_new(struct fixture *f, struct source_log *log, uint64_t
 
     sem_init(&w->full, 0, 0);
     sem_init(&w->done, 0, 0);
+    w->f = f;
     w->data = malloc(to - from + 1);
     w->next = from;
     w->b = (struct source_bytes){.from = from, .to = to, .bytes = on_bytes, .done = on_done};
@@ -436,6 +443,32 @@ static void ranges_that_wait_for_a_connection_fail_with_the_server(void **state)
         want_free(wants[i]);
 }
 
+/* The error's text is longer than what was asked for. */
+static void a_refusal_is_not_taken_for_a_wrong_object(void **state)
+{
+    struct fixture *f = *state;
+    struct want *w = want_new(f, NULL, 0, 65536), *last;
+    struct source_log *log = w->b.log;
+    struct shared_stats stats;
+
+    object.fails_from = 1048576;
+    send_want(f, w);
+    wait_for(&w->done);
+    fake_add(&f->behind, JOB, SIZE);
+    last = want_new(f, log, SIZE - 5, SIZE);
+    send_want(f, last);
+    fake_serve(fake_take_want(&f->behind));
+    wait_for(&last->done);
+    assert_right(last);
+    shared_get_stats(f->shared, &stats);
+    assert_string_equal(stats.state, "resting");
+    assert_int_equal(stats.errors, 1);
+    assert_int_equal(stats.wrong, 0);
+    want_free(last);
+    release(f, log, w);
+    want_free(w);
+}
+
 static void the_rest_from_a_server_without_ranges_ends_where_it_was_wanted(void **state)
 {
     struct fixture *f = *state;
@@ -591,6 +624,24 @@ static void a_stop_ends_what_is_under_way(void **state)
     want_free(full);
 }
 
+/* The log is released in the moment in which its want ends. */
+static void a_question_may_outlive_its_log(void **state)
+{
+    struct fixture *f = *state;
+    struct want *w = want_new(f, NULL, 0, 1048576);
+    struct fake_facts *question;
+
+    f->proof = SHARED_UNPROVEN;
+    w->is_released_when_done = true;
+    send_want(f, w);
+    question = fake_take_facts(&f->behind);
+    shared_stop(f->shared);
+    wait_for(&w->done);
+    assert_int_equal(w->failure.reason, SOURCE_CLOSING);
+    fake_answer(&f->behind, question, "{\"id\":42}", "", 0);
+    want_free(w);
+}
+
 #define WITH_STORE(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
@@ -602,6 +653,7 @@ int main(void)
         WITH_STORE(a_damaged_page_and_all_after_it_come_from_behind),
         cmocka_unit_test_setup_teardown(ranges_that_wait_for_a_connection_fail_with_the_server,
                                         setup_narrow, teardown),
+        WITH_STORE(a_refusal_is_not_taken_for_a_wrong_object),
         WITH_STORE(the_rest_from_a_server_without_ranges_ends_where_it_was_wanted),
         WITH_STORE(what_the_reader_does_not_want_any_more_ends),
         WITH_STORE(a_size_that_contradicts_what_is_known_is_not_believed),
@@ -609,6 +661,7 @@ int main(void)
         WITH_STORE(nothing_is_asked_of_the_store_before_github_has_answered),
         WITH_STORE(a_refusal_and_a_running_job_leave_the_store_alone),
         WITH_STORE(a_stop_ends_what_is_under_way),
+        WITH_STORE(a_question_may_outlive_its_log),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
