@@ -266,8 +266,9 @@ static int create_shared(struct mount *m)
 {
     struct options *o = m->options;
     const struct shared_location *location = &o->shared_location;
-    /* A proxy would see the key of a store that is asked over plain http. */
-    const struct net_config net = {.connections = m->connections,
+    /* An upload has a connection of its own, so that no question waits for it. A proxy would see
+     * the key of a store that is asked over plain http. */
+    const struct net_config net = {.connections = m->connections + o->shared_write,
                                    .timeout_s = SHARED_TIMEOUT_S,
                                    .connect_ms = SHARED_CONNECT_MS,
                                    .user_agent = "ghlogfs/" GHLOGFS_VERSION,

@@ -37,7 +37,7 @@ struct net_transfer;
 
 /* Copied by net_create; the strings stay the caller's and must outlive the object. */
 struct net_config {
-    unsigned connections; /* transfers at once, 1..100 */
+    unsigned connections; /* transfers at once, 1..101 */
     unsigned timeout_s;   /* for connecting, and for moving less than 1 KiB/s; at least 1 */
     unsigned connect_ms;  /* for connecting, where that is another; 0: it is not */
     const char *user_agent;
