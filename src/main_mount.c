@@ -358,6 +358,7 @@ static int create_upper(struct mount *m)
                                  .now_ms = net_now_ms,
                                  .diag = m->diag,
                                  .is_proven = is_proven,
+                                 .has_copies = m->shared != NULL,
                                  .published = m->shared ? on_published : NULL,
                                  .who = m,
                                  .idle_max = m->log_files};

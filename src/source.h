@@ -75,6 +75,7 @@ struct source_metadata {
     bool final;               /* S8: will never change. False: a running job's log */
     bool whole;               /* the server has no ranges: the stream under way has all of it */
     bool proven;              /* the size will not turn out to be another */
+    bool is_copy;             /* not GitHub's own word: what that has told of the size stands */
     bool provisional;         /* only the end of a connection shows where the log ends: it may be
                                * read, and must not be kept */
     int64_t last_modified_ms; /* UTC, -1 unknown */
@@ -98,6 +99,7 @@ struct source_bytes {
     struct source_log *log;
     uint64_t from, to; /* [from, to); bytes beyond `to` come only where metadata->whole */
     enum source_class class;
+    bool is_gone; /* GitHub is known to have no log any more (410): it is not asked for its bytes */
 
     /* In order, without gaps, from `from` on. SOURCE_FULL: none taken; offered again after
      * ops->resume. Negative errno: nothing of this range is wanted any more; done() follows. */

@@ -41,6 +41,7 @@ struct cache_config {
     /* Whether GitHub has answered for this job under this name in this mount, in a listing: that
      * verifies the name (S14). Any thread; must not wait. May be NULL. */
     bool (*is_proven)(void *who, const struct repo_name *repo, uint64_t job);
+    bool has_copies; /* the source has logs, too, that GitHub has no more */
     /* All of a job's log is on disk now. On the writer thread; must not wait. May be NULL. */
     void (*published)(void *who, const struct repo_name *repo, uint64_t job);
     void *who;

@@ -68,8 +68,12 @@ struct fetch *fetch_plan(struct log *log, uint64_t from, uint64_t to, enum sourc
     if (!f)
         return NULL;
     f->log = log;
-    f->b = (struct source_bytes){
-        .from = from, .to = to, .class = class, .bytes = on_bytes, .done = on_done};
+    f->b = (struct source_bytes){.from = from,
+                                 .to = to,
+                                 .class = class,
+                                 .is_gone = log->is_gone,
+                                 .bytes = on_bytes,
+                                 .done = on_done};
     f->stream.write = fill_write;
     f->stream.ended.run = fill_end;
     f->to = to;

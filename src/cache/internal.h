@@ -97,6 +97,7 @@ struct log {
     bool abandoned;               /* the source has another log: new holders get a new one */
     bool unfit;                   /* a range did not fit into `memory` (log_update_idle) */
     bool on_disk;                 /* published: complete under its name */
+    bool is_gone;                 /* GitHub has it no more, by a record; a copy may be had */
     bool facts_kept;              /* size and time are on disk, if not the bytes */
     bool checking;                /* a check for growth is under way */
     int64_t checked_ms;           /* when the last check for growth began */

@@ -247,7 +247,7 @@ bool log_promise(struct log *log, const struct repo_name *name, struct log_promi
         return false;
     pthread_mutex_lock(&c->lock);
     /* With a file it was a running job's log: what is published now would be read through it. */
-    stands = log->phase == LOG_UNKNOWN && !log->promise && !log->backing &&
+    stands = log->phase == LOG_UNKNOWN && !log->promise && !log->backing && !log->is_gone &&
              !absent_find(&c->absent, name, log->job, c->config.now_ms());
     if (stands) {
         log->promise = p;

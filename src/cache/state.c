@@ -109,7 +109,8 @@ void log_load(struct log *log, const struct repo_name *name)
     log->phase = LOG_UNKNOWN;
     if (!rc && meta.final && meta.size <= LOG_SIZE_MAX && !adopt_meta(log, &meta))
         log->phase = LOG_KNOWN;
-    if (gone) {
+    log->is_gone = gone && c->config.has_copies;
+    if (gone && !log->is_gone) {
         struct source_failure expired = {
             .err = -ENOENT, .reason = SOURCE_EXPIRED, .until_ms = INT64_MAX};
         absent_note(&c->absent, name, log->job, &expired, c->config.now_ms());
@@ -187,7 +188,7 @@ static int check_metadata(const struct log *log, const struct source_metadata *m
 {
     bool is_known = log->phase == LOG_KNOWN;
 
-    if (is_known && metadata->size != log->meta.size && log_is_proven(log))
+    if (is_known && metadata->size != log->meta.size && (log_is_proven(log) || metadata->is_copy))
         return -ESTALE;
     if (metadata->size > LOG_SIZE_MAX)
         return -EFBIG;

@@ -8,8 +8,9 @@
  * before the .meta holds, and no page that does not match its checksum (T5). Whatever goes wrong,
  * the want goes on at the source behind, from the first byte that was not handed over (T2).
  *
- * The cache cannot tell the two apart. A size from the store is final and, until all pages are
- * there, not proven: GitHub's may still correct it.
+ * A size from the store is final and, until all pages are there, not proven: GitHub's may still
+ * correct it, and where GitHub has told another one before it is not believed. A log that GitHub is
+ * known to have no more is asked of the store alone (T3).
  *
  * Threads: the store has a net of its own, and with it a thread, connections and handles on which
  * GitHub's token never is, nor the store's key on GitHub's (T7). Callbacks of source.h come on that

@@ -67,6 +67,7 @@ struct source_log {
     struct store_meta meta; /* once STORED */
     struct source_facts question;
     bool is_proved;
+    bool is_gone; /* there is nothing behind */
     struct source_task proof_task, release_task;
     void (*released)(void *who);
 };
@@ -215,6 +216,26 @@ static void fail_wants(struct source_log *log, const struct source_failure *fail
         end_want(list_entry(log->wants.next, struct want, link), failure);
 }
 
+/* A later want tries again. */
+static void give_up(struct source_log *log, const struct source_failure *failure)
+{
+    store_meta_finish(&log->meta);
+    atomic_store(&log->phase, UNDECIDED);
+    fail_wants(log, failure);
+}
+
+/* GitHub has no log any more, and the store none, or not now. */
+static void end_gone(struct source_log *log)
+{
+    bool is_answer = shared_server_would_ask(&log->shared->server);
+    const struct source_failure gone = {.err = -ENOENT,
+                                        .reason = SOURCE_EXPIRED,
+                                        .until_ms = is_answer ? INT64_MAX
+                                                              : net_now_ms() + SHARED_REST_MS};
+
+    give_up(log, &gone);
+}
+
 /* From now on, and for all that is under way. */
 static void go_behind(struct source_log *log)
 {
@@ -225,12 +246,14 @@ static void go_behind(struct source_log *log)
         fail_wants(log, &closing);
         return;
     }
+    if (log->is_gone) {
+        end_gone(log);
+        return;
+    }
     log->behind = behind->ops->log_create(behind->self, &log->repo, log->job, log->completed,
                                           log->ops, log->who);
-    if (!log->behind) { /* a later want tries again */
-        store_meta_finish(&log->meta);
-        atomic_store(&log->phase, UNDECIDED);
-        fail_wants(log, &no_memory);
+    if (!log->behind) {
+        give_up(log, &no_memory);
         return;
     }
     atomic_store(&log->phase, BEHIND);
@@ -447,6 +470,7 @@ static bool report(struct source_log *log)
     const struct source_metadata metadata = {
         .size = log->meta.size,
         .final = true,
+        .is_copy = true,
         .last_modified_ms = log->meta.mtime_ms,
         .completed_ms = log->meta.mtime_ms,
     };
@@ -584,6 +608,7 @@ static void run_want(void *self, struct source_task *t)
     w->b = b;
     w->next = b->from;
     list_push_back(&log->wants, &w->link);
+    log->is_gone |= b->is_gone;
     if (atomic_load(&log->phase) == UNDECIDED)
         decide(log, b->class);
     else if (atomic_load(&log->phase) == STORED)

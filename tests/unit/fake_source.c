@@ -462,6 +462,7 @@ int fake_tell_log(struct source_log *log)
                                    .final = !j->is_live,
                                    .whole = j->has_no_range,
                                    .proven = !j->is_unproven,
+                                   .is_copy = j->is_copy,
                                    .provisional = j->is_provisional,
                                    .last_modified_ms = j->modified_ms,
                                    .completed_ms = j->completed_ms};

@@ -26,7 +26,7 @@ struct fake_job {
     uint64_t size;
     bool is_live;      /* its job runs: reported as not final */
     bool has_no_range; /* the stream brings all of it */
-    bool is_unproven, is_provisional;
+    bool is_unproven, is_provisional, is_copy;
     int64_t modified_ms, completed_ms;
     char etag[32];
 };

@@ -95,6 +95,27 @@ static void shorter_log_ends_where_it_ends_R1(void **state)
     log_release(log);
 }
 
+/* T5: what somebody has stored elsewhere is not GitHub's answer. */
+static void a_copy_of_another_size_does_not_change_what_github_has_told_R1(void **state)
+{
+    static const uint64_t sizes[] = {20 * MIB, 21 * MIB, FIRST + 1};
+    struct cache_fixture *b = *state;
+    struct log *log = know_unproven(b, 20 * MIB + 100);
+    struct fake_job *job = fake_job(&b->fake, 1);
+
+    job->is_copy = true;
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+        job->size = sizes[i];
+        assert_int_equal(fake_tell_log(fake_find_log(&b->fake, 1)), -ESTALE);
+        assert_stat(log, 20 * MIB + 100, false);
+    }
+    tell_size(b, 20 * MIB + 100);
+    job->is_copy = false;
+    tell_size(b, 20 * MIB);
+    assert_stat(log, 20 * MIB, false);
+    log_release(log);
+}
+
 /* Its last page ends where the log was believed to end, and has to be fetched again. */
 static void longer_log_is_read_on_R1(void **state)
 {
@@ -219,6 +240,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         WITH_BENCH(shorter_log_ends_where_it_ends_R1),
+        WITH_BENCH(a_copy_of_another_size_does_not_change_what_github_has_told_R1),
         WITH_BENCH(longer_log_is_read_on_R1),
         WITH_BENCH(size_below_what_has_come_is_refused_S4),
         WITH_BENCH(kept_size_that_is_wrong_gives_way_S4),

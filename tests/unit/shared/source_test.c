@@ -327,7 +327,8 @@ static void a_log_comes_from_the_store_and_nothing_from_behind(void **state)
     assert_right(w);
     assert_int_equal(w->told, 1);
     assert_int_equal(w->metadata.size, SIZE);
-    assert_true(w->metadata.final && !w->metadata.proven && !w->metadata.whole);
+    assert_true(w->metadata.final && w->metadata.is_copy);
+    assert_false(w->metadata.proven || w->metadata.whole);
     assert_int_equal(w->metadata.last_modified_ms, 1700000000000);
     assert_int_equal(f->behind.logs_created, 0);
     assert_int_equal(f->behind.facts_wanted, 0);
@@ -547,6 +548,29 @@ static void what_the_store_lacks_comes_from_behind_and_is_remembered(void **stat
     want_free(w);
 }
 
+/* T3: GitHub has answered 410 before, so the store is the only one that is asked for bytes. */
+static void a_log_that_github_has_no_more_comes_from_the_store_or_not_at_all(void **state)
+{
+    struct fixture *f = *state;
+
+    for (int i = 0; i < 2; i++) {
+        struct want *w = want_new(f, NULL, 0, 1048576);
+        struct source_log *log = w->b.log;
+        object.size = i ? 0 : SIZE;
+        w->b.is_gone = true;
+        send_want(f, w);
+        wait_for(&w->done);
+        if (!i)
+            assert_right(w);
+        assert_int_equal(w->failure.err, i ? -ENOENT : 0);
+        assert_int_equal(w->failure.reason, i ? SOURCE_EXPIRED : SOURCE_FINE);
+        assert_int_equal(w->failure.until_ms, i ? INT64_MAX : 0);
+        f->source.ops->log_release(log, NULL);
+        want_free(w);
+    }
+    assert_int_equal(f->behind.logs_created, 0);
+}
+
 /* T1 */
 static void nothing_is_asked_of_the_store_before_github_has_answered(void **state)
 {
@@ -658,6 +682,7 @@ int main(void)
         WITH_STORE(what_the_reader_does_not_want_any_more_ends),
         WITH_STORE(a_size_that_contradicts_what_is_known_is_not_believed),
         WITH_STORE(what_the_store_lacks_comes_from_behind_and_is_remembered),
+        WITH_STORE(a_log_that_github_has_no_more_comes_from_the_store_or_not_at_all),
         WITH_STORE(nothing_is_asked_of_the_store_before_github_has_answered),
         WITH_STORE(a_refusal_and_a_running_job_leave_the_store_alone),
         WITH_STORE(a_stop_ends_what_is_under_way),
