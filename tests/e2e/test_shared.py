@@ -1,5 +1,7 @@
 """The shared store (T1 to T5, T7): logs that somebody in the team has fetched before."""
 
+import pathlib
+
 import pytest
 
 import fake.content
@@ -95,6 +97,50 @@ def test_t3_an_expired_log_is_there_while_its_job_is(github, mount, store):
     assert not traffic(github).of("storage")
 
 
+def test_t3_a_log_that_had_expired_before_there_was_a_store(github, mount, store):
+    """That GitHub has it no more is on disk (410), and does not hide what the store has."""
+    kept, lost = one_job(github, size=200_000), one_job(github, size=5050)
+    filled(github, mount, store, [kept])
+    for job in (kept, lost):
+        github.set_job(job, log="expired")
+    before = mount()
+    for job in (kept, lost):
+        with pytest.raises(FileNotFoundError):
+            before.log(job).stat()
+    before.stop()
+    forget(github)
+    m = mount(cache=before.cache, **store.options)
+    assert m.log(kept).read_bytes() == fake.content.content(kept, 0, 200_000)
+    for _ in range(2):
+        with pytest.raises(FileNotFoundError):
+            m.log(lost).stat()
+    # One question for each job; none about a log that GitHub is known to have no more.
+    seen = traffic(github)
+    assert seen.charged == 2 and not [e for e in seen.entries if e["path"].endswith("/logs")]
+    assert stats(m)["shared_hits"] == 1 and stats(m)["shared_misses"] == 1
+
+
+def test_t3_while_github_is_away(github, mount, store):
+    """Its storage, or all of it once it has answered for the jobs; before that nothing is shown,
+    nor asked of the store."""
+    jobs = [job for one in github.bulk(REPO, 1, 3, 60_000) for job in one["jobs"]]
+    filled(github, mount, store, jobs)
+    github.refuse(hop="storage")
+    m = mount(**store.options)
+    assert m.log(jobs[0]).read_bytes() == fake.content.content(jobs[0], 0, 60_000)
+    assert len(list((m.repo() / "jobs").iterdir())) == 3
+    github.refuse(hop="api", drop=True)
+    for job in jobs[1:]:
+        assert m.log(job).read_bytes() == fake.content.content(job, 0, 60_000)
+    forget(github)
+    strict = mount(**store.options, deadline=10)
+    with pytest.raises(OSError):
+        strict.log(jobs[0]).read_bytes()
+    assert not github.log(hop="store")
+    trusting = mount(**store.options, deadline=10, shared_trust="bucket")
+    assert trusting.log(jobs[0]).read_bytes() == fake.content.content(jobs[0], 0, 60_000)
+
+
 def test_t3_what_github_does_not_know_any_more_needs_trust_in_the_bucket(github, mount, store):
     job = one_job(github, size=200_000)
     filled(github, mount, store, [job])
@@ -106,6 +152,16 @@ def test_t3_what_github_does_not_know_any_more_needs_trust_in_the_bucket(github,
     for how in ({}, {"token": None}):
         m = mount(**store.options, shared_trust="bucket", **how)
         assert m.log(job).read_bytes() == fake.content.content(job, 0, 200_000)
+
+
+def test_without_the_option_there_is_nothing_of_it(github, mount):
+    job = one_job(github, size=5050)
+    m = mount()
+    assert m.log(job).read_bytes() == fake.content.content(job, 0, 5050)
+    names = m.threads()
+    assert "ghlogfs-net" in names and "ghlogfs-store" not in names and "ghlogfs-put" not in names
+    assert not [name for name in stats(m) if name.startswith("shared")]
+    assert not github.log(hop="store") and traffic(github).charged == 1
 
 
 def test_plain_http_with_a_bearer(github, mount, store):
@@ -161,6 +217,8 @@ def test_t7_the_keys_of_github_and_of_the_store_never_meet(github, mount, store)
     assert m.log(job).read_bytes() == fake.content.content(job, 0, 5050)
     assert stats(m)["shared_hits"] == 1
     assert github.counters()["token_leaks"] == 0
+    limits = pathlib.Path("/proc/%d/limits" % m.pid).read_text()
+    assert [line.split()[4] for line in limits.splitlines() if "core file" in line] == ["0"]
     for name in ("environ", "cmdline"):
         told = open("/proc/%d/%s" % (m.pid, name), "rb").read()
         assert KEY.encode() not in told and SECRET.encode() not in told

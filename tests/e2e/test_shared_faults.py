@@ -1,13 +1,14 @@
 """The shared store fails in every way (T2, T5): the reader gets GitHub's bytes, and soon."""
 
+import contextlib
 import time
 
 import pytest
 
 import fake.content
 from fake.asking import one_job
-from faulting import within
-from mounting import MIB, REPO, ended, spawn, traffic, wait_active
+from faulting import RawServer, torn, within
+from mounting import MIB, REPO, ended, spawn, traffic, wait_active, wait_for
 from sharing import KEY, SECRET, Store, filled, stats
 
 SIZE = 300_000
@@ -80,6 +81,7 @@ def test_t2_whatever_fails_the_reader_gets_githubs_bytes(github, mount, store, w
         github.fault(hop="store", range="bytes", times=-1, **dict(spec, path=path))
     m = mount(**store.options, secrets=[KEY, SECRET])
     assert read(m, job) < LATER + 1
+    assert not torn(m.cache, SIZE)
     if what == "log" and name in HARMLESS:
         assert stats(m)["shared_hits"] == 1 and not traffic(github, settle=False).of("storage")
         assert m.stderr.count("shared store 127.0.0.3") == HARMLESS[name]
@@ -107,6 +109,26 @@ def test_t2_a_store_that_refuses_connections_or_does_not_answer_them(github, mou
     with within(1):         # and it is left alone now
         read(n, jobs[2])
     assert stats(n)["shared_errors"] in (1, 2)
+
+
+@pytest.mark.parametrize("says, least, most", [(b"", 0.5, LATER), (b"HTTP/1.1 200\r\n\r\n", 0, 1)],
+                         ids=["silent", "another-protocol"])
+def test_t2_a_store_without_tls(github, mount, store, says, least, most):
+    """It takes connections, and never ends a handshake."""
+    class Server(RawServer):
+        def _serve(self, sock, number):
+            with sock, contextlib.suppress(OSError):
+                while sock.recv(4096):
+                    sock.sendall(says)
+
+    jobs = [one_job(github, size=SIZE) for _ in range(2)]
+    with Server(None) as server:
+        m = mount(**dict(store.options, shared=server.url.replace("http:", "https:") + "/logs"))
+        with within(most):
+            assert read(m, jobs[0]) >= least
+        read(m, jobs[1])
+    assert stats(m)["shared_state"] == "resting" and stats(m)["shared_errors"] in (1, 2)
+    assert m.stderr.count("shared store 127.0.0.1") == 1
 
 
 def test_t2_a_proxys_page_in_place_of_each_object(github, mount, store):
@@ -190,6 +212,19 @@ def test_t2_a_store_that_fails_in_the_middle_of_a_large_log(github, mount, store
     assert len(whole) == 8 * MIB and fake.content.first_difference(job, 0, whole) == -1
     assert time.monotonic() - begun < LATER + 1
     assert stats(m)["shared_state"] == "resting"
+
+
+def test_t2_a_question_does_not_wait_for_an_upload(github, mount, store):
+    """Which hangs, and has the only connection there is for each."""
+    stored, new = one_job(github, size=SIZE), one_job(github, size=SIZE)
+    filled(github, mount, store, [stored])
+    github.fault("upload", hop="store", after=0, how="stall")
+    m = mount(**store.options, shared_write=True, connections=1)
+    read(m, new)
+    wait_for(lambda: [f["hits"] for f in github.faults()] == [1], 10, 0.01)
+    with within(LATER):
+        read(m, stored)
+    assert stats(m)["shared_hits"] == 1 and stats(m)["shared_state"] == "up"
 
 
 def test_an_unmount_ends_what_hangs_at_the_store(github, mount, store):
