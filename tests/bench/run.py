@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Speed and memory: measures P1 to P13 of the real binary, compared with its peers.
+"""Speed and memory: measures P1 to P14 of the real binary, compared with its peers.
 
 usage: run.py [P1 P5t ...] [--rounds N] [--size BYTES] [--dir DIR] [--markdown FILE]
 
@@ -15,7 +15,8 @@ The logs of P5 and P5t compress as 50 real archives do together: a log to a tent
 which has each line twice (in the job's log and in its step's), to a fifth of its logs. The archives
 are made before the time is taken, as GitHub's servers make theirs. In P5t both programs go through
 one relay (relay.c): 20 ms each way, 200 Mbit/s in each direction for all connections together, no
-slow start, no loss; and no latency besides.
+slow start, no loss; and no latency besides. P14 is P5t on a second machine: the shared store, which
+a first one has filled, is behind the same relay, over TLS, and no samples are compared with GitHub.
 
 Environment: GHLOGFS_BIN, the binary (build/release/ghlogfs).
 """
@@ -250,8 +251,9 @@ class Mount:
         self.bench, self.keep = bench, keep
         self.path, self.cache = bench.folder / "mnt", bench.folder / "cache"
         options = {"cache_dir": self.cache, "api_url": github.api, "cache_size": "16G", **options}
-        self.words = [BINARY, "-f", "-o", ",".join("%s=%s" % o for o in options.items()),
-                      str(self.path)]
+        options = [name if value is True else "%s=%s" % (name, value)
+                   for name, value in options.items()]
+        self.words = [BINARY, "-f", "-o", ",".join(options), str(self.path)]
         self.env = dict(CLEAN_ENV, HOME=str(bench.folder), GH_ENTERPRISE_TOKEN=github.token)
 
     def __enter__(self):
@@ -665,7 +667,53 @@ class Bench:
                  "requests", str(requests), "", requests, "", 64, 62, note=note)
         self.add("P13", "the same: logs fetched", str(logs), "", logs, "", 30, 30)
 
+    def P14(self):
+        authority, requests, cpu = Authority(self.folder / "authority"), [], []
+        charged, stored = [], []
+        with self.github(tls=authority.issue("bench")) as github, relay() as proxy:
+            jobs, archived = self.with_archives(github, 25, [500000] * 4)
+            there = {"proxy": proxy, "ca_file": authority.ca}
+            shared = self.filled_store(github, authority, len(jobs))
+
+            def ours():
+                took = self.grep(github, [], [], **there, **shared)
+                counters = github.counters()
+                charged.append(counters["charged"])
+                stored.append(counters["storage"]["bytes"])
+                return took
+
+            a, b = self.turns(ours, lambda: self.grep(github, requests, cpu, **there))
+            curl = statistics.median(
+                self.curl(github, jobs, 32, ["--http1.1", "--cacert", str(authority.ca), "-x",
+                                             proxy]) for _ in range(self.rounds))
+        self.add("P14", "`grep -r` over the logs of P5t on a second machine with a shared store / "
+                 "without one: charged requests", str(max(charged)), str(max(requests)),
+                 max(charged), "", 26, 26,
+                 note="%s; without the store, out of archives of %.1f MB, %s; `curl "
+                 "--parallel-max 32` %s" % (seconds(a), archived / 1e6, seconds(b), seconds(curl)))
+        self.add("P14", "the same: bytes from GitHub's storage", str(max(stored)), "", max(stored),
+                 "", 0, 0)
+
     # --- their helpers ---
+
+    def filled_store(self, github, authority, count):
+        """Options of a shared store to which a first machine has brought all logs."""
+        key = self.folder / "key"
+        key.write_text("bench-key bench-secret\n")
+        key.chmod(0o600)
+        github.store_setup(identities={"bench-key": "bench-secret"})
+        options = {"shared": "s3://logs/ci?endpoint=%s&region=bench" % github.store,
+                   "shared_key_file": key, "shared_verify": 0, "ca_file": authority.ca}
+        with Mount(self, github, shared_write=True, **options) as m:
+            timed("grep", "-r", "-c", "not to be found", m.jobs, good=(1,))
+            stats, end = "", time.monotonic() + 120
+            while "shared_uploads_done %d\n" % count not in stats:
+                if time.monotonic() > end:
+                    raise SystemExit("the store was not filled:\n" + stats)
+                time.sleep(0.05)
+                stats = (m.path / ".ghlogfs" / "stats").read_text()
+        del options["ca_file"]
+        return options
 
     def failing_log(self):
         """A log of 20,000 lines, at the end of which a test fails."""
@@ -790,7 +838,7 @@ def markdown(bench, known):
 
 def parse():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    numbers = ["P1", "P2", "P3", "P4", "P5", "P5t", *("P%d" % n for n in range(6, 14))]
+    numbers = ["P1", "P2", "P3", "P4", "P5", "P5t", *("P%d" % n for n in range(6, 15))]
     parser.add_argument("measures", nargs="*", metavar="P1 P5t ...", help="default: all")
     parser.add_argument("--rounds", type=int, default=5, help="of each measure that is timed")
     parser.add_argument("--size", type=int, default=GIB, metavar="BYTES",

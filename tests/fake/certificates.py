@@ -20,7 +20,7 @@ policy = any
 commonName = supplied
 """
 DATE = "%Y%m%d%H%M%SZ"
-LOOPBACK = ("127.0.0.1", "127.0.0.2", "localhost")
+LOOPBACK = ("127.0.0.1", "127.0.0.2", "127.0.0.3", "localhost")
 
 
 def _openssl(folder, *words):
