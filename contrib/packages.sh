@@ -22,6 +22,8 @@ packages_store=(curl radosgw ceph-mon ceph-osd nginx awscli jq)
 packages_pictures=(gnuplot-nox python3-rich)
 # All that end-to-end tests use besides.
 packages_e2e=("${packages_cookbook[@]}" "${packages_store[@]}" "${packages_pictures[@]}")
+# Of these, those that Debian would start and enable. The tests start their own, on loopback.
+packages_servers=(nginx rsyslog)
 # The one version that lays out the code as it stands; Debian 12 has it.
 package_format=clang-format-14
 packages_ci=(ccache clang libclang-rt-14-dev llvm-14 valgrind)
@@ -46,16 +48,58 @@ packages_missing() {
     done
 }
 
-apt_get() {
-    local -a as_root=()
+# Fills the caller's array with what makes the words behind it run as root.
+become_root() {
+    as_root=()
     if [ "$(id -u)" -ne 0 ]; then
         as_root=(sudo)
         # Without a terminal sudo cannot ask for a password.
         [ -t 0 ] || as_root+=(-n)
     fi
+}
+
+apt_get() {
+    local -a as_root
+    become_root
     "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -y -q \
         -o Dpkg::Use-Pty=0 "$@" </dev/null
 }
+
+# A policy for installations (policy-rc.d): these services are not started, all others are.
+print_policy() {
+    local name
+    echo '#!/bin/sh'
+    echo 'case " $* " in'
+    for name in "$@"; do
+        echo "*' $name '* | *' $name.service '*) exit 101 ;;"
+    done
+    echo 'esac'
+    echo 'exit 0'
+}
+
+# As `apt-get install`, in a shell of its own. Servers among the packages are left as if their user
+# had stopped them for good. A policy that is there already stands.
+install_packages() (
+    policy=/usr/sbin/policy-rc.d
+    servers=()
+    for name in "${packages_servers[@]}"; do
+        [[ " $* " == *" $name "* ]] && servers+=("$name")
+    done
+    become_root
+    if [ "${#servers[@]}" -gt 0 ] && [ ! -e "$policy" ]; then
+        trap '"${as_root[@]}" rm -f "$policy"' EXIT
+        "${as_root[@]}" sh -c 'echo "$1" >"$2" && chmod 755 "$2"' sh \
+            "$(print_policy "${servers[@]}")" "$policy"
+    fi
+    apt_get install --no-install-recommends "$@" || exit 1
+    for name in "${servers[@]}"; do
+        ! command -v systemctl >/dev/null ||
+            "${as_root[@]}" systemctl --quiet disable --now "$name" 2>/dev/null
+        ! command -v update-rc.d >/dev/null ||
+            "${as_root[@]}" update-rc.d "$name" disable >/dev/null 2>&1
+    done
+    exit 0
+)
 
 # Installs the named packages that are missing. On failure prints the reason and returns 1.
 packages_need() {
@@ -75,8 +119,8 @@ packages_need() {
         return 1
     fi
     # The lists may be absent (a fresh container) or old: only then are they fetched.
-    apt_get install --no-install-recommends "${missing[@]}" && return 0
-    apt_get update && apt_get install --no-install-recommends "${missing[@]}" && return 0
+    install_packages "${missing[@]}" && return 0
+    apt_get update && install_packages "${missing[@]}" && return 0
     echo "Could not install ${missing[*]}. As root, run: apt-get install ${missing[*]}" >&2
     return 1
 }
