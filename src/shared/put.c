@@ -133,7 +133,7 @@ static void begin_look(struct net_task *t)
     struct put *p = list_entry(t, struct put, begin);
 
     p->get = (struct shared_get){.what = SHARED_META,
-                                 .size_max = META_BYTES_MAX,
+                                 .size_max = PUT_META_MAX,
                                  .on_size = on_meta_size,
                                  .on_data = on_meta_data,
                                  .on_end = on_meta_end};

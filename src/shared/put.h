@@ -18,6 +18,7 @@
 #define GHLOGFS_SHARED_PUT_H
 
 #include "name.h"
+#include "store/store.h"
 
 #include <stdint.h>
 
@@ -27,10 +28,10 @@
 #define PUT_PACE (1280u << 10)
 #define PUT_STALL_MS 15000
 #define PUT_BYTES_MAX (UINT64_C(5) << 30) /* what S3 takes in one piece; larger logs are not sent */
+#define PUT_META_MAX (4096 + PUT_BYTES_MAX / STORE_PAGE_SIZE * 8) /* the .meta of such a log */
 
 struct put;
 struct shared_server;
-struct store;
 
 struct put_stats {
     uint64_t queued;  /* now, the one under way among them */

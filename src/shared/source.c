@@ -16,8 +16,6 @@
 #include <string.h>
 
 #define MISSED_MAX 4096 /* jobs known not to be there; a new one may replace another */
-#define LOG_BYTES_MAX (UINT64_C(1) << 36) /* as the cache has it */
-#define META_MAX ((8u << 20) + 4096)      /* the .meta of such a log */
 #define PAGE STORE_PAGE_SIZE
 
 struct shared {
@@ -456,7 +454,7 @@ static bool take_meta(struct source_log *log)
 
     if (rc)
         return false;
-    if (m.final && m.checksums && m.size > 0 && m.size <= LOG_BYTES_MAX) {
+    if (m.final && m.checksums && m.size > 0 && m.size <= PUT_BYTES_MAX) {
         log->meta = m;
         return true;
     }
@@ -526,7 +524,7 @@ static void look(struct source_log *log)
     }
     atomic_store(&log->phase, LOOKING);
     log->meta_get.what = SHARED_META;
-    log->meta_get.size_max = META_MAX;
+    log->meta_get.size_max = PUT_META_MAX;
     log->meta_get.on_size = on_meta_size;
     log->meta_get.on_data = on_meta_data;
     log->meta_get.on_end = on_meta_end;
