@@ -6,6 +6,7 @@ import pytest
 
 import fake.content
 from fake.asking import one_job
+from fake.certificates import Authority
 from faulting import each, made, outcome, right
 from mounting import KIB, MIB, REPO, forget, run, traffic, wait_for
 from sharing import KEY, SECRET, Store, filled, stats, wait_sent
@@ -162,6 +163,25 @@ def test_without_the_option_there_is_nothing_of_it(github, mount):
     assert "ghlogfs-net" in names and "ghlogfs-store" not in names and "ghlogfs-put" not in names
     assert not [name for name in stats(m) if name.startswith("shared")]
     assert not github.log(hop="store") and traffic(github).charged == 1
+
+
+def test_over_tls_only_a_server_that_is_known(make_github, mounts, folder):
+    """With GitHub's authority, and without: the store's certificate is checked as GitHub's is."""
+    authority, other = Authority(folder / "authority"), Authority(folder / "other")
+    github = make_github(tls=authority.issue("good"))
+    store, job = Store(github, folder), one_job(github, size=200_000)
+    assert store.options["shared"].startswith("s3://logs/ci?endpoint=https://")
+    filled(github, lambda **how: mounts(github=github, ca_file=authority.ca, **how), store, [job])
+    m = mounts(github=github, ca_file=authority.ca, **store.options)
+    assert m.log(job).read_bytes() == fake.content.content(job, 0, 200_000)
+    assert not traffic(github).of("storage") and stats(m)["shared_hits"] == 1
+
+    plain = make_github()
+    strange = make_github(tls=other.issue("strange"))
+    job, elsewhere = one_job(plain, size=200_000), Store(strange, folder)
+    n = mounts(github=plain, ca_file=authority.ca, secrets=[KEY, SECRET], **elsewhere.options)
+    assert n.log(job).read_bytes() == fake.content.content(job, 0, 200_000)
+    assert stats(n)["shared_state"] == "resting" and not strange.log(hop="store")
 
 
 def test_plain_http_with_a_bearer(github, mount, store):
