@@ -34,10 +34,10 @@ struct net;
 struct shared;
 struct store;
 
-/* Of its net: a connection that is not made by then is a failure (T2), and so is less than 1 KiB/s
- * for so long; closer deadlines are the store's own. */
+/* Of its net: a connection that is not made by then is a failure (T2). Answers and bytes have
+ * deadlines of the store's own; the timeout is longer than all of them, those of uploads, too. */
 #define SHARED_CONNECT_MS 1000
-#define SHARED_TIMEOUT_S 5
+#define SHARED_TIMEOUT_S 20
 
 /* What this mount knows of a job under a name by GitHub's own answers. */
 enum shared_proof {

@@ -172,6 +172,17 @@ def test_t6_an_upload_that_fails_harms_nobody(github, mount, store, name):
     assert not any(path.endswith(".meta") for path in github.store_list())
 
 
+@pytest.mark.slow
+def test_t6_a_server_may_take_its_time_to_store_a_log(github, mount, store):
+    """Longer than any question may take."""
+    job = one_job(github, size=SIZE)
+    github.fault("stall", hop="store", method="PUT", after=-1, seconds=12)
+    m = mount(**store.options, shared_write=True)
+    assert m.log(job).read_bytes() == made(job)
+    wait_sent(m, 1)
+    assert [status for _, status in puts(github)] == [200, 200]
+
+
 @pytest.mark.parametrize("status", [412, 409])
 def test_t6_another_writer_was_first(github, mount, store, status):
     """412: it is there. 409: somebody else is at it."""
