@@ -211,6 +211,8 @@ def test_a_key_that_was_renewed_is_read_again(github, mount, store):
     wait_for(lambda: stats(n)["shared_state"] == "up", 10, 0.02)
     assert n.log(jobs[2]).read_bytes() == fake.content.content(jobs[2], 0, 5050)
     assert stats(n)["shared_hits"] == 1
+    told = [line for line in n.stderr.splitlines() if "shared store 127.0.0.3" in line]
+    assert len(told) == 2 and "has a new key, and is asked again" in told[1]
 
 
 def test_a_session_that_has_ended_is_read_again(github, mount, store):
