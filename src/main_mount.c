@@ -119,9 +119,12 @@ static enum shared_proof get_proof(void *who, const struct repo_name *repo, uint
 
 static bool is_proven(void *who, const struct repo_name *repo, uint64_t job)
 {
+    struct mount *m = who;
     bool completed;
 
-    return catalog_is_proven(((struct mount *)who)->catalog, repo, job, &completed);
+    /* Without a token GitHub lists jobs, but gives no logs. */
+    return m->options->token_source != OPTIONS_TOKEN_NONE &&
+           catalog_is_proven(m->catalog, repo, job, &completed);
 }
 
 static enum views_shared ask_shared(void *who, uint64_t job)

@@ -556,7 +556,8 @@ static void on_question_done(struct source_facts *f, const struct source_answer 
     post(log->shared, &log->proof_task, run_proof);
 }
 
-/* The first want of a log. */
+/* The first want of a log. Without a token GitHub lists the jobs of a public repository, and yet
+ * gives no logs: such a list proves nothing. */
 static void decide(struct source_log *log, enum source_class class)
 {
     const struct shared_config *config = &log->shared->config;
@@ -564,12 +565,10 @@ static void decide(struct source_log *log, enum source_class class)
     enum shared_proof proof = config->get_proof(config->who, &log->repo, log->job);
 
     if (!shared_server_would_ask(&log->shared->server) || proof == SHARED_RUNNING ||
-        atomic_load(&log->shared->closed)) {
+        (!config->has_token && !config->trust) || atomic_load(&log->shared->closed)) {
         go_behind(log);
-    } else if (proof == SHARED_PROVEN || (config->trust && !config->has_token)) {
+    } else if (proof == SHARED_PROVEN || !config->has_token) {
         look(log);
-    } else if (!config->has_token) {
-        go_behind(log);
     } else {
         atomic_store(&log->phase, PROVING);
         log->question = (struct source_facts){.question = SOURCE_JOB,

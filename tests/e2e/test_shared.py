@@ -89,6 +89,17 @@ def test_t1_without_the_right_or_without_a_token_nothing_is_asked_of_the_store(
         assert not github.log(hop="store")
 
 
+def test_t1_a_list_that_everybody_gets_proves_nothing(github, mount, store):
+    """Of a public repository GitHub lists jobs to anybody, and gives logs to those with a token."""
+    job = one_job(github, size=5050)
+    filled(github, mount, store, [job])
+    m = mount(**store.options, token=None)
+    assert [line.name for line in (m.repo() / "jobs").iterdir()] == [str(job)]
+    with pytest.raises(OSError):
+        m.log(job).read_bytes()
+    assert not github.log(hop="store")
+
+
 def test_t3_an_expired_log_is_there_while_its_job_is(github, mount, store):
     job = one_job(github, size=200_000)
     filled(github, mount, store, [job])
