@@ -253,7 +253,6 @@ static int on_head(struct net_request *request, int status)
     uint64_t size;
 
     g->status = status;
-    set_deadline(g, SHARED_STALL_MS);
     if (status != 200 && status != 206)
         return 0;
     if (check_head(g, &size) < 0 || (!g->to && size > g->size_max))
@@ -275,7 +274,8 @@ static int on_body(struct net_request *request, const void *data, size_t len)
     }
     answer = g->on_data(g, data, len);
     if (answer == NET_PAUSE) { /* it waits for us */
-        net_timer_cancel(&g->timer);
+        if (!g->is_pressed)
+            net_timer_cancel(&g->timer);
         return answer;
     }
     if (answer < 0)
@@ -294,7 +294,7 @@ static void send_queued(struct shared_server *s)
     while (s->sent < s->connections && (link = list_take_first(&s->queue))) {
         struct shared_get *g = list_entry(link, struct shared_get, link);
         s->sent++;
-        set_deadline(g, SHARED_CONNECT_MS + SHARED_ANSWER_MS);
+        set_deadline(g, SHARED_FIRST_MS);
         net_send(s->net, &g->request);
     }
 }

@@ -2,9 +2,9 @@
  * server.h - the shared store's server: who asks it, how it fares, and requests for objects.
  *
  * A get is one object or a range of it. It ends within bounds whatever the server does (T2): not
- * connected after 1 s, no answer 2 s later, or less than 64 KiB within 2.5 s. Any of these, and any
- * status but success and "not there", is a failure of the server, which is then left alone
- * (state.h); the change is told in one line.
+ * connected after 1 s, the first 64 KiB not there 2 s later, or less than 64 KiB in 2.5 s from then
+ * on. Any of these, and any status but success and "not there", is a failure of the server, which
+ * is then left alone (state.h); the change is told in one line.
  *
  * Threads: all of it belongs to the network thread of `net`, which is the store's own, but for
  * shared_server_may_ask, shared_server_would_ask, shared_server_turn_off and the counters.
@@ -21,8 +21,8 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#define SHARED_ANSWER_MS 2000 /* once it should be connected */
-#define SHARED_STALL_MS 2500  /* for each SHARED_PACE bytes */
+#define SHARED_FIRST_MS (SHARED_CONNECT_MS + 2000) /* for the first SHARED_PACE bytes */
+#define SHARED_STALL_MS 2500                       /* for each of the next */
 #define SHARED_PACE 65536u
 #define SHARED_REFUSAL_MAX 1024 /* what is kept of an error's body, for its code */
 #define SHARED_CODE_MAX 48      /* bytes of that, with its NUL */
@@ -99,6 +99,7 @@ struct shared_get {
     enum shared_object what;
     uint64_t from, to; /* [from, to); to 0: all of it */
     uint64_t size_max; /* of what is asked for */
+    bool is_pressed;   /* its deadline stands while it is paused; may be changed at any time */
     /* The object is there, and has so many bytes in all. -EBADMSG: it is the wrong one; -ENOMEM. */
     int (*on_size)(struct shared_get *g, uint64_t size);
     /* As net's on_body; must not drop this get. -EBADMSG: it is wrong; -ECANCELED: not wanted. */

@@ -407,6 +407,7 @@ static bool start_get(struct want *w)
     w->get.from = w->at;
     w->get.to = to;
     w->get.size_max = to - w->at;
+    w->get.is_pressed = atomic_load(&log->phase) == LOOKING; /* both objects have the same time */
     w->get.on_size = on_log_size;
     w->get.on_data = on_log_data;
     w->get.on_end = on_log_end;
@@ -483,6 +484,7 @@ static bool report(struct source_log *log)
         verify_draw(log->shared->verify, &log->repo, log->job, &log->meta);
     list_each_safe(link, &log->wants) {
         struct want *w = list_entry(link, struct want, link);
+        w->get.is_pressed = false;
         if (!w->is_begun)
             start_want(w);
         if (list_is_empty(&log->wants)) /* it may have taken all of them elsewhere */

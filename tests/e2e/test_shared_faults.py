@@ -156,6 +156,23 @@ def test_t2_many_readers_wait_for_a_silent_store_once(github, mount, store):
     assert len(github.log(hop="store")) <= 8
 
 
+@pytest.mark.parametrize("slow,stalls", [("both", "log"), ("both", ".meta"), ("log", ".meta"),
+                                         (".meta", "log")])
+def test_t2_delays_do_not_add_up(github, mount, store, slow, stalls):
+    """A slow answer, and then a body that does not come, of the same object or of the other."""
+    job = one_job(github, size=SIZE)
+    filled(github, mount, store, [job])
+    which = {"log": {"range": "bytes"}, ".meta": {"path": ".meta"}}
+    if slow == "both":
+        github.latency(store_ms=2000)
+    else:
+        github.fault("stall", hop="store", after=-1, seconds=2, **which[slow])
+    github.fault("stall", hop="store", after=20, times=-1, **which[stalls])
+    m = mount(**store.options)
+    assert 1.5 < read(m, job) < LATER + 1
+    assert stats(m)["shared_state"] == "resting" and stats(m)["shared_timeouts"] > 0
+
+
 def test_t2_a_clock_that_is_wrong(github, mount, store):
     job = one_job(github, size=SIZE)
     filled(github, mount, store, [job])
