@@ -401,7 +401,7 @@ static bool bring(struct put *p)
     struct store_meta meta;
     bool is_there = false;
 
-    if (!may_send(p) || store_load_meta(p->store, p->item.job, &meta))
+    if (shared_server_is_off(p->server) || store_load_meta(p->store, p->item.job, &meta))
         return false;
     if (meta.final && meta.checksums && meta.size > 0 && meta.size <= PUT_BYTES_MAX &&
         store_open_log(p->store, p->item.job, &meta, &file.fd) == 0) {
@@ -415,23 +415,45 @@ static bool bring(struct put *p)
     return is_there;
 }
 
+/* Whether something waits. False: the work ends, and is posted with the next log. */
+static bool has_work(struct put *p)
+{
+    bool has;
+
+    pthread_mutex_lock(&p->lock);
+    has = !p->is_closed && !list_is_empty(&p->queue);
+    p->is_posted = has;
+    pthread_mutex_unlock(&p->lock);
+    return has;
+}
+
+/* False: what waited was dropped meanwhile. */
+static bool take_item(struct put *p)
+{
+    struct list *link;
+
+    pthread_mutex_lock(&p->lock);
+    link = list_take_first(&p->queue);
+    pthread_mutex_unlock(&p->lock);
+    if (!link)
+        return false;
+    p->item = *list_entry(link, struct item, link);
+    free(list_entry(link, struct item, link));
+    return true;
+}
+
 static void work(struct task *task)
 {
     struct put *p = list_entry(task, struct put, work);
-    struct list *link;
 
-    for (;;) {
-        struct item *item;
+    while (has_work(p)) {
         bool is_brought;
-        pthread_mutex_lock(&p->lock);
-        link = p->is_closed ? NULL : list_take_first(&p->queue);
-        p->is_posted = link != NULL;
-        pthread_mutex_unlock(&p->lock);
-        if (!link)
+        if (!may_send(p) && !shared_server_is_off(p->server)) {
+            tasks_post_after(p->thread, &p->work, PUT_LATER_MS);
             return;
-        item = list_entry(link, struct item, link);
-        p->item = *item;
-        free(item);
+        }
+        if (!take_item(p))
+            continue;
         is_brought = bring(p);
         pthread_mutex_lock(&p->lock);
         p->queued--;

@@ -5,11 +5,11 @@
  * A log is read from the local cache, where it has been published, and each of its pages compared
  * with its checksum. First the log is sent, then its .meta, both on condition that there is none
  * yet; a log without a .meta does not count, so an upload that ends in the middle leaves nothing.
- * One whose .meta is there already is not sent. What cannot be sent now is dropped: somebody else,
- * or the next reader, will bring it.
+ * One whose .meta is there already is not sent. What fails is dropped: somebody else, or the next
+ * reader, will bring it.
  *
  * A server that refuses uploads is left alone with them as with questions (state.h), which go on
- * meanwhile. It is never asked to delete anything.
+ * meanwhile; the other logs wait. It is never asked to delete anything.
  *
  * Threads: put_want on any; a thread of its own reads the disk; requests are made on net's. End:
  * put_close, then net_stop, then put_destroy.
@@ -27,6 +27,7 @@
  * takes 64 KiB a second from us though nothing is sent, and counts them as sent. */
 #define PUT_PACE (1280u << 10)
 #define PUT_STALL_MS 15000
+#define PUT_LATER_MS 2000                 /* whether it may be asked again is looked at so often */
 #define PUT_BYTES_MAX (UINT64_C(5) << 30) /* what S3 takes in one piece; larger logs are not sent */
 #define PUT_META_MAX (4096 + PUT_BYTES_MAX / STORE_PAGE_SIZE * 8) /* the .meta of such a log */
 

@@ -79,6 +79,16 @@ bool shared_server_would_ask(struct shared_server *s)
     return would;
 }
 
+bool shared_server_is_off(struct shared_server *s)
+{
+    bool is_off;
+
+    pthread_mutex_lock(&s->lock);
+    is_off = s->state.phase == SHARED_OFF;
+    pthread_mutex_unlock(&s->lock);
+    return is_off;
+}
+
 void shared_server_turn_off(struct shared_server *s, const struct repo_name *repo, uint64_t job)
 {
     bool is_news;

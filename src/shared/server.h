@@ -85,6 +85,7 @@ bool shared_server_would_ask(struct shared_server *s);
 
 /* Nothing is asked of it any more: its log of this job is not GitHub's. Any thread. */
 void shared_server_turn_off(struct shared_server *s, const struct repo_name *repo, uint64_t job);
+bool shared_server_is_off(struct shared_server *s);
 
 enum shared_outcome {
     SHARED_GOOD,    /* all that was asked for was handed over */

@@ -67,12 +67,12 @@ def stats(m):
     return {name: int(value) if value.lstrip("-").isdigit() else value for name, value in words}
 
 
-def wait_sent(m, done, dropped=0, seconds=20):
-    """Until nothing waits to be stored, and so many logs were, or were dropped."""
+def wait_sent(m, done, dropped=0, queued=0, seconds=20):
+    """Until so many logs were stored, or were dropped, and so many wait for it."""
     def ended():
         now = stats(m)
         uploads = [now["shared_uploads_" + name] for name in ("queued", "done", "dropped")]
-        return uploads == [0, done, dropped] or None
+        return uploads == [queued, done, dropped] or None
     wait_for(ended, seconds, 0.02, "uploads: %s" % {
         name: value for name, value in stats(m).items() if "upload" in name})
 
