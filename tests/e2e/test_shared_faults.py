@@ -8,11 +8,12 @@ import pytest
 import fake.content
 from fake.asking import one_job
 from faulting import RawServer, torn, within
-from mounting import MIB, REPO, ended, spawn, traffic, wait_active, wait_for
+from mounting import MIB, REPO, SLOW, ended, spawn, traffic, wait_active, wait_for
 from sharing import KEY, SECRET, Store, filled, stats
 
 SIZE = 300_000
 LATER = 3.0     # than without a store
+LATEST = LATER + 2 * SLOW       # on a busy machine
 
 
 @pytest.fixture
@@ -80,7 +81,7 @@ def test_t2_whatever_fails_the_reader_gets_githubs_bytes(github, mount, store, w
         github.clear_faults()
         github.fault(hop="store", range="bytes", times=-1, **dict(spec, path=path))
     m = mount(**store.options, secrets=[KEY, SECRET])
-    assert read(m, job) < LATER + 1
+    assert read(m, job) < LATEST
     assert not torn(m.cache, SIZE)
     if what == "log" and name in HARMLESS:
         assert stats(m)["shared_hits"] == 1 and not traffic(github, settle=False).of("storage")
@@ -111,9 +112,9 @@ def test_t2_a_store_that_refuses_connections_or_does_not_answer_them(github, mou
     assert stats(n)["shared_errors"] in (1, 2)
 
 
-@pytest.mark.parametrize("says, least, most", [(b"", 0.5, LATER), (b"HTTP/1.1 200\r\n\r\n", 0, 1)],
+@pytest.mark.parametrize("says, least", [(b"", 0.5), (b"HTTP/1.1 200 OK\r\n\r\n", 0)],
                          ids=["silent", "another-protocol"])
-def test_t2_a_store_without_tls(github, mount, store, says, least, most):
+def test_t2_a_store_without_tls(github, mount, store, says, least):
     """It takes connections, and never ends a handshake."""
     class Server(RawServer):
         def _serve(self, sock, number):
@@ -124,7 +125,7 @@ def test_t2_a_store_without_tls(github, mount, store, says, least, most):
     jobs = [one_job(github, size=SIZE) for _ in range(2)]
     with Server(None) as server:
         m = mount(**dict(store.options, shared=server.url.replace("http:", "https:") + "/logs"))
-        with within(most):
+        with within(LATER):
             assert read(m, jobs[0]) >= least
         read(m, jobs[1])
     assert stats(m)["shared_state"] == "resting" and stats(m)["shared_errors"] in (1, 2)
@@ -152,7 +153,7 @@ def test_t2_many_readers_wait_for_a_silent_store_once(github, mount, store):
     begun = time.monotonic()
     for line in (m.repo() / "jobs").iterdir():
         read(m, int(line.name), 5050)
-    assert time.monotonic() - begun < LATER + 5
+    assert time.monotonic() - begun < LATEST + 3 * SLOW
     assert len(github.log(hop="store")) <= 8
 
 
@@ -164,12 +165,12 @@ def test_t2_delays_do_not_add_up(github, mount, store, slow, stalls):
     filled(github, mount, store, [job])
     which = {"log": {"range": "bytes"}, ".meta": {"path": ".meta"}}
     if slow == "both":
-        github.latency(store_ms=2000)
+        github.latency(store_ms=2700)
     else:
-        github.fault("stall", hop="store", after=-1, seconds=2, **which[slow])
+        github.fault("stall", hop="store", after=-1, seconds=2.7, **which[slow])
     github.fault("stall", hop="store", after=20, times=-1, **which[stalls])
     m = mount(**store.options)
-    assert 1.5 < read(m, job) < LATER + 1
+    assert 1.5 < read(m, job) < LATEST
     assert stats(m)["shared_state"] == "resting" and stats(m)["shared_timeouts"] > 0
 
 
@@ -227,7 +228,7 @@ def test_t2_a_store_that_fails_in_the_middle_of_a_large_log(github, mount, store
     begun = time.monotonic()
     whole = m.log(job).read_bytes()
     assert len(whole) == 8 * MIB and fake.content.first_difference(job, 0, whole) == -1
-    assert time.monotonic() - begun < LATER + 1
+    assert time.monotonic() - begun < LATEST
     assert stats(m)["shared_state"] == "resting"
 
 
