@@ -134,6 +134,7 @@ static void begin_look(struct net_task *t)
 
     p->get = (struct shared_get){.what = SHARED_META,
                                  .size_max = PUT_META_MAX,
+                                 .alone_ms = PUT_STALL_MS,
                                  .on_size = on_meta_size,
                                  .on_data = on_meta_data,
                                  .on_end = on_meta_end};

@@ -339,7 +339,7 @@ static void on_done(struct net_request *request, int err)
     struct shared_server *s = g->server;
 
     net_timer_cancel(&g->timer);
-    s->sent--;
+    s->sent -= !g->alone_ms;
     if (g->is_active) {
         g->is_active = false;
         g->on_end(g, judge(g, err)); /* g may be freed, here or by what follows */
@@ -375,6 +375,11 @@ int shared_get_begin(struct shared_get *g, struct shared_server *s, const struct
                                       .on_head = on_head,
                                       .on_body = on_body,
                                       .on_done = on_done};
+    if (g->alone_ms) {
+        set_deadline(g, g->alone_ms);
+        net_send(s->net, &g->request);
+        return 0;
+    }
     list_push_back(&s->queue, &g->link);
     send_queued(s);
     return 0;

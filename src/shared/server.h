@@ -100,6 +100,8 @@ struct shared_get {
     enum shared_object what;
     uint64_t from, to; /* [from, to); to 0: all of it */
     uint64_t size_max; /* of what is asked for */
+    unsigned alone_ms; /* nobody waits for it: so long for the first 64 KiB, on a connection that is
+                        * kept for it; 0: somebody does */
     bool is_pressed;   /* its deadline stands while it is paused; may be changed at any time */
     /* The object is there, and has so many bytes in all. -EBADMSG: it is the wrong one; -ENOMEM. */
     int (*on_size)(struct shared_get *g, uint64_t size);

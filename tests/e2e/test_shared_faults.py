@@ -232,11 +232,14 @@ def test_t2_a_store_that_fails_in_the_middle_of_a_large_log(github, mount, store
     assert stats(m)["shared_state"] == "resting"
 
 
-def test_t2_a_question_does_not_wait_for_an_upload(github, mount, store):
-    """Which hangs, and has the only connection there is for each."""
+@pytest.mark.parametrize("fault", [dict(kind="upload", after=0, how="stall"),
+                                   dict(kind="stall", after=-1, nth=2)], ids=["log", "question"])
+def test_t2_a_question_does_not_wait_for_an_upload(github, mount, store, fault):
+    """Nor for the question whether the log is there already. Each hangs, and has the only
+    connection that there is for it."""
     stored, new = one_job(github, size=SIZE), one_job(github, size=SIZE)
     filled(github, mount, store, [stored])
-    github.fault("upload", hop="store", after=0, how="stall")
+    github.fault(hop="store", path="%d" % new, **fault)
     m = mount(**store.options, shared_write=True, connections=1)
     read(m, new)
     wait_for(lambda: [f["hits"] for f in github.faults()] == [1], 10, 0.01)
