@@ -10,6 +10,7 @@ from fake.certificates import Authority
 from faulting import each, made, outcome, right
 from mounting import KIB, MIB, REPO, forget, run, traffic, wait_for
 from sharing import KEY, SECRET, Store, filled, stats, wait_sent
+from test_reports import failed_job, failed_run
 
 
 @pytest.fixture
@@ -47,6 +48,25 @@ def test_p14_a_walk_on_a_second_machine_costs_the_lists_only(github, mount, stor
     assert seen.charged == 1 + len(runs) and not seen.of("storage")
     for job in jobs:
         assert m.log(job).read_bytes() == fake.content.content(job, 0, 60_000)
+    assert stats(m)["shared_hits"] == len(jobs)
+
+
+def test_reports_and_failed_steps_are_made_of_what_the_store_has(github, mount, store):
+    made_runs = [failed_run(github) for _ in range(3)]
+    jobs = [failed_job(github, one, name="job %d" % n) for one in made_runs for n in range(4)]
+
+    def texts(m):
+        return [run("sh", "-c", "cd %s && cat %s" % (m.repo(), which)).stdout
+                for which in ("reports/*", "failed/*/*/*.txt")]
+
+    first = mount(archive_jobs=0)
+    seen = texts(first)
+    first.stop()
+    assert all(seen) and set(jobs) <= set(store.fill(first))
+    forget(github)
+    m = mount(**store.options)
+    assert texts(m) == seen
+    assert not traffic(github).of("storage") and stats(m)["archives_requested"] == 0
     assert stats(m)["shared_hits"] == len(jobs)
 
 
