@@ -4,11 +4,14 @@
  */
 #include "diag.h"
 #include "store/internal.h"
+#include "store/store.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -20,6 +23,8 @@
 
 static int refuse(struct store *s, const char *path, const char *why)
 {
+    if (s->refusal)
+        snprintf(s->refusal, STORE_REFUSAL_LEN, "%s %s", path, why);
     diag_log(s->diag, DIAG_ERROR, "cache directory %s refused: %s %s", s->dir, path, why);
     return -EPERM;
 }
@@ -96,16 +101,17 @@ static int walk(struct store *s, char *path)
     return rc;
 }
 
-static int open_cache_dir(struct store *s)
+static int open_cache_dir(struct store *s, bool make)
 {
     struct stat st;
-    int rc, made, fd;
+    int rc, made = 0, fd;
     char *real;
 
     /* A symlink in place of the directory is fine if we, or root, put it there. */
     if (!lstat(s->dir, &st) && S_ISLNK(st.st_mode) && st.st_uid != geteuid() && st.st_uid)
         return refuse(s, s->dir, "is a symlink of another user");
-    made = make_dirs(AT_FDCWD, s->dir, strlen(s->dir));
+    if (make)
+        made = make_dirs(AT_FDCWD, s->dir, strlen(s->dir));
     real = realpath(s->dir, NULL);
     if (!real)
         return errno == ENOENT && made ? made : -errno;
@@ -124,7 +130,7 @@ static int open_cache_dir(struct store *s)
 int store_dir_enter(struct store *s)
 {
     int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
-    int dir = open_cache_dir(s), root, rc;
+    int dir = open_cache_dir(s, true), root, rc;
     struct store_dir *entered, *old;
 
     if (dir < 0)
@@ -149,6 +155,52 @@ int store_dir_enter(struct store *s)
     pthread_mutex_unlock(&s->lock);
     store_dir_put(old);
     return 0;
+}
+
+int store_dir_open(const char *dir, char *ret_refusal)
+{
+    struct store s = {.dir = (char *)(uintptr_t)dir, .refusal = ret_refusal};
+    int fd, root, rc;
+
+    ret_refusal[0] = '\0';
+    fd = open_cache_dir(&s, false);
+    if (fd < 0)
+        return fd;
+    root = openat(fd, "v1", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    rc = root < 0 ? -errno : check_own(&s, root, "v1");
+    close(fd);
+    if (!rc)
+        return root;
+    if (root >= 0)
+        close(root);
+    return rc;
+}
+
+int store_dir_each(int root, char *path, int (*visit)(void *who, const char *name), void *who)
+{
+    size_t len = strlen(path);
+    int fd = openat(root, len ? path : ".", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+    struct dirent *entry;
+    int rc = 0, n;
+
+    if (fd < 0) /* no directory, or gone */
+        return len ? 0 : -errno;
+    if (!dir) {
+        close(fd);
+        return -ENOMEM;
+    }
+    while (!rc && (entry = readdir(dir))) {
+        const char *name = entry->d_name;
+        if (!strcmp(name, ".") || !strcmp(name, ".."))
+            continue;
+        n = snprintf(path + len, STORE_PATH_LEN - len, "%s%s", len ? "/" : "", name);
+        if (n > 0 && (size_t)n < STORE_PATH_LEN - len) /* else it is not ours */
+            rc = visit(who, name);
+        path[len] = '\0';
+    }
+    closedir(dir);
+    return rc;
 }
 
 struct store_dir *store_dir_get(struct store *s)

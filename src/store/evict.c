@@ -9,7 +9,6 @@
 #include "name.h"
 #include "store/internal.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -90,35 +89,14 @@ struct scan {
     size_t job_count;
 };
 
-/* Visits each name in the directory at scan->path, which is the name's path meanwhile. -ENOMEM; of
- * v1/ itself also why it cannot be read. */
-static int each_name(struct scan *s, int (*visit)(struct scan *s, const char *name))
+/* Visits each name in the directory at scan->path. */
+static int each_name(struct scan *s, int (*visit)(void *who, const char *name))
 {
-    int fd = openat(s->root, s->depth ? s->path : ".",
-                    O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-    size_t len = strlen(s->path);
-    struct dirent *entry;
-    int rc = 0, n;
+    int rc;
 
-    if (fd < 0) /* no directory, or gone */
-        return s->depth ? 0 : -errno;
-    if (!dir) {
-        close(fd);
-        return -ENOMEM;
-    }
     s->depth++;
-    while (!rc && (entry = readdir(dir))) {
-        const char *name = entry->d_name;
-        if (!strcmp(name, ".") || !strcmp(name, ".."))
-            continue;
-        n = snprintf(s->path + len, sizeof(s->path) - len, "%s%s", len ? "/" : "", name);
-        if (n > 0 && (size_t)n < sizeof(s->path) - len) /* else it is not ours */
-            rc = visit(s, name);
-        s->path[len] = '\0';
-    }
+    rc = store_dir_each(s->root, s->path, visit, s);
     s->depth--;
-    closedir(dir);
     return rc;
 }
 
@@ -137,16 +115,19 @@ static int add_file(struct scan *s, struct oldest *o, const char *path)
 }
 
 /* In facts/ and below it. */
-static int visit_fact(struct scan *s, const char *name)
+static int visit_fact(void *who, const char *name)
 {
+    struct scan *s = who;
+
     if (name[strlen(name) - 1] == '~')
         return add_file(s, &s->facts, s->path);
     return s->depth > FACTS_DEPTH ? 0 : each_name(s, visit_fact);
 }
 
 /* In logs/<xx>/: notes job ids, also of metas. Other names and spellings are passed over. */
-static int note_job(struct scan *s, const char *name)
+static int note_job(void *who, const char *name)
 {
+    struct scan *s = who;
     struct job_file file = {0};
     size_t digits = strcspn(name, ".");
 
@@ -208,8 +189,9 @@ static void trim_orphans(struct scan *s, size_t count)
 
 /* logs/<xx>. A log without a meta is none, and is deleted: the meta is always put there first and
  * deleted last, but it may have come while the folder was read. */
-static int visit_log_folder(struct scan *s, const char *name)
+static int visit_log_folder(void *who, const char *name)
 {
+    struct scan *s = who;
     char path[STORE_PATH_LEN + 32];
     size_t orphans = 0;
     int rc;
@@ -238,17 +220,19 @@ static int visit_log_folder(struct scan *s, const char *name)
 }
 
 /* In <host>/. */
-static int visit_kind(struct scan *s, const char *name)
+static int visit_kind(void *who, const char *name)
 {
+    struct scan *s = who;
+
     if (!strcmp(name, "logs"))
         return each_name(s, visit_log_folder);
     return strcmp(name, "facts") ? 0 : each_name(s, visit_fact);
 }
 
-static int visit_host(struct scan *s, const char *name)
+static int visit_host(void *who, const char *name)
 {
     (void)name;
-    return each_name(s, visit_kind);
+    return each_name(who, visit_kind);
 }
 
 /* -- Eviction ---------------------------------------------------------------------------------- */

@@ -233,17 +233,24 @@ static int load_fd(int fd, size_t max, void **ret_data, size_t *ret_len)
     return 0;
 }
 
+int store_file_load_at(int root, const char *path, size_t max, void **ret_data, size_t *ret_len)
+{
+    int fd = openat(root, path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    int rc = fd < 0 ? -errno : load_fd(fd, max, ret_data, ret_len);
+
+    if (fd >= 0)
+        close(fd);
+    return rc;
+}
+
 int store_file_load(struct store *s, const char *path, size_t max, void **ret_data, size_t *ret_len)
 {
     struct store_dir *root = store_dir_get(s);
-    int fd, rc;
+    int rc;
 
     if (!root)
         return -ENOENT;
-    fd = openat(root->fd, path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-    rc = fd < 0 ? -errno : load_fd(fd, max, ret_data, ret_len);
-    if (fd >= 0)
-        close(fd);
+    rc = store_file_load_at(root->fd, path, max, ret_data, ret_len);
     store_dir_put(root);
     return rc;
 }

@@ -5,8 +5,8 @@
  * it (the directory was deleted and made anew), so it is counted by its users: store_dir_get and
  * store_dir_put. Paths are below v1/. No lock is held across a call that waits for the disk.
  *
- * Calls go down only: backing.c, log.c, record.c - store.c, evict.c - file.c - dir.c; and to
- * memory.c, meta.c, checksum.c, which call no other file.
+ * Calls go down only: backing.c, log.c, record.c, check.c - store.c, evict.c - file.c - dir.c; and
+ * to memory.c, meta.c, checksum.c, which call no other file.
  */
 #ifndef GHLOGFS_STORE_INTERNAL_H
 #define GHLOGFS_STORE_INTERNAL_H
@@ -36,6 +36,7 @@ struct store_dir {
 struct store {
     char *dir; /* absolute; NULL: in memory for good */
     char host[STORE_HOST_LEN];
+    char *refusal; /* STORE_REFUSAL_LEN bytes: why the directory is refused; NULL: only logged */
     uint64_t cache_size, memory;
     unsigned files; /* of logs, open at once; 0: no bound */
     struct diag *diag;
@@ -69,6 +70,15 @@ static inline uint64_t store_size_on_disk(uint64_t size)
 /* Opens the directory, creates what is missing of it, checks, and has `root` from then on. Also
  * when the directory has vanished. -EPERM: refused. */
 int store_dir_enter(struct store *s);
+/* v1/ of a directory that is there already, checked in the same way, for the caller to close.
+ * Nothing is made and nothing logged. -ENOENT: there is none; -EPERM: refused, and why. */
+int store_dir_open(const char *dir, char *ret_refusal);
+/*
+ * Visits each name in the directory at `path`, of STORE_PATH_LEN bytes, below `root` ("": root
+ * itself); `path` is the name's path meanwhile. What is no directory has no names. -ENOMEM, what
+ * visit returned other than 0, of root itself also why it cannot be read.
+ */
+int store_dir_each(int root, char *path, int (*visit)(void *who, const char *name), void *who);
 /* v1/ for the caller to put back; NULL: there is none. */
 struct store_dir *store_dir_get(struct store *s);
 void store_dir_put(struct store_dir *dir); /* NULL: nothing */
@@ -113,6 +123,7 @@ int store_file_save(struct store *s, const char *path, const struct store_part *
 /* Reads a small file whole; malloc'd, with a NUL behind it. */
 int store_file_load(struct store *s, const char *path, size_t max, void **ret_data,
                     size_t *ret_len);
+int store_file_load_at(int root, const char *path, size_t max, void **ret_data, size_t *ret_len);
 
 /* -- store.c ----------------------------------------------------------------------------------- */
 
@@ -191,5 +202,7 @@ void record_seal(const char *host, const char *key, const void *data, size_t len
 /* The length of the data in a file of this content. -ENOENT: it does not hold. */
 int record_open(const char *host, const char *key, const void *file, size_t file_len,
                 size_t *ret_len);
+/* Whether it ends like a record of another version than ours. */
+bool record_is_foreign(const void *file, size_t file_len);
 
 #endif

@@ -228,6 +228,12 @@ int meta_decode(const void *data, size_t len, const char *host, uint64_t job,
     return 0;
 }
 
+bool meta_is_foreign(const void *data, size_t len)
+{
+    return len >= MAGIC_LEN && !memcmp(data, MAGIC, MAGIC_LEN - 1) &&
+           ((const char *)data)[MAGIC_LEN - 1] != MAGIC[MAGIC_LEN - 1];
+}
+
 /* -- The struct -------------------------------------------------------------------------------- */
 
 void store_meta_finish(struct store_meta *m)

@@ -16,6 +16,7 @@
 #ifndef GHLOGFS_STORE_META_H
 #define GHLOGFS_STORE_META_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -30,5 +31,8 @@ int meta_encode(const struct store_meta *m, const char *host, uint64_t job, void
 /* store_meta_finish on the result. -ENOENT: does not hold, -ENOMEM. */
 int meta_decode(const void *data, size_t len, const char *host, uint64_t job,
                 struct store_meta *ret_meta);
+
+/* Whether it begins like a .meta of another version than ours. */
+bool meta_is_foreign(const void *data, size_t len);
 
 #endif

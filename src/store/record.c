@@ -70,6 +70,14 @@ int record_open(const char *host, const char *key, const void *file, size_t file
     return 0;
 }
 
+bool record_is_foreign(const void *file, size_t file_len)
+{
+    const char *magic = file_len < RECORD_TRAILER ? MAGIC
+                                                  : (const char *)file + file_len - RECORD_TRAILER;
+
+    return !memcmp(magic, MAGIC, 7) && magic[7] != MAGIC[7];
+}
+
 /* -- The files --------------------------------------------------------------------------------- */
 
 static void fact_path(struct store *s, const char *key, char path[STORE_PATH_LEN])

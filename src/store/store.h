@@ -198,4 +198,52 @@ int store_drop_record(struct store *s, const char *key);
  * from the first publish or eviction on, which scan the directory. */
 void store_usage(struct store *s, uint64_t *ret_used, uint64_t *ret_limit);
 
+/* -- The check of a directory, which mounts may be using (`ghlogfs --check`) ------------------- */
+
+#define STORE_REFUSAL_LEN 512 /* bytes of a reason, with its NUL */
+
+enum store_flaw {
+    STORE_LOG_DAMAGED,  /* a page does not match its checksum, or the length is another */
+    STORE_META_DAMAGED, /* its log, if there is one, is none without it */
+    STORE_RECORD_DAMAGED,
+    STORE_LOG_ALONE,  /* a log without a .meta that describes it */
+    STORE_TEMP_LEFT,  /* by a process that has ended */
+    STORE_UNREADABLE, /* err tells why; never deleted */
+};
+
+struct store_finding {
+    enum store_flaw flaw;
+    const char *path; /* below v1/, until found() returns */
+    uint64_t page;    /* of a damaged log the first that is wrong; UINT64_MAX: its length */
+    int err;          /* why it cannot be read, or could not be deleted; else 0 */
+    bool is_deleted;
+};
+
+struct store_checker {
+    bool repair; /* delete what is damaged or left over */
+    void (*found)(void *who, const struct store_finding *f);
+    void (*progress)(void *who, uint64_t done, uint64_t total); /* bytes of logs; NULL: not told */
+    void *who;
+};
+
+struct store_totals {
+    uint64_t logs, bytes; /* of logs of all hosts */
+    uint64_t metas;       /* without a log: only size and time are known */
+    uint64_t records;
+    uint64_t foreign; /* entries of another version, which are left alone */
+};
+
+/* Whether a mount would take the directory; nothing is made. -ENOENT: there is no cache yet, it or
+ * its v1/; -EPERM: it would be refused, and why; another -errno: it could not be used. */
+int store_check_dir(const char *dir, char ret_refusal[STORE_REFUSAL_LEN]);
+
+/*
+ * Reads and compares everything in the cache directory `dir`, of all hosts, in the memory of one
+ * .meta or record and one page. A file is deleted only under v1/lock, and if it is still the one
+ * that was read; a mount that has it open keeps it. 0: all was looked at, whatever was found;
+ * -ENOMEM, or as store_check_dir.
+ */
+int store_check(const char *dir, const struct store_checker *checker,
+                struct store_totals *ret_totals, char ret_refusal[STORE_REFUSAL_LEN]);
+
 #endif
