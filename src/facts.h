@@ -102,6 +102,12 @@ struct facts_repo {
     int64_t pushed_ms;
 };
 
+/* Requests an hour. -1: not given. */
+struct facts_quota {
+    int64_t limit, remaining;
+    int64_t reset_s; /* UTC seconds */
+};
+
 /* One page of a listing. total_count: of the whole listing, -1 where not given. unread: entries of
  * the page that could not be parsed (null, without an id): they are in no array. */
 struct facts_job_list {

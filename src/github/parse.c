@@ -411,6 +411,24 @@ int parse_pull(const char *body, size_t len, struct facts_pull *ret_pull)
     return err;
 }
 
+int parse_quota(const char *body, size_t len, struct facts_quota *ret_quota)
+{
+    const cJSON *core;
+    cJSON *tree;
+    int err = parse_tree(body, len, &tree);
+
+    if (err)
+        return err;
+    core = find_member(tree, "resources/core");
+    if (core)
+        *ret_quota = (struct facts_quota){
+            (int64_t)read_number(find_member(core, "limit"), NAME_ID_MAX, UINT64_MAX),
+            (int64_t)read_number(find_member(core, "remaining"), NAME_ID_MAX, UINT64_MAX),
+            (int64_t)read_number(find_member(core, "reset"), NAME_ID_MAX, UINT64_MAX)};
+    cJSON_Delete(tree);
+    return core ? 0 : -EPROTO;
+}
+
 /* --- listings --------------------------------------------------------------------------------- */
 
 /* What the lists of all types have. */

@@ -40,6 +40,9 @@ int parse_job(const char *body, size_t len, struct facts_job *ret_job);
 int parse_run(const char *body, size_t len, struct facts_run *ret_run);
 int parse_pull(const char *body, size_t len, struct facts_pull *ret_pull);
 
+/* {"resources": {"core": {}}} of GET /rate_limit. */
+int parse_quota(const char *body, size_t len, struct facts_quota *ret_quota);
+
 /* {"total_count", "jobs": []}, {"total_count", "workflow_runs": []} */
 #define PARSE_JOBS "jobs"
 #define PARSE_RUNS "workflow_runs"

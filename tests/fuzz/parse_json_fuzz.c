@@ -133,6 +133,14 @@ static void try_pages(const char *body, size_t len, size_t which)
     }
 }
 
+static void try_quota(const char *body, size_t len)
+{
+    struct facts_quota quota;
+
+    if (parse_quota(body, len, &quota) == 0)
+        check(quota.limit >= -1 && quota.remaining >= -1 && quota.reset_s >= -1);
+}
+
 static void try_message(const char *body, size_t len)
 {
     struct parse_error error;
@@ -156,6 +164,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     try_one(body, size - 1);
     try_pages(body, size - 1, data[0]);
     try_message(body, size - 1);
+    try_quota(body, size - 1);
     free(body);
     return 0;
 }

@@ -630,6 +630,21 @@ static void element_is_found_by_its_own_id(void **state)
     assert_int_equal(parse_print("]}]7", 4, PARSE_JOBS, 7, &text, &len), -EPROTO);
     assert_int_equal(parse_print(page, strlen(page), PARSE_JOBS, 0, &text, &len), -ENOENT);
     assert_null(text);
+static void quota_is_that_of_the_core(void **state)
+{
+    const char *text = "{\"resources\":{\"search\":{\"limit\":30},\"core\":{\"limit\":5000,"
+                       "\"remaining\":17,\"reset\":1700000000}},\"rate\":{\"limit\":1}}";
+    const char *gaps = "{\"resources\":{\"core\":{\"limit\":\"x\",\"remaining\":-1}}}";
+    struct facts_quota quota = {7, 7, 7};
+
+    (void)state;
+    assert_int_equal(parse_quota("{\"rate\":{\"limit\":1}}", 20, &quota), -EPROTO);
+    assert_int_equal(parse_quota("{\"resources\":{}}", 16, &quota), -EPROTO);
+    assert_true(quota.limit == 7 && quota.remaining == 7 && quota.reset_s == 7);
+    assert_int_equal(parse_quota(text, strlen(text), &quota), 0);
+    assert_true(quota.limit == 5000 && quota.remaining == 17 && quota.reset_s == 1700000000);
+    assert_int_equal(parse_quota(gaps, strlen(gaps), &quota), 0);
+    assert_true(quota.limit == -1 && quota.remaining == -1 && quota.reset_s == -1);
 }
 
 int main(void)
@@ -659,6 +674,7 @@ int main(void)
         cmocka_unit_test(body_without_message_gives_an_empty_one),
         cmocka_unit_test(element_is_printed_with_all_its_fields),
         cmocka_unit_test(element_is_found_by_its_own_id),
+        cmocka_unit_test(quota_is_that_of_the_core),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
