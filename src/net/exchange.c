@@ -333,7 +333,7 @@ static void start(struct net *net, struct net_request *r)
 /* Logs what an errno cannot tell. The host only: the rest of a URL may be a secret. */
 static void log_failure(struct net *net, struct net_transfer *t, CURLcode code, int err)
 {
-    const char *text = t->error[0] ? t->error : curl_easy_strerror(code);
+    const char *said = net_transfer_error(t), *text = said[0] ? said : curl_easy_strerror(code);
     long refused = net_transfer_refused_tunnel(t);
     struct net_url url;
 

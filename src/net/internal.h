@@ -94,6 +94,9 @@ int net_transfer_prepare(struct net_transfer *t, const struct net_config *config
 /* The request's error, 0 for success, now that curl reports its end. */
 int net_transfer_result(const struct net_transfer *t, CURLcode code);
 
+/* What curl says of the failure; "" where it says nothing. */
+const char *net_transfer_error(const struct net_transfer *t);
+
 /* The status with which a proxy refused to open a tunnel; 0: none did. */
 long net_transfer_refused_tunnel(const struct net_transfer *t);
 

@@ -381,6 +381,12 @@ static int errno_of_connect(CURL *easy)
     }
 }
 
+/* Of a proxy that curl cannot parse it repeats all, the password too. */
+const char *net_transfer_error(const struct net_transfer *t)
+{
+    return strstr(t->error, "nsupported proxy") ? "unsupported proxy syntax or scheme" : t->error;
+}
+
 long net_transfer_refused_tunnel(const struct net_transfer *t)
 {
     long status = 0;

@@ -133,6 +133,16 @@ def test_r7_not_in_debug_output(github, mount):
     assert m.stderr
 
 
+def test_r7_no_password_of_a_malformed_proxy_in_debug_output(github, mount):
+    """libcurl's own message repeats all of it."""
+    m = mount(arguments=["-d"], proxy="http://user:PasswordOfProxy@[::1",
+              secrets=["PasswordOfProxy"])
+    with fails("EHOSTUNREACH"):
+        m.log(one_job(github)).read_bytes()
+    m.stop()
+    assert "unsupported proxy" in m.stderr
+
+
 def test_r7_not_in_failures(github, mount):
     """A server that sends the token back."""
     job = one_job(github)
