@@ -1,9 +1,11 @@
 /*
- * main.c - reads the options, finds the token, daemonises, runs one mount.
+ * main.c - reads the options, finds the token, daemonises, runs one mount; or checks what one
+ * needs.
  *
  * In the background the parent waits until the child reports that the mount answers, or why not,
  * and exits accordingly. The child keeps the parent's stderr until then.
  */
+#include "main_check.h"
 #include "main_mount.h"
 #include "main_process.h"
 #include "options.h"
@@ -129,6 +131,8 @@ int main(int argc, char **argv, char **env)
 
         status = !text || fputs(text, stdout) < 0 || fflush(stdout) ? 1 : 0;
         free(text);
+    } else if (options.check) {
+        status = main_check(&options, env);
     } else if (find_token(&options, env) || find_shared_key(&options, env)) {
         status = 1;
     } else if (options.foreground) {

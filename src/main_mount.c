@@ -209,31 +209,38 @@ static char *print_stats(void *who)
 
 /* --- creating, from the lowest layer up --- */
 
-/*
- * Divides the limit of open files, so that no descriptor is missing where nothing works without it.
- * libcurl keeps as many idle connections as are in use; the rest is for files that are open for a
- * moment.
- */
-static int divide_files(struct mount *m)
+/* libcurl keeps as many idle connections as are in use; the rest is for files that are open for a
+ * moment. */
+bool mount_divide_files(const struct options *o, uint64_t files, unsigned *ret_logs,
+                        unsigned *ret_connections, uint64_t *ret_least)
 {
-    uint64_t files = process_get_limit(RLIMIT_NOFILE);
-    uint64_t file_size = process_get_limit(RLIMIT_FSIZE);
-    bool has_shared = m->options->shared && !m->options->offline;
+    bool has_shared = o->shared && !o->offline;
     uint64_t fixed = FILES_FIXED + (has_shared ? FILES_SHARED : 0), share = has_shared ? 10 : 6;
     uint64_t rest;
 
-    if (files < fixed + FILES_LEAST) {
+    *ret_least = fixed + FILES_LEAST;
+    if (files < *ret_least)
+        return false;
+    rest = files - fixed;
+    *ret_logs = rest / 2 < LOG_FILES_MAX ? (unsigned)(rest / 2) : LOG_FILES_MAX;
+    *ret_connections = o->connections;
+    if (*ret_connections > rest / share)
+        *ret_connections = (unsigned)(rest / share);
+    return true;
+}
+
+static int divide_files(struct mount *m)
+{
+    uint64_t files = process_get_limit(RLIMIT_NOFILE);
+    uint64_t file_size = process_get_limit(RLIMIT_FSIZE), least;
+
+    if (!mount_divide_files(m->options, files, &m->log_files, &m->connections, &least)) {
         diag_log(m->diag, DIAG_ERROR,
                  "the limit of open files is %" PRIu64 ", at least %" PRIu64 " are needed "
                  "(ulimit -n, LimitNOFILE=)",
-                 files, fixed + FILES_LEAST);
+                 files, least);
         return -EMFILE;
     }
-    rest = files - fixed;
-    m->log_files = rest / 2 < LOG_FILES_MAX ? (unsigned)(rest / 2) : LOG_FILES_MAX;
-    m->connections = m->options->connections;
-    if (m->connections > rest / share)
-        m->connections = (unsigned)(rest / share);
     if (m->connections < m->options->connections)
         diag_log(m->diag, DIAG_WARNING,
                  "the limit of open files is %" PRIu64 ": %u connections are used, not %u "
@@ -245,6 +252,35 @@ static int divide_files(struct mount *m)
                  "memory and not kept (ulimit -f, LimitFSIZE=)",
                  file_size);
     return 0;
+}
+
+struct net_config mount_make_net_config(const struct options *o, unsigned connections,
+                                        struct diag *diag)
+{
+    return (struct net_config){.connections = connections,
+                               .timeout_s = o->timeout,
+                               .user_agent = "ghlogfs/" GHLOGFS_VERSION,
+                               .ca_file = o->ca_file,
+                               .proxy = o->proxy,
+                               .no_proxy = o->no_proxy,
+                               .allow_http = !strcmp(o->api.scheme, "http"),
+                               .diag = diag};
+}
+
+/* A proxy would see the key of a store that is asked over plain http. */
+struct net_config mount_make_shared_net_config(const struct options *o, unsigned connections,
+                                               struct diag *diag)
+{
+    struct net_config net = mount_make_net_config(o, connections, diag);
+
+    net.timeout_s = SHARED_TIMEOUT_S;
+    net.connect_ms = SHARED_CONNECT_MS;
+    net.allow_http = o->shared_location.is_plain;
+    net.thread = "ghlogfs-store";
+    /* A proxy would see the key of a store that is asked over plain http. */
+    if (net.allow_http)
+        net.proxy = NULL;
+    return net;
 }
 
 /* The source gives up a little before the deadline of its readers, so that they get the cause of a
@@ -269,18 +305,9 @@ static int create_shared(struct mount *m)
 {
     struct options *o = m->options;
     const struct shared_location *location = &o->shared_location;
-    /* An upload has a connection of its own, so that no question waits for it. A proxy would see
-     * the key of a store that is asked over plain http. */
-    const struct net_config net = {.connections = m->connections + o->shared_write,
-                                   .timeout_s = SHARED_TIMEOUT_S,
-                                   .connect_ms = SHARED_CONNECT_MS,
-                                   .user_agent = "ghlogfs/" GHLOGFS_VERSION,
-                                   .ca_file = o->ca_file,
-                                   .proxy = location->is_plain ? NULL : o->proxy,
-                                   .no_proxy = o->no_proxy,
-                                   .allow_http = location->is_plain,
-                                   .thread = "ghlogfs-store",
-                                   .diag = m->diag};
+    /* An upload has a connection of its own, so that no question waits for it. */
+    const struct net_config net = mount_make_shared_net_config(o, m->connections + o->shared_write,
+                                                               m->diag);
     struct shared_config shared = {.behind = api_source(m->api),
                                    .connections = m->connections,
                                    .location = location,
@@ -315,14 +342,7 @@ static int create_lower(struct mount *m)
                                        .files = m->log_files,
                                        .diag = m->diag,
                                        .now_ms = net_now_ms};
-    const struct net_config net = {.connections = m->connections,
-                                   .timeout_s = o->timeout,
-                                   .user_agent = "ghlogfs/" GHLOGFS_VERSION,
-                                   .ca_file = o->ca_file,
-                                   .proxy = o->proxy,
-                                   .no_proxy = o->no_proxy,
-                                   .allow_http = !strcmp(o->api.scheme, "http"),
-                                   .diag = m->diag};
+    const struct net_config net = mount_make_net_config(o, m->connections, m->diag);
     struct api_config api = {.base = o->api.url,
                              .token = o->token[0] ? o->token : NULL,
                              .diag = m->diag,

@@ -8,9 +8,22 @@
 #ifndef GHLOGFS_MAIN_MOUNT_H
 #define GHLOGFS_MAIN_MOUNT_H
 
+#include "net/net.h"
 #include "options.h"
 
 struct mount;
+
+/* How a mount with these options reaches GitHub, and its shared store. The strings are the
+ * options'; diag may be NULL. */
+struct net_config mount_make_net_config(const struct options *o, unsigned connections,
+                                        struct diag *diag);
+struct net_config mount_make_shared_net_config(const struct options *o, unsigned connections,
+                                               struct diag *diag);
+
+/* Divides a limit of open files between logs and connections, so that no descriptor is missing
+ * where nothing works without it. False: too few to mount, of which `ret_least` is one. */
+bool mount_divide_files(const struct options *o, uint64_t files, unsigned *ret_logs,
+                        unsigned *ret_connections, uint64_t *ret_least);
 
 /* For -V and .ghlogfs/version: the versions of this program, the libraries in use and the kernel.
  * malloc'd; NULL: no memory. */

@@ -345,6 +345,25 @@ static int read_list(struct reader *r, const char *list)
     return rc;
 }
 
+/* What the program does instead of mounting, and how: on the command line only, without a value. */
+static bool *command_find(struct options *o, const char *name)
+{
+    const struct {
+        const char *name;
+        bool *at;
+    } commands[] = {{"help", &o->help},
+                    {"version", &o->version},
+                    {"check", &o->check},
+                    {"repair", &o->repair},
+                    {"json", &o->json}};
+
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
+        if (strcmp(commands[i].name, name) == 0)
+            return commands[i].at;
+    }
+    return NULL;
+}
+
 /* --name, --name=value or --name value, dashes as good as underscores in the name. `next` is the
  * argument after it, NULL at the end; returns how many arguments were used. */
 static int read_long(struct reader *r, const char *text, const char *next)
@@ -352,16 +371,15 @@ static int read_long(struct reader *r, const char *text, const char *next)
     size_t length = strcspn(text, "=");
     const char *value = text[length] == '=' ? text + length + 1 : NULL;
     const struct rule *rule;
+    bool *command;
     char name[65];
     int used = 1, rc;
 
     snprintf(name, sizeof name, "%.*s", (int)(length < 64 ? length : 64), text);
     for (char *p = name; *p != '\0'; p++)
         *p = *p == '-' ? '_' : *p;
-    if (value == NULL && strcmp(name, "help") == 0)
-        r->options->help = true;
-    else if (value == NULL && strcmp(name, "version") == 0)
-        r->options->version = true;
+    if (value == NULL && (command = command_find(r->options, name)) != NULL)
+        *command = true;
     else if ((rule = rule_find(name)) == NULL)
         return refuse_unknown(r, "--", name);
     else {
@@ -408,7 +426,9 @@ static int read_arguments(struct reader *r, int argc, char *const *argv)
 
         if (only_positionals || text[0] != '-' || text[1] == '\0') {
             if (r->positionals == 2)
-                return refuse(r, "one argument too many: %.64s (only HOST and MOUNTPOINT)", text);
+                return refuse(r, "one argument too many: %.64s (%s)", text,
+                              r->options->check ? "only HOST and OWNER/REPO"
+                                                : "only HOST and MOUNTPOINT");
             r->positional[r->positionals++] = text;
             used = 1;
         } else if (strcmp(text, "--") == 0) {
@@ -442,6 +462,26 @@ static int resolve_positionals(struct reader *r)
     return rc < 0 ? refuse_errno(r, "MOUNTPOINT", rc) : 0;
 }
 
+/* [HOST] [OWNER/REPO]: only the latter has a slash. */
+static int resolve_check_positionals(struct reader *r)
+{
+    struct repo_name *repo = &r->options->check_repo;
+    const char *last = r->positionals > 0 ? r->positional[r->positionals - 1] : "";
+    const char *slash = strchr(last, '/');
+    int owner = slash != NULL ? (int)(slash - last) : 0;
+
+    if (r->positionals == 2 || (r->positionals == 1 && slash == NULL))
+        r->host = r->positional[0];
+    if (r->positionals < 2 && slash == NULL)
+        return 0;
+    snprintf(repo->owner, sizeof repo->owner, "%.*s", owner, last);
+    snprintf(repo->repo, sizeof repo->repo, "%s", slash != NULL ? slash + 1 : "");
+    if (owner > NAME_PART_MAX || strlen(last) > (size_t)owner + 1 + NAME_PART_MAX ||
+        !name_is_owner(repo->owner) || !name_is_repo(repo->repo))
+        return refuse(r, "%.64s is no repository's name (OWNER/REPO)", last);
+    return 0;
+}
+
 /* api_url, else HOST, else the environment, else github.com. */
 static int resolve_api(struct reader *r)
 {
@@ -452,15 +492,19 @@ static int resolve_api(struct reader *r)
     int rc;
 
     if (r->options->api_url != NULL) {
+        r->options->api_from = "api_url";
         source = "api_url";
         rc = options_api_from_url(api, r->options->api_url, &reason);
     } else if (r->host != NULL) {
+        r->options->api_from = "HOST";
         source = "HOST";
         rc = options_api_from_host(api, r->host, &reason);
     } else if (url_variable != NULL) {
+        r->options->api_from = "GITHUB_API_URL";
         source = "GITHUB_API_URL in the environment";
         rc = options_api_from_url(api, url_variable, &reason);
     } else {
+        r->options->api_from = host_variable ? "GH_HOST" : NULL;
         source = "GH_HOST in the environment";
         rc = options_api_from_host(api, host_variable ? host_variable : "github.com", &reason);
     }
@@ -513,15 +557,21 @@ static const char *check_proxy(const char *proxy)
 
 /* Where an option was not given, the first of these variables that has a value is its default, and
  * is checked like the option. */
-static int set_default(struct reader *r, const char *name, const char *const *variables)
+static int set_default(struct reader *r, const char *name, const char *const *variables,
+                       const char **ret_from)
 {
     const struct rule *rule = rule_find(name);
     const char *value = NULL;
 
-    if (*(char **)member(r->options, rule) != NULL)
+    if (*(char **)member(r->options, rule) != NULL) {
+        *ret_from = rule->name;
         return 0;
-    for (; value == NULL && *variables != NULL; variables++)
+    }
+    for (; value == NULL && *variables != NULL; variables++) {
         value = options_environment(r->env, *variables);
+        if (value != NULL)
+            *ret_from = *variables;
+    }
     return value != NULL ? set_text(r, rule, value) : 0;
 }
 
@@ -538,13 +588,14 @@ static int resolve_network(struct reader *r)
     static const char *const http[] = {"http_proxy", "all_proxy", "ALL_PROXY", NULL};
     static const char *const no_proxy[] = {"no_proxy", "NO_PROXY", NULL};
     struct options *o = r->options;
-    const char *reason;
-    int rc = set_default(r, "ca_file", ca_file);
+    const char *reason, *ignored;
+    int rc = set_default(r, "ca_file", ca_file, &o->ca_file_from);
 
     if (rc == 0)
-        rc = set_default(r, "proxy", strcmp(o->api.scheme, "https") == 0 ? https : http);
+        rc = set_default(r, "proxy", strcmp(o->api.scheme, "https") == 0 ? https : http,
+                         &o->proxy_from);
     if (rc == 0)
-        rc = set_default(r, "no_proxy", no_proxy);
+        rc = set_default(r, "no_proxy", no_proxy, &ignored);
     if (rc < 0 || o->proxy == NULL)
         return rc;
     if (o->proxy[0] == '\0') {
@@ -625,7 +676,9 @@ static int resolve(struct reader *r)
     struct options *o = r->options;
     int rc;
 
-    rc = resolve_positionals(r);
+    if (!o->check && (o->repair || o->json))
+        return refuse(r, "--%s needs --check", o->repair ? "repair" : "json");
+    rc = o->check ? resolve_check_positionals(r) : resolve_positionals(r);
     if (rc == 0)
         rc = resolve_api(r);
     if (rc == 0)
@@ -722,6 +775,7 @@ char *options_make_help(void)
     if (out == NULL)
         return NULL;
     fputs("Usage: ghlogfs [options] [HOST] MOUNTPOINT\n"
+          "       ghlogfs --check [--repair] [--json] [options] [HOST] [OWNER/REPO]\n"
           "\n"
           "Shows GitHub Actions job logs as files: MOUNTPOINT/OWNER/REPO/jobs/JOB_ID/log\n"
           "HOST is github.com (default), SUB.ghe.com or a GitHub Enterprise Server.\n"
@@ -730,7 +784,10 @@ char *options_make_help(void)
           "  -f                    stay in the foreground\n"
           "  -d                    debug output, in the foreground\n"
           "  -h, --help            this text\n"
-          "  -V, --version         version, with those of the libraries\n",
+          "  -V, --version         version, with those of the libraries\n"
+          "  --check               check what a mount needs: token, network, cache, ...\n"
+          "  --repair              with it: delete damaged entries of the cache\n"
+          "  --json                with it: print JSON\n",
           out);
     for (unsigned section = 0; section < SECTIONS; section++) {
         fprintf(out, "\n%s\n", titles[section]);
@@ -752,25 +809,31 @@ char *options_make_help(void)
 
 /* A proxy without its user name and password. Its last '@' counts: a password may hold one that was
  * not escaped. */
-static void write_proxy(FILE *out, const char *proxy)
+char *options_describe_proxy(const struct options *options)
 {
-    const char *scheme_end = strstr(proxy, "://");
+    const char *proxy = options->proxy, *scheme_end = strstr(proxy, "://");
     const char *start = scheme_end != NULL ? scheme_end + 3 : proxy;
     const char *at = strrchr(start, '@');
+    char *text;
 
-    fprintf(out, "proxy=%.*s%s%s\n", (int)(start - proxy), proxy, at != NULL ? "***" : "",
-            at != NULL ? at : start);
+    return asprintf(&text, "%.*s%s%s", (int)(start - proxy), proxy, at != NULL ? "***" : "",
+                    at != NULL ? at : start) < 0
+               ? NULL
+               : text;
 }
 
 char *options_describe(const struct options *options)
 {
-    char *text = NULL;
+    char *text = NULL, *proxy = options->proxy != NULL ? options_describe_proxy(options) : NULL;
     size_t length;
     FILE *out = open_memstream(&text, &length);
 
-    if (out == NULL)
+    if (out == NULL) {
+        free(proxy);
         return NULL;
-    fprintf(out, "mountpoint=%s\n", options->mountpoint);
+    }
+    if (options->mountpoint != NULL)
+        fprintf(out, "mountpoint=%s\n", options->mountpoint);
     for (const struct rule *rule = rules; rule < rules + RULES; rule++) {
         const void *value = member(options, rule);
 
@@ -779,7 +842,7 @@ char *options_describe(const struct options *options)
         if (rule->at == AT(api_url))
             fprintf(out, "api_url=%s\n", options->api.url);
         else if (rule->at == AT(proxy) && options->proxy != NULL)
-            write_proxy(out, options->proxy);
+            fprintf(out, "proxy=%s\n", proxy != NULL ? proxy : "?");
         else if (rule->kind == FLAG)
             fprintf(out, "%s=%s\n", rule->name, *(const bool *)value ? "yes" : "no");
         else if (rule->kind == NUMBER)
@@ -791,5 +854,6 @@ char *options_describe(const struct options *options)
     }
     fprintf(out, "token_from=%s\nmount_options=%s\n", options->token_origin,
             options->mount_argv[2]);
+    free(proxy);
     return close_text(out, &text);
 }

@@ -14,6 +14,7 @@
 #ifndef GHLOGFS_OPTIONS_H
 #define GHLOGFS_OPTIONS_H
 
+#include "name.h"
 #include "options_api.h"
 #include "shared/credentials.h"
 #include "shared/location.h"
@@ -74,6 +75,13 @@ struct options {
     bool help;
     bool version;
 
+    /* With `check` there is no mountpoint. */
+    bool check, repair, json;
+    struct repo_name check_repo; /* "": not given */
+
+    /* Which option, argument or variable it comes from; NULL: from none. */
+    const char *api_from, *ca_file_from, *proxy_from;
+
     /* What libfuse gets, ready for FUSE_ARGS_INIT: name, "-o", words; NULL at the end.
      * Always holds ro, default_permissions, nosuid, nodev, fsname and subtype. */
     int mount_argc;
@@ -109,6 +117,9 @@ void options_forget_token(struct options *options);
 
 /* The effective options, one name=value a line, without secrets. malloc'd; NULL: no memory. */
 char *options_describe(const struct options *options);
+
+/* The proxy, which is not NULL, without its user name and password. malloc'd; NULL: no memory. */
+char *options_describe_proxy(const struct options *options);
 
 /* The text for -h. malloc'd; NULL: no memory. */
 char *options_make_help(void);

@@ -48,7 +48,8 @@ _ghlogfs()
     elif [[ $previous == --* && " ${_ghlogfs_options//[[:space:]]/ } " == *" $name= "* ]]; then
         _ghlogfs_value "$name" "$word" ""
     elif [[ $word == -* ]]; then
-        mapfile -t COMPREPLY < <(compgen -W "-o -f -d -h -V --help --version" -- "$word"
+        mapfile -t COMPREPLY < <(compgen -W "-o -f -d -h -V --help --version
+                --check --repair --json" -- "$word"
             compgen -P -- -W "$_ghlogfs_options" -- "${word#--}")
         [[ ${COMPREPLY[0]-} == *= ]] && compopt -o nospace
     else

@@ -47,6 +47,9 @@ complete -c ghlogfs -s f -d 'stay in the foreground'
 complete -c ghlogfs -s d -d 'debug output, in the foreground'
 complete -c ghlogfs -s h -l help -d 'show the options'
 complete -c ghlogfs -s V -l version -d 'show the version'
+complete -c ghlogfs -l check -d 'check what a mount needs'
+complete -c ghlogfs -l repair -d 'with --check, delete damaged entries of the cache'
+complete -c ghlogfs -l json -d 'with --check, print JSON'
 for option in (__ghlogfs_options)
     set -l parts (string split -m 1 \t -- $option)
     set -l name (string replace = '' -- $parts[1])

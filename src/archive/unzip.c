@@ -129,3 +129,12 @@ int unzip(const struct unzip_ops *ops, void *who, char *ret_why, size_t why_size
     }
     return rc;
 }
+
+bool unzip_describe_library(char *text, size_t size)
+{
+    const char *zlib = archive_zlib_version();
+
+    snprintf(text, size, "%s%s%s", archive_version_string(), zlib ? " zlib/" : "",
+             zlib ? zlib : "");
+    return zlib != NULL;
+}

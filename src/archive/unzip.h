@@ -44,4 +44,8 @@ struct unzip_ops {
  */
 int unzip(const struct unzip_ops *ops, void *who, char *ret_why, size_t why_size);
 
+/* "libarchive 3.6.2 zlib/1.2.13 ...", of the library in use. False: it cannot inflate, so that no
+ * archive of GitHub's can be read. */
+bool unzip_describe_library(char *text, size_t size);
+
 #endif

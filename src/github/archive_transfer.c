@@ -51,7 +51,7 @@ static void on_fail(struct attempt *a, const struct source_failure *failure)
 /* -- The archive ------------------------------------------------------------------------------- */
 
 /* GitHub says application/zip; a service that says nothing may still send one. */
-static bool is_zip_type(const char *type)
+bool response_is_zip_type(const char *type)
 {
     static const char *const types[] = {"", "application/zip", "application/x-zip-compressed",
                                         "application/octet-stream", "binary/octet-stream"};
@@ -70,7 +70,7 @@ static int on_head(struct net_request *request, int status)
     response_read_type(request, t->type);
     if (status != 200)
         t->err = -EIO;
-    else if (!is_zip_type(t->type))
+    else if (!response_is_zip_type(t->type))
         t->err = -EPROTO;
     return t->err;
 }

@@ -18,6 +18,9 @@ typedef void archive_transfer_done(struct core *core, struct source_archive *a,
 void archive_transfer_begin(struct core *core, struct source_archive *a,
                             archive_transfer_done *done);
 
+/* Whether a zip may have this type. Pure. */
+bool response_is_zip_type(const char *type);
+
 /* Somebody waits for it. */
 void archive_transfer_promote(struct source_archive *a);
 

@@ -31,14 +31,19 @@ void response_read_type(const struct net_request *r, char ret_type[RESPONSE_TYPE
 }
 
 /* The runner uploads text/plain; stores without a type of their own say that it is bytes. */
+bool response_is_log_type(const char *type)
+{
+    return !type[0] || !strcasecmp(type, "text/plain") ||
+           !strcasecmp(type, "application/octet-stream") ||
+           !strcasecmp(type, "binary/octet-stream");
+}
+
 static bool is_log_type(const struct net_request *r)
 {
     char type[RESPONSE_TYPE];
 
     response_read_type(r, type);
-    return !type[0] || !strcasecmp(type, "text/plain") ||
-           !strcasecmp(type, "application/octet-stream") ||
-           !strcasecmp(type, "binary/octet-stream");
+    return response_is_log_type(type);
 }
 
 bool response_begins_like_log(const char *start, size_t len)

@@ -64,6 +64,8 @@ int response_info_read(const struct net_request *r, int status, struct response_
 
 /* The type of the content without its parameters, fit to be shown; "" where there is none. */
 void response_read_type(const struct net_request *r, char ret_type[RESPONSE_TYPE]);
+/* Whether a log may have this type. Pure. */
+bool response_is_log_type(const char *type);
 
 /* Whether a body that begins so, or is no longer than that, may be a runner's log: byte order
  * marks, a timestamp. */

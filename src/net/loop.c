@@ -22,6 +22,23 @@ void net_describe_library(char *text, size_t size)
              info->ssl_version ? info->ssl_version : "");
 }
 
+void net_get_features(struct net_features *ret_features)
+{
+    const curl_version_info_data *info = curl_version_info(CURLVERSION_NOW);
+    bool is_ready = curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK;
+    CURL *easy = is_ready ? curl_easy_init() : NULL;
+
+    *ret_features = (struct net_features){
+        .has_tls = info->features & CURL_VERSION_SSL,
+        .has_async_dns = info->features & CURL_VERSION_ASYNCHDNS,
+        .has_sigv4 = easy && curl_easy_setopt(easy, CURLOPT_AWS_SIGV4, "aws:amz:x:s3") == CURLE_OK,
+        .ca_file = info->cainfo,
+        .ca_path = info->capath};
+    curl_easy_cleanup(easy);
+    if (is_ready)
+        curl_global_cleanup();
+}
+
 /* -- Timers ----------------------------------------------------------------------------------- */
 
 void net_timer_set(struct net *net, struct net_timer *t, int64_t at_ms)

@@ -165,11 +165,29 @@ bool net_peer_is_private(const struct net_request *r);
  */
 bool net_was_heard(const struct net_request *r);
 
+/* Why it failed, in curl's words; "" where it has none. In on_done. */
+const char *net_error_text(const struct net_request *r);
+
+/* Whether the last exchange was sent through the proxy, and the status with which that refused to
+ * open a tunnel, 0: it did not. In on_done. */
+bool net_is_proxied(const struct net_request *r);
+int net_refused_tunnel(const struct net_request *r);
+
 /* Sets or resets a timer; one in the past fires at the next pass of the loop. */
 void net_timer_set(struct net *net, struct net_timer *t, int64_t at_ms);
 void net_timer_cancel(struct net_timer *t);
 
 /* "libcurl/7.88.1 OpenSSL/3.0.11", of the library in use. No network. */
 void net_describe_library(char *text, size_t size);
+
+/* What the library in use can do. Before there are threads. */
+struct net_features {
+    bool has_tls;
+    bool has_sigv4;
+    bool has_async_dns;            /* without it a name server that is silent stops all transfers */
+    const char *ca_file, *ca_path; /* where it looks for authorities by itself; NULL: nowhere */
+};
+
+void net_get_features(struct net_features *ret_features);
 
 #endif

@@ -457,6 +457,21 @@ bool net_was_heard(const struct net_request *r)
     return r->transfer->has_heard || first_us > 0;
 }
 
+const char *net_error_text(const struct net_request *r)
+{
+    return r->transfer ? net_transfer_error(r->transfer) : "";
+}
+
+bool net_is_proxied(const struct net_request *r)
+{
+    return r->transfer && r->transfer->is_proxied;
+}
+
+int net_refused_tunnel(const struct net_request *r)
+{
+    return r->transfer ? (int)net_transfer_refused_tunnel(r->transfer) : 0;
+}
+
 bool net_peer_is_private(const struct net_request *r)
 {
     const char *peer = NULL;

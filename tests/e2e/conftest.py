@@ -6,6 +6,7 @@ import pathlib
 import secrets
 import shutil
 import signal
+import subprocess
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
@@ -90,6 +91,27 @@ def folder():
     made = mounting.temporary_folder()
     yield made
     mounting.remove_folder(made)
+
+
+@pytest.fixture
+def disk(folder):
+    """disk("4M", ...) -> the folder of a file system of that size."""
+    made_at = []
+
+    def make(size, *more):
+        at = folder / ("disk%d" % len(made_at))
+        at.mkdir()
+        words = ["mount", "-t", "tmpfs", "-o", ",".join(["mode=0700", "size=" + size, *more]),
+                 "none", str(at)]
+        done = subprocess.run(words, capture_output=True, text=True)
+        if done.returncode:
+            pytest.skip("no right to mount a small disk: " + done.stderr)
+        made_at.append(at)
+        return at
+
+    yield make
+    for at in made_at:
+        subprocess.run(["umount", "-l", str(at)], capture_output=True)
 
 
 class Github(FakeGitHub):

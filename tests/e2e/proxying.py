@@ -9,8 +9,9 @@ import threading
 
 
 class Proxy:
-    """`routes` leads targets elsewhere; `refuse` is a status for all; `cuts` a list of how many
-    bytes from the server the next connections live for; `need` the credentials to be given."""
+    """`routes` leads targets elsewhere; `refuse` is a status for all, or {target: status}; `cuts`
+    a list of how many bytes from the server the next connections live for; `need` the credentials
+    to be given."""
 
     def __init__(self, routes=None, refuse=None, cuts=(), need=None):
         self.routes, self.refuse, self.cuts, self.need = routes or {}, refuse, list(cuts), need
@@ -73,8 +74,9 @@ class Proxy:
             self.plain.append(target)
             return self._say(client, 405, "Method Not Allowed")
         self.asked.append(target)
-        if self.refuse:
-            return self._say(client, self.refuse, "No")
+        refused = self.refuse.get(target) if isinstance(self.refuse, dict) else self.refuse
+        if refused:
+            return self._say(client, refused, "No")
         if self.need and "proxy-authorization: " + self.need.lower() not in head.lower():
             return self._say(client, 407, "Proxy Authentication Required")
         host, _, port = self.routes.get(target, target).rpartition(":")

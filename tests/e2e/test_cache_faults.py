@@ -335,27 +335,6 @@ def test_r3_a_disk_that_cannot_be_written(github, mount, shim, call, error):
 
 # --- R3: a disk that is full, read-only, gone ----------------------------------------------------
 
-@pytest.fixture
-def disk(folder):
-    """disk("4M", ...) -> the folder of a file system of that size."""
-    made_at = []
-
-    def make(size, *more):
-        at = folder / ("disk%d" % len(made_at))
-        at.mkdir()
-        words = ["mount", "-t", "tmpfs", "-o", ",".join(["mode=0700", "size=" + size, *more]),
-                 "none", str(at)]
-        done = subprocess.run(words, capture_output=True, text=True)
-        if done.returncode:
-            pytest.skip("no right to mount a small disk: " + done.stderr)
-        made_at.append(at)
-        return at
-
-    yield make
-    for at in made_at:
-        subprocess.run(["umount", "-l", str(at)], capture_output=True)
-
-
 def space(at):
     stat = os.statvfs(at)
     return stat.f_bavail * stat.f_frsize

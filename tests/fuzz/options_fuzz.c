@@ -2,6 +2,7 @@
  * Any command line and any environment: no crash, no leak, and what is accepted keeps its promises.
  * Input: lines; those that begin with '$' are the environment, the others arguments.
  */
+#include "name.h"
 #include "options.h"
 
 #include <stdint.h>
@@ -24,7 +25,11 @@ static void check_accepted(const struct options *o)
 
     check(text != NULL);
     free(text);
-    check(o->mountpoint[0] == '/' && o->cache_dir[0] == '/');
+    check(o->check ? o->mountpoint == NULL : o->mountpoint[0] == '/');
+    check(o->check || (!o->repair && !o->json && o->check_repo.owner[0] == '\0'));
+    check(o->check_repo.owner[0] == '\0' ||
+          (name_is_owner(o->check_repo.owner) && name_is_repo(o->check_repo.repo)));
+    check(o->cache_dir[0] == '/');
     check(strncmp(o->api.url, "https://", 8) == 0 || strncmp(o->api.url, "http://", 7) == 0);
     check(strpbrk(o->api.url, "@?# \\") == NULL && o->api.url[strlen(o->api.url) - 1] != '/');
     check(o->api.port >= 1 && o->api.port <= 65535 && o->api.key[0] != '\0');

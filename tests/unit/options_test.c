@@ -609,6 +609,78 @@ static void R7_the_description_holds_no_secret(void **state)
     options_finish(&o);
 }
 
+static void a_check_takes_a_host_and_a_repository(void **state)
+{
+    const struct {
+        const char *const *argv;
+        const char *host, *owner, *repo;
+    } cases[] = {{ARGS("--check"), "github.com", "", ""},
+                 {ARGS("--check", "ghes.test"), "ghes.test", "", ""},
+                 {ARGS("octo/hello", "--check"), "github.com", "octo", "hello"},
+                 {ARGS("--check", "ghes.test:8443", "o-c/h.e"), "ghes.test:8443", "o-c", "h.e"},
+                 {ARGS("--check", "--", ".github/x"), NULL, NULL, NULL},
+                 {ARGS("--check", "a/b/c"), NULL, NULL, NULL},
+                 {ARGS("--check", "a/"), NULL, NULL, NULL},
+                 {ARGS("--check", "/b"), NULL, NULL, NULL},
+                 {ARGS("--check", "a/b", "c/d"), NULL, NULL, NULL},
+                 {ARGS("--check", "ghes.test", "hello"), NULL, NULL, NULL},
+                 {ARGS("--check", "", "a/b"), NULL, NULL, NULL},
+                 {ARGS("--check", "https://github.com/a/b"), NULL, NULL, NULL},
+                 {ARGS("--check", "a", "b/c", "d"), NULL, NULL, NULL}};
+    struct options o;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        if (cases[i].host == NULL) {
+            parse_bad(cases[i].argv, "");
+            continue;
+        }
+        parse_good(&o, cases[i].argv);
+        assert_true(o.check && !o.repair && !o.json && o.mountpoint == NULL);
+        assert_string_equal(o.api.web_host, cases[i].host);
+        assert_string_equal(o.check_repo.owner, cases[i].owner);
+        assert_string_equal(o.check_repo.repo, cases[i].repo);
+        options_finish(&o);
+    }
+}
+
+static void repair_and_json_are_for_a_check(void **state)
+{
+    struct options o;
+
+    (void)state;
+    parse_good(&o, ARGS("--check", "--repair", "--json", "-o", "cache_dir=/c"));
+    assert_true(o.check && o.repair && o.json);
+    assert_string_equal(o.cache_dir, "/c");
+    options_finish(&o);
+    parse_bad(ARGS("--repair", "/mnt"), "--repair needs --check");
+    parse_bad(ARGS("--json", "/mnt"), "--json needs --check");
+    parse_bad(ARGS("-o", "check", "/mnt"), "unknown option");
+    parse_bad(ARGS("--check=yes"), "unknown option");
+}
+
+static void what_a_value_comes_from_is_known(void **state)
+{
+    struct options o;
+
+    (void)state;
+    parse_good_env(&o, ARGS("/mnt"),
+                   ENV("GH_HOST=a.ghe.com", "SSL_CERT_FILE=/ca", "all_proxy=http://p"));
+    assert_string_equal(o.api_from, "GH_HOST");
+    assert_string_equal(o.ca_file_from, "SSL_CERT_FILE");
+    assert_string_equal(o.proxy_from, "all_proxy");
+    options_finish(&o);
+    parse_good_env(&o, ARGS("-o", "ca_file=/ca,proxy=http://p", "ghes.test", "/mnt"),
+                   ENV("SSL_CERT_FILE=/x", "https_proxy=http://x"));
+    assert_string_equal(o.api_from, "HOST");
+    assert_string_equal(o.ca_file_from, "ca_file");
+    assert_string_equal(o.proxy_from, "proxy");
+    options_finish(&o);
+    parse_good(&o, ARGS("/mnt"));
+    assert_true(o.api_from == NULL && o.ca_file_from == NULL && o.proxy_from == NULL);
+    options_finish(&o);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -620,6 +692,9 @@ int main(void)
         cmocka_unit_test(long_options_take_both_forms_and_both_spellings),
         cmocka_unit_test(the_last_of_several_wins),
         cmocka_unit_test(help_and_version_need_no_mountpoint),
+        cmocka_unit_test(a_check_takes_a_host_and_a_repository),
+        cmocka_unit_test(repair_and_json_are_for_a_check),
+        cmocka_unit_test(what_a_value_comes_from_is_known),
         cmocka_unit_test(the_help_names_every_option),
         cmocka_unit_test(every_line_of_the_help_fits_a_terminal),
         cmocka_unit_test(unknown_options_are_refused_by_name),

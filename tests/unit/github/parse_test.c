@@ -630,6 +630,8 @@ static void element_is_found_by_its_own_id(void **state)
     assert_int_equal(parse_print("]}]7", 4, PARSE_JOBS, 7, &text, &len), -EPROTO);
     assert_int_equal(parse_print(page, strlen(page), PARSE_JOBS, 0, &text, &len), -ENOENT);
     assert_null(text);
+}
+
 static void quota_is_that_of_the_core(void **state)
 {
     const char *text = "{\"resources\":{\"search\":{\"limit\":30},\"core\":{\"limit\":5000,"
