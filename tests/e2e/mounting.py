@@ -489,6 +489,26 @@ def _fork(index, work, ready, go):
         os._exit(status)
 
 
+def threads_all(count, work):
+    """`count` threads with small stacks; what their work returned, errors included."""
+    results = [None] * count
+    before = threading.stack_size(128 * KIB)
+
+    def one(index):
+        try:
+            results[index] = work(index)
+        except OSError as error:
+            results[index] = error
+
+    try:
+        all_of_them = [threading.Thread(target=one, args=(i,)) for i in range(count)]
+        for thread in all_of_them:
+            thread.start()
+    finally:
+        threading.stack_size(before)
+    return all_of_them, results
+
+
 def there(path):
     """Whether a look at it succeeds; any error is a no."""
     try:

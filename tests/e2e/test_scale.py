@@ -1,7 +1,6 @@
 """Many readers, many logs, a large log; few threads and little memory."""
 
 import os
-import threading
 import time
 
 import pytest
@@ -9,7 +8,7 @@ import pytest
 import fake.content
 from fake.asking import one_job
 from mounting import (GIB, KIB, MIB, PLAIN, REPO, SLOW, ended, fork_all, out, read_at, run, spawn,
-                      status_of, traffic, wait_active, wait_for)
+                      status_of, threads_all, traffic, wait_active, wait_for)
 
 pytestmark = pytest.mark.alone
 
@@ -67,26 +66,6 @@ def test_fifty_processes_read_a_cold_log_of_20_mib_at_once(github, mount):
 
 
 # --- many logs -----------------------------------------------------------------------------------
-
-def threads_all(count, work):
-    """`count` threads with small stacks; what their work returned, errors included."""
-    results = [None] * count
-    before = threading.stack_size(128 * KIB)
-
-    def one(index):
-        try:
-            results[index] = work(index)
-        except OSError as error:
-            results[index] = error
-
-    try:
-        all_of_them = [threading.Thread(target=one, args=(i,)) for i in range(count)]
-        for thread in all_of_them:
-            thread.start()
-    finally:
-        threading.stack_size(before)
-    return all_of_them, results
-
 
 @pytest.mark.slow
 @pytest.mark.limit(120)
