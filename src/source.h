@@ -17,6 +17,7 @@
 
 #include "list.h"
 #include "name.h"
+#include "progress.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -158,6 +159,7 @@ struct source_facts {
     /* How often it is sent at most while the server fails (5xx, cut connections), and while no
      * answer comes in time. tries 0: both as often as fits the deadline. */
     unsigned tries, waits;
+    struct progress_wait *waits_for; /* where the source notes what it waits for; NULL: nowhere */
 
     void (*done)(struct source_facts *f, const struct source_answer *answer);
 
@@ -182,6 +184,7 @@ struct source_archive {
     uint64_t run;
     unsigned attempt;
     enum source_class class;
+    struct progress_wait *waits_for; /* as in source_facts */
 
     /* As in source_bytes, from the archive's start. */
     int (*bytes)(struct source_archive *a, const void *data, size_t len);
@@ -206,9 +209,11 @@ struct source_listener {
 /* --- the source --------------------------------------------------------------------------- */
 
 struct source_ops {
-    /* `completed`: the job was seen completed before this call. NULL: no memory. */
+    /* `completed`: the job was seen completed before this call. waits_for: as in source_facts, for
+     * all that is asked about the log; it must remain until `released`. NULL: no memory. */
     struct source_log *(*log_create)(void *self, const struct repo_name *repo, uint64_t job,
-                                     bool completed, const struct source_log_ops *ops, void *who);
+                                     bool completed, const struct source_log_ops *ops, void *who,
+                                     struct progress_wait *waits_for);
     /* No wants may be under way. After the call `who` is not called any more (an on_metadata() that
      * runs at this moment on the network thread may still finish: `who` must remain until
      * `released`). */

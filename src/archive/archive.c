@@ -30,6 +30,7 @@ struct run {
     int64_t began_ms;
     char *ring; /* ARCHIVE_RING bytes: [taken, put) of the stream are in it */
     char key[KEY_LEN];
+    struct progress_wait waits_for; /* any thread */
 
     /* the archive thread */
     struct log_promise *promises; /* one for each job of the match */
@@ -43,6 +44,7 @@ struct run {
 
     /* lock */
     uint64_t put, taken;
+    struct progress_rate rate;
     size_t lent;  /* bytes that the reader looks at */
     bool is_sent; /* the source has it: until then the archive thread leaves it alone */
     bool is_full;
@@ -144,6 +146,7 @@ static int on_bytes(struct source_archive *want, const void *data, size_t len)
         rc = -ECONNABORTED;
     } else if (r->put - r->taken + len > ARCHIVE_RING) {
         r->is_full = true;
+        progress_wait_note(&r->waits_for, PROGRESS_TURN, 0);
         rc = SOURCE_FULL;
     } else {
         size_t at = (size_t)(r->put % ARCHIVE_RING), part = ARCHIVE_RING - at;
@@ -151,6 +154,8 @@ static int on_bytes(struct source_archive *want, const void *data, size_t len)
         if (len > part)
             memcpy(r->ring, bytes + part, len - part);
         r->put += len;
+        progress_rate_note(&r->rate, r->put, a->config.now_ms());
+        progress_wait_note(&r->waits_for, PROGRESS_FLOWS, 0);
         pthread_cond_signal(&a->news);
     }
     pthread_mutex_unlock(&a->lock);
@@ -164,6 +169,7 @@ static void on_done(struct source_archive *want, const struct source_failure *fa
 
     pthread_mutex_lock(&a->lock);
     r->is_done = true;
+    progress_wait_note(&r->waits_for, PROGRESS_TURN, 0); /* of the archive thread */
     r->err = failure ? failure->err : 0;
     pthread_cond_signal(&a->news);
     pthread_mutex_unlock(&a->lock);
@@ -390,6 +396,8 @@ static void read_run(struct archives *a, struct run *r)
 
     pthread_mutex_lock(&a->lock);
     a->current = r;
+    if (r->is_done)
+        progress_wait_note(&r->waits_for, PROGRESS_FLOWS, 0);
     pthread_mutex_unlock(&a->lock);
     store_usage(a->config.store, &used, &limit);
     config.bytes_max = limit / 2;
@@ -579,6 +587,7 @@ static struct run *create_run(struct archives *a, const struct match_job *jobs, 
         return NULL;
     r->all = a;
     r->began_ms = r->sampled_ms = a->config.now_ms();
+    progress_rate_begin(&r->rate, 0, r->began_ms);
     r->ring = malloc(ARCHIVE_RING);
     r->promises = calloc(count, sizeof(*r->promises));
     if (!r->ring || !r->promises || match_create(jobs, count, &r->match)) {
@@ -655,6 +664,7 @@ void archives_want(struct archives *a, const struct repo_name *repo, uint64_t id
                                       .run = id,
                                       .attempt = attempt,
                                       .class = SOURCE_PREFETCH,
+                                      .waits_for = &r->waits_for,
                                       .bytes = on_bytes,
                                       .done = on_done};
     if (!begin_run(a, r))
@@ -663,6 +673,32 @@ void archives_want(struct archives *a, const struct repo_name *repo, uint64_t id
         abandon_run(a, r);
     else
         send_run(a, r);
+}
+
+unsigned archives_list_status(struct archives *a, struct archives_status *ret_status, unsigned max)
+{
+    int64_t now_ms = a->config.now_ms();
+    unsigned count = 0, n = 0;
+
+    pthread_mutex_lock(&a->lock);
+    list_each(link, &a->runs) {
+        const struct run *r = list_entry(link, struct run, link);
+        struct progress p = {.begun_ms = r->began_ms,
+                             .bytes = r->put,
+                             .size = PROGRESS_UNKNOWN,
+                             .rate = progress_rate_get(&r->rate, r->put, now_ms)};
+        if (!r->is_sent)
+            continue;
+        count++;
+        p.cause = progress_wait_get(&r->waits_for, &p.until_ms);
+        if (n < max)
+            ret_status[n++] = (struct archives_status){.repo = r->want.repo,
+                                                       .run = r->want.run,
+                                                       .attempt = r->want.attempt,
+                                                       .progress = p};
+    }
+    pthread_mutex_unlock(&a->lock);
+    return count;
 }
 
 void archives_get_stats(struct archives *a, struct archives_stats *ret_stats)

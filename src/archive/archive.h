@@ -15,9 +15,9 @@
  *
  * Logs are published on disk. Without one (no_cache) no archive is requested.
  *
- * Threads: the archive thread begins with the first archive. archives_want and archives_get_stats
- * on any thread; the former may read the disk. Bytes come on the source's thread and wait in a
- * ring, ARCHIVE_RING bytes for each archive; a full one pauses the transfer.
+ * Threads: the archive thread begins with the first archive. archives_want, archives_get_stats and
+ * archives_list_status on any thread; the first may read the disk. Bytes come on the source's
+ * thread and wait in a ring, ARCHIVE_RING bytes for each archive; a full one pauses the transfer.
  */
 #ifndef GHLOGFS_ARCHIVE_ARCHIVE_H
 #define GHLOGFS_ARCHIVE_ARCHIVE_H
@@ -86,6 +86,17 @@ void archives_destroy(struct archives *a);
  */
 void archives_want(struct archives *a, const struct repo_name *repo, uint64_t run, unsigned attempt,
                    const struct match_job *jobs, size_t count);
+
+/* An archive that was requested, or is being read. */
+struct archives_status {
+    struct repo_name repo;
+    uint64_t run;
+    unsigned attempt;
+    struct progress progress; /* bytes: of the zip that have come */
+};
+
+/* Up to `max` of them, those that began first. Returns how many there are. */
+unsigned archives_list_status(struct archives *a, struct archives_status *ret_status, unsigned max);
 
 void archives_get_stats(struct archives *a, struct archives_stats *ret_stats);
 

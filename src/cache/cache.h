@@ -165,6 +165,17 @@ int log_read(struct log_reader *r, const struct repo_name *name, uint64_t offset
              struct waiter *w, struct log_slice *ret_slice);
 void log_slice_done(struct log_slice *s);
 
+/* A log of which bytes are on their way, or of which GitHub is asked whose it is. */
+struct cache_status {
+    struct repo_name repo;
+    uint64_t job;
+    bool is_generated;        /* not the log, but a text that is generated from it */
+    struct progress progress; /* bytes: of the log that are present */
+};
+
+/* Up to `max` of them, those that began first. Returns how many there are. */
+unsigned cache_list_status(struct cache *c, struct cache_status *ret_status, unsigned max);
+
 struct cache_stats {
     uint64_t logs, bytes_received, fetches_running, published;
 };

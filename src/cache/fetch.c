@@ -20,8 +20,11 @@ static int on_bytes(struct source_bytes *b, uint64_t offset, const void *data, s
 
     if (err)
         return err;
-    if (!writer_put(c->writer, &f->stream, offset, data, len))
+    if (!writer_put(c->writer, &f->stream, offset, data, len)) {
+        progress_wait_note(&f->log->waits_for, PROGRESS_DISK, 0);
         return SOURCE_FULL;
+    }
+    progress_wait_note(&f->log->waits_for, PROGRESS_FLOWS, 0);
     now_ms = c->config.now_ms();
     if (now_ms != f->touched_ms) /* pieces come by the dozen in a millisecond */
         pending_touch(&f->log->wait, now_ms);
@@ -79,6 +82,7 @@ struct fetch *fetch_plan(struct log *log, uint64_t from, uint64_t to, enum sourc
     f->to = to;
     f->written_to = from;
     store_hasher_init(&f->hasher);
+    status_note_begin(log);
     list_push_back(&log->fetches, &f->in_log);
     log->users++;
     log->cache->stats.fetches_running++;
@@ -122,6 +126,12 @@ static void run_request(struct task *task)
         source->ops->want_bytes(source->self, &f->b);
 }
 
+static void post_request(struct fetch *f)
+{
+    progress_wait_note(&f->log->waits_for, PROGRESS_DISK, 0);
+    writer_post(f->log->cache->writer, &f->request);
+}
+
 /* The log's handle at the source, made if there is none. NULL: no memory. */
 static struct source_log *ensure_source(struct log *log, const struct repo_name *name,
                                         bool completed)
@@ -136,7 +146,8 @@ static struct source_log *ensure_source(struct log *log, const struct repo_name 
     pthread_mutex_unlock(&c->lock);
     if (handle)
         return handle;
-    handle = source->ops->log_create(source->self, name, log->job, completed, &log_ops, log);
+    handle = source->ops->log_create(source->self, name, log->job, completed, &log_ops, log,
+                                     &log->waits_for);
     if (!handle)
         return NULL;
     pthread_mutex_lock(&c->lock);
@@ -173,7 +184,7 @@ void fetch_send(struct log *log, const struct repo_name *name, bool completed, s
         else if (f->is_first) /* its size is not known: space is reserved when it is reported */
             source->ops->want_bytes(source->self, &f->b);
         else
-            writer_post(log->cache->writer, &f->request);
+            post_request(f);
     }
 }
 

@@ -229,6 +229,8 @@ static void mark_pages(struct fetch *f, uint64_t offset, const char *data, size_
         pthread_mutex_lock(&c->lock);
         f->written_to = offset;
         c->stats.bytes_received += offset - start;
+        log->come += offset - start;
+        progress_rate_note(&log->rate, log->come, c->config.now_ms());
         for (unsigned i = 0; i < count; i++)
             finish_page(log, page + i, sums[i]);
         if ((offset & (PAGE_SIZE - 1)) != 0 && log->phase == LOG_KNOWN && log->meta.final &&
@@ -453,6 +455,7 @@ static int unlink_fetch(struct fetch *f)
     }
     settle_tail(log);
     list_remove(&f->in_log);
+    status_note_end(log);
     c->stats.fetches_running--;
     if (err == -ENOENT) /* a known log that is gone everywhere is broken, not absent */
         err = -EIO;

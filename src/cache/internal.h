@@ -6,6 +6,7 @@
  *     read       stat, open, read; checks pages of an earlier mount
  *     fetch      ranges under way; asks for the growth of a running job's log
  *     fill       what the writer thread does with bytes: write, mark pages, publish
+ *     status     which logs are under way, and how far
  *     lifecycle  finds, counts and frees logs; opens and closes their files
  *     state      what is known of a log
  *     writer     the writer thread and its ring
@@ -107,10 +108,16 @@ struct log {
     struct backing *backing;
     struct list fetches;       /* of struct fetch */
     struct list verifications; /* of struct verification */
+    struct list in_under_way;  /* linked: there are fetches or verifications */
+    int64_t begun_ms;          /* when the first of them was planned */
+    uint64_t come;             /* bytes that have come since */
+    struct progress_rate rate; /* of these */
     struct log_fault fault;
     uint64_t read_to;    /* the end of the latest read, bytes */
     uint64_t check_next; /* the first page behind it whose check ahead has not begun */
     struct log_task settle, tidy, save, mark_used, check_ahead;
+
+    struct progress_wait waits_for; /* any thread */
 };
 
 /* Bytes on their way through the ring. Owned by the thread that puts them, until `ended` runs. */
@@ -138,6 +145,13 @@ struct fetch {
     struct source_failure failure; /* net, then writer */
 };
 
+/* The name of a log that is known under another one is being verified (S14). */
+struct verification {
+    struct source_facts facts;
+    struct log *log;
+    struct list in_log; /* lock */
+};
+
 struct writer;
 
 struct cache {
@@ -150,6 +164,8 @@ struct cache {
     struct list buckets[LOG_BUCKETS];
     struct list idle; /* of unpublished logs without readers, least recently used first */
     unsigned idle_count;
+    struct list under_way; /* of struct log, in the order in which they began */
+    unsigned under_way_count;
     unsigned close_next; /* the bucket in which cache_close_file starts */
     struct absent absent;
     struct cache_stats stats;
@@ -185,6 +201,12 @@ void fill_end(struct task *ended);
 void fill_settle(struct log *log);
 /* Publishes what is complete; closes or drops the file of a log that has no readers. */
 void fill_tidy(struct log *log);
+
+/* --- status.c; lock held --- */
+
+/* A fetch or a verification of the log is about to be planned; is no longer in its list. */
+void status_note_begin(struct log *log);
+void status_note_end(struct log *log);
 
 /* --- lifecycle.c --- */
 

@@ -27,6 +27,7 @@ int cache_create(const struct cache_config *config, struct cache **ret_cache)
     for (unsigned i = 0; i < LOG_BUCKETS; i++)
         list_init(&c->buckets[i]);
     list_init(&c->idle);
+    list_init(&c->under_way);
     pthread_mutex_init(&c->lock, NULL);
     rc = absent_init(&c->absent);
     if (!rc)

@@ -19,13 +19,6 @@
 /* Before any request was timed. */
 #define REQUEST_MS_UNKNOWN 500
 
-/* The name of a log that is known under another one is being verified (S14). */
-struct verification {
-    struct source_facts facts;
-    struct log *log;
-    struct list in_log; /* lock */
-};
-
 static uint64_t page_of(uint64_t offset)
 {
     return offset >> PAGE_SHIFT;
@@ -51,6 +44,7 @@ static void end_verification(struct verification *v, const struct source_failure
 
     pthread_mutex_lock(&c->lock);
     list_remove(&v->in_log);
+    status_note_end(log);
     if (!failure)
         log_add_name(log, &v->facts.repo);
     else if (!log_note_failure(log, &v->facts.repo, failure))
@@ -100,8 +94,12 @@ static int plan_verification(struct log *log, const struct repo_name *name,
     if (!v)
         return -ENOMEM;
     v->log = log;
-    v->facts = (struct source_facts){
-        .question = SOURCE_JOB, .repo = *name, .id = log->job & NAME_ID_MAX, .done = on_verified};
+    v->facts = (struct source_facts){.question = SOURCE_JOB,
+                                     .repo = *name,
+                                     .id = log->job & NAME_ID_MAX,
+                                     .waits_for = &log->waits_for,
+                                     .done = on_verified};
+    status_note_begin(log);
     list_push_back(&log->verifications, &v->in_log);
     log->users++;
     steps->verify = &v->facts;

@@ -82,6 +82,15 @@ void catalog_destroy(struct catalog *c);
 int catalog_ask(struct catalog *c, const struct catalog_question *q, enum effort effort,
                 struct waiter *w, const struct catalog_answer **ret_answer);
 
+/* A question that GitHub is being asked. */
+struct catalog_status {
+    struct catalog_question question;
+    struct progress progress; /* bytes: of the answers that have come, page by page */
+};
+
+/* Up to `max` of them, those that began first. Returns how many there are. */
+unsigned catalog_list_status(struct catalog *c, struct catalog_status *ret_status, unsigned max);
+
 /* Why the last attempt to get the answer failed; SOURCE_FINE: it did not, or there was none. */
 enum source_reason catalog_peek_failure(struct catalog *c, const struct catalog_question *q);
 

@@ -21,6 +21,7 @@ int catalog_create(const struct catalog_config *config, struct catalog **ret_cat
     for (unsigned i = 0; i < ENTRY_BUCKETS; i++)
         list_init(&c->buckets[i]);
     list_init(&c->order);
+    list_init(&c->asking);
     pthread_mutex_init(&c->lock, NULL);
     rc = seen_init(&c->seen);
     if (!rc)

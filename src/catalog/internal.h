@@ -100,10 +100,15 @@ struct entry {
     unsigned page_size; /* what is known to work; 0: as large as wanted */
     bool is_failing;    /* no page size worked */
     bool refused; /* GitHub's last answer was that there is nothing for us: the old one is hidden */
-    struct task slow; /* a timer: wakes those who have waited a second */
+    struct list in_asking; /* linked: the phase is ASKING */
+    struct task slow;      /* a timer: wakes those who have waited a second */
     bool slow_posted;
 
     struct round round;
+
+    /* Any thread: of the round under way. */
+    struct progress_wait waits_for;
+    atomic_uint_fast64_t received; /* bytes of answers */
 };
 
 struct catalog {
@@ -117,6 +122,8 @@ struct catalog {
     struct list buckets[ENTRY_BUCKETS];
     struct list order;
     unsigned entry_count;
+    struct list asking; /* entries whose rounds are under way, in the order in which they began */
+    unsigned asking_count;
     uint64_t outcomes; /* answers and failures so far */
     struct seen seen;
 };

@@ -136,6 +136,25 @@ int catalog_ask(struct catalog *c, const struct catalog_question *q, enum effort
     return rc;
 }
 
+unsigned catalog_list_status(struct catalog *c, struct catalog_status *ret_status, unsigned max)
+{
+    unsigned count, n = 0;
+
+    pthread_mutex_lock(&c->lock);
+    count = c->asking_count;
+    for (struct list *link = c->asking.next; link != &c->asking && n < max; link = link->next) {
+        const struct entry *e = list_entry(link, struct entry, in_asking);
+        struct progress *p = &ret_status[n].progress;
+        ret_status[n++].question = e->q;
+        p->begun_ms = e->round.started_ms;
+        p->bytes = atomic_load(&e->received);
+        p->size = p->rate = PROGRESS_UNKNOWN;
+        p->cause = progress_wait_get(&e->waits_for, &p->until_ms);
+    }
+    pthread_mutex_unlock(&c->lock);
+    return count;
+}
+
 enum source_reason catalog_peek_failure(struct catalog *c, const struct catalog_question *q)
 {
     struct entry *e = entry_get(c, q, false);

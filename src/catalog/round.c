@@ -122,6 +122,7 @@ static void on_page(struct source_facts *facts, const struct source_answer *answ
     struct page_query *query = list_entry(facts, struct page_query, facts);
     struct catalog *c = query->entry->catalog;
 
+    atomic_fetch_add(&query->entry->received, answer->failure ? 0 : answer->len);
     pending_touch(&query->entry->wait, c->config.now_ms());
     if (answer->failure) {
         query->failure = *answer->failure;
@@ -155,6 +156,7 @@ static void request_page(struct entry *e, unsigned page)
                                          .per_page = r->page_size,
                                          .tries = tries_of(e, page),
                                          .waits = waits,
+                                         .waits_for = &e->waits_for,
                                          .done = on_page};
     snprintf(query->facts.filter, sizeof(query->facts.filter), "%s", e->q.filter);
     if (old)
@@ -388,6 +390,8 @@ static void finish_round(struct entry *e, struct answer *a)
         adopt_failure(e);
     }
     e->phase = ENTRY_IDLE;
+    list_remove(&e->in_asking);
+    c->asking_count--;
     pthread_mutex_unlock(&c->lock);
     answer_unref(old);
     catalog_trim(c);
@@ -495,6 +499,10 @@ void round_prepare(struct entry *e, bool is_extra, int64_t now_ms)
     else if (e->page_size)
         size = e->page_size;
     e->phase = ENTRY_ASKING;
+    list_push_back(&e->catalog->asking, &e->in_asking);
+    e->catalog->asking_count++;
+    atomic_store(&e->received, 0);
+    progress_wait_note(&e->waits_for, PROGRESS_FLOWS, 0);
     e->users++;
     e->round = (struct round){
         .started_ms = now_ms,

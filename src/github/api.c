@@ -164,6 +164,7 @@ static void run_want_facts(void *self, struct source_task *t)
     fr->facts = f;
     fr->is_user = is_user;
     api_request_init(&fr->request, core, REQUEST_FACTS, f->class, on_facts);
+    fr->request.attempt.waits_for = f->waits_for;
     fr->request.tries = f->tries;
     fr->request.waits = f->waits;
     api_request_begin(&fr->request, url, f->etag);
@@ -187,10 +188,12 @@ static struct api *api_of(struct source_log *log)
 }
 
 static struct source_log *log_create(void *self, const struct repo_name *repo, uint64_t job,
-                                     bool completed, const struct source_log_ops *ops, void *who)
+                                     bool completed, const struct source_log_ops *ops, void *who,
+                                     struct progress_wait *waits_for)
 {
     struct api *api = self;
-    struct source_log *log = source_log_create(&api->core, repo, job, completed, ops, who);
+    struct source_log *log = source_log_create(&api->core, repo, job, completed, ops, who,
+                                               waits_for);
 
     if (!log)
         return NULL;
@@ -476,6 +479,12 @@ struct source api_source(struct api *api)
     };
 
     return (struct source){.self = api, .ops = &ops};
+}
+
+enum progress_cause api_get_delay(const struct api *api, enum source_class class,
+                                  int64_t *ret_until_ms)
+{
+    return progress_wait_get(&api->core.queue.delays[class], ret_until_ms);
 }
 
 void api_read_stats(const struct api *api, struct api_stats *ret_stats)

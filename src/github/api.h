@@ -8,9 +8,9 @@
  * secret too: it is kept in memory only, and wiped.
  *
  * Threads: all its work is done on net's thread. api_create, api_close and api_destroy belong to
- * main; the calls of `struct source`, api_set_token and api_read_stats may come on any thread. They
- * post work that is embedded in what it is about (struct source_task), so handing it over cannot
- * fail.
+ * main; the calls of `struct source`, api_set_token, api_read_stats and api_get_delay may come on
+ * any thread. The former post work that is embedded in what it is about (struct source_task), so
+ * handing it over cannot fail.
  *
  * End: api_close makes every want fail with SOURCE_CLOSING; then net_stop; then api_destroy.
  * Nothing is called after net_stop.
@@ -73,5 +73,9 @@ struct api_stats {
 };
 
 void api_read_stats(const struct api *api, struct api_stats *ret_stats);
+
+/* What API requests of this class wait for in their queue, and until when (progress.h). */
+enum progress_cause api_get_delay(const struct api *api, enum source_class class,
+                                  int64_t *ret_until_ms);
 
 #endif

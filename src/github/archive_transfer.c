@@ -142,6 +142,7 @@ static void on_url(struct api_request *req, const struct api_answer *answer)
         return;
     }
     atomic_fetch_add(&core->storage_requests, 1);
+    progress_wait_note(t->want->waits_for, PROGRESS_STORAGE, 0);
     queue_take_connection(&core->queue);
     attempt_send(&t->attempt, &t->url->at,
                  &(struct net_request){
@@ -173,6 +174,7 @@ void archive_transfer_begin(struct core *core, struct source_archive *a,
     t->attempt.fail = on_fail;
     attempt_begin(&t->attempt);
     api_request_init(&t->url_request, core, REQUEST_LOG_URL, a->class, on_url);
+    t->url_request.attempt.waits_for = a->waits_for;
     t->url_request.tries = t->url_request.waits = 1;
     t->url_request.is_single = true;
     api_request_begin(&t->url_request, url, NULL);

@@ -153,6 +153,7 @@ bool attempt_retry(struct attempt *a, const struct failure_verdict *verdict)
         attempt_give_up(a, verdict);
         return false;
     }
+    progress_wait_note(a->waits_for, PROGRESS_RETRY, at_ms);
     net_timer_set(core->net, &a->timer, at_ms);
     return true;
 }

@@ -83,7 +83,8 @@ struct attempt {
     int status;                 /* of the last answer; 0: none came */
     bool is_sent, is_cancelled;
     struct retry retry;
-    struct net_timer timer; /* its `fire` makes the next attempt */
+    struct net_timer timer;          /* its `fire` makes the next attempt */
+    struct progress_wait *waits_for; /* where it is noted what it waits for; NULL: nowhere */
 
     /* The attempt has ended; err as in net's on_done. is_cancelled: its owner wants no result. */
     void (*answered)(struct attempt *a, int err);

@@ -106,7 +106,8 @@ struct source_log {
     uint64_t job;
     const struct source_log_ops *ops;
     void *who;
-    enum source_class class; /* demand, once anybody who waits has asked */
+    struct progress_wait *waits_for; /* of all that is asked about it; NULL: noted nowhere */
+    enum source_class class;         /* demand, once anybody who waits has asked */
 
     struct signed_url *url; /* NULL: to be obtained */
     int64_t url_asked_ms;   /* when one was last asked for; 0 never */

@@ -670,6 +670,7 @@ static void send_request(struct log_transfer *t, struct signed_url *url)
     t->is_doubted = false;
     t->type[0] = '\0';
     atomic_fetch_add(&log->core->storage_requests, 1);
+    progress_wait_note(log->waits_for, PROGRESS_STORAGE, 0);
     queue_take_connection(&log->core->queue);
     attempt_send(&t->attempt, &url->at,
                  &(struct net_request){
@@ -756,6 +757,7 @@ static struct log_transfer *create(struct source_log *log, uint64_t from, uint64
     t->next = from;
     t->to = to;
     t->attempt.core = log->core;
+    t->attempt.waits_for = log->waits_for;
     t->attempt.answered = on_answered;
     t->attempt.fail = on_fail;
     t->attempt.timer.fire = try_again;
@@ -947,12 +949,16 @@ void source_log_check(struct source_log *log,
 /* -- The log ----------------------------------------------------------------------------------- */
 
 struct source_log *source_log_create(struct core *core, const struct repo_name *repo, uint64_t job,
-                                     bool completed, const struct source_log_ops *ops, void *who)
+                                     bool completed, const struct source_log_ops *ops, void *who,
+                                     struct progress_wait *waits_for)
 {
     struct source_log *log = log_state_create(core, repo, job, completed, ops, who);
 
-    if (log)
-        api_request_init(&log->job_request, core, REQUEST_FACTS, SOURCE_PREFETCH, on_job);
+    if (!log)
+        return NULL;
+    api_request_init(&log->job_request, core, REQUEST_FACTS, SOURCE_PREFETCH, on_job);
+    log->waits_for = waits_for;
+    log->url_request.attempt.waits_for = log->job_request.attempt.waits_for = waits_for;
     return log;
 }
 

@@ -22,7 +22,8 @@
 
 /* NULL: no memory. Any thread. */
 struct source_log *source_log_create(struct core *core, const struct repo_name *repo, uint64_t job,
-                                     bool completed, const struct source_log_ops *ops, void *who);
+                                     bool completed, const struct source_log_ops *ops, void *who,
+                                     struct progress_wait *waits_for);
 
 /* Cancels the check and its requests without callbacks, frees the log. No range may be wanted. */
 void source_log_destroy(struct source_log *log);

@@ -46,6 +46,20 @@ static void refuse_some(struct queue *q, enum source_class class, int64_t at_ms,
     }
 }
 
+static void note_delay(struct queue *q, enum source_class class, int64_t at_ms, int64_t now_ms)
+{
+    enum progress_cause cause = PROGRESS_CONNECTION;
+
+    if (at_ms)
+        switch (budget_why(&q->budget, class, now_ms)) {
+        case BUDGET_OPEN: break;
+        case BUDGET_PACING: cause = PROGRESS_PACE; break;
+        case BUDGET_QUOTA: cause = PROGRESS_QUOTA; break;
+        case BUDGET_LIMITED: cause = PROGRESS_LIMIT; break;
+        }
+    progress_wait_note(&q->delays[class], cause, at_ms);
+}
+
 /* Lets go what may go. Returns when to come back; 0: the end of another request calls again. */
 static int64_t pump_class(struct queue *q, enum source_class class)
 {
@@ -55,12 +69,14 @@ static int64_t pump_class(struct queue *q, enum source_class class)
         struct queued_request *r;
         if (at_ms > 0) {
             refuse_some(q, class, at_ms, now_ms);
+            note_delay(q, class, at_ms, now_ms);
             return list_is_empty(&q->waiting[class]) ? 0 : at_ms;
         }
         q->busy++;
         r = take_first(q, class);
         r->go(r);
     }
+    note_delay(q, class, 0, 0);
     return 0;
 }
 

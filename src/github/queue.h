@@ -35,7 +35,8 @@ struct queue {
     struct net *net;
     struct budget budget;
     int64_t wait_ms, deadline_ms;
-    struct list waiting[2]; /* by class */
+    struct list waiting[2];         /* by class */
+    struct progress_wait delays[2]; /* by class: what the first one waits for. Any thread reads */
     unsigned count;
     unsigned connections, busy;
     struct net_timer timer;

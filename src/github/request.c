@@ -163,6 +163,13 @@ static int on_body(struct net_request *r, const void *data, size_t len)
     return NET_TAKEN; /* no progress to continue from: what is cut is asked for from its start */
 }
 
+static void note_queued(struct api_request *req)
+{
+    bool is_demand = req->queued.class == SOURCE_DEMAND;
+
+    progress_wait_note(req->attempt.waits_for, is_demand ? PROGRESS_DEMAND : PROGRESS_PREFETCH, 0);
+}
+
 /* It may be sent: the budget has counted it and a connection is taken. */
 static void go(struct queued_request *q)
 {
@@ -186,6 +193,7 @@ static void go(struct queued_request *q)
         req->headers[n++] = req->etag;
     req->headers[n] = NULL;
     atomic_fetch_add(&core->requests, 1);
+    progress_wait_note(req->attempt.waits_for, PROGRESS_GITHUB, 0);
     attempt_send(&req->attempt, &core->base_at,
                  &(struct net_request){
                      .url = req->url,
@@ -221,6 +229,7 @@ static void enter(struct api_request *req, bool again)
     int64_t until_ms;
 
     drop_body(req); /* while it waits */
+    note_queued(req);
     if (core_refuses(core, &failure))
         fail(&req->attempt, &failure);
     else if (!again && refusals_find(&core->refusals, req->key, net_now_ms(), &until_ms))
@@ -299,6 +308,7 @@ static void try_again(struct net_timer *timer)
         log_failure(req, &event, &failure);
         fail(&req->attempt, &failure);
     } else {
+        progress_wait_note(req->attempt.waits_for, PROGRESS_RETRY, now_ms + RETRY_AGAIN_MS);
         net_timer_set(core->net, timer, now_ms + RETRY_AGAIN_MS);
     }
 }
@@ -427,6 +437,7 @@ static void renew_token(struct api_request *req, const struct token_line *refuse
 {
     struct token *token = &req->attempt.core->token;
 
+    progress_wait_note(req->attempt.waits_for, PROGRESS_TOKEN, 0);
     if (!req->has_new_token && refused_line != token->line)
         on_token(&req->waiter, true);
     else if (req->has_new_token || !token_await(token, &req->waiter))
@@ -531,8 +542,11 @@ void api_request_begin(struct api_request *req, char *url, const char *etag)
 
 void api_request_promote(struct api_request *req)
 {
-    if (api_request_is_active(req))
-        queue_promote(&req->attempt.core->queue, &req->queued);
+    if (!api_request_is_active(req))
+        return;
+    if (list_is_linked(&req->queued.link))
+        progress_wait_note(req->attempt.waits_for, PROGRESS_DEMAND, 0);
+    queue_promote(&req->attempt.core->queue, &req->queued); /* it may end at once */
 }
 
 void api_request_finish(struct api_request *req)

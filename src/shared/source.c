@@ -53,6 +53,7 @@ struct source_log {
     bool completed;
     const struct source_log_ops *ops;
     void *who;
+    struct progress_wait *waits_for;
     atomic_int phase;
     atomic_bool is_promoted;   /* a reader waits for what was asked for as prefetch */
     struct source_log *behind; /* set before the phase is BEHIND */
@@ -249,7 +250,7 @@ static void go_behind(struct source_log *log)
         return;
     }
     log->behind = behind->ops->log_create(behind->self, &log->repo, log->job, log->completed,
-                                          log->ops, log->who);
+                                          log->ops, log->who, log->waits_for);
     if (!log->behind) {
         give_up(log, &no_memory);
         return;
@@ -411,6 +412,7 @@ static bool start_get(struct want *w)
     w->get.on_size = on_log_size;
     w->get.on_data = on_log_data;
     w->get.on_end = on_log_end;
+    progress_wait_note(log->waits_for, PROGRESS_SHARED, 0);
     return shared_get_begin(&w->get, &log->shared->server, &log->repo, log->job) == 0;
 }
 
@@ -577,6 +579,7 @@ static void decide(struct source_log *log, enum source_class class)
                                               .repo = log->repo,
                                               .id = log->job,
                                               .class = class,
+                                              .waits_for = log->waits_for,
                                               .done = on_question_done};
         behind->ops->want_facts(behind->self, &log->question);
     }
@@ -627,7 +630,8 @@ static void want_bytes(void *self, struct source_bytes *b)
 }
 
 static struct source_log *log_create(void *self, const struct repo_name *repo, uint64_t job,
-                                     bool completed, const struct source_log_ops *ops, void *who)
+                                     bool completed, const struct source_log_ops *ops, void *who,
+                                     struct progress_wait *waits_for)
 {
     struct source_log *log = calloc(1, sizeof(*log));
 
@@ -639,6 +643,7 @@ static struct source_log *log_create(void *self, const struct repo_name *repo, u
     log->completed = completed;
     log->ops = ops;
     log->who = who;
+    log->waits_for = waits_for;
     list_init(&log->wants);
     pthread_mutex_lock(&log->shared->lock);
     list_push_back(&log->shared->logs, &log->in_shared);

@@ -124,7 +124,7 @@ void verify_draw(struct verify *v, const struct repo_name *repo, uint64_t job,
     v->is_different = v->is_unknown = false;
     memcpy(v->sums, meta->checksums + from / PAGE, store_page_count(to - from) * sizeof(*v->sums));
     store_hasher_init(&v->hasher);
-    v->log = v->behind.ops->log_create(v->behind.self, repo, job, true, &ops, v);
+    v->log = v->behind.ops->log_create(v->behind.self, repo, job, true, &ops, v, NULL);
     if (!v->log) {
         atomic_store(&v->is_busy, false);
         return;

@@ -181,6 +181,7 @@ struct source_log {
     uint64_t subject; /* what it is about: a job's id */
     const struct source_log_ops *ops;
     void *who;
+    struct progress_wait *waits_for;
 };
 
 /* Appends to the text: hands the bytes to the cache, and waits while its ring is full. The first
@@ -244,7 +245,8 @@ uint64_t generated_id(const struct generated *g, uint64_t job)
 /* --- the cache's source ---------------------------------------------------------------------- */
 
 static struct source_log *on_log_create(void *self, const struct repo_name *repo, uint64_t id,
-                                        bool completed, const struct source_log_ops *ops, void *who)
+                                        bool completed, const struct source_log_ops *ops, void *who,
+                                        struct progress_wait *waits_for)
 {
     struct source_log *log = calloc(1, sizeof(*log));
 
@@ -257,6 +259,7 @@ static struct source_log *on_log_create(void *self, const struct repo_name *repo
     log->subject = id & NAME_ID_MAX;
     log->ops = ops;
     log->who = who;
+    log->waits_for = waits_for;
     return log;
 }
 
@@ -283,6 +286,7 @@ static void run_making(struct task *task)
     m.want = list_entry(list_take_first(&g->wants), struct source_bytes, task.link);
     pthread_mutex_unlock(&g->lock);
     log = m.want->log;
+    progress_wait_note(log->waits_for, PROGRESS_FLOWS, 0);
     failure.err = log->kind->produce(&m);
     m.metadata.size = m.at;
     if (!failure.err)
@@ -300,6 +304,7 @@ static void on_want_bytes(void *self, struct source_bytes *want)
     struct generated *g = self;
     bool is_first;
 
+    progress_wait_note(want->log->waits_for, PROGRESS_TURN, 0);
     pthread_mutex_lock(&g->lock);
     list_push_back(&g->wants, &want->task.link);
     is_first = !g->is_making;

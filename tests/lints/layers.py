@@ -19,7 +19,7 @@ LAYERS = (
     ("github",),
     ("net",),
     ("source", "diag", "tasks"),
-    ("facts", "hash", "list", "name"),
+    ("facts", "hash", "list", "name", "progress"),
 )
 
 # Modules that only these may include, from whatever layer. main connects all of them.

@@ -89,7 +89,8 @@ static void note_breach(struct fake_source *f, bool is_breach, const char *what)
 }
 
 static struct source_log *log_create(void *self, const struct repo_name *repo, uint64_t job,
-                                     bool completed, const struct source_log_ops *ops, void *who)
+                                     bool completed, const struct source_log_ops *ops, void *who,
+                                     struct progress_wait *waits_for)
 {
     struct fake_source *f = self;
     struct source_log *log = calloc(1, sizeof(*log));
@@ -102,6 +103,7 @@ static struct source_log *log_create(void *self, const struct repo_name *repo, u
     log->completed = completed;
     log->ops = ops;
     log->who = who;
+    log->waits_for = waits_for;
     pthread_mutex_lock(&f->lock);
     f->logs_created++;
     list_push_back(&f->logs, &log->link);

@@ -48,6 +48,7 @@ struct source_log {
     bool completed; /* the arguments of log_create */
     const struct source_log_ops *ops;
     void *who;
+    struct progress_wait *waits_for;
     unsigned wants;
     bool is_told, is_told_final;
     bool is_released, is_checked;

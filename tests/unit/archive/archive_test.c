@@ -526,6 +526,19 @@ static void three_failures_in_a_row_are_a_reason_to_rest_S20(void **state)
 
 /* -- The stream -------------------------------------------------------------------------------- */
 
+/* Of the archive that was requested last of `count`. */
+static void assert_status(struct fixture *f, unsigned count, enum progress_cause cause,
+                          uint64_t bytes)
+{
+    struct archives_status status[RUNS_MAX];
+
+    assert_int_equal(archives_list_status(f->a, status, RUNS_MAX), count);
+    assert_int_equal(status[count - 1].run, RUN + count - 1);
+    assert_int_equal(status[count - 1].progress.cause, cause);
+    assert_int_equal(status[count - 1].progress.bytes, bytes);
+    assert_true(status[count - 1].progress.size == PROGRESS_UNKNOWN);
+}
+
 static void full_ring_pauses_and_goes_on_R9(void **state)
 {
     struct fixture *f = *state;
@@ -539,9 +552,12 @@ static void full_ring_pauses_and_goes_on_R9(void **state)
     large = make_zip(f, 300000);
     second = begin_run(f, RUN + 1);
     resumes = f->b->fake.resumes;
+    progress_wait_note(second->a->waits_for, PROGRESS_GITHUB, 0);
+    assert_status(f, 2, PROGRESS_GITHUB, 0);
     assert_false(fake_try_give_archive(&f->b->fake, second, large.bytes, large.len));
     assert_int_equal(second->refused, SOURCE_FULL);
     assert_int_equal(second->given, ARCHIVE_RING);
+    assert_status(f, 2, PROGRESS_TURN, ARCHIVE_RING);
     pass_archives();
     assert_int_equal(f->b->fake.resumes, resumes);
     fake_give_archive(&f->b->fake, first, z.bytes + 10, z.len - 10);
@@ -550,6 +566,7 @@ static void full_ring_pauses_and_goes_on_R9(void **state)
     fake_end_archive(&f->b->fake, second, 0);
     WAIT_UNTIL(stats_of(f).logs == 2 * JOBS);
     assert_true(f->b->fake.resumes > resumes);
+    WAIT_UNTIL(archives_list_status(f->a, NULL, 0) == 0);
     zip_free(&z);
     zip_free(&large);
 }

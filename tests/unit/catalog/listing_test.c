@@ -67,6 +67,46 @@ static void pages_are_requested_in_parallel_and_become_one_snapshot(void **state
     assert_int_equal(b->fake.facts_wanted, 3);
 }
 
+/* One line for all pages, with the bytes that have come. */
+static void questions_under_way_are_listed(void **state)
+{
+    struct catalog_fixture *b = *state;
+    struct catalog_question q = fixture_jobs(9), runs = fixture_runs(10);
+    const struct catalog_answer *a = NULL;
+    struct catalog_status s[1];
+    struct fake_facts *first;
+    struct guest g, h;
+    size_t bytes;
+
+    guest_init(&g);
+    guest_init(&h);
+    assert_int_equal(catalog_list_status(b->catalog, s, 1), 0);
+    assert_int_equal(fixture_ask(b, &q, &g, &a), PENDING_PARKED);
+    guest_pass(10);
+    assert_int_equal(fixture_ask(b, &runs, &h, &a), PENDING_PARKED);
+    assert_int_equal(catalog_list_status(b->catalog, s, 1), 2);
+    first = fake_take_facts(&b->fake);
+    assert_int_equal(s[0].question.what, SOURCE_ATTEMPT_JOBS);
+    assert_true(s[0].question.id == 9 && s[0].progress.bytes == 0);
+    progress_wait_note(first->f->waits_for, PROGRESS_LIMIT, 5);
+    catalog_list_status(b->catalog, s, 1);
+    assert_true(s[0].progress.cause == PROGRESS_LIMIT && s[0].progress.until_ms == 5);
+    bytes = strlen(fixture_jobs_body(b, 1000, 100, 150, "in_progress"));
+    answer_jobs(b, first, 1000, 100, 150, 2);
+    catalog_list_status(b->catalog, s, 1);
+    assert_true(s[0].progress.bytes == bytes && s[0].progress.size == PROGRESS_UNKNOWN);
+    fake_answer(&b->fake, fake_take_facts(&b->fake), fixture_runs_body(b, 1, 1, 1), "", 0);
+    assert_int_equal(fixture_wait(b, &runs, &h, &a), 0);
+    catalog_answer_release(a);
+    assert_int_equal(catalog_list_status(b->catalog, s, 1), 1);
+    answer_jobs(b, fake_take_facts(&b->fake), 1100, 50, 150, 0);
+    assert_int_equal(fixture_wait(b, &q, &g, &a), 0);
+    catalog_answer_release(a);
+    assert_int_equal(catalog_list_status(b->catalog, s, 1), 0);
+    guest_finish(&g);
+    guest_finish(&h);
+}
+
 /* A proxy that drops the header: the count shows that there is more. */
 static void listing_without_links_is_not_cut_short_S18(void **state)
 {
@@ -811,6 +851,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         WITH_BENCH(pages_are_requested_in_parallel_and_become_one_snapshot),
+        WITH_BENCH(questions_under_way_are_listed),
         WITH_BENCH(listing_without_links_is_not_cut_short_S18),
         WITH_BENCH(each_page_has_its_own_etag),
         WITH_BENCH(failure_half_way_is_an_error_and_no_short_listing),

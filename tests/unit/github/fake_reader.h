@@ -94,6 +94,7 @@ struct reader {
     uint64_t at; /* where the next byte must be */
     size_t len;
     bool is_full, is_released;
+    struct progress_wait waits_for;
 };
 
 static inline int reader_on_metadata(void *who, const struct source_metadata *metadata)
@@ -151,7 +152,8 @@ static inline void reader_open(struct reader *r, struct world *w, bool completed
     static const struct source_log_ops ops = {.on_metadata = reader_on_metadata};
 
     *r = (struct reader){.world = w};
-    r->log = w->source.ops->log_create(w->source.self, &octo_hello, 42, completed, &ops, r);
+    r->log = w->source.ops->log_create(w->source.self, &octo_hello, 42, completed, &ops, r,
+                                       &r->waits_for);
     assert_non_null(r->log);
 }
 

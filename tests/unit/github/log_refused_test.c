@@ -255,7 +255,7 @@ static void r1_old_url_is_renewed_where_others_are_refused_for_good(void **state
         static const struct source_log_ops ops = {.on_metadata = reader_on_metadata};
         crowd[i] = (struct reader){.world = &w};
         crowd[i].log = w.source.ops->log_create(w.source.self, &octo_hello, 100 + i, true, &ops,
-                                                &crowd[i]);
+                                                &crowd[i], NULL);
         reader_want(&crowd[i], 0, 10, SOURCE_DEMAND);
         while ((q = fake_next_within(10000)))
             strcmp(q->url, STORE) == 0 ? fake_answer(q, 403, "", "<xml>")

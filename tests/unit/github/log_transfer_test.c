@@ -63,6 +63,30 @@ static void s3_cold_log_is_one_question_and_one_range(void **state)
     assert_string_equal(r.metadata.etag, "\"e1\"");
 }
 
+static enum progress_cause cause_of(const struct reader *reader)
+{
+    int64_t until_ms;
+
+    return progress_wait_get(&reader->waits_for, &until_ms);
+}
+
+/* The same note for all that is asked about a log. */
+static void log_notes_which_hop_it_waits_for(void **state)
+{
+    (void)state;
+    want_first();
+    assert_int_equal(cause_of(&r), PROGRESS_GITHUB);
+    give_url(fake_next());
+    assert_int_equal(cause_of(&r), PROGRESS_STORAGE);
+    fake_fail(at_storage(fake_next(), FIRST), -ECONNRESET);
+    assert_int_equal(cause_of(&r), PROGRESS_RETRY);
+    fake_answer(at_storage(fake_next_within(DEADLINE_MS), FIRST), 206,
+                APPEND "Content-Range: bytes 0-2/3\n", "abc");
+    assert_int_equal(cause_of(&r), PROGRESS_GITHUB); /* whether its job is completed */
+    give_job(fake_next(), "in_progress", "null");
+    assert_read(&r, "abc");
+}
+
 static void r7_token_goes_to_the_api_and_not_to_storage(void **state)
 {
     (void)state;
@@ -862,6 +886,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
         TEST(s3_cold_log_is_one_question_and_one_range),
+        TEST(log_notes_which_hop_it_waits_for),
         TEST(r7_token_goes_to_the_api_and_not_to_storage),
         TEST(s3_url_is_used_again_for_further_ranges),
         TEST(url_of_ten_minutes_is_not_used_again),

@@ -311,6 +311,76 @@ static void r5_retry_after_holds_everything_back(void **state)
     assert_in_range(fake.now_ms - start_ms, 20000, 22000);
 }
 
+/* -- What it waits for ------------------------------------------------------------------------- */
+
+static void assert_waits(const struct asker *a, enum progress_cause cause, int64_t until_ms)
+{
+    int64_t noted_ms;
+
+    assert_int_equal(progress_wait_get(a->facts.waits_for, &noted_ms), cause);
+    assert_true(noted_ms == until_ms);
+}
+
+static void assert_delay(enum source_class class, enum progress_cause cause, int64_t from_now_ms)
+{
+    int64_t until_ms;
+
+    assert_int_equal(api_get_delay(w.api, class, &until_ms), cause);
+    assert_int_equal(until_ms - fake.now_ms, from_now_ms);
+}
+
+static void what_a_request_waits_for_is_noted(void **state)
+{
+    static struct progress_wait first, second;
+
+    (void)state;
+    asker.facts.waits_for = &first;
+    other.facts.waits_for = &second;
+    ask_run(&asker);
+    assert_waits(&asker, PROGRESS_GITHUB, 0);
+    fake_fail(fake_next(), -ECONNRESET);
+    assert_int_equal(progress_wait_get(&first, &(int64_t){0}), PROGRESS_RETRY);
+    assert_non_null(fake_next_within(WAIT_MS));
+    assert_waits(&asker, PROGRESS_GITHUB, 0);
+    fake_answer(fake_next(), 401, "", "{\"message\":\"Bad credentials\"}");
+    assert_waits(&asker, PROGRESS_TOKEN, 0);
+    api_set_token(w.api, "token-2");
+    fake_settle();
+    fake_answer(fake_next(), 403, "Date: Fri, 15 Jan 2027 08:00:00 GMT\n" QUOTA(0, "1800000030"),
+                "{\"message\":\"API rate limit exceeded\"}");
+    ask(&other, SOURCE_RUN, SOURCE_DEMAND);
+    assert_waits(&asker, PROGRESS_DEMAND, 0);
+    assert_waits(&other, PROGRESS_DEMAND, 0);
+    assert_delay(SOURCE_DEMAND, PROGRESS_QUOTA, 31000);
+    fake_answer(fake_next_within(WAIT_MS), 403, "Retry-After: 20\n",
+                "{\"message\":\"You have exceeded a secondary rate limit\"}");
+    assert_delay(SOURCE_DEMAND, PROGRESS_LIMIT, 21000);
+    while (fake_next_within(WAIT_MS))
+        fake_answer(fake_next(), 200, "", "{}");
+    assert_answer(&asker, "{}");
+    assert_answer(&other, "{}");
+}
+
+static void what_finds_no_free_connection_waits_for_one(void **state)
+{
+    static struct asker crowd[40];
+    static struct progress_wait waits[40];
+
+    (void)state;
+    memset(crowd, 0, sizeof(crowd));
+    for (size_t i = 0; i < 40; i++) {
+        crowd[i].facts.id = i + 1;
+        crowd[i].facts.waits_for = &waits[i];
+        ask(&crowd[i], SOURCE_RUN, SOURCE_PREFETCH);
+        assert_waits(&crowd[i], i < 32 ? PROGRESS_GITHUB : PROGRESS_PREFETCH, 0);
+    }
+    assert_delay(SOURCE_PREFETCH, PROGRESS_CONNECTION, -fake.now_ms);
+    while (fake_next())
+        fake_answer(fake_next(), 200, "", "{}");
+}
+
+/* -- The order --------------------------------------------------------------------------------- */
+
 static void r5_no_more_are_sent_than_connections_and_the_rest_in_order(void **state)
 {
     static struct asker crowd[40];
@@ -856,6 +926,8 @@ int main(void)
         TEST(r5_quota_that_returns_within_wait_is_waited_for),
         TEST(r5_quota_that_returns_later_is_edquot_for_all),
         TEST(r5_retry_after_holds_everything_back),
+        TEST(what_a_request_waits_for_is_noted),
+        TEST(what_finds_no_free_connection_waits_for_one),
         TEST(r5_no_more_are_sent_than_connections_and_the_rest_in_order),
         TEST(r5_at_most_900_in_a_minute),
         TEST(prefetch_that_may_not_go_fails_at_once),

@@ -62,6 +62,7 @@ struct want {
     uint64_t unwanted_at; /* nothing is wanted behind it; 0: all is */
     sem_t full, done;
     struct source_failure failure;
+    struct progress_wait waits_for;
 };
 
 static const struct repo_name repo = {"octo", "repo"};
@@ -258,7 +259,9 @@ static struct want *want_new(struct fixture *f, struct source_log *log, uint64_t
     w->data = malloc(to - from + 1);
     w->next = from;
     w->b = (struct source_bytes){.from = from, .to = to, .bytes = on_bytes, .done = on_done};
-    w->b.log = log ? log : f->source.ops->log_create(f->source.self, &repo, JOB, true, &ops, w);
+    w->b.log = log ? log
+                   : f->source.ops->log_create(f->source.self, &repo, JOB, true, &ops, w,
+                                               &w->waits_for);
     assert_non_null(w->b.log);
     return w;
 }
@@ -333,6 +336,7 @@ static void a_log_comes_from_the_store_and_nothing_from_behind(void **state)
     assert_int_equal(f->behind.logs_created, 0);
     assert_int_equal(f->behind.facts_wanted, 0);
     assert_int_equal(shared_find(f->shared, JOB), SHARED_HAS);
+    assert_int_equal(progress_wait_get(&w->waits_for, &(int64_t){0}), PROGRESS_SHARED);
     f->source.ops->log_release(log, NULL);
     want_free(w);
 }
@@ -584,6 +588,7 @@ static void nothing_is_asked_of_the_store_before_github_has_answered(void **stat
     question = fake_take_facts(&f->behind);
     assert_int_equal(question->f->question, SOURCE_JOB);
     assert_int_equal(question->f->id, JOB);
+    assert_ptr_equal(question->f->waits_for, &w->waits_for);
     assert_int_equal(http_server_requests(f->server), 0);
     fake_answer(&f->behind, question, "{\"id\":42}", "", 0);
     wait_for(&w->done);
