@@ -8,6 +8,7 @@
 #include "fs/session.h"
 #include "github/api.h"
 #include "main_process.h"
+#include "main_progress.h"
 #include "options_shared.h"
 #include "options_token.h"
 #include "pending.h"
@@ -204,6 +205,25 @@ static char *print_stats(void *who)
                  views_get_reports_made(m->views), shared) < 0)
         text = NULL;
     free(shared);
+    return text;
+}
+
+static char *print_progress(void *who)
+{
+    struct mount *m = who;
+    const struct progress_modules modules = {.api = m->api,
+                                             .cache = m->cache,
+                                             .catalog = m->catalog,
+                                             .views = m->views,
+                                             .shared = m->shared};
+    struct progress_snapshot *s = calloc(1, sizeof(*s));
+    char *text = NULL;
+
+    if (s) {
+        progress_collect(&modules, s);
+        text = progress_print(s, net_now_ms(), net_wall_s());
+    }
+    free(s);
     return text;
 }
 
@@ -413,6 +433,7 @@ static int create_upper(struct mount *m)
                                 .options = m->options_text,
                                 .version = m->version_text,
                                 .stats = print_stats,
+                                .progress = print_progress,
                                 .who = m};
     struct session_config session = {.waits = &m->waits,
                                      .mountpoint = o->mountpoint,

@@ -22,6 +22,7 @@ struct item {
     struct list link;
     struct repo_name repo;
     uint64_t job;
+    int64_t since_ms;
 };
 
 /* An object on its way, and what its bytes are: a .meta in memory, or the pages of a file. */
@@ -43,13 +44,16 @@ struct put {
     /* lock */
     struct list queue; /* of struct item */
     unsigned queued;
+    bool has_item;          /* `item` is under way */
+    uint64_t sent_to, size; /* bytes of the object under way; size 0: none is */
+    struct progress_rate rate;
     bool is_posted, is_closed;
     struct put_stats stats;
     struct shared_state state; /* of the server, as far as it takes uploads */
 
     /* One request at a time, of the thread's; these are the network thread's until is_done. */
     struct net_task begin;
-    struct item item;
+    struct item item;      /* changed with the lock held */
     struct shared_get get; /* of a .meta that may be there */
     enum shared_outcome outcome;
     struct net_request request;
@@ -172,6 +176,8 @@ static ptrdiff_t on_upload(struct net_request *r, uint64_t offset, void *data, s
         size = size < left ? size : left;
         memcpy(data, p->chunk + skip, size);
         p->stats.bytes_out += size;
+        p->sent_to = offset + size;
+        progress_rate_note(&p->rate, p->sent_to, net_now_ms());
         answer = (ptrdiff_t)size;
     } else if (!p->is_needed) {
         p->is_needed = true;
@@ -341,6 +347,11 @@ static enum sent send_object(struct put *p, enum shared_object what, const struc
     if (shared_location_make_url(p->server->location, p->server->host, &p->item.repo, p->item.job,
                                  what, p->url))
         return SENT_NOT;
+    pthread_mutex_lock(&p->lock);
+    p->sent_to = 0;
+    p->size = b->size;
+    progress_rate_begin(&p->rate, 0, net_now_ms());
+    pthread_mutex_unlock(&p->lock);
     begin_request(p, begin_put);
     pthread_mutex_lock(&p->lock);
     while (!p->is_done && !p->is_closed) {
@@ -435,10 +446,12 @@ static bool take_item(struct put *p)
 
     pthread_mutex_lock(&p->lock);
     link = list_take_first(&p->queue);
+    p->has_item = link != NULL;
+    if (link)
+        p->item = *list_entry(link, struct item, link);
     pthread_mutex_unlock(&p->lock);
     if (!link)
         return false;
-    p->item = *list_entry(link, struct item, link);
     free(list_entry(link, struct item, link));
     return true;
 }
@@ -458,6 +471,8 @@ static void work(struct task *task)
         is_brought = bring(p);
         pthread_mutex_lock(&p->lock);
         p->queued--;
+        p->size = 0;
+        p->has_item = false;
         p->stats.done += is_brought;
         p->stats.dropped += !is_brought;
         pthread_mutex_unlock(&p->lock);
@@ -472,7 +487,7 @@ void put_want(struct put *p, const struct repo_name *repo, uint64_t job)
     pthread_mutex_lock(&p->lock);
     fits = item && !p->is_closed && p->queued < PUT_QUEUE_MAX;
     if (fits) {
-        *item = (struct item){.repo = *repo, .job = job};
+        *item = (struct item){.repo = *repo, .job = job, .since_ms = net_now_ms()};
         list_push_back(&p->queue, &item->link);
         p->queued++;
         is_first = !p->is_posted;
@@ -537,6 +552,41 @@ void put_destroy(struct put *p)
     pthread_mutex_destroy(&p->lock);
     free(p->chunk);
     free(p);
+}
+
+/* Lock held. */
+static struct put_status get_status(const struct put *p, const struct item *item, int64_t now_ms)
+{
+    struct progress progress = {.begun_ms = item->since_ms,
+                                .size = PROGRESS_UNKNOWN,
+                                .rate = PROGRESS_UNKNOWN,
+                                .cause = PROGRESS_TURN};
+
+    if (item == &p->item)
+        progress.cause = PROGRESS_SHARED;
+    if (item == &p->item && p->size) {
+        progress.bytes = p->sent_to;
+        progress.size = p->size;
+        progress.rate = progress_rate_get(&p->rate, p->sent_to, now_ms);
+        if (p->sent_to > 0 && p->sent_to < p->size)
+            progress.cause = PROGRESS_FLOWS;
+    }
+    return (struct put_status){.repo = item->repo, .job = item->job, .progress = progress};
+}
+
+unsigned put_list_status(struct put *p, struct put_status *ret_status, unsigned max)
+{
+    int64_t now_ms = net_now_ms();
+    unsigned count, n = 0;
+
+    pthread_mutex_lock(&p->lock);
+    count = p->queued;
+    if (p->has_item && n < max)
+        ret_status[n++] = get_status(p, &p->item, now_ms);
+    for (struct list *link = p->queue.next; link != &p->queue && n < max; link = link->next)
+        ret_status[n++] = get_status(p, list_entry(link, struct item, link), now_ms);
+    pthread_mutex_unlock(&p->lock);
+    return count;
 }
 
 void put_get_stats(struct put *p, struct put_stats *ret_stats)

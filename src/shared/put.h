@@ -18,6 +18,7 @@
 #define GHLOGFS_SHARED_PUT_H
 
 #include "name.h"
+#include "progress.h"
 #include "store/store.h"
 
 #include <stdint.h>
@@ -41,6 +42,13 @@ struct put_stats {
     uint64_t bytes_out;
 };
 
+/* A log that waits for its upload, or is being sent. */
+struct put_status {
+    struct repo_name repo;
+    uint64_t job;
+    struct progress progress;
+};
+
 int put_create(struct shared_server *server, struct store *store, struct put **ret_put);
 
 /* The job's log is complete in the store, and came from GitHub. */
@@ -49,6 +57,9 @@ void put_want(struct put *p, const struct repo_name *repo, uint64_t job);
 /* What waits is dropped, and nothing new is begun. */
 void put_close(struct put *p);
 void put_destroy(struct put *p); /* NULL: nothing */
+
+/* Up to `max` of them, those that began first. Returns how many there are. */
+unsigned put_list_status(struct put *p, struct put_status *ret_status, unsigned max);
 
 void put_get_stats(struct put *p, struct put_stats *ret_stats);
 

@@ -92,6 +92,10 @@ enum shared_find {
 
 enum shared_find shared_find(struct shared *s, uint64_t job);
 
+/* For `.ghlogfs/progress`: uploads that wait or are under way; as put_list_status (put.h). */
+struct put_status;
+unsigned shared_list_uploads(struct shared *s, struct put_status *ret_status, unsigned max);
+
 struct shared_stats {
     uint64_t hits, misses, wrong, errors, timeouts, bytes_in, verified;
     uint64_t queued, sent, dropped, bytes_out; /* uploads */

@@ -889,6 +889,11 @@ enum shared_find shared_find(struct shared *s, uint64_t job)
     return atomic_load(&s->given[slot]) == job ? SHARED_HAS : SHARED_MAY_HAVE;
 }
 
+unsigned shared_list_uploads(struct shared *s, struct put_status *ret_status, unsigned max)
+{
+    return s->put ? put_list_status(s->put, ret_status, max) : 0;
+}
+
 void shared_get_stats(struct shared *s, struct shared_stats *ret_stats)
 {
     struct shared_counters *c = &s->server.counters;

@@ -123,11 +123,15 @@ int view_text_of_mount(struct views *v, const struct vnode *p, struct waiter *w,
                        size_t *ret_len)
 {
     const struct view_config *c = &v->config;
-    char *text = p->kind == VNODE_STATS
-                     ? c->stats(c->who)
-                     : strdup(p->kind == VNODE_OPTIONS ? c->options : c->version);
+    char *text;
 
     (void)w;
+    switch (p->kind) {
+    case VNODE_STATS: text = c->stats(c->who); break;
+    case VNODE_PROGRESS: text = c->progress(c->who); break;
+    case VNODE_OPTIONS: text = strdup(c->options); break;
+    default: text = strdup(c->version); break;
+    }
     if (!text)
         return -ENOMEM;
     *ret_text = text;

@@ -150,6 +150,8 @@ static const struct kind kinds[] = {
     [VNODE_CONTROL]      = {VIEW_DIRECTORY, VIEWS_CONTROL, VNODE_ROOT, .listed = NOT_ALWAYS},
     [VNODE_STATS]        = {VIEW_FILE, "stats", VNODE_CONTROL, FIRST,
                             .make_text = view_text_of_mount},
+    [VNODE_PROGRESS]     = {VIEW_FILE, "progress", VNODE_CONTROL, FIRST,
+                            .make_text = view_text_of_mount},
     [VNODE_OPTIONS]      = {VIEW_FILE, "options", VNODE_CONTROL, FIRST,
                             .make_text = view_text_of_mount},
     [VNODE_VERSION]      = {VIEW_FILE, "version", VNODE_CONTROL, FIRST,
@@ -214,6 +216,16 @@ void views_get_archives_stats(struct views *v, struct archives_stats *ret_stats)
     memset(ret_stats, 0, sizeof(*ret_stats));
     if (v->archives)
         archives_get_stats(v->archives, ret_stats);
+}
+
+unsigned views_list_archives(struct views *v, struct archives_status *ret_status, unsigned max)
+{
+    return v->archives ? archives_list_status(v->archives, ret_status, max) : 0;
+}
+
+unsigned views_list_reports(struct views *v, struct reports_status *ret_status, unsigned max)
+{
+    return reports_list_status(v->reports, ret_status, max);
 }
 
 void views_stop(struct views *v)

@@ -105,6 +105,7 @@ struct report {
     struct repo_name repo;
     uint64_t run, digest;
 
+    int64_t begun_ms;
     bool is_made;       /* lock; from then on the rest is constant */
     int64_t checked_ms; /* lock; when its facts were found to be those of the run */
     bool is_partial;    /* it lacks a log that may be had later */
@@ -608,6 +609,7 @@ static int add_report(struct reports *all, const struct vnode *p, uint64_t diges
     r->repo = p->repo;
     r->run = p->run;
     r->digest = digest;
+    r->begun_ms = all->views->config.now_ms();
     r->task.run = run_report;
     r->waiter.wake = on_wake;
     list_init(&r->in_queue);
@@ -823,4 +825,27 @@ void reports_destroy(struct reports *all)
     pending_finish(&all->made);
     pthread_mutex_destroy(&all->lock);
     free(all);
+}
+
+unsigned reports_list_status(struct reports *all, struct reports_status *ret_status, unsigned max)
+{
+    unsigned count = 0, n = 0;
+
+    pthread_mutex_lock(&all->lock);
+    list_each(link, &all->list) {
+        const struct report *r = list_entry(link, struct report, link);
+        if (r->is_made)
+            continue;
+        count++;
+        if (n < max)
+            ret_status[n++] = (struct reports_status){.repo = r->repo,
+                                                      .run = r->run,
+                                                      .progress = {.begun_ms = r->begun_ms,
+                                                                   .bytes = PROGRESS_UNKNOWN,
+                                                                   .size = PROGRESS_UNKNOWN,
+                                                                   .rate = PROGRESS_UNKNOWN,
+                                                                   .cause = PROGRESS_LOGS}};
+    }
+    pthread_mutex_unlock(&all->lock);
+    return count;
 }

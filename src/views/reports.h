@@ -32,6 +32,9 @@ struct reports *reports_create(struct views *v); /* NULL: no memory */
 /* After generated_stop. */
 void reports_destroy(struct reports *all);
 
+/* As views_list_reports. */
+unsigned reports_list_status(struct reports *all, struct reports_status *ret_status, unsigned max);
+
 /* How many were made, and not found in the store. */
 uint64_t reports_get_made(const struct reports *all);
 

@@ -65,6 +65,7 @@ enum vnode_kind {
     VNODE_RUN_LINK, /* <run_id> in a branch, workflow, commit or pull request */
     VNODE_CONTROL,  /* .ghlogfs */
     VNODE_STATS,
+    VNODE_PROGRESS,
     VNODE_OPTIONS,
     VNODE_VERSION,
 };
@@ -104,6 +105,7 @@ struct view_attr {
 };
 
 struct archives_stats;
+struct archives_status;
 struct diag;
 
 /* Whether the shared store has a job's log. */
@@ -138,6 +140,8 @@ struct view_config {
     const char *version;     /* text of .ghlogfs/version */
     /* Text of .ghlogfs/stats, malloc'd; the caller frees. */
     char *(*stats)(void *who);
+    /* The same of .ghlogfs/progress. */
+    char *(*progress)(void *who);
     void *who;
 };
 
@@ -146,6 +150,18 @@ int views_create(const struct view_config *config, struct views **ret_views);
 void views_get_archives_stats(struct views *v, struct archives_stats *ret_stats);
 /* Reports that were made in this mount. */
 uint64_t views_get_reports_made(const struct views *v);
+
+/* A report that is being made. */
+struct reports_status {
+    struct repo_name repo;
+    uint64_t run;
+    struct progress progress; /* of its bytes nothing is known before the end */
+};
+
+/* For `.ghlogfs/progress`: up to `max` of them, those that began first. They return how many there
+ * are. */
+unsigned views_list_archives(struct views *v, struct archives_status *ret_status, unsigned max);
+unsigned views_list_reports(struct views *v, struct reports_status *ret_status, unsigned max);
 
 /* Ends the work in progress; after the last request, and before the cache is stopped. */
 void views_stop(struct views *v);
