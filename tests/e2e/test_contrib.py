@@ -170,7 +170,9 @@ def test_gh_logfs_path_of_the_repository_the_commit_and_a_pull_request(checkout,
 
 @pytest.mark.parametrize("words", (("path", "--pr"), ("path", "--pr", "x"), ("path", "--pr", "0"),
                                    ("failed", "--pr", "-1"), ("failed", "--pr", "../1"),
-                                   ("path", "--nothing"), ("failed", "--commit")))
+                                   ("path", "--nothing"), ("failed", "--commit"),
+                                   ("pull", "--run"), ("pull", "--run", "../1"), ("pull", "--pr"),
+                                   ("pull", "--failed", "--run", "5"), ("pull", "--commit")))
 def test_gh_logfs_refuses_what_it_does_not_know(checkout, words):
     output, errors = checkout(*words, status=1)
     assert not output and errors.startswith("gh logfs: ") and errors.count("\n") == 1
