@@ -28,6 +28,11 @@ packages_servers=(nginx rsyslog)
 package_format=clang-format-14
 packages_ci=(ccache clang libclang-rt-14-dev llvm-14 valgrind)
 
+# What builds the Debian packages, besides what contrib/debian/control names, and what checks them
+# and the recipes for other systems.
+packages_package=(dpkg-dev debhelper)
+packages_package_check=(lintian autopkgtest rpm rpmlint makepkg)
+
 package_is_here() {
     [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
 }
@@ -61,8 +66,9 @@ become_root() {
 apt_get() {
     local -a as_root
     become_root
+    # A changed file of /etc stays as it is: nobody can be asked.
     "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -y -q \
-        -o Dpkg::Use-Pty=0 "$@" </dev/null
+        -o Dpkg::Use-Pty=0 -o Dpkg::Options::=--force-confold "$@" </dev/null
 }
 
 # A policy for installations (policy-rc.d): these services are not started, all others are.
@@ -123,6 +129,13 @@ packages_need() {
     apt_get update && install_packages "${missing[@]}" && return 0
     echo "Could not install ${missing[*]}. As root, run: apt-get install ${missing[*]}" >&2
     return 1
+}
+
+# Installs what the control file of the unpacked source package in this folder needs to build it.
+packages_need_build() {
+    (cd "$1" && dpkg-checkbuilddeps 2>/dev/null) && return 0
+    apt_get build-dep --no-install-recommends "$1" && return 0
+    apt_get update && apt_get build-dep --no-install-recommends "$1"
 }
 
 # Returns 0 if FUSE can be used here; else prints the reason.
