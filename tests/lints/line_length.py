@@ -4,8 +4,9 @@
 import common
 
 LONGEST = 100
-SUFFIXES = (".c", ".h", ".py", ".sh", ".bash")
-OTHERS = (".ci/run", "contrib/gh-logfs/gh-logfs", "contrib/ghlogfs-fill", "CMakeLists.txt")
+SUFFIXES = (".c", ".h", ".py", ".sh", ".bash", ".postinst", ".prerm", ".postrm")
+OTHERS = (".ci/run", "contrib/gh-logfs/gh-logfs", "contrib/ghlogfs-fill", "CMakeLists.txt",
+          "contrib/debian/rules", "contrib/debian/tests/demonstration", "contrib/arch/PKGBUILD")
 
 
 def main():

@@ -27,6 +27,11 @@ GOOD = {
         "enum kind { FLAG, TEXT };\n\nstruct rule {\n    const char *name;\n    enum kind kind;\n"
         "    int at;\n};\n\nstatic const struct rule rules[] = {\n    {\"proxy\", TEXT, 0},\n"
         "    {\"offline\", FLAG, 0},\n};\n"),
+    "CMakeLists.txt": "project(ghlogfs VERSION 1.2.0 LANGUAGES C)\n",
+    "docs/CHANGELOG.md": "# Changes\n\n## 1.2.0 (2026-11-28)\n\n## 1.1.0\n",
+    "contrib/debian/changelog": "ghlogfs (1.2.0-1) unstable; urgency=medium\n",
+    "contrib/rpm/ghlogfs.spec": "Version:  1.2.0\n\n* Sat Nov 28 2026 a <a@b.org> - 1.2.0-1\n",
+    "contrib/arch/PKGBUILD": "pkgver=1.2.0\n",
     "contrib/completions/ghlogfs.bash": 'list="proxy= offline"\n',
     "contrib/completions/_ghlogfs": "(\n    'proxy[a proxy]:URL:'\n    'offline[no request]'\n)\n",
     "contrib/completions/ghlogfs.fish": "    proxy=\\t'a proxy'\n    offline\\t'no request'\n",
@@ -255,6 +260,17 @@ class Lints(unittest.TestCase):
                 self.refuses("docs", {path: GOOD[path].replace(name, other)},
                              f"{name} is not in {what}")
         self.refuses("docs", {"src/options.c": "\n"}, "table of options was not found")
+
+    def test_versions(self):
+        for path, old in (("docs/CHANGELOG.md", "## 1.2"), ("contrib/debian/changelog", "(1.2"),
+                          ("contrib/rpm/ghlogfs.spec", "- 1.2"), ("CMakeLists.txt", "VERSION 1.2"),
+                          ("contrib/rpm/ghlogfs.spec", "Version:  1.2"),
+                          ("contrib/arch/PKGBUILD", "pkgver=1.2")):
+            with self.subTest(path=path):
+                changed = GOOD[path].replace(old, old.replace("1.2", "1.3"))
+                self.assertNotEqual(changed, GOOD[path])
+                self.refuses("versions", {path: changed}, "the version of CMakeLists.txt")
+        self.refuses("versions", {"contrib/debian/changelog": "\n"}, "no version was found")
 
     def test_format(self):
         self.refuses("format", {"src/text/a.c": "int a( void );\n"}, "src/text/a.c:1")
