@@ -5,6 +5,7 @@
  * In the background the parent waits until the child reports that the mount answers, or why not,
  * and exits accordingly. The child keeps the parent's stderr until then.
  */
+#include "fs/mountpoint.h"
 #include "main_check.h"
 #include "main_mount.h"
 #include "main_process.h"
@@ -67,7 +68,7 @@ static int run_in_background(struct options *options)
         return 1;
     }
     if (child == 0) {
-        fds[1] = process_close_inherited(fds[1]);
+        process_close_inherited(fds[1], mountpoint_get_fd(options->mountpoint));
         setsid();
         if (chdir("/"))
             return 1;

@@ -466,7 +466,7 @@ static const char *hint_of(int rc)
 /* What has been created when something fails is the caller's to destroy. */
 static int start(struct mount *m)
 {
-    const char *what = "start";
+    char message[OPTIONS_MESSAGE_CAP] = "";
     int rc;
 
     m->options_text = options_describe(m->options);
@@ -483,15 +483,34 @@ static int start(struct mount *m)
         rc = create_lower(m);
     if (!rc)
         rc = create_upper(m);
-    if (!rc) {
-        what = "mount";
-        rc = session_mount(m->session);
-    }
+    if (!rc)
+        rc = session_mount(m->session, message, sizeof(message));
     if (!rc)
         rc = session_start(m->session);
-    if (rc)
-        diag_log(m->diag, DIAG_ERROR, "cannot %s: %s%s", what, strerror(-rc), hint_of(rc));
+    if (message[0])
+        diag_log(m->diag, DIAG_ERROR, "%s", message);
+    else if (rc)
+        diag_log(m->diag, DIAG_ERROR, "cannot start: %s%s", strerror(-rc), hint_of(rc));
     return rc;
+}
+
+/* What is read again while the mount is there must not be hidden by it. */
+static int check_hidden(const struct options *o, char *message, size_t message_cap)
+{
+    const char *const paths[][2] = {{"cache_dir", o->no_cache ? NULL : o->cache_dir},
+                                    {"token_file", o->token_file},
+                                    {"ca_file", o->ca_file},
+                                    {"shared_key_file", o->shared_key_file}};
+
+    for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
+        if (!paths[i][1] || !mountpoint_hides(o->mountpoint, paths[i][1]))
+            continue;
+        snprintf(message, message_cap,
+                 "cannot mount on %s: the mount would hide %s %s (give one outside)", o->mountpoint,
+                 paths[i][0], paths[i][1]);
+        return -EINVAL;
+    }
+    return 0;
 }
 
 int mount_create(struct options *options, struct mount **ret_mount)
@@ -500,6 +519,8 @@ int mount_create(struct options *options, struct mount **ret_mount)
     struct mount *m;
     int rc = mountpoint_check(options->mountpoint, message, sizeof(message));
 
+    if (!rc)
+        rc = check_hidden(options, message, sizeof(message));
     if (rc) {
         fprintf(stderr, "ghlogfs: %s\n", message);
         return rc;

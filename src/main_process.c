@@ -108,14 +108,17 @@ int process_init(void)
     return 0;
 }
 
-int process_close_inherited(int keep)
+void process_close_inherited(int keep, int also)
 {
-    const int kept = STDERR_FILENO + 1;
+    int low = keep < also ? keep : also, high = keep < also ? also : keep;
 
-    if (keep != kept && dup3(keep, kept, O_CLOEXEC) < 0)
-        return keep;
-    close_range(kept + 1, ~0U, 0);
-    return kept;
+    if (low < STDERR_FILENO)
+        low = STDERR_FILENO;
+    if (low > STDERR_FILENO + 1)
+        close_range(STDERR_FILENO + 1, (unsigned)low - 1, 0);
+    if (high > low + 1)
+        close_range((unsigned)low + 1, (unsigned)high - 1, 0);
+    close_range((unsigned)high + 1, ~0U, 0);
 }
 
 void process_detach(int parent_fd)

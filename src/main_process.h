@@ -25,10 +25,10 @@ struct diag;
  */
 int process_init(void);
 
-/* In the background: closes what the caller had open but the standard descriptors and `keep`, whose
- * new number is returned. Otherwise a pipe that a program reads to its end, or a lock (flock 9),
- * would be held as long as the mount lives. */
-int process_close_inherited(int keep);
+/* In the background: closes what the caller had open but the standard descriptors, `keep` and
+ * `also` (-1: none). Otherwise a pipe that a program reads to its end, or a lock (flock 9), would
+ * be held as long as the mount lives. */
+void process_close_inherited(int keep, int also);
 
 /* In the background, when the mount answers: turns the standard descriptors to /dev/null and writes
  * one byte to `parent_fd`, for which the parent waits. */

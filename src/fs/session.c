@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 /* Interrupts a worker's read. libfuse and curl do not use this signal, and one that a user sends
@@ -29,6 +30,7 @@
  * LINGER_MS, but no longer than LINGER_TIMES times that. */
 #define LINGER_MS 20
 #define LINGER_TIMES 15
+#define PRINTED_MAX 1024 /* of what fusermount3 and libfuse print */
 
 struct worker {
     struct session *session;
@@ -206,13 +208,55 @@ int session_create(const struct session_config *config, struct session **ret_ses
     return rc;
 }
 
-int session_mount(struct session *s)
+/* From now on stderr is a file in memory: its descriptor, and in `ret_kept` that of the real one.
+ * -1: it could not be done. */
+static int divert_stderr(int *ret_kept)
 {
+    int file = memfd_create("ghlogfs-mount", MFD_CLOEXEC);
+
+    *ret_kept = file < 0 ? -1 : fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+    if (*ret_kept >= 0 && dup2(file, STDERR_FILENO) >= 0) /* fusermount3 inherits it */
+        return file;
+    if (*ret_kept >= 0)
+        close(*ret_kept);
+    if (file >= 0)
+        close(file);
+    return -1;
+}
+
+/* Ends that; what was printed, as far as it fits. */
+static void restore_stderr(int file, int kept, char *text, size_t cap)
+{
+    ssize_t n = 0;
+
+    if (file >= 0) {
+        dup2(kept, STDERR_FILENO);
+        n = pread(file, text, cap - 1, 0);
+        close(kept);
+        close(file);
+    }
+    text[n > 0 ? n : 0] = '\0';
+}
+
+int session_mount(struct session *s, char *message, size_t message_cap)
+{
+    char printed[PRINTED_MAX];
+    int kept, file = divert_stderr(&kept), rc, err;
+
     errno = 0;
-    if (fuse_session_mount(s->fuse, s->mountpoint) != 0)
-        return errno ? -errno : -EIO;
+    rc = fuse_session_mount(s->fuse, s->mountpoint);
+    err = errno;
+    restore_stderr(file, kept, printed, sizeof(printed));
+    if (rc != 0) {
+        mountpoint_explain(s->mountpoint, printed, message, message_cap);
+        return err ? -err : -EIO;
+    }
+    fputs(printed, stderr); /* such as a word that fusermount3 has ignored */
     s->is_mounted = true;
-    mountpoint_get_device(s->mountpoint, s->device);
+    if (mountpoint_get_fd(s->mountpoint) < 0)
+        mountpoint_get_device(s->mountpoint, s->device);
+    else /* the workers wait in read */
+        fcntl(fuse_session_fd(s->fuse), F_SETFL, O_RDWR);
     return 0;
 }
 

@@ -7,8 +7,8 @@
  * resumer, which resumes requests that waited (request.h). They block every signal but the one that
  * stops them.
  *
- * Does not fork, reads no clock, logs nothing itself (libfuse and fusermount3 write to stderr why a
- * mount failed). Called by main's thread only. Errors: negative errno.
+ * Does not fork, reads no clock, logs nothing itself. Called by main's thread only. Errors:
+ * negative errno.
  */
 #ifndef GHLOGFS_FS_SESSION_H
 #define GHLOGFS_FS_SESSION_H
@@ -23,7 +23,7 @@ struct session;
 struct session_config {
     struct views *views;    /* outlives the session */
     struct waits *waits;    /* the one views parks in */
-    const char *mountpoint; /* absolute */
+    const char *mountpoint; /* absolute; or "/dev/fd/N", a /dev/fuse that is mounted already */
     int argc;               /* for libfuse: name, "-o", words */
     char *const *argv;
     unsigned workers; /* 1 to SESSION_MOST_WORKERS; one thread more is made */
@@ -36,7 +36,9 @@ struct session_config {
 const char *session_library_version(void);
 
 int session_create(const struct session_config *config, struct session **ret_session);
-int session_mount(struct session *s);
+/* On failure the cause and the next step are in `message`, in one line. Until it returns stderr is
+ * not the caller's: libfuse and fusermount3 write there why a mount failed. */
+int session_mount(struct session *s, char *message, size_t message_cap);
 int session_start(struct session *s);
 
 /* An eventfd that becomes readable, and stays so, when the mount answers. */

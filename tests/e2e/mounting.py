@@ -118,7 +118,8 @@ def daemons_of(path):
     for entry in filter(str.isdigit, os.listdir("/proc")):
         with contextlib.suppress(OSError):
             words = pathlib.Path("/proc", entry, "cmdline").read_bytes().split(b"\0")
-            if os.fsencode(path) in words and any(w.endswith(b"/ghlogfs") for w in words):
+            names = [word.rpartition(b"/")[2] for word in words]
+            if os.fsencode(path) in words and b"ghlogfs" in names:
                 found.append(int(entry))
     return found
 

@@ -1,0 +1,98 @@
+"""Processes in a mount namespace of their own: what they mount or hide there no other process sees.
+
+    m = mount(before=private(hidden("/usr/bin"), user=65534))
+    Namespace(env, hidden("/usr/local/bin")).run("mount", ...)
+
+Each of the words is a function that is called in the new namespace, as root, before the process
+becomes that user and is replaced by the program.
+"""
+
+import ctypes
+import os
+import stat
+import subprocess
+
+CLONE_NEWNS = 0x20000
+MS_NOSUID, MS_NODEV, MS_RDONLY, MS_BIND, MS_REC = 2, 4, 1, 4096, 16384
+MS_REMOUNT = 32
+MS_PRIVATE, MS_SLAVE, MS_SHARED = 1 << 18, 1 << 19, 1 << 20
+
+LIBC = ctypes.CDLL(None, use_errno=True)
+
+
+def check(result):
+    if result != 0:
+        error = ctypes.get_errno()
+        raise OSError(error, os.strerror(error))
+
+
+def mount_at(source, target, kind=None, flags=0, data=None):
+    words = [os.fsencode(word) if word is not None else None
+             for word in (source, target, kind, data)]
+    check(LIBC.mount(words[0], words[1], words[2], ctypes.c_ulong(flags), words[3]))
+
+
+def hidden(path):
+    """An empty directory in place of a directory."""
+    return lambda: mount_at("tmpfs", path, "tmpfs")
+
+
+def replaced(path, by):
+    """Another file or directory in place of one."""
+    return lambda: mount_at(by, path, None, MS_BIND)
+
+
+def private(*works, user=None):
+    """For preexec_fn."""
+    def before():
+        check(LIBC.unshare(CLONE_NEWNS))
+        mount_at("none", "/", None, MS_REC | MS_PRIVATE)
+        for work in works:
+            work()
+        if user is not None:
+            os.setgroups([])
+            os.setgid(user)
+            os.setuid(user)
+    return before
+
+
+def device_of_users(folder):
+    """/dev/fuse as udev sets it up; in a container, which has no udev, it may be root's alone."""
+    node = folder / "fuse"
+    if not node.exists():
+        os.mknod(node, 0o666 | stat.S_IFCHR, os.makedev(10, 229))
+        node.chmod(0o666)
+    return replaced("/dev/fuse", node)
+
+
+class Namespace:
+    """A mount namespace that lives as long as its first process, and what is run in it."""
+
+    def __init__(self, env, *works, before=None):
+        self.env = env
+        self.holder = subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
+                                       preexec_fn=before or private(*works))
+
+    def child(self):
+        """Another one, a copy of this."""
+        path = "/proc/%d/ns/mnt" % self.holder.pid
+
+        def before():
+            with open(path) as mine:
+                check(LIBC.setns(mine.fileno(), CLONE_NEWNS))
+            check(LIBC.unshare(CLONE_NEWNS))
+
+        return Namespace(self.env, before=before)
+
+    def run(self, *words, user=None, check=True, text=True):
+        as_user = [] if user is None else ["setpriv", "--reuid=%d" % user, "--regid=%d" % user,
+                                           "--clear-groups"]
+        done = subprocess.run(["nsenter", "--mount=/proc/%d/ns/mnt" % self.holder.pid, *as_user,
+                               *map(str, words)], env=self.env, stdin=subprocess.DEVNULL,
+                              capture_output=True, text=text, timeout=60)
+        assert done.returncode == 0 or not check, done
+        return done
+
+    def close(self):
+        self.holder.stdin.close()
+        self.holder.wait(10)
