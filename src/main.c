@@ -69,7 +69,6 @@ static int run_in_background(struct options *options)
     }
     if (child == 0) {
         process_close_inherited(fds[1], mountpoint_get_fd(options->mountpoint));
-        setsid();
         if (chdir("/"))
             return 1;
         return run(options, fds[1]);

@@ -125,6 +125,7 @@ void process_detach(int parent_fd)
 {
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 
+    setsid();
     if (null >= 0) {
         dup2(null, STDIN_FILENO);
         dup2(null, STDOUT_FILENO);

@@ -30,8 +30,13 @@ int process_init(void);
  * be held as long as the mount lives. */
 void process_close_inherited(int keep, int also);
 
-/* In the background, when the mount answers: turns the standard descriptors to /dev/null and writes
- * one byte to `parent_fd`, for which the parent waits. */
+/*
+ * In the background, when the mount answers: leaves the caller's session, turns the standard
+ * descriptors to /dev/null and writes one byte to `parent_fd`, for which the parent waits.
+ *
+ * Not before: an automounter (systemd, autofs) lets those of its own process group, for which it
+ * waits, look at the mountpoint. All others wait for it.
+ */
 void process_detach(int parent_fd);
 
 /* Blocks the signals that end the mount (SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGALRM, SIGXCPU) and

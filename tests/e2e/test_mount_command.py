@@ -2,6 +2,9 @@
 
 import contextlib
 import os
+import pathlib
+import re
+import shutil
 import signal
 import subprocess
 
@@ -9,7 +12,7 @@ import pytest
 
 from fake.asking import one_job
 from faulting import made
-from mounting import (BINARY, SLOW, WRAP, clean_environment, command, daemons_of, mounted,
+from mounting import (BINARY, ROOT, SLOW, WRAP, clean_environment, command, daemons_of, mounted,
                       option_words, wait_for)
 from private import (CLONE_NEWNS, LIBC, MS_NODEV, MS_NOSUID, MS_RDONLY, Namespace, device_of_users,
                      hidden, mount_at, replaced)
@@ -280,3 +283,55 @@ def test_a_container_sees_a_remount_on_the_host(host):
         host.umount()
     finally:
         container.close()
+
+
+# --- on first access -----------------------------------------------------------------------------
+
+@contextlib.contextmanager
+def automounter(host, master):
+    """The daemon of autofs in the foreground, until its first mount point is there."""
+    words = ["nsenter", "--mount=/proc/%d/ns/mnt" % host.namespace.holder.pid, "automount",
+             "--foreground", "--dont-check-daemon", "--verbose", "--debug", "--pid-file",
+             str(host.folder / "automount.pid"), str(master)]
+    with open(host.folder / "automount.log", "w") as log:
+        process = subprocess.Popen(words, env=host.namespace.env, stdin=subprocess.DEVNULL,
+                                   stdout=log, stderr=log, start_new_session=True)
+    try:
+        wait_for(lambda: " autofs " in host("cat", "/proc/self/mounts").stdout and
+                 str(host.folder) in host("cat", "/proc/self/mounts").stdout or
+                 process.poll() is not None, why="there is no automount")
+        assert process.poll() is None, (host.folder / "automount.log").read_text()
+        yield
+    finally:
+        print((host.folder / "automount.log").read_text())
+        process.terminate()
+        try:
+            process.wait(20 * SLOW)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait(20)
+
+
+@pytest.mark.skipif(not shutil.which("automount"), reason="needs autofs")
+@pytest.mark.skipif("\tautofs\n" not in pathlib.Path("/proc/filesystems").read_text(),
+                    reason="this kernel has no autofs")
+def test_the_map_for_autofs(host):
+    """The first line of contrib/auto.ghlogfs. ghlogfs stays in the process group for which the
+    kernel lets the mountpoint through, until it is mounted."""
+    lines = (ROOT / "contrib" / "auto.ghlogfs").read_text().splitlines()
+    line = next(line for line in lines if line.startswith("github.com "))
+    # A colon in an option has a meaning of its own in a map.
+    options = re.sub(r":(?=\d)", r"\:", host.options())
+    line = line.replace("token_file=/etc/ghlogfs/token", options)
+    above = host.folder / "auto"
+    above.mkdir()
+    (host.folder / "map").write_text(line + "\n")
+    master = host.folder / "master"
+    master.write_text("%s file:%s --timeout=1\n" % (above, host.folder / "map"))
+    host.point = above / "github.com"
+    with automounter(host, master):
+        assert host.read() == made(host.job, SIZE)
+        (pid,) = daemons_of(host.point)
+        assert os.getsid(pid) == pid, "it has left the session once it was mounted"
+        wait_for(lambda: not daemons_of(host.point), 30, why="it was not unmounted when idle")
+        assert host.read() == made(host.job, SIZE)
