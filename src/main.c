@@ -8,6 +8,7 @@
 #include "fs/mountpoint.h"
 #include "main_check.h"
 #include "main_mount.h"
+#include "main_notify.h"
 #include "main_process.h"
 #include "options.h"
 #include "options_shared.h"
@@ -23,7 +24,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static int run(struct options *options, int parent_fd)
+static int run(struct options *options, int parent_fd, const struct notify *notify)
 {
     int signal_fd = process_open_signals();
     struct mount *m;
@@ -31,20 +32,25 @@ static int run(struct options *options, int parent_fd)
 
     if (signal_fd < 0 || mount_create(options, &m))
         return 1;
-    status = mount_serve(m, signal_fd, parent_fd);
+    status = mount_serve(m, signal_fd, parent_fd, notify);
+    notify_send(notify, "STOPPING=1\nSTATUS=unmounting");
     mount_destroy(m);
     close(signal_fd);
     return status;
 }
 
-/* In the parent: the exit status, once the child has reported or ended. */
-static int wait_for_child(pid_t child, int fd)
+/* In the parent: the exit status, once the child has reported or ended. The service manager listens
+ * to the process that it has started, and takes from it which one it has to watch. */
+static int wait_for_child(pid_t child, int fd, const struct notify *notify)
 {
+    char report, lines[64];
     int status;
-    char report;
 
-    if (read(fd, &report, 1) == 1)
+    if (read(fd, &report, 1) == 1) {
+        snprintf(lines, sizeof(lines), "MAINPID=%ld\nREADY=1", (long)child);
+        notify_send(notify, lines);
         return 0;
+    }
     if (waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status))
         return WEXITSTATUS(status);
     fprintf(stderr, "ghlogfs: the daemon ended before its mount answered; "
@@ -52,7 +58,7 @@ static int wait_for_child(pid_t child, int fd)
     return 1;
 }
 
-static int run_in_background(struct options *options)
+static int run_in_background(struct options *options, const struct notify *notify)
 {
     int fds[2];
     pid_t child;
@@ -71,11 +77,11 @@ static int run_in_background(struct options *options)
         process_close_inherited(fds[1], mountpoint_get_fd(options->mountpoint));
         if (chdir("/"))
             return 1;
-        return run(options, fds[1]);
+        return run(options, fds[1], notify);
     }
     close(fds[1]);
     options_forget_token(options);
-    status = wait_for_child(child, fds[0]);
+    status = wait_for_child(child, fds[0], notify);
     close(fds[0]);
     return status;
 }
@@ -111,6 +117,7 @@ int main(int argc, char **argv, char **env)
     char message[OPTIONS_MESSAGE_CAP];
     struct options options = {0};
     int status = process_init();
+    struct notify notify;
 
     if (status) {
         fprintf(stderr, "ghlogfs: cannot open /dev/null: %s\n", strerror(-status));
@@ -122,6 +129,7 @@ int main(int argc, char **argv, char **env)
     mallopt(M_MMAP_THRESHOLD, 512 * 1024);
     mallopt(M_TRIM_THRESHOLD, 8 * 1024 * 1024);
     umask(077);
+    notify_init(&notify);
     if (options_parse(&options, argc, argv, env, message, sizeof(message))) {
         fprintf(stderr, "ghlogfs: %s\nTry 'ghlogfs --help'.\n", message);
         return 2;
@@ -136,9 +144,9 @@ int main(int argc, char **argv, char **env)
     } else if (find_token(&options, env) || find_shared_key(&options, env)) {
         status = 1;
     } else if (options.foreground) {
-        status = run(&options, -1);
+        status = run(&options, -1, &notify);
     } else {
-        status = run_in_background(&options);
+        status = run_in_background(&options, &notify);
     }
     options_finish(&options);
     return status;

@@ -7,6 +7,7 @@
 #include "fs/mountpoint.h"
 #include "fs/session.h"
 #include "github/api.h"
+#include "main_notify.h"
 #include "main_process.h"
 #include "main_progress.h"
 #include "options_shared.h"
@@ -42,6 +43,7 @@
  * each.
  */
 #define TRIM_TURNS 10
+#define STATUS_TURNS 10 /* the service manager is told no more often, and nothing twice */
 
 /* Descriptors that are open whatever the number of logs: the standard ones, FUSE, signals, events,
  * curl's own, the cache directory, the pipes of three threads that splice. */
@@ -68,6 +70,7 @@ struct mount {
     struct catalog *catalog;
     struct views *views;
     struct session *session;
+    char status[NOTIFY_TEXT_CAP]; /* the last that the service manager was told; main's thread */
 };
 
 char *mount_make_version(void)
@@ -572,6 +575,43 @@ static void tick(struct mount *m)
     session_tick(m->session);
 }
 
+/* The status line, if it has changed. `head` comes before it. */
+static void tell_status(struct mount *m, const struct notify *notify, const char *head)
+{
+    struct notify_status status = {.offline = m->options->offline, .now_s = net_wall_s()};
+    char text[NOTIFY_TEXT_CAP], lines[NOTIFY_TEXT_CAP + 16];
+    struct api_stats api;
+    int rc;
+
+    api_read_stats(m->api, &api);
+    status.requests = api.requests;
+    status.limit = api.limit;
+    status.remaining = api.remaining;
+    status.reset_s = api.reset_s;
+    store_usage(m->store, &status.used, &status.size);
+    notify_print_status(&status, text);
+    if (!head[0] && strcmp(text, m->status) == 0)
+        return;
+    memcpy(m->status, text, sizeof(text));
+    snprintf(lines, sizeof(lines), "%s%s", head, text);
+    rc = notify_send(notify, lines);
+    if (rc && head[0])
+        diag_log(m->diag, DIAG_WARNING, "the service manager cannot be told (NOTIFY_SOCKET): %s",
+                 strerror(-rc));
+}
+
+/* In the background it is the parent who tells the service manager, as the process that this knows.
+ */
+static void become_ready(struct mount *m, int parent_fd, const struct notify *notify)
+{
+    if (parent_fd < 0) {
+        tell_status(m, notify, "READY=1\n");
+        return;
+    }
+    diag_use_journal(m->diag);
+    process_detach(parent_fd);
+}
+
 /* Reports an end that the user did not ask for by hand: a limit of CPU time, an alarm. */
 static void log_signal(struct mount *m, int signal_fd)
 {
@@ -585,7 +625,7 @@ static void log_signal(struct mount *m, int signal_fd)
                                        : "");
 }
 
-int mount_serve(struct mount *m, int signal_fd, int parent_fd)
+int mount_serve(struct mount *m, int signal_fd, int parent_fd, const struct notify *notify)
 {
     struct pollfd fds[] = {{.fd = signal_fd, .events = POLLIN},
                            {.fd = session_get_ended_fd(m->session), .events = POLLIN},
@@ -597,10 +637,7 @@ int mount_serve(struct mount *m, int signal_fd, int parent_fd)
         if (poll(fds, sizeof(fds) / sizeof(fds[0]), TICK_MS) < 0 && errno != EINTR)
             return 1;
         if (fds[3].revents) {
-            if (parent_fd >= 0) {
-                diag_use_journal(m->diag);
-                process_detach(parent_fd);
-            }
+            become_ready(m, parent_fd, notify);
             fds[3].fd = -1;
             fds[3].revents = 0;
         }
@@ -622,6 +659,8 @@ int mount_serve(struct mount *m, int signal_fd, int parent_fd)
         tick(m);
         if (turn % TRIM_TURNS == 0)
             malloc_trim(0);
+        if (notify->length && turn % STATUS_TURNS == 0 && fds[3].fd < 0)
+            tell_status(m, notify, "");
     }
 }
 

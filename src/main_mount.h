@@ -12,6 +12,7 @@
 #include "options.h"
 
 struct mount;
+struct notify;
 
 /* How a mount with these options reaches GitHub, and its shared store. The strings are the
  * options'; diag may be NULL. */
@@ -34,10 +35,11 @@ int mount_create(struct options *options, struct mount **ret_mount);
 
 /*
  * Serves until a signal that can be read from `signal_fd`, or until the mount ends by itself. Once
- * the mount answers, process_detach(parent_fd), unless that is negative, and messages go to the
- * journal. Returns the exit status: 0, or 1 where the mount never answered.
+ * the mount answers, the service manager is told; or, where `parent_fd` is not negative,
+ * process_detach(parent_fd) is called, and messages go to the journal. Returns the exit status: 0,
+ * or 1 where the mount never answered.
  */
-int mount_serve(struct mount *m, int signal_fd, int parent_fd);
+int mount_serve(struct mount *m, int signal_fd, int parent_fd, const struct notify *notify);
 
 /* Unmounts and ends everything, within a second, even if readers wait. Takes NULL. */
 void mount_destroy(struct mount *m);
