@@ -11,7 +11,7 @@ packages_mount=(fuse3 ca-certificates python3)
 packages_test=(
     libcmocka-dev python3 python3-pytest python3-pytest-xdist universal-ctags binutils
     attr autofs diffutils file fio gh git hashdeep iproute2 less mtree-netbsd openssl ripgrep rsync
-    tar tmux tree xz-utils
+    systemd tar tmux tree xz-utils
 )
 # What docs/COOKBOOK.md uses, for its test.
 packages_cookbook=(bubblewrap curl fzf jq lnav rsyslog vim zstd)

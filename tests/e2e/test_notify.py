@@ -1,8 +1,10 @@
-"""What the service manager is told (sd_notify), by way of a socket that stands for systemd's."""
+"""What the service manager is told (sd_notify), by way of a socket that stands for systemd's; and
+that systemd accepts the units."""
 
 import contextlib
 import os
 import re
+import shutil
 import signal
 import socket
 import struct
@@ -12,7 +14,7 @@ import pytest
 
 from fake.asking import one_job
 from faulting import made
-from mounting import (SLOW, WRAP, clean_environment, command, daemons_of, mounted,
+from mounting import (ROOT, SLOW, WRAP, clean_environment, command, daemons_of, mounted,
                       option_words, unmount, wait_for)
 
 RENEWED = 10            # seconds after which a status that has changed is sent
@@ -149,3 +151,60 @@ def test_what_it_starts_does_not_speak_for_it(github, mounts, folder, one_manage
                                            "NOTIFY_SOCKET": one_manager.name})
     lines = (folder / "env").read_text().splitlines()
     assert "KEPT=1" in lines and not [line for line in lines if "NOTIFY" in line]
+
+
+# --- what systemd thinks of the units -----------------------------------------------------------
+
+HIDING = ("PrivateTmp", "PrivateDevices", "PrivateMounts", "PrivateUsers", "ProtectSystem",
+          "ProtectHome", "ProtectKernelTunables", "ProtectKernelModules", "ProtectKernelLogs",
+          "ProtectControlGroups", "ProtectProc", "ProcSubset", "ReadOnlyPaths", "ReadWritePaths",
+          "InaccessiblePaths", "BindPaths", "BindReadOnlyPaths", "TemporaryFileSystem",
+          "RootDirectory", "RootImage", "MountFlags", "DynamicUser", "PrivateIPC", "NoExecPaths",
+          "LogNamespace")
+EXPOSURE = 45           # tenths; ghlogfs@.service of 2026 has 44 by systemd 252
+
+analyze = pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="needs systemd-analyze")
+
+
+def tool(*words, **env):
+    done = subprocess.run([str(word) for word in words], capture_output=True, text=True, timeout=60,
+                          env={**os.environ, **env})
+    assert (done.returncode, done.stderr) == (0, ""), done
+    return done.stdout
+
+
+@analyze
+@pytest.mark.parametrize("kind", ("system", "user"))
+def test_the_units_have_no_mistake_and_hide_no_mount(folder, kind):
+    """A directive that gives the service a mount namespace would keep the mount from all others."""
+    text = (ROOT / "contrib/systemd" / kind / "ghlogfs@.service.in").read_text()
+    (folder / "ghlogfs").write_text("#!/bin/sh\n")
+    (folder / "ghlogfs").chmod(0o755)
+    unit = folder / "ghlogfs@.service"
+    unit.write_text(text.replace("@CMAKE_INSTALL_FULL_BINDIR@", str(folder)))
+    instance = folder / "ghlogfs@github.com.service"
+    tool("systemd-analyze", "--%s" % kind, "--man=no", "verify", instance,
+         XDG_RUNTIME_DIR=str(folder))
+    given = {line.partition("=")[0] for line in text.splitlines() if "=" in line}
+    assert "Type=notify\n" in text and not given & set(HIDING)
+    if kind == "system":
+        tool("systemd-analyze", "security", "--offline=true", "--threshold=%d" % EXPOSURE, unit)
+
+
+@analyze
+def test_systemd_understands_the_lines_for_fstab(folder):
+    """One line after the other, as they are for the same directory."""
+    generator = "/usr/lib/systemd/system-generators/systemd-fstab-generator"
+    lines = [line for line in (ROOT / "contrib/fstab.example").read_text().splitlines()
+             if line and line[0] != "#"]
+    assert len(lines) == 4
+    for number, line in enumerate(lines):
+        made_here = folder / str(number)
+        made_here.mkdir()
+        (folder / "fstab").write_text(line + "\n")
+        tool(generator, made_here, made_here, made_here, SYSTEMD_FSTAB=str(folder / "fstab"))
+        units = sorted(path for path in made_here.glob("*.*mount"))
+        assert [path.suffix for path in units] == (
+            [".automount", ".mount"] if "automount" in line else [".mount"])
+        assert "Type=fuse.ghlogfs\n" in units[-1].read_text()
+        tool("systemd-analyze", "--man=no", "verify", *units)
