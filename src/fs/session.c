@@ -338,7 +338,10 @@ void session_stop(struct session *s)
     join_workers(s);
     /* The last answers need the session's descriptor, which unmounting closes. */
     requests_stop(&s->requests);
-    if (s->is_mounted && (!is_another_mounted(s) || end_connection(s)))
+    /* Where the kernel has ended the connection libfuse only closes the descriptor. Then a look at
+     * the mountpoint could have an automounter mount it again. */
+    if (s->is_mounted &&
+        (fuse_session_exited(s->fuse) || !is_another_mounted(s) || end_connection(s)))
         fuse_session_unmount(s->fuse);
     s->is_mounted = false;
 }

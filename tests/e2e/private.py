@@ -9,12 +9,14 @@ becomes that user and is replaced by the program.
 
 import ctypes
 import os
+import re
 import stat
 import subprocess
 
 CLONE_NEWNS = 0x20000
 MS_NOSUID, MS_NODEV, MS_RDONLY, MS_BIND, MS_REC = 2, 4, 1, 4096, 16384
 MS_REMOUNT = 32
+MNT_DETACH = 2
 MS_PRIVATE, MS_SLAVE, MS_SHARED = 1 << 18, 1 << 19, 1 << 20
 
 LIBC = ctypes.CDLL(None, use_errno=True)
@@ -42,11 +44,22 @@ def replaced(path, by):
     return lambda: mount_at(by, path, None, MS_BIND)
 
 
+def let_go_of_others():
+    """The copies of other tests' mounts, which would live as long as this namespace."""
+    with open("/proc/self/mounts", "rb") as lines:
+        for line in lines:
+            point, kind = line.split(b" ")[1:3]
+            if kind.startswith(b"fuse."):
+                LIBC.umount2(re.sub(rb"\\([0-7]{3})", lambda code: bytes([int(code[1], 8)]),
+                                    point), MNT_DETACH)
+
+
 def private(*works, user=None):
     """For preexec_fn."""
     def before():
         check(LIBC.unshare(CLONE_NEWNS))
         mount_at("none", "/", None, MS_REC | MS_PRIVATE)
+        let_go_of_others()
         for work in works:
             work()
         if user is not None:

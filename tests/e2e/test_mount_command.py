@@ -317,7 +317,7 @@ def automounter(host, master):
                     reason="this kernel has no autofs")
 def test_the_map_for_autofs(host):
     """The first line of contrib/auto.ghlogfs. ghlogfs stays in the process group for which the
-    kernel lets the mountpoint through, until it is mounted."""
+    kernel lets the mountpoint through, until it is mounted; and does not look at it in the end."""
     lines = (ROOT / "contrib" / "auto.ghlogfs").read_text().splitlines()
     line = next(line for line in lines if line.startswith("github.com "))
     # A colon in an option has a meaning of its own in a map.
@@ -333,5 +333,7 @@ def test_the_map_for_autofs(host):
         assert host.read() == made(host.job, SIZE)
         (pid,) = daemons_of(host.point)
         assert os.getsid(pid) == pid, "it has left the session once it was mounted"
-        wait_for(lambda: not daemons_of(host.point), 30, why="it was not unmounted when idle")
+        wait_for(lambda: not os.path.exists("/proc/%d" % pid), 30, why="it stays when idle")
+        log = (host.folder / "automount.log").read_text()
+        assert log.count("attempting to mount entry") == 1, "its end has had it mounted again"
         assert host.read() == made(host.job, SIZE)
