@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <linux/tcp.h>
 #include <netinet/in.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -330,21 +331,29 @@ static void start(struct net *net, struct net_request *r)
         answer(r, err);
 }
 
-/* Logs what an errno cannot tell. The host only: the rest of a URL may be a secret. */
-static void log_failure(struct net *net, struct net_transfer *t, CURLcode code, int err)
+/* Leaves curl's words in t->error, and whether they say what an errno cannot. `host`: the rest of a
+ * URL may be a secret. */
+static void describe_failure(struct net *net, struct net_transfer *t, CURLcode code, int err,
+                             const char *host)
 {
-    const char *said = net_transfer_error(t), *text = said[0] ? said : curl_easy_strerror(code);
     long refused = net_transfer_refused_tunnel(t);
-    struct net_url url;
 
-    if (code == CURLE_OK || t->verdict < 0 || net_url_parse(t->request->url, &url) < 0)
+    if (code == CURLE_OK || t->verdict < 0) {
+        t->error[0] = '\0';
         return;
+    }
+    if (!t->error[0])
+        snprintf(t->error, sizeof(t->error), "%s", curl_easy_strerror(code));
+    /* It repeats the URL, and with it a password. */
+    if (strstr(t->error, "nsupported proxy"))
+        snprintf(t->error, sizeof(t->error), "unsupported proxy syntax or scheme");
     if (refused)
-        diag_log(net->config.diag, DIAG_WARNING,
-                 "%s: the proxy refused a tunnel to this host: status %ld", url.host, refused);
-    else
-        diag_log(net->config.diag, err == -EPROTO ? DIAG_WARNING : DIAG_DEBUG, "%s: %s", url.host,
-                 text);
+        snprintf(t->error, sizeof(t->error), "the proxy refused a tunnel to this host: status %ld",
+                 refused);
+    /* Some of the others have a time in them: no line would be like another. */
+    t->is_worth_telling = refused || err == -EPROTO;
+    if (!t->is_worth_telling)
+        diag_log(net->config.diag, DIAG_DEBUG, "%s: %s", host, t->error);
 }
 
 /* Answers the request whose end curl or a callback of ours has decided. */
@@ -357,9 +366,12 @@ static void conclude(struct net *net, struct net_transfer *t, CURLcode code)
     int err = net_transfer_result(t, code);
     struct list waited, *link;
     struct net_route route;
+    struct net_url url;
 
     list_init(&waited);
-    log_failure(net, t, code, err);
+    if (net_url_parse(r->url, &url) < 0)
+        url.host[0] = '\0';
+    describe_failure(net, t, code, err, url.host);
     detach(net, t);
     if (t->leads && is_lookup_failure) {
         net_dns_settle(t->leads, 0, &waited);
@@ -371,6 +383,8 @@ static void conclude(struct net *net, struct net_transfer *t, CURLcode code)
         net_dns_forget(&net->dns, route.lookup);
     t->request = NULL;
     answer(r, err);
+    if (t->is_worth_telling && !t->is_told)
+        diag_log(net->config.diag, DIAG_WARNING, "%s: %s", url.host, t->error);
     if (code == CURLE_OK)
         recycle(net, t);
     else

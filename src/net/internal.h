@@ -79,7 +79,9 @@ struct net_transfer {
     bool has_heard;   /* bytes came over a socket of its own that is closed */
     bool has_headers; /* on_head was called */
     bool is_paused, is_proxied;
-    char error[CURL_ERROR_SIZE]; /* curl's text */
+    bool is_worth_telling;       /* `error` says what the errno cannot */
+    bool is_told;                /* net_failure_text was called */
+    char error[CURL_ERROR_SIZE]; /* curl's text, without what may be secret once it has ended */
 };
 
 /* NULL: no memory. */
@@ -93,9 +95,6 @@ int net_transfer_prepare(struct net_transfer *t, const struct net_config *config
 
 /* The request's error, 0 for success, now that curl reports its end. */
 int net_transfer_result(const struct net_transfer *t, CURLcode code);
-
-/* What curl says of the failure; "" where it says nothing. */
-const char *net_transfer_error(const struct net_transfer *t);
 
 /* The status with which a proxy refused to open a tunnel; 0: none did. */
 long net_transfer_refused_tunnel(const struct net_transfer *t);

@@ -381,12 +381,6 @@ static int errno_of_connect(CURL *easy)
     }
 }
 
-/* Of a proxy that curl cannot parse it repeats all, the password too. */
-const char *net_transfer_error(const struct net_transfer *t)
-{
-    return strstr(t->error, "nsupported proxy") ? "unsupported proxy syntax or scheme" : t->error;
-}
-
 long net_transfer_refused_tunnel(const struct net_transfer *t)
 {
     long status = 0;
@@ -459,7 +453,15 @@ bool net_was_heard(const struct net_request *r)
 
 const char *net_error_text(const struct net_request *r)
 {
-    return r->transfer ? net_transfer_error(r->transfer) : "";
+    return r->transfer ? r->transfer->error : "";
+}
+
+const char *net_failure_text(const struct net_request *r)
+{
+    if (!r->transfer || !r->transfer->is_worth_telling)
+        return "";
+    r->transfer->is_told = true;
+    return r->transfer->error;
 }
 
 bool net_is_proxied(const struct net_request *r)

@@ -29,6 +29,7 @@ static struct {
     unsigned count;      /* requests ever sent */
     char headers[16384]; /* of the answer being given: lines, each ended by a NUL */
     bool peer_is_private, is_resumed, was_heard;
+    const char *failure_text;
 } fake;
 
 static inline void fake_reset(void)
@@ -100,6 +101,12 @@ bool net_was_heard(const struct net_request *r)
 {
     (void)r;
     return fake.was_heard;
+}
+
+const char *net_failure_text(const struct net_request *r)
+{
+    (void)r;
+    return fake.failure_text ? fake.failure_text : "";
 }
 
 const char *net_header(const struct net_request *r, const char *name)
