@@ -86,19 +86,24 @@ static int run_in_background(struct options *options, const struct notify *notif
     return status;
 }
 
-/* Prints a warning where there is none, with what does not work then. */
+/* Prints a warning where there is none, with what works and what does not. */
 static int find_token(struct options *options, char **env)
 {
     char message[OPTIONS_MESSAGE_CAP] = "";
     int rc = options_find_token(options, env, message, sizeof(message));
+    bool is_github = options_api_is_github(&options->api);
 
     if (message[0])
         fprintf(stderr, "ghlogfs: %s\n", message);
     if (!rc && !options->token[0] && !options->offline)
         fprintf(stderr,
-                "ghlogfs: no token found for %s: only logs in the cache can be read; for others "
-                "run `gh auth login`, set GH_TOKEN or use -o token_file=FILE\n",
-                options->api.web_host);
+                "ghlogfs: no token for %s (not in %s, systemd's credential or `gh auth token`): "
+                "logs in the cache can be read, and runs and jobs of public repositories be "
+                "listed; for other logs run `gh auth login`, set %s or use -o token_file=FILE\n",
+                options->api.web_host,
+                is_github ? "GH_TOKEN, GITHUB_TOKEN"
+                          : "GH_ENTERPRISE_TOKEN, GITHUB_ENTERPRISE_TOKEN",
+                is_github ? "GH_TOKEN" : "GH_ENTERPRISE_TOKEN");
     return rc;
 }
 

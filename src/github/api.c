@@ -394,10 +394,6 @@ int api_create(const struct api_config *config, struct api **ret_api)
     list_init(&api->logs);
     list_init(&api->posted);
     api->net_task.run = run_posted;
-    if (!config->token && !config->offline)
-        diag_log(config->diag, DIAG_NOTICE,
-                 "no token: GitHub shows runs and jobs of public repositories, 60 requests an "
-                 "hour, but no logs; log in, for example with `gh auth login`");
     *ret_api = api;
     return 0;
 }

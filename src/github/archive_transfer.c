@@ -88,12 +88,14 @@ static void log_failure(const struct archive_transfer *t, const struct failure_e
 {
     char words[RESPONSE_TYPE + 80];
 
+    if (event->err && t->err != -EPROTO) {
+        core_log_error(t->attempt.core, FAILURE_STORAGE, &t->url->at, t->attempt.cause, event->err);
+        return;
+    }
     if (t->err == -EPROTO)
         snprintf(words, sizeof(words),
                  "the response (%s) is not an archive: check whether a proxy answers instead",
                  t->type);
-    else if (event->err)
-        snprintf(words, sizeof(words), "archive: %s", failure_word(event->err));
     else
         snprintf(words, sizeof(words), "archive: status %d", event->status);
     core_log(t->attempt.core, FAILURE_STORAGE, &t->url->at, words);

@@ -1,9 +1,12 @@
 #include "github/core.h"
 
+#include "github/advice.h"
 #include "github/headers.h"
 #include "hash.h"
 
 #include <errno.h>
+#include <stdio.h>
+#include <string.h>
 
 /* -- What is remembered ------------------------------------------------------------------------ */
 
@@ -64,6 +67,28 @@ void core_log(struct core *core, enum failure_hop hop, const struct net_url *at,
                  at->host, what);
 }
 
+/* curl's texts for -EPROTO need a word before them. */
+static const char *lead_of(int err, const char *cause)
+{
+    if (!cause[0] || err != -EPROTO)
+        return "";
+    return strcasestr(cause, "ssl") || strcasestr(cause, "tls") || strstr(cause, "certificate")
+               ? "TLS failure: "
+               : "malformed answer: ";
+}
+
+void core_log_error(struct core *core, enum failure_hop hop, const struct net_url *at,
+                    const char *cause, int err)
+{
+    const char *advice = advice_on_error(hop, err, cause);
+    char what[CORE_CAUSE_MAX + ADVICE_CAP + 32];
+
+    snprintf(what, sizeof(what), "%s%s%s%s%s", lead_of(err, cause),
+             cause[0] ? cause : failure_word(err), advice ? " (" : "", advice ? advice : "",
+             advice ? ")" : "");
+    core_log(core, hop, at, what);
+}
+
 /* -- Attempts ---------------------------------------------------------------------------------- */
 
 void attempt_begin(struct attempt *a)
@@ -78,6 +103,9 @@ static void on_done(struct net_request *request, int err)
     struct queue *queue = &a->core->queue;
 
     a->is_sent = false;
+    a->cause[0] = '\0';
+    if (err < 0)
+        snprintf(a->cause, sizeof(a->cause), "%s", net_failure_text(request));
     queue_free_connection(queue);
     if (err == -ETIMEDOUT && net_was_heard(request))
         hosts_note_answer(&a->core->hosts, a->at, net_now_ms());

@@ -21,6 +21,7 @@
 
 #define CORE_COMPLETED_MAX 1024
 #define CORE_USERS_MAX 256
+#define CORE_CAUSE_MAX 128 /* bytes of why a try failed */
 
 /* Logged behind a status that was given several times. */
 #define REFUSED_HINT " (the same answer each time: not requested again for a minute or more)"
@@ -71,6 +72,10 @@ bool core_refuses(const struct core *core, struct source_failure *ret_failure);
 /* Logs "storage HOST: WHAT" or "API HOST: WHAT", once a minute. */
 void core_log(struct core *core, enum failure_hop hop, const struct net_url *at, const char *what);
 
+/* The same for an error of net; `cause` is an attempt's. Says what to do about it, too. */
+void core_log_error(struct core *core, enum failure_hop hop, const struct net_url *at,
+                    const char *cause, int err);
+
 /*
  * What is asked of one hop, in as many attempts as it takes. Embedded in what knows the meaning of
  * the answers (request.h, log_transfer.c).
@@ -81,6 +86,7 @@ struct attempt {
     const struct net_url *at;   /* whom the last attempt asked */
     struct net_request request; /* headers of the answer: net_header(&request) */
     int status;                 /* of the last answer; 0: none came */
+    char cause[CORE_CAUSE_MAX]; /* of the last failure, where net knows more than its errno */
     bool is_sent, is_cancelled;
     struct retry retry;
     struct net_timer timer;          /* its `fire` makes the next attempt */

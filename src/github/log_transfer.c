@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #define RENEWALS_MAX 3   /* URLs given up in a row, as faults that must not be noticed (R1) */
 #define RENEWED_MS 60000 /* a URL's documented life */
@@ -62,7 +63,7 @@ struct log_transfer {
     bool is_doubted;            /* no byte of the body counts before it has begun like a log */
     struct response_info info;  /* a whole body's, which is not taken into account before that */
     char start[RESPONSE_START]; /* its first bytes */
-    char type[RESPONSE_TYPE];   /* the type that is no log's; "": that was not it */
+    char type[RESPONSE_TYPE];   /* of an answer that is no log; "": that was not why */
 };
 
 static void ask(struct log_transfer *t);
@@ -194,8 +195,10 @@ static int on_head(struct net_request *request, int status)
         t->found = FOUND_ABSENT;
         return 0;
     }
-    if (status != 200 && status != 206 && status != 416)
+    if (status != 200 && status != 206 && status != 416) {
+        response_read_type(request, t->type);
         return 0;
+    }
     err = response_info_read(request, status, &info);
     if (err == -ENOMSG)
         response_read_type(request, t->type);
@@ -404,18 +407,22 @@ static void complete(struct log_transfer *t)
 static void log_failure(const struct log_transfer *t, const struct failure_event *event,
                         const struct source_failure *failure)
 {
+    struct core *core = t->log->core;
     char words[RESPONSE_TYPE + sizeof(REFUSED_HINT) + 80];
 
-    if (event->err == -ENOMSG)
+    if (event->err && event->err != -ENOMSG) {
+        core_log_error(core, FAILURE_STORAGE, &t->url->at, t->attempt.cause, event->err);
+        return;
+    }
+    if (event->err)
         snprintf(words, sizeof(words),
                  "the response%s%s%s is not a log: check whether a proxy answers instead",
                  t->type[0] ? " (" : "", t->type, t->type[0] ? ")" : "");
-    else if (event->err)
-        snprintf(words, sizeof(words), "%s", failure_word(event->err));
     else
-        snprintf(words, sizeof(words), "status %d%s", event->status,
+        snprintf(words, sizeof(words), "status %d%s%s", event->status,
+                 strcasecmp(t->type, "text/html") ? "" : ": check whether a proxy answers instead",
                  failure->reason == SOURCE_REFUSED ? REFUSED_HINT : "");
-    core_log(t->log->core, FAILURE_STORAGE, &t->url->at, words);
+    core_log(core, FAILURE_STORAGE, &t->url->at, words);
 }
 
 /* Each new URL is charged: where several in a row are refused, as by a proxy, more of them do not

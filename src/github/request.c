@@ -1,5 +1,6 @@
 #include "github/request.h"
 
+#include "github/advice.h"
 #include "github/headers.h"
 #include "github/parse.h"
 #include "github/redirect.h"
@@ -8,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <time.h>
 
 #define MOVES_MAX 3
@@ -215,8 +217,9 @@ static void refused(struct queued_request *q, int64_t until_ms)
 
     if (q->class == SOURCE_DEMAND) {
         gmtime_r(&at, &tm);
-        snprintf(what, sizeof(what), "request quota used up, it returns by %02d:%02d UTC",
-                 tm.tm_hour, tm.tm_min);
+        snprintf(what, sizeof(what), "request quota used up, it returns by %02d:%02d UTC%s",
+                 tm.tm_hour, tm.tm_min,
+                 core->token.line ? "" : " (there is no token: 60 requests an hour)");
         core_log(core, FAILURE_API, &core->base_at, what);
     }
     fail_with(req, -EDQUOT, SOURCE_LIMITED, until_ms);
@@ -240,33 +243,50 @@ static void enter(struct api_request *req, bool again)
 
 /* -- Failures ---------------------------------------------------------------------------------- */
 
+/* What to do about a refusal; "": nothing is known, or it would repeat the token (R7). The headers
+ * of a 401 are gone where another token was waited for. */
+static void advise(const struct api_request *req, int status, char advice[ADVICE_CAP])
+{
+    const struct net_request *r = &req->attempt.request;
+    const struct token_line *line = req->attempt.core->token.line;
+    struct advice_denial denial = {.status = status, .has_token = line != NULL};
+
+    if (status != 401) {
+        denial.scopes = net_header(r, "X-OAuth-Scopes");
+        denial.accepted = net_header(r, "X-Accepted-OAuth-Scopes");
+        denial.permissions = net_header(r, "X-Accepted-GitHub-Permissions");
+        denial.sso = net_header(r, "X-GitHub-SSO");
+    }
+    advice_on_denial(&denial, advice);
+    if (token_is_in(line, advice, strlen(advice)))
+        advice[0] = '\0';
+}
+
 /* Logs what the errno cannot tell. */
 static void log_failure(struct api_request *req, const struct failure_event *event,
                         const struct source_failure *failure)
 {
     struct core *core = req->attempt.core;
     const struct token_line *line = core->token.line;
-    const char *body = req->body.data ? req->body.data : "", *hint = "";
-    char what[PARSE_MESSAGE_LEN + 128];
+    const char *body = req->body.data ? req->body.data : "";
+    char what[PARSE_MESSAGE_LEN + ADVICE_CAP + 128], advice[ADVICE_CAP] = "";
     struct parse_error said;
 
-    if (failure->reason == SOURCE_NOT_FOUND || failure->reason == SOURCE_EXPIRED)
-        return;
     if (event->err) {
-        core_log(core, FAILURE_API, &core->base_at, failure_word(event->err));
+        core_log_error(core, FAILURE_API, &core->base_at, req->attempt.cause, event->err);
         return;
     }
+    if (failure->reason == SOURCE_FORBIDDEN || failure->reason == SOURCE_NOT_FOUND)
+        advise(req, event->status, advice);
+    if (failure->reason == SOURCE_EXPIRED || (failure->reason == SOURCE_NOT_FOUND && !advice[0]))
+        return;
     /* The server's own message, unless it repeats the token (R7). */
     parse_error_message(body, req->len, &said);
     if (token_is_in(line, body, req->len) || token_is_in(line, said.message, strlen(said.message)))
         said.message[0] = '\0';
-    if (failure->reason == SOURCE_REFUSED)
-        hint = REFUSED_HINT;
-    if (failure->reason == SOURCE_FORBIDDEN)
-        hint = line ? " (the token needs to be valid and to have the right to read Actions)"
-                    : " (there is no token: log in, for example with `gh auth login`)";
-    snprintf(what, sizeof(what), "status %d%s%s%s", event->status, said.message[0] ? ": " : "",
-             said.message, hint);
+    snprintf(what, sizeof(what), "status %d%s%s%s%s%s%s", event->status,
+             said.message[0] ? ": " : "", said.message, advice[0] ? " (" : "", advice,
+             advice[0] ? ")" : "", failure->reason == SOURCE_REFUSED ? REFUSED_HINT : "");
     core_log(core, FAILURE_API, &core->base_at, what);
 }
 
@@ -444,6 +464,18 @@ static void renew_token(struct api_request *req, const struct token_line *refuse
         handle_failure(req, 0, false);
 }
 
+/* GitHub answers in JSON, but for redirects and the pages of its own breakdowns. */
+static void log_page(const struct api_request *req)
+{
+    const char *type = net_header(&req->attempt.request, "Content-Type");
+    struct core *core = req->attempt.core;
+
+    if (type && req->attempt.status / 100 != 3 && req->attempt.status < 500 &&
+        strncasecmp(type, "text/html", 9) == 0)
+        core_log(core, FAILURE_API, &core->base_at,
+                 "the answer is a web page: check api_url, and whether a proxy answers instead");
+}
+
 static void judge(struct api_request *req, bool limited, const struct token_line *used)
 {
     struct core *core = req->attempt.core;
@@ -454,6 +486,7 @@ static void judge(struct api_request *req, bool limited, const struct token_line
                                 .len = req->len,
                                 .location = net_header(&req->attempt.request, "Location")};
 
+    log_page(req);
     if (status < 500) {
         refusals_clear(&core->refusals, req->key);
         refusals_return_retries(&core->refusals, req->retries);
