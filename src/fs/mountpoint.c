@@ -204,20 +204,31 @@ bool mountpoint_hides(const char *mountpoint, const char *path)
 
 /* --- why mounting failed --------------------------------------------------------------------- */
 
-/* What fusermount3 or libfuse print, and what to do about it. */
+/* For what fusermount3 or libfuse print. */
 struct remedy {
-    const char *printed, *hint;
+    const char *printed, *and_printed; /* parts of it; the second may be NULL */
+    const char *what;                  /* to be printed instead; NULL: all of it */
+    const char *hint;
 };
 
+#define NO_HELPER "there is no fusermount3"
+#define NO_HELPER_HINT "install the package fuse3, or mount as root"
+#define BAD_HELPER "fusermount3 cannot be run"
+#define BAD_HELPER_HINT "it must be executable and setuid root, as the package fuse3 has it"
+#define NOT_MINE_HINT "take a directory of your own, such as ~/gh, or mount as root"
+
+/* The first that fits. libfuse 3.14 fails to "exec", 3.17 to "posix_spawn". */
 static const struct remedy remedies[] = {
-    {"user_allow_other", "as root, add the line user_allow_other to /etc/fuse.conf; or leave out "
-                         "the option"},
-    {"no write access", "take a directory of your own, such as ~/gh, or mount as root"},
-    {"not owned by user", "take a directory of your own, such as ~/gh, or mount as root"},
-    {"is forbidden", "take a directory on a local disk"},
-    {"mount_max", "unmount what is not used any more"},
-    {"fusermount3: No such file", "install the package fuse3, or mount as root"},
-    {"failed to exec", "it must be executable and setuid root, as the package fuse3 has it"},
+    {"exec fusermount3", "No such file", NO_HELPER, NO_HELPER_HINT},
+    {"posix_spawn", "No such file", NO_HELPER, NO_HELPER_HINT},
+    {"exec fusermount3", NULL, BAD_HELPER, BAD_HELPER_HINT},
+    {"posix_spawn", NULL, BAD_HELPER, BAD_HELPER_HINT},
+    {"user_allow_other", NULL, NULL,
+     "as root, add the line user_allow_other to /etc/fuse.conf; or leave out the option"},
+    {"no write access", NULL, NULL, NOT_MINE_HINT},
+    {"not owned by user", NULL, NULL, NOT_MINE_HINT},
+    {"is forbidden", NULL, NULL, "take a directory on a local disk"},
+    {"mount_max", NULL, NULL, "unmount what is not used any more"},
 };
 
 /* fusermount3 may be run, and mounts nothing: a policy of the system, or no right to mount. */
@@ -261,7 +272,8 @@ static const char *explain_device(void)
 
 void mountpoint_explain(const char *path, char *printed, char *message, size_t message_cap)
 {
-    const char *device = mountpoint_get_fd(path) < 0 ? explain_device() : NULL, *hint = NULL;
+    const char *device = mountpoint_get_fd(path) < 0 ? explain_device() : NULL;
+    const char *what = NULL, *hint = NULL;
     size_t length;
 
     if (device) {
@@ -273,14 +285,19 @@ void mountpoint_explain(const char *path, char *printed, char *message, size_t m
         printed[length - 1] = '\0';
     if (strrchr(printed, '\n'))
         printed = strrchr(printed, '\n') + 1;
-    for (size_t i = 0; i < sizeof(remedies) / sizeof(remedies[0]) && !hint; i++)
-        if (strstr(printed, remedies[i].printed))
-            hint = remedies[i].hint;
+    for (size_t i = 0; i < sizeof(remedies) / sizeof(remedies[0]) && !hint; i++) {
+        const struct remedy *r = &remedies[i];
+        if (!strstr(printed, r->printed) || (r->and_printed && !strstr(printed, r->and_printed)))
+            continue;
+        what = r->what;
+        hint = r->hint;
+    }
     if (!hint && (strstr(printed, strerror(EPERM)) || strstr(printed, strerror(EACCES))))
         hint = hint_of_refusal();
-    snprintf(message, message_cap, "cannot mount on %s: %s%s%s%s", path,
-             printed[0] ? printed : "the reason is not known", hint ? " (" : "", hint ? hint : "",
-             hint ? ")" : "");
+    if (!what)
+        what = printed[0] ? printed : "the reason is not known";
+    snprintf(message, message_cap, "cannot mount on %s: %s%s%s%s", path, what, hint ? " (" : "",
+             hint ? hint : "", hint ? ")" : "");
 }
 
 void mountpoint_get_device(const char *path, char device[MOUNTPOINT_DEVICE_LEN])
