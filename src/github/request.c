@@ -464,12 +464,18 @@ static void renew_token(struct api_request *req, const struct token_line *refuse
         handle_failure(req, 0, false);
 }
 
-/* GitHub answers in JSON, but for redirects and the pages of its own breakdowns. */
-static void log_page(const struct api_request *req)
+/* Of answers that are no failure, or not only one. GitHub answers in JSON, but for redirects and
+ * the pages of its own breakdowns. */
+static void log_oddities(const struct api_request *req)
 {
     const char *type = net_header(&req->attempt.request, "Content-Type");
+    const char *sso = net_header(&req->attempt.request, "X-GitHub-SSO");
     struct core *core = req->attempt.core;
 
+    if (sso && strncmp(sso, "partial-results", 15) == 0)
+        core_log(core, FAILURE_API, &core->base_at,
+                 "a list lacks what is of organizations that want single sign-on: authorize the "
+                 "token for them, by Configure SSO in its settings");
     if (type && req->attempt.status / 100 != 3 && req->attempt.status < 500 &&
         strncasecmp(type, "text/html", 9) == 0)
         core_log(core, FAILURE_API, &core->base_at,
@@ -486,7 +492,7 @@ static void judge(struct api_request *req, bool limited, const struct token_line
                                 .len = req->len,
                                 .location = net_header(&req->attempt.request, "Location")};
 
-    log_page(req);
+    log_oddities(req);
     if (status < 500) {
         refusals_clear(&core->refusals, req->key);
         refusals_return_retries(&core->refusals, req->retries);

@@ -141,6 +141,16 @@ def test_single_sign_on(github, said, status, error, lead):
         "organization's page is https://github.com/orgs/octo/sso)" % (status, lead))]
 
 
+def test_single_sign_on_for_some_of_a_list(github, mounts, authority):
+    github.fault("header", hop="api", times=-1,
+                 headers={"X-GitHub-SSO": "partial-results; organizations=21955855,20582480"})
+    m = mounts(github=github, ca_file=authority.ca)
+    assert "octo" in os.listdir(m.path)
+    assert m.stderr == API + (
+        "a list lacks what is of organizations that want single sign-on: authorize the token for "
+        "them, by Configure SSO in its settings\n")
+
+
 def test_headers_that_repeat_the_token(github, said):
     refuse(github, 403, "No", X_OAuth_Scopes="gist", X_Accepted_OAuth_Scopes=github.token)
     assert said("EACCES") == [API + "status 403: No"]
