@@ -88,21 +88,29 @@ class Namespace:
 
     def child(self):
         """Another one, a copy of this."""
-        path = "/proc/%d/ns/mnt" % self.holder.pid
+        path = "/proc/%d/" % self.holder.pid
 
         def before():
-            with open(path) as mine:
+            root = os.open(path + "root", os.O_PATH)
+            with open(path + "ns/mnt") as mine:
                 check(LIBC.setns(mine.fileno(), CLONE_NEWNS))
+            os.fchdir(root)
+            os.chroot(".")
             check(LIBC.unshare(CLONE_NEWNS))
 
         return Namespace(self.env, before=before)
 
+    @property
+    def entering(self):
+        """The words before those of a program to be run in it; its root may be a chroot's."""
+        path = "/proc/%d/" % self.holder.pid
+        return ["nsenter", "--mount=%sns/mnt" % path, "--root=%sroot" % path, "--wd=%sroot" % path]
+
     def run(self, *words, user=None, check=True, text=True):
         as_user = [] if user is None else ["setpriv", "--reuid=%d" % user, "--regid=%d" % user,
                                            "--clear-groups"]
-        done = subprocess.run(["nsenter", "--mount=/proc/%d/ns/mnt" % self.holder.pid, *as_user,
-                               *map(str, words)], env=self.env, stdin=subprocess.DEVNULL,
-                              capture_output=True, text=text, timeout=60)
+        done = subprocess.run([*self.entering, *as_user, *map(str, words)], env=self.env,
+                              stdin=subprocess.DEVNULL, capture_output=True, text=text, timeout=60)
         assert done.returncode == 0 or not check, done
         return done
 

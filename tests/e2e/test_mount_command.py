@@ -175,7 +175,7 @@ def test_another_user_by_setuid(host):
 def mount_by_descriptor(point, number):
     """For preexec_fn: somebody privileged mounts, and passes the descriptor on."""
     def before():
-        fd = os.open("/dev/fuse", os.O_RDWR)
+        fd = os.open("/dev/fuse", os.O_RDWR | os.O_NONBLOCK)
         os.dup2(fd, number)
         mount_at("logs", point, "fuse.ghlogfs", MS_RDONLY | MS_NOSUID | MS_NODEV,
                  "fd=%d,rootmode=40000,user_id=0,group_id=0,default_permissions,allow_other"
@@ -215,6 +215,9 @@ def test_a_descriptor_as_mount_point(github, fuse, folder, number, where):
         assert (point / ".ghlogfs/options").read_text().startswith(
             "mountpoint=/dev/fd/%d\n" % number)
         (pid,) = daemons_of("/dev/fd/%d" % number)
+        flags = re.search(r"flags:\s*(\d+)", pathlib.Path("/proc/%d/fdinfo/%d" % (pid, number))
+                          .read_text())
+        assert not int(flags[1], 8) & os.O_NONBLOCK, "it would never wait"
         os.kill(pid, signal.SIGTERM)
         wait_for(lambda: not daemons_of("/dev/fd/%d" % number), 5, why="it did not end")
         assert process.wait(20 * SLOW) == 0
@@ -264,7 +267,7 @@ def test_a_container_sees_a_remount_on_the_host(host):
     point.mkdir(parents=True)
     inside = host.folder / "inside"
     inside.mkdir()
-    host("mount", "--make-shared", "/")
+    host("mount", "--make-rshared", "/")
     host.point = point
     mount = ("mount", "-t", "fuse.ghlogfs", "github.com", point, "-o", host.options())
     host(*mount)
@@ -290,9 +293,8 @@ def test_a_container_sees_a_remount_on_the_host(host):
 @contextlib.contextmanager
 def automounter(host, master):
     """The daemon of autofs in the foreground, until its first mount point is there."""
-    words = ["nsenter", "--mount=/proc/%d/ns/mnt" % host.namespace.holder.pid, "automount",
-             "--foreground", "--dont-check-daemon", "--verbose", "--debug", "--pid-file",
-             str(host.folder / "automount.pid"), str(master)]
+    words = [*host.namespace.entering, "automount", "--foreground", "--dont-check-daemon",
+             "--verbose", "--debug", "--pid-file", str(host.folder / "automount.pid"), str(master)]
     with open(host.folder / "automount.log", "w") as log:
         process = subprocess.Popen(words, env=host.namespace.env, stdin=subprocess.DEVNULL,
                                    stdout=log, stderr=log, start_new_session=True)
