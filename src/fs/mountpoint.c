@@ -25,7 +25,8 @@
 #define FUSE_MINOR 229
 #define UNMOUNT_TRIES 16 /* several dead mounts may be stacked */
 
-/* Where to go on reading, if a mount of FUSE needs what a container lacks. */
+/* What to do, in words that several messages have. */
+#define DEAD_HINT "to remove it: umount -l as root, fusermount3 -uz as its user"
 #define CONTAINER_HINT "in a container: --device /dev/fuse --cap-add SYS_ADMIN"
 
 int mountpoint_get_fd(const char *path)
@@ -112,12 +113,11 @@ static const char *clear_dead(const char *path, struct stat *st, int *rc)
     for (int i = 0; *rc == -ENOTCONN && i < UNMOUNT_TRIES; i++) {
         find_mount(path, &at);
         if (!at.is_at_path)
-            return "it lies in a mount whose process has ended (umount -l removes that)";
+            return "it lies in a dead mount, whose process has ended (" DEAD_HINT ")";
         if (!at.is_ours)
-            return "a dead mount of another file system is in the way (umount -l removes it)";
+            return "a dead mount of another file system is in the way (" DEAD_HINT ")";
         if (!unmount(path))
-            return "a mount of a ghlogfs that was killed is in the way and cannot be removed "
-                   "(umount -l as root does)";
+            return "a dead mount of another user's ghlogfs is in the way (" DEAD_HINT ")";
         *rc = examine(path, st);
     }
     return NULL;

@@ -13,6 +13,7 @@ from private import (LIBC, MS_BIND, MS_NODEV, MS_REMOUNT, device_of_users, hidde
 
 USER = 65534
 FUSERMOUNT = "/usr/bin/fusermount3"
+REMOVE = "(to remove it: umount -l as root, fusermount3 -uz as its user)"
 CONTAINER = "in a container: --device /dev/fuse --cap-add SYS_ADMIN"
 
 pytestmark = pytest.mark.skipif(os.getuid() != 0 or bool(WRAP),
@@ -290,16 +291,15 @@ def dead(place, kind):
 
 def test_a_dead_mount_of_another_file_system(place):
     assert place.refused(private(dead(place, "fuse.other")), place.roots) == (
-        "a dead mount of another file system is in the way (umount -l removes it)")
+        "a dead mount of another file system is in the way " + REMOVE)
 
 
 def test_a_directory_in_a_dead_mount(place):
     assert place.refused(private(dead(place, "fuse.ghlogfs")), place.roots / "octo") == (
-        "it lies in a mount whose process has ended (umount -l removes that)")
+        "it lies in a dead mount, whose process has ended " + REMOVE)
 
 
 def test_a_dead_mount_of_ours_that_a_user_cannot_remove(place):
     assert place.refused(private(place.device, dead(place, "fuse.ghlogfs"), user=USER),
                          place.roots) == (
-        "a mount of a ghlogfs that was killed is in the way and cannot be removed (umount -l as "
-        "root does)")
+        "a dead mount of another user's ghlogfs is in the way " + REMOVE)
