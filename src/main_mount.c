@@ -10,6 +10,7 @@
 #include "main_notify.h"
 #include "main_process.h"
 #include "main_progress.h"
+#include "main_stats.h"
 #include "options_shared.h"
 #include "options_token.h"
 #include "pending.h"
@@ -56,7 +57,8 @@ struct mount {
     struct options *options;
     char *options_text, *version_text;
     unsigned log_files, connections; /* at most, as the limit of open files allows */
-    int tick_fd; /* eventfd; readable: the main thread has work before its second is over */
+    int tick_fd;       /* eventfd; readable: the main thread has work before its second is over */
+    int64_t started_s; /* UTC */
     atomic_bool token_wanted, key_wanted;
     struct diag *diag;
     struct waits waits;
@@ -159,56 +161,29 @@ static void on_job_learnt(void *who, const struct repo_name *repo, uint64_t job,
         catalog_job_learnt(m->catalog, repo, job, body, len);
 }
 
-/* Of the shared store; "" without one. NULL: no memory. */
-static char *print_shared_stats(struct mount *m)
+/* For `.ghlogfs/stats`, `metrics` and `metrics.prom`; in memory, never waits. */
+static char *print_stats(void *who, enum vnode_kind kind)
 {
-    struct shared_stats s;
-    char *text;
-
-    if (!m->shared)
-        return strdup("");
-    shared_get_stats(m->shared, &s);
-    if (asprintf(&text,
-                 "shared_state %s\nshared_hits %" PRIu64 "\nshared_misses %" PRIu64
-                 "\nshared_wrong %" PRIu64 "\nshared_errors %" PRIu64 "\nshared_timeouts %" PRIu64
-                 "\nshared_bytes_in %" PRIu64 "\nshared_verified %" PRIu64
-                 "\nshared_uploads_queued %" PRIu64 "\nshared_uploads_done %" PRIu64
-                 "\nshared_uploads_dropped %" PRIu64 "\nshared_bytes_out %" PRIu64 "\n",
-                 s.state, s.hits, s.misses, s.wrong, s.errors, s.timeouts, s.bytes_in, s.verified,
-                 s.queued, s.sent, s.dropped, s.bytes_out) < 0)
-        return NULL;
-    return text;
-}
-
-static char *print_stats(void *who)
-{
+    static const enum stats_format formats[] = {[VNODE_STATS] = STATS_PLAIN,
+                                                [VNODE_METRICS] = STATS_OPENMETRICS,
+                                                [VNODE_PROMETHEUS] = STATS_PROMETHEUS};
     struct mount *m = who;
-    struct cache_stats cache;
-    struct api_stats api;
-    struct archives_stats archives;
-    uint64_t used, limit;
-    char *shared = print_shared_stats(m), *text = NULL;
+    struct stats s = {.mountpoint = m->options->mountpoint,
+                      .libfuse = session_library_version(),
+                      .has_shared = m->shared != NULL,
+                      .started_s = m->started_s};
 
-    cache_get_stats(m->cache, &cache);
-    api_read_stats(m->api, &api);
-    views_get_archives_stats(m->views, &archives);
-    store_usage(m->store, &used, &limit);
-    if (!shared ||
-        asprintf(&text,
-                 "api_requests %" PRIu64 "\napi_not_modified %" PRIu64 "\nstorage_requests %" PRIu64
-                 "\nquota_limit %" PRId64 "\nquota_remaining %" PRId64 "\nquota_reset %" PRId64
-                 "\nlogs_in_memory %" PRIu64 "\nfetches_running %" PRIu64
-                 "\nbytes_received %" PRIu64 "\nlogs_published %" PRIu64 "\ncache_used %" PRIu64
-                 "\ncache_size %" PRIu64 "\narchives_requested %" PRIu64
-                 "\narchives_failed %" PRIu64 "\nlogs_from_archives %" PRIu64
-                 "\nreports_made %" PRIu64 "\n%s",
-                 api.requests, api.not_modified, api.storage_requests, api.limit, api.remaining,
-                 api.reset_s, cache.logs, cache.fetches_running, cache.bytes_received,
-                 cache.published, used, limit, archives.requested, archives.failed, archives.logs,
-                 views_get_reports_made(m->views), shared) < 0)
-        text = NULL;
-    free(shared);
-    return text;
+    net_describe_library(s.libcurl, sizeof(s.libcurl));
+    api_read_stats(m->api, &s.api);
+    cache_get_stats(m->cache, &s.cache);
+    session_get_stats(m->session, &s.session);
+    views_get_archives_stats(m->views, &s.archives);
+    s.reports = views_get_reports_made(m->views);
+    store_usage(m->store, &s.used, &s.limit);
+    store_get_evicted(m->store, &s.evicted, &s.evicted_bytes);
+    if (m->shared)
+        shared_get_stats(m->shared, &s.shared);
+    return stats_print(&s, formats[kind]);
 }
 
 static char *print_progress(void *who)
@@ -533,6 +508,7 @@ int mount_create(struct options *options, struct mount **ret_mount)
         return -ENOMEM;
     m->options = options;
     m->tick_fd = -1;
+    m->started_s = net_wall_s();
     rc = start(m);
     if (rc)
         mount_destroy(m);

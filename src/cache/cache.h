@@ -176,6 +176,7 @@ struct cache_status {
 /* Up to `max` of them, those that began first. Returns how many there are. */
 unsigned cache_list_status(struct cache *c, struct cache_status *ret_status, unsigned max);
 
+/* Generated texts count among `logs` and `fetches_running` only. */
 struct cache_stats {
     uint64_t logs, bytes_received, fetches_running, published;
 };

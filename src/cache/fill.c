@@ -228,7 +228,8 @@ static void mark_pages(struct fetch *f, uint64_t offset, const char *data, size_
         } while (len > 0 && count < MARK_MAX);
         pthread_mutex_lock(&c->lock);
         f->written_to = offset;
-        c->stats.bytes_received += offset - start;
+        if (!(log->job & CACHE_GENERATED))
+            c->stats.bytes_received += offset - start;
         log->come += offset - start;
         progress_rate_note(&log->rate, log->come, c->config.now_ms());
         for (unsigned i = 0; i < count; i++)
@@ -338,7 +339,7 @@ static void publish(struct log *log)
     if (!rc) {
         pthread_mutex_lock(&c->lock);
         log->on_disk = true;
-        c->stats.published++;
+        c->stats.published += !(log->job & CACHE_GENERATED);
         pthread_mutex_unlock(&c->lock);
     }
     if (!rc && c->config.published && !(log->job & CACHE_GENERATED))

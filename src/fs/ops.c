@@ -386,6 +386,8 @@ static int step_open(struct request *r)
     fi.direct_io = opened.direct;
     fi.keep_cache = opened.keep_cache && !opened.direct;
     fi.noflush = 1;
+    if (opened.is_log)
+        atomic_fetch_add_explicit(&ops_of(r)->opened, 1, memory_order_relaxed);
     return reply_opened(r, opened.file, NULL, &fi);
 }
 
@@ -433,6 +435,8 @@ static int step_read(struct request *r)
     }
     if (rc)
         return rc;
+    if (!bytes.is_text)
+        atomic_fetch_add_explicit(&o->bytes_read, bytes.len, memory_order_relaxed);
     reply_bytes(request_take(r), &bytes);
     views_bytes_done(&bytes);
     return 0;

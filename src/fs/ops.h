@@ -36,6 +36,7 @@ struct ops {
     struct requests *requests;
     struct reply_owner owner;
     struct fuse_session *fuse;
+    atomic_uint_fast64_t opened, bytes_read; /* logs; bytes of them given to the kernel */
     atomic_bool greeted; /* INIT came; its answer is sent when the worker that read it continues */
     pthread_mutex_t lock;
     struct list open; /* lock; handles */

@@ -124,19 +124,24 @@ void *request_get_userdata(const struct request *r)
     return fuse_req_userdata(r->req);
 }
 
-/* The caller owns the request. Answers it with `err` if the step has not answered, and gives up the
- * owner's count. What the request holds is released before it leaves `live`: views may be taken
- * down as soon as `live` is empty. */
-static void finish(struct request *r, int err)
+/* The caller owns the request; is_busy: and has run its step. Answers it with `err` if the step has
+ * not answered, and gives up the owner's count. What the request holds is released before it leaves
+ * `live`: views may be taken down as soon as `live` is empty. */
+static void finish(struct request *r, int err, bool is_busy)
 {
     struct requests *all = r->all;
 
-    if (r->req)
+    if (r->req) {
+        if (err < 0 && err >= -REQUEST_ERRNO_MAX)
+            atomic_fetch_add_explicit(&all->failures[-err], 1, memory_order_relaxed);
         fuse_reply_err(request_take(r), -err);
+    }
     if (r->has_vnode)
         views_vnode_finish(&r->vnode);
     pthread_mutex_lock(&all->lock);
     list_remove(&r->in_live);
+    all->n_live--;
+    all->n_busy -= is_busy;
     if (list_is_empty(&all->live) && atomic_load(&all->stopping))
         pthread_cond_broadcast(&all->changed);
     pthread_mutex_unlock(&all->lock);
@@ -147,7 +152,7 @@ static void finish(struct request *r, int err)
 static void refuse_parked(struct request *r, int err)
 {
     if (pending_cancel(r->all->waits, &r->waiter))
-        finish(r, err);
+        finish(r, err, false);
 }
 
 /*
@@ -157,13 +162,16 @@ static void refuse_parked(struct request *r, int err)
  */
 static void run(struct request *r)
 {
+    struct requests *all = r->all;
     int rc;
 
     hold(r);
-    rc = atomic_load(&r->all->stopping) ? -ECONNABORTED : r->step(r);
+    rc = atomic_load(&all->stopping) ? -ECONNABORTED : r->step(r);
+    if (rc == PENDING_PARKED)
+        all->n_busy--;
     if (rc != PENDING_PARKED)
-        finish(r, rc);
-    else if (atomic_load(&r->all->stopping))
+        finish(r, rc, true);
+    else if (atomic_load(&all->stopping))
         refuse_parked(r, -ECONNABORTED);
     else if (atomic_load(&r->interrupted) && request_thread_is_dying(r->tid))
         refuse_parked(r, -EINTR);
@@ -177,6 +185,8 @@ void request_start(struct request *r)
     pthread_mutex_lock(&all->lock);
     r->scanned = all->scans; /* a scan under way passes it by, so that each scan ends */
     list_push_back(&all->live, &r->in_live);
+    all->n_live++;
+    all->n_busy++;
     pthread_mutex_unlock(&all->lock);
     fuse_req_interrupt_func(r->req, on_interrupt, r);
     run(r);
@@ -207,7 +217,7 @@ static void wake(struct waiter *w, int err)
         atomic_fetch_sub(&all->calling, 1);
     }
     if (!queued)
-        finish(r, err ? err : -ECONNABORTED);
+        finish(r, err ? err : -ECONNABORTED, false);
 }
 
 static void *resume_all(void *arg)
@@ -223,6 +233,7 @@ static void *resume_all(void *arg)
         pthread_mutex_unlock(&all->lock);
         if (!link)
             return NULL;
+        all->n_busy++;
         run(list_entry(link, struct request, in_woken));
     }
 }
@@ -239,6 +250,10 @@ int requests_init(struct requests *all, struct waits *waits)
     list_init(&all->live);
     list_init(&all->woken);
     all->scans = 0;
+    all->n_live = 0;
+    atomic_init(&all->n_busy, 0);
+    for (int i = 0; i <= REQUEST_ERRNO_MAX; i++)
+        atomic_init(&all->failures[i], 0);
     pthread_cond_init(&all->changed, NULL);
     return -pthread_mutex_init(&all->lock, NULL);
 }
@@ -302,6 +317,17 @@ static void scan(struct requests *all, enum whom whom)
             refuse_parked(r, -EINTR);
         release(r);
     }
+}
+
+unsigned requests_count_waiting(struct requests *all)
+{
+    unsigned live, busy;
+
+    pthread_mutex_lock(&all->lock);
+    live = all->n_live;
+    busy = atomic_load(&all->n_busy); /* one may park just now, and counts as busy still */
+    pthread_mutex_unlock(&all->lock);
+    return live > busy ? live - busy : 0;
 }
 
 void requests_check(struct requests *all)

@@ -44,6 +44,8 @@ struct request;
 /* 0: answered; PENDING_PARKED: not to be touched any more; negative errno: the answer. */
 typedef int request_step(struct request *r);
 
+#define REQUEST_ERRNO_MAX 133 /* the largest of Linux */
+
 /* All requests of a mount that are not answered yet. */
 struct requests {
     struct waits *waits;
@@ -56,7 +58,11 @@ struct requests {
     pthread_cond_t changed;  /* woken is filled, live is empty, or stopping */
     struct list live;
     struct list woken;
-    uint64_t scans; /* begun so far */
+    uint64_t scans;     /* begun so far */
+    unsigned n_live;    /* in `live` */
+    atomic_uint n_busy; /* of these, whose step runs or is about to */
+
+    atomic_uint_fast64_t failures[REQUEST_ERRNO_MAX + 1]; /* answers, by errno */
 };
 
 struct request {
@@ -98,6 +104,9 @@ void requests_refuse(struct requests *all);
  * the resumer. The FUSE session must still exist. */
 void requests_stop(struct requests *all);
 void requests_finish(struct requests *all);
+
+/* How many wait for something. */
+unsigned requests_count_waiting(struct requests *all);
 
 /* Answers the requests whose thread is dying. To be called once a second: the kernel reports only
  * the first signal of a request, and none while a thread waits for a page in its cache, so that

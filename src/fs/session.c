@@ -32,6 +32,8 @@
 #define LINGER_TIMES 15
 #define PRINTED_MAX 1024 /* of what fusermount3 and libfuse print */
 
+_Static_assert(SESSION_ERRNO_MAX == REQUEST_ERRNO_MAX, "all that is counted is shown");
+
 struct worker {
     struct session *session;
     pthread_t thread;
@@ -290,6 +292,15 @@ int session_get_ended_fd(const struct session *s)
 bool session_is_out_of_memory(const struct session *s)
 {
     return atomic_load(&s->n_able) == 0;
+}
+
+void session_get_stats(struct session *s, struct session_stats *ret_stats)
+{
+    *ret_stats = (struct session_stats){.opened = atomic_load(&s->ops.opened),
+                                        .bytes_read = atomic_load(&s->ops.bytes_read),
+                                        .waiting = requests_count_waiting(&s->requests)};
+    for (int i = 0; i <= SESSION_ERRNO_MAX; i++)
+        ret_stats->failures[i] = atomic_load(&s->requests.failures[i]);
 }
 
 void session_tick(struct session *s)

@@ -53,6 +53,19 @@ bool session_is_out_of_memory(const struct session *s);
 /* Once a second: answers requests whose process is being killed (R6). */
 void session_tick(struct session *s);
 
+#define SESSION_ERRNO_MAX 133 /* the largest of Linux */
+
+struct session_stats {
+    /* Opened logs and parts of logs, and bytes of them given to the kernel. Not of texts in memory:
+     * to read the stats does not change them. */
+    uint64_t opened, bytes_read;
+    uint64_t waiting; /* requests of the kernel that wait, mostly for the network */
+    uint64_t failures[SESSION_ERRNO_MAX + 1]; /* requests answered with an error, by errno */
+};
+
+/* Any thread. */
+void session_get_stats(struct session *s, struct session_stats *ret_stats);
+
 /* Answers all that waits -ECONNABORTED, ends the threads, unmounts (lazily, so that no working
  * directory prevents it). Does not wait for the network; for the disk only as long as a read that
  * runs now takes. May be called twice. */

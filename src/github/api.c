@@ -489,10 +489,11 @@ void api_read_stats(const struct api *api, struct api_stats *ret_stats)
 
     *ret_stats = (struct api_stats){
         .requests = atomic_load(&core->requests),
-        .not_modified = atomic_load(&core->not_modified),
         .storage_requests = atomic_load(&core->storage_requests),
         .limit = atomic_load(&core->limit),
         .remaining = atomic_load(&core->remaining),
         .reset_s = atomic_load(&core->reset_s),
     };
+    for (int i = 0; i < OUTCOMES; i++)
+        ret_stats->outcomes[i] = atomic_load(&core->outcomes[i]);
 }

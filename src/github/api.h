@@ -20,6 +20,7 @@
 #ifndef GHLOGFS_GITHUB_API_H
 #define GHLOGFS_GITHUB_API_H
 
+#include "github/failure.h"
 #include "net/net.h"
 #include "source.h"
 
@@ -65,11 +66,11 @@ struct source api_source(struct api *api);
 void api_set_token(struct api *api, const char *token);
 
 struct api_stats {
-    uint64_t requests;         /* to the API */
-    uint64_t not_modified;     /* of these answered 304: free of charge */
-    uint64_t storage_requests; /* to storage: never charged */
-    int64_t limit, remaining;  /* the hour's quota; -1: none is known */
-    int64_t reset_s;           /* UTC; -1: not known */
+    uint64_t requests;           /* to the API, those under way too */
+    uint64_t outcomes[OUTCOMES]; /* of those that have ended */
+    uint64_t storage_requests;   /* to storage: never charged */
+    int64_t limit, remaining;    /* the hour's quota; -1: none is known */
+    int64_t reset_s;             /* UTC; -1: not known */
 };
 
 void api_read_stats(const struct api *api, struct api_stats *ret_stats);

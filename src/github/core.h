@@ -52,7 +52,8 @@ struct core {
     atomic_bool is_body_paused;  /* a transfer waits for space */
 
     /* Written on the network thread, read anywhere. */
-    atomic_uint_fast64_t requests, not_modified, storage_requests;
+    atomic_uint_fast64_t requests, storage_requests;
+    atomic_uint_fast64_t outcomes[OUTCOMES];
     atomic_int_fast64_t limit, remaining, reset_s;
 };
 

@@ -91,6 +91,19 @@ void failure_judge(const struct failure_event *event, int64_t now_ms,
                                (event->hop == FAILURE_STORAGE && m->retry == RETRY_RENEWED));
 }
 
+enum outcome failure_get_outcome(int status, bool limited)
+{
+    if (!status)
+        return OUTCOME_LOST;
+    if (status == 304)
+        return OUTCOME_NOT_MODIFIED;
+    if (limited)
+        return OUTCOME_LIMITED;
+    if (status >= 500)
+        return OUTCOME_ERROR;
+    return status >= 400 ? OUTCOME_REFUSED : OUTCOME_OK;
+}
+
 struct source_failure failure_make(int err, enum source_reason reason, int64_t until_ms)
 {
     return (struct source_failure){

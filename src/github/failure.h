@@ -40,6 +40,20 @@ struct failure_verdict {
 void failure_judge(const struct failure_event *event, int64_t now_ms,
                    struct failure_verdict *ret_verdict);
 
+/* How a request to the API has ended, in a word: for counting. */
+enum outcome {
+    OUTCOME_OK,           /* an answer, or a redirect */
+    OUTCOME_NOT_MODIFIED, /* 304: free of charge */
+    OUTCOME_LIMITED,      /* a rate limit */
+    OUTCOME_REFUSED,      /* 401, 403, 404 and the like */
+    OUTCOME_ERROR,        /* 5xx */
+    OUTCOME_LOST,         /* no answer came */
+    OUTCOMES
+};
+
+/* status 0: none came. One whose body was cut counts all the same: GitHub has charged it. */
+enum outcome failure_get_outcome(int status, bool limited);
+
 /* A failure that comes from no answer. */
 struct source_failure failure_make(int err, enum source_reason reason, int64_t until_ms);
 

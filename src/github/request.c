@@ -499,7 +499,6 @@ static void judge(struct api_request *req, bool limited, const struct token_line
         req->retries = 0;
     }
     if (is_log ? status == 302 : status == 200 || (status == 304 && req->etag)) {
-        atomic_fetch_add(&core->not_modified, status == 304);
         if (is_log && !answer.location)
             handle_failure(req, -EBADMSG, false);
         else
@@ -525,6 +524,7 @@ static void answered(struct attempt *a, int err)
         limited = learn(req, err == 0);
     else
         budget_lost(&a->core->queue.budget);
+    atomic_fetch_add(&a->core->outcomes[failure_get_outcome(a->status, limited)], 1);
     token_line_unref(req->token);
     req->token = NULL;
     /* A status without its body is enough but for 200: a redirect's body is never read. */

@@ -246,14 +246,18 @@ void store_sum_take(_Atomic uint64_t *sum, uint64_t bytes)
 }
 
 /* Deletes the oldest until `bytes` are free; what another deleted meanwhile is not counted. */
-static uint64_t delete_oldest(int root, struct oldest *o, uint64_t bytes)
+static uint64_t delete_oldest(int root, struct oldest *o, uint64_t bytes, uint64_t *ret_files)
 {
-    uint64_t freed = 0;
+    uint64_t freed = 0, files = 0;
 
     oldest_sort(o);
-    for (size_t i = 0; i < o->count && freed < bytes; i++)
-        if (!unlinkat(root, o->files[i].path, 0))
-            freed += o->files[i].size;
+    for (size_t i = 0; i < o->count && freed < bytes; i++) {
+        if (unlinkat(root, o->files[i].path, 0))
+            continue;
+        freed += o->files[i].size;
+        files++;
+    }
+    *ret_files = files;
     return freed;
 }
 
@@ -262,11 +266,12 @@ static void delete_facts(struct store *s, int root, struct oldest *facts)
 {
     uint64_t most = s->cache_size / SLACK_PART > FACTS_LEAST ? s->cache_size / SLACK_PART
                                                              : FACTS_LEAST;
+    uint64_t ignored;
     char *slash;
 
     if (facts->total <= most)
         return;
-    delete_oldest(root, facts, facts->total - most + most / 4);
+    delete_oldest(root, facts, facts->total - most + most / 4, &ignored);
     for (size_t i = 0; i < facts->count; i++) {
         while ((slash = strrchr(facts->files[i].path, '/'))) {
             *slash = '\0';
@@ -288,7 +293,7 @@ static uint64_t surplus(struct store *s, uint64_t published, uint64_t more)
 static int evict_locked(struct store *s, int root, uint64_t more, uint64_t bytes, uint64_t *freed)
 {
     struct scan scan = {.root = root};
-    uint64_t goal, now = 0;
+    uint64_t goal, files = 0, now = 0;
     int rc = each_name(&scan, visit_host);
 
     if (!rc) {
@@ -296,9 +301,11 @@ static int evict_locked(struct store *s, int root, uint64_t more, uint64_t bytes
         if (goal < bytes)
             goal = bytes;
         if (goal)
-            now = delete_oldest(root, &scan.logs, goal);
+            now = delete_oldest(root, &scan.logs, goal, &files);
         atomic_store(&s->published, scan.logs.total - now);
         atomic_store(&s->scanned, true);
+        atomic_fetch_add(&s->evicted, files);
+        atomic_fetch_add(&s->evicted_bytes, now);
         delete_facts(s, root, &scan.facts);
         *freed += now;
         rc = now && now < goal;

@@ -44,6 +44,7 @@ struct store {
 
     /* Bytes. Sums over threads, so atomic; store_usage reads them without waiting. */
     _Atomic uint64_t published, inflight, held;
+    _Atomic uint64_t evicted, evicted_bytes; /* complete logs that this mount has deleted */
     atomic_uint open_files;
     atomic_uint changes;  /* small files written */
     atomic_uint patience; /* calls for which the lock is not tried again */

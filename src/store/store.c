@@ -140,3 +140,9 @@ void store_usage(struct store *s, uint64_t *ret_used, uint64_t *ret_limit)
                        : atomic_load(&s->held);
     *ret_limit = s->dir ? s->cache_size : s->memory;
 }
+
+void store_get_evicted(struct store *s, uint64_t *ret_logs, uint64_t *ret_bytes)
+{
+    *ret_logs = atomic_load(&s->evicted);
+    *ret_bytes = atomic_load(&s->evicted_bytes);
+}

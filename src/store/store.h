@@ -198,6 +198,9 @@ int store_drop_record(struct store *s, const char *key);
  * from the first publish or eviction on, which scan the directory. */
 void store_usage(struct store *s, uint64_t *ret_used, uint64_t *ret_limit);
 
+/* The complete logs that this mount has evicted, and their bytes on disk. */
+void store_get_evicted(struct store *s, uint64_t *ret_logs, uint64_t *ret_bytes);
+
 /* -- The check of a directory, which mounts may be using (`ghlogfs --check`) ------------------- */
 
 #define STORE_REFUSAL_LEN 512 /* bytes of a reason, with its NUL */

@@ -127,10 +127,10 @@ int view_text_of_mount(struct views *v, const struct vnode *p, struct waiter *w,
 
     (void)w;
     switch (p->kind) {
-    case VNODE_STATS: text = c->stats(c->who); break;
     case VNODE_PROGRESS: text = c->progress(c->who); break;
     case VNODE_OPTIONS: text = strdup(c->options); break;
-    default: text = strdup(c->version); break;
+    case VNODE_VERSION: text = strdup(c->version); break;
+    default: text = c->stats(c->who, p->kind);
     }
     if (!text)
         return -ENOMEM;
@@ -271,6 +271,7 @@ static int open_log(struct views *v, const struct vnode *p, struct waiter *w, st
         return rc;
     }
     f->is_step = p->kind == VNODE_STEP;
+    ret_opened->is_log = true;
     ret_opened->direct = f->reader.direct;
     ret_opened->keep_cache = !f->reader.direct;
     view_note_use(v, p, VIEW_OPENED, w, &ahead);

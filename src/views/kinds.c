@@ -156,6 +156,10 @@ static const struct kind kinds[] = {
                             .make_text = view_text_of_mount},
     [VNODE_VERSION]      = {VIEW_FILE, "version", VNODE_CONTROL, FIRST,
                             .make_text = view_text_of_mount},
+    [VNODE_METRICS]      = {VIEW_FILE, "metrics", VNODE_CONTROL, FIRST,
+                            .make_text = view_text_of_mount},
+    [VNODE_PROMETHEUS]   = {VIEW_FILE, "metrics.prom", VNODE_CONTROL, FIRST,
+                            .make_text = view_text_of_mount},
 };
 /* clang-format on */
 

@@ -68,6 +68,8 @@ enum vnode_kind {
     VNODE_PROGRESS,
     VNODE_OPTIONS,
     VNODE_VERSION,
+    VNODE_METRICS,    /* OpenMetrics */
+    VNODE_PROMETHEUS, /* the same in Prometheus' text format */
 };
 
 /* Filled by views_lookup, or that of the root: all zero; may be moved by assignment; released by
@@ -138,8 +140,8 @@ struct view_config {
     int64_t mounted_ms;      /* UTC; the time of what has none of its own */
     const char *options;     /* text of .ghlogfs/options */
     const char *version;     /* text of .ghlogfs/version */
-    /* Text of .ghlogfs/stats, malloc'd; the caller frees. */
-    char *(*stats)(void *who);
+    /* Text of .ghlogfs/stats or of another file of counters; malloc'd, the caller frees. */
+    char *(*stats)(void *who, enum vnode_kind kind);
     /* The same of .ghlogfs/progress. */
     char *(*progress)(void *who);
     void *who;
@@ -213,6 +215,7 @@ struct view_opened {
     struct view_file *file;
     bool direct;     /* its size may change: direct I/O, no page cache */
     bool keep_cache; /* the pages that the kernel has are right */
+    bool is_log;     /* it is made of a log, and no text in memory */
 };
 
 /* Bytes of a file: in an fd, to be spliced, or in memory. Held until views_bytes_done. */

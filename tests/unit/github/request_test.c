@@ -118,7 +118,7 @@ static void known_answer_is_asked_for_with_its_etag(void **state)
     assert_true(asker.not_modified);
     api_read_stats(w.api, &stats);
     assert_int_equal(stats.requests, 1);
-    assert_int_equal(stats.not_modified, 1);
+    assert_int_equal(stats.outcomes[OUTCOME_NOT_MODIFIED], 1);
     assert_int_equal(stats.limit, -1);
 }
 

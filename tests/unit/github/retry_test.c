@@ -2,6 +2,7 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -172,6 +173,25 @@ static void failures_that_forbid_a_retry_are_not_retried(void **state)
     assert_int_equal(retry_next(&r, RETRY_NOT, T0, DEADLINE, 0, 0), -1);
 }
 
+static void outcomes_tell_what_is_charged_and_what_went_wrong(void **state)
+{
+    static const struct {
+        int status;
+        bool limited;
+        enum outcome outcome;
+    } given[] = {
+        {200, false, OUTCOME_OK},           {302, false, OUTCOME_OK},
+        {304, false, OUTCOME_NOT_MODIFIED}, {403, true, OUTCOME_LIMITED},
+        {429, true, OUTCOME_LIMITED},       {403, false, OUTCOME_REFUSED},
+        {404, false, OUTCOME_REFUSED},      {502, false, OUTCOME_ERROR},
+        {0, false, OUTCOME_LOST},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(given) / sizeof(given[0]); i++)
+        assert_int_equal(failure_get_outcome(given[i].status, given[i].limited), given[i].outcome);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -187,6 +207,7 @@ int main(void)
         cmocka_unit_test(r1_four_refusals_take_two_to_six_seconds),
         cmocka_unit_test(malformed_answers_are_retried_three_times),
         cmocka_unit_test(failures_that_forbid_a_retry_are_not_retried),
+        cmocka_unit_test(outcomes_tell_what_is_charged_and_what_went_wrong),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -38,7 +38,7 @@ static struct store *full_cache(struct scratch *x)
 static void oldest_are_evicted_until_there_is_space(void **state)
 {
     struct store *s = full_cache(*state);
-    uint64_t used, limit;
+    uint64_t used, limit, logs, bytes;
 
     scratch_set_age(*state, 1, 3000);
     assert_int_equal(scratch_publish(s, 17, 2 * PAGE), 0);
@@ -49,6 +49,8 @@ static void oldest_are_evicted_until_there_is_space(void **state)
         assert_true(scratch_is_whole(s, job));
     store_usage(s, &used, &limit);
     assert_true(used == 15 * PAGE && limit == 16 * PAGE);
+    store_get_evicted(s, &logs, &bytes);
+    assert_true(logs == 3 && bytes == 3 * PAGE);
     store_destroy(s);
 }
 

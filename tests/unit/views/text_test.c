@@ -25,11 +25,12 @@ static int64_t now_ms(void)
     return now;
 }
 
-static char *make_stats(void *who)
+static char *make_stats(void *who, enum vnode_kind kind)
 {
     struct counter *s = who;
     char *text = malloc(s->len + 32);
 
+    assert_int_equal(kind, VNODE_STATS);
     s->made += s->step;
     memset(text, ' ', s->len);
     snprintf(text + s->len, 32, "%u\n", s->made);
