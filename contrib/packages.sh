@@ -10,8 +10,8 @@ packages_build=(
 packages_mount=(fuse3 ca-certificates python3)
 packages_test=(
     libcmocka-dev python3 python3-pytest python3-pytest-xdist universal-ctags binutils
-    attr autofs diffutils file fio gh git hashdeep iproute2 less mtree-netbsd openssl ripgrep rsync
-    systemd tar tmux tree xz-utils
+    attr autofs diffutils file fio gh git hashdeep iproute2 less mtree-netbsd openssl
+    python3-prometheus-client ripgrep rsync systemd tar tmux tree xz-utils
 )
 # What docs/COOKBOOK.md uses, for its test.
 packages_cookbook=(bubblewrap curl fzf jq lnav rsyslog vim zstd)
@@ -23,7 +23,10 @@ packages_pictures=(gnuplot-nox python3-rich)
 # All that end-to-end tests use besides.
 packages_e2e=("${packages_cookbook[@]}" "${packages_store[@]}" "${packages_pictures[@]}")
 # Of these, those that Debian would start and enable. The tests start their own, on loopback.
-packages_servers=(nginx rsyslog)
+packages_servers=(autofs nginx rsyslog)
+# Prometheus' programs, for the tests of metrics and of the dashboard; 23 MB. They are unpacked into
+# build/tools and not installed: as packages they would start servers on all interfaces.
+packages_unpacked=(prometheus promtool prometheus-node-exporter)
 # The one version that lays out the code as it stands; Debian 12 has it.
 package_format=clang-format-14
 packages_ci=(ccache clang libclang-rt-14-dev llvm-14 valgrind)
@@ -136,6 +139,34 @@ packages_need_build() {
     (cd "$1" && dpkg-checkbuilddeps 2>/dev/null) && return 0
     apt_get build-dep --no-install-recommends "$1" && return 0
     apt_get update && apt_get build-dep --no-install-recommends "$1"
+}
+
+# packages_unpack FOLDER NAME...: puts what is in the packages below FOLDER, without installing them
+# and so without services and dependencies. On failure prints the reason and returns 1.
+packages_unpack() {
+    local folder=$1 name
+    local -a missing=()
+    shift
+    command -v dpkg-query >/dev/null || return 0 # packages_need has said so
+    for name in "$@"; do
+        # In Debian 12 it is in prometheus.
+        [ "$name" = promtool ] && ! package_exists promtool && continue
+        [ -d "$folder/usr/share/doc/$name" ] || missing+=("$name")
+    done
+    [ "${#missing[@]}" -eq 0 ] && return 0
+
+    echo "Unpacking into $folder: ${missing[*]}"
+    rm -rf "$folder/archives"
+    mkdir -p "$folder/archives" || return 1
+    if ! (cd "$folder/archives" && { apt-get -q download "${missing[@]}" 2>/dev/null ||
+        { apt_get update && apt-get -q download "${missing[@]}"; }; }); then
+        echo "Could not download ${missing[*]}." >&2
+        return 1
+    fi
+    for name in "$folder"/archives/*.deb; do
+        dpkg-deb -x "$name" "$folder" || return 1
+    done
+    rm -r "$folder/archives"
 }
 
 # Returns 0 if FUSE can be used here; else prints the reason.

@@ -67,6 +67,9 @@ prepare() {
     [ "$preset" = clang ] && needed+=(clang)
     { wants fake || wants e2e; } && needed+=("${packages_e2e[@]}")
     packages_need "${needed[@]}" || return 1
+    if wants fake || wants e2e; then
+        packages_unpack build/tools "${packages_unpacked[@]}" || return 1
+    fi
     if wants style; then
         if package_exists "$package_format"; then
             packages_need "$package_format" || return 1

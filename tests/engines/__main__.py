@@ -13,7 +13,7 @@ import sys
 import tempfile
 import time
 
-from engines import ceph, nginx
+from engines import ceph, nginx, prometheus
 
 PR_SET_PDEATHSIG = 1
 PATIENCE_S = 120
@@ -97,7 +97,8 @@ def main(name, *arguments):
     folder = pathlib.Path(tempfile.mkdtemp(prefix="ghlogfs-engine-"))
     programs = Programs(folder)
     try:
-        start = {"ceph": ceph.start, "nginx": nginx.start}[name]
+        start = {"ceph": ceph.start, "nginx": nginx.start, "prometheus": prometheus.start,
+                 "exporter": prometheus.start_exporter}[name]
         told = start(programs, folder, address_of(os.getpid()), *arguments)
         print(json.dumps(dict(told, folder=str(folder), pids=[p.pid for p, _ in programs.running])),
               flush=True)

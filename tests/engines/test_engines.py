@@ -12,7 +12,7 @@ import time
 
 import pytest
 
-from engines import Ceph, Nginx
+from engines import Ceph, Exporter, Nginx, Prometheus
 from engines.client import TESTS
 
 PATH = "/v1/github.com/octo/hello/42"
@@ -23,9 +23,9 @@ ONCE = ("-H", "If-None-Match: *")
 def need(engine):
     missing = engine.missing()
     if missing and os.environ.get("CI") == "true":
-        pytest.fail("not installed: %s" % missing)
+        pytest.fail("not here: %s" % missing)
     if missing:
-        pytest.skip("not installed: %s (packages_store of contrib/packages.sh)" % missing)
+        pytest.skip("not here: %s (contrib/packages.sh has the packages)" % missing)
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +39,20 @@ def ceph():
 def nginx():
     need(Nginx)
     with Nginx() as engine:
+        yield engine
+
+
+@pytest.fixture(scope="module")
+def prometheus():
+    need(Prometheus)
+    with Prometheus() as engine:
+        yield engine
+
+
+@pytest.fixture(scope="module")
+def exporter():
+    need(Exporter)
+    with Exporter() as engine:
         yield engine
 
 
@@ -106,7 +120,7 @@ def listening():
     return found
 
 
-@pytest.mark.parametrize("name", ["ceph", "nginx"])
+@pytest.mark.parametrize("name", ["ceph", "nginx", "prometheus", "exporter"])
 def test_they_listen_on_loopback_only(name, request):
     engine = request.getfixturevalue(name)
     addresses = {address for address, pid in listening() if pid in engine.pids}
