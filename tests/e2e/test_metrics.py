@@ -1,19 +1,25 @@
-"""The counters of a mount for monitoring: what they count, and that the usual readers read them."""
+"""The counters of a mount for monitoring: what they count, that the usual readers read them, and
+that the dashboard and the alerts of contrib ask for what there is."""
 
 import json
 import os
+import pathlib
+import re
 import time
 import urllib.request
 
 import pytest
 
-from engines import Exporter, FileServer, Prometheus, promtool
+from engines import Exporter, FileServer, Prometheus, grafana, promtool
 from faulting import one_job
-from mounting import KIB, MIB, REPO, ended, fails, run, spawn, traffic, wait_active, wait_for
+from mounting import (KIB, MIB, REPO, ROOT, ended, fails, run, spawn, traffic, wait_active,
+                      wait_for)
 from sharing import KEY, SECRET, Store, filled
 
 ODD = 'a "mount\\point"'
 OUTCOMES = ("ok", "not_modified", "refused", "error", "limited", "lost")
+RULES = ROOT / "contrib/prometheus/ghlogfs.rules.yml"
+GRID = 24       # columns of a dashboard
 OPEN = "application/openmetrics-text; version=1.0.0"
 
 
@@ -249,3 +255,81 @@ def test_prometheus_scrapes_both(github, mount, folder, prometheus, name, kind):
             (told,) = json.load(got)["data"]
         assert told["type"] == "counter" and told["help"].startswith("Requests of the kernel")
         prometheus.scrape()
+
+
+# --- the dashboard and the alerts of contrib ------------------------------------------------------
+
+@pytest.fixture
+def scraped(github, mount, folder, prometheus):
+    """Prometheus has looked several times at a mount that has been used."""
+    store = Store(github, folder)
+    job = one_job(github, size=300_000)
+    filled(github, mount, store, [job])
+    m = mount(secrets=[KEY, SECRET], **store.options)
+    m.log(job).read_bytes()
+    with FileServer(m.path / ".ghlogfs/metrics", OPEN) as server:
+        prometheus.scrape(server.url)
+        looks = 'count_over_time(ghlogfs_quota_limit{mount="%s"}[1m]) >= 3' % m.path
+        wait_for(lambda: prometheus.query(looks), 30, 0.1, "it is not scraped")
+        yield prometheus, m
+        prometheus.scrape()
+
+
+def test_each_query_of_the_dashboard_has_data(scraped):
+    asked, m = scraped
+    texts = [(panel["title"], text) for panel in grafana.load()["panels"]
+             for text, _ in grafana.queries(panel, "1m", str(m.path))]
+    assert len(texts) >= 20
+    empty = [(title, text) for title, text in texts if not asked.query(text)]
+    assert not empty
+    assert not asked.query(texts[0][1].replace("ghlogfs_quota", "ghlogfs_kuota"))
+
+
+def test_each_query_of_the_alerts_is_about_metrics_that_exist(scraped):
+    asked, m = scraped
+    names = set(re.findall(r"ghlogfs_\w+", " ".join(
+        re.findall(r"expr: ((?:>-\n)?.*?)\n +(?:for|labels):", RULES.read_text(), re.S))))
+    assert len(names) >= 8
+    assert not [name for name in names if not asked.query('%s{mount="%s"}' % (name, m.path))]
+
+
+def test_the_dashboard_is_one_that_grafana_imports():
+    """Its ids differ, nothing overlaps or sticks out, and every source of data is a variable."""
+    board = grafana.load()
+    assert board["uid"] == "ghlogfs" and board["schemaVersion"] >= 36 and "id" not in board
+    variables = {one["name"]: one["type"] for one in board["templating"]["list"]}
+    assert variables == {"datasource": "datasource", "mount": "query"}
+    ids, taken = set(), set()
+    for panel in board["panels"]:
+        at = panel["gridPos"]
+        cells = {(x, y) for x in range(at["x"], at["x"] + at["w"])
+                 for y in range(at["y"], at["y"] + at["h"])}
+        assert panel["id"] not in ids and not cells & taken, panel["title"]
+        assert max(x for x, _ in cells) < GRID
+        ids.add(panel["id"])
+        taken |= cells
+        assert panel["type"] in ("timeseries", "stat", "gauge") and panel["title"]
+        references = [target["refId"] for target in panel["targets"]]
+        assert references and len(set(references)) == len(references)
+        for source in (panel["datasource"], *(one["datasource"] for one in panel["targets"])):
+            assert source == {"type": "prometheus", "uid": "${datasource}"}
+        for target in panel["targets"]:
+            selectors = re.findall(r"ghlogfs_\w+(\{[^}]*\})?", target["expr"])
+            assert all('mount=~"$mount"' in selector for selector in selectors), target["expr"]
+
+
+def test_the_dashboard_shows_every_metric(scraped):
+    """One that is added is shown, or left out knowingly."""
+    _, m = scraped
+    exposed = set(re.findall(r"^(ghlogfs_\w+)\{", (m.path / ".ghlogfs/metrics").read_text(), re.M))
+    shown = set(re.findall(r"ghlogfs_\w+", grafana.DASHBOARD.read_text()))
+    assert shown <= exposed
+    assert exposed - shown == {"ghlogfs_build_info", "ghlogfs_evicted_bytes_total",
+                               "ghlogfs_shared_sent_bytes_total"}
+
+
+@pytest.mark.parametrize("words", [("check", "rules", RULES),
+                                   ("test", "rules", pathlib.Path(__file__).parent / "alerts.yml")])
+def test_promtool_finds_the_alerts_right(words, prometheus):
+    status, said = promtool(*words)
+    assert status == 0, said
