@@ -8,7 +8,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <syslog.h>
+#include <unistd.h>
 
 #define LINE_MAX_BYTES 512
 #define REMEMBERED 64
@@ -22,20 +24,38 @@ struct printed {
 
 struct diag {
     int64_t (*now_ms)(void);
+    int64_t (*wall_ms)(void);
     bool debug;
+    bool has_levels;      /* stderr is read by the journal */
     atomic_bool journal;  /* set once the mount answers, when threads run */
     pthread_mutex_t lock; /* protects what follows */
     struct printed printed[REMEMBERED];
 };
 
-struct diag *diag_create(int64_t (*now_ms)(void), bool debug)
+/* The journal sets JOURNAL_STREAM to device and inode of what it reads. A program started with
+ * another stderr inherits the variable, too. */
+static bool is_read_by_journal(int fd)
+{
+    const char *stream = getenv("JOURNAL_STREAM");
+    char own[64];
+    struct stat st;
+
+    if (!stream || fstat(fd, &st))
+        return false;
+    snprintf(own, sizeof(own), "%ju:%ju", (uintmax_t)st.st_dev, (uintmax_t)st.st_ino);
+    return !strcmp(own, stream);
+}
+
+struct diag *diag_create(int64_t (*now_ms)(void), int64_t (*wall_ms)(void), bool debug)
 {
     struct diag *d = calloc(1, sizeof(*d));
 
     if (!d)
         return NULL;
     d->now_ms = now_ms;
+    d->wall_ms = wall_ms;
     d->debug = debug;
+    d->has_levels = is_read_by_journal(STDERR_FILENO);
     pthread_mutex_init(&d->lock, NULL);
     return d;
 }
@@ -81,23 +101,55 @@ static bool is_repeated(struct diag *d, const char *line)
     return repeated;
 }
 
+__attribute__((format(printf, 2, 0))) static void make_line(char line[LINE_MAX_BYTES],
+                                                            const char *fmt, va_list ap)
+{
+    vsnprintf(line, LINE_MAX_BYTES, fmt, ap);
+    for (char *p = line; *p; p++)
+        if ((unsigned char)*p < 0x20 || *p == 0x7f)
+            *p = '?';
+}
+
+/* One call, so that lines of several threads do not mix. */
+static void print_line(enum diag_level level, bool has_level, const char *time, const char *line)
+{
+    char prefix[8] = "";
+
+    if (has_level)
+        snprintf(prefix, sizeof(prefix), "<%d>", (int)level);
+    fprintf(stderr, "%sghlogfs: %s%s\n", prefix, time, line);
+}
+
 void diag_log(struct diag *d, enum diag_level level, const char *fmt, ...)
 {
-    char line[LINE_MAX_BYTES];
+    char line[LINE_MAX_BYTES], time[32] = "";
     va_list ap;
 
     if (!d || (level == DIAG_DEBUG && !d->debug))
         return;
     va_start(ap, fmt);
-    vsnprintf(line, sizeof(line), fmt, ap);
+    make_line(line, fmt, ap);
     va_end(ap);
-    for (char *p = line; *p; p++)
-        if ((unsigned char)*p < 0x20 || *p == 0x7f)
-            *p = '?';
     if (level != DIAG_DEBUG && is_repeated(d, line))
         return;
+    if (d->debug) {
+        int64_t ms = d->wall_ms() % (24 * 3600 * 1000);
+        snprintf(time, sizeof(time), "%02d:%02d:%02d.%03d ", (int)(ms / 3600000),
+                 (int)(ms / 60000 % 60), (int)(ms / 1000 % 60), (int)(ms % 1000));
+    }
     if (d->journal)
         syslog((int)level, "%s", line);
     else
-        fprintf(stderr, "ghlogfs: %s\n", line);
+        print_line(level, d->has_levels, time, line);
+}
+
+void diag_print(enum diag_level level, const char *fmt, ...)
+{
+    char line[LINE_MAX_BYTES];
+    va_list ap;
+
+    va_start(ap, fmt);
+    make_line(line, fmt, ap);
+    va_end(ap);
+    print_line(level, is_read_by_journal(STDERR_FILENO), "", line);
 }

@@ -5,6 +5,7 @@
  * In the background the parent waits until the child reports that the mount answers, or why not,
  * and exits accordingly. The child keeps the parent's stderr until then.
  */
+#include "diag.h"
 #include "fs/mountpoint.h"
 #include "main_check.h"
 #include "main_mount.h"
@@ -53,8 +54,8 @@ static int wait_for_child(pid_t child, int fd, const struct notify *notify)
     }
     if (waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status))
         return WEXITSTATUS(status);
-    fprintf(stderr, "ghlogfs: the daemon ended before its mount answered; "
-                    "with -f it stays in the foreground and prints more\n");
+    diag_print(DIAG_ERROR, "the daemon ended before its mount answered; with -f it stays in the "
+                           "foreground and prints more");
     return 1;
 }
 
@@ -65,12 +66,12 @@ static int run_in_background(struct options *options, const struct notify *notif
     int status;
 
     if (pipe2(fds, O_CLOEXEC)) {
-        fprintf(stderr, "ghlogfs: cannot create a pipe: %s\n", strerror(errno));
+        diag_print(DIAG_ERROR, "cannot create a pipe: %s", strerror(errno));
         return 1;
     }
     child = fork();
     if (child < 0) {
-        fprintf(stderr, "ghlogfs: cannot fork: %s\n", strerror(errno));
+        diag_print(DIAG_ERROR, "cannot fork: %s", strerror(errno));
         return 1;
     }
     if (child == 0) {
@@ -94,16 +95,16 @@ static int find_token(struct options *options, char **env)
     bool is_github = options_api_is_github(&options->api);
 
     if (message[0])
-        fprintf(stderr, "ghlogfs: %s\n", message);
+        diag_print(rc ? DIAG_ERROR : DIAG_WARNING, "%s", message);
     if (!rc && !options->token[0] && !options->offline)
-        fprintf(stderr,
-                "ghlogfs: no token for %s (not in %s, systemd's credential or `gh auth token`): "
-                "logs in the cache can be read, and runs and jobs of public repositories be "
-                "listed; for other logs run `gh auth login`, set %s or use -o token_file=FILE\n",
-                options->api.web_host,
-                is_github ? "GH_TOKEN, GITHUB_TOKEN"
-                          : "GH_ENTERPRISE_TOKEN, GITHUB_ENTERPRISE_TOKEN",
-                is_github ? "GH_TOKEN" : "GH_ENTERPRISE_TOKEN");
+        diag_print(DIAG_WARNING,
+                   "no token for %s (not in %s, systemd's credential or `gh auth token`): "
+                   "logs in the cache can be read, and runs and jobs of public repositories be "
+                   "listed; for other logs run `gh auth login`, set %s or use -o token_file=FILE",
+                   options->api.web_host,
+                   is_github ? "GH_TOKEN, GITHUB_TOKEN"
+                             : "GH_ENTERPRISE_TOKEN, GITHUB_ENTERPRISE_TOKEN",
+                   is_github ? "GH_TOKEN" : "GH_ENTERPRISE_TOKEN");
     return rc;
 }
 
@@ -113,7 +114,7 @@ static int find_shared_key(struct options *options, char **env)
     int rc = options_find_shared_key(options, env, message, sizeof(message));
 
     if (message[0])
-        fprintf(stderr, "ghlogfs: %s\n", message);
+        diag_print(rc ? DIAG_ERROR : DIAG_WARNING, "%s", message);
     return rc;
 }
 
@@ -125,7 +126,7 @@ int main(int argc, char **argv, char **env)
     struct notify notify;
 
     if (status) {
-        fprintf(stderr, "ghlogfs: cannot open /dev/null: %s\n", strerror(-status));
+        diag_print(DIAG_ERROR, "cannot open /dev/null: %s", strerror(-status));
         return 1;
     }
     /* One arena; free memory is returned to the system (P9), except the buffers of transfers, each
@@ -136,7 +137,8 @@ int main(int argc, char **argv, char **env)
     umask(077);
     notify_init(&notify);
     if (options_parse(&options, argc, argv, env, message, sizeof(message))) {
-        fprintf(stderr, "ghlogfs: %s\nTry 'ghlogfs --help'.\n", message);
+        diag_print(DIAG_ERROR, "%s", message);
+        fprintf(stderr, "Try 'ghlogfs --help'.\n");
         return 2;
     }
     if (options.help || options.version) {

@@ -31,6 +31,7 @@
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/utsname.h>
+#include <time.h>
 #include <unistd.h>
 
 #define WORKERS 2
@@ -93,7 +94,10 @@ char *mount_make_version(void)
 
 static int64_t wall_ms(void)
 {
-    return net_wall_s() * 1000;
+    struct timespec now;
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
 /* On the network thread, which must not touch the disk: main's thread reads the file. */
@@ -450,9 +454,9 @@ static int start(struct mount *m)
     m->options_text = options_describe(m->options);
     m->version_text = mount_make_version();
     m->tick_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    m->diag = diag_create(net_now_ms, m->options->debug);
+    m->diag = diag_create(net_now_ms, wall_ms, m->options->debug);
     if (!m->options_text || !m->version_text || !m->diag || m->tick_fd < 0) {
-        fprintf(stderr, "ghlogfs: cannot start: %s%s\n", strerror(ENOMEM), hint_of(-ENOMEM));
+        diag_print(DIAG_ERROR, "cannot start: %s%s", strerror(ENOMEM), hint_of(-ENOMEM));
         return -ENOMEM;
     }
     process_drop_privileges(m->diag);
@@ -500,7 +504,7 @@ int mount_create(struct options *options, struct mount **ret_mount)
     if (!rc)
         rc = check_hidden(options, message, sizeof(message));
     if (rc) {
-        fprintf(stderr, "ghlogfs: %s\n", message);
+        diag_print(DIAG_ERROR, "%s", message);
         return rc;
     }
     m = calloc(1, sizeof(*m));
@@ -529,7 +533,7 @@ static void tick(struct mount *m)
         int rc = options_reread_token(m->options, token, sizeof(token));
 
         if (rc)
-            diag_log(m->diag, DIAG_WARNING,
+            diag_log(m->diag, DIAG_ERROR,
                      "GitHub refuses the token, and token_file %s cannot be read again: %s",
                      m->options->token_file, strerror(-rc));
         api_set_token(m->api, rc ? NULL : token);
@@ -629,7 +633,7 @@ int mount_serve(struct mount *m, int signal_fd, int parent_fd, const struct noti
             /* One worker may report the end before another has reported that the mount answers. */
             if (fds[3].fd < 0 || poll(&ready, 1, TICK_MS) > 0)
                 return 0;
-            fprintf(stderr, "ghlogfs: the mount ended before it answered\n");
+            diag_print(DIAG_ERROR, "the mount ended before it answered");
             return 1;
         }
         tick(m);

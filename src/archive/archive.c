@@ -455,7 +455,7 @@ static void finish_run(struct archives *a, struct run *r)
     }
     pthread_mutex_unlock(&a->lock);
     if (is_last)
-        diag_log(a->config.diag, DIAG_WARNING,
+        diag_log(a->config.diag, DIAG_NOTICE,
                  "%d archives of runs in a row were of no use: for %d minutes each log is "
                  "requested by itself",
                  ARCHIVES_FAILED_MAX, ARCHIVES_REST_MS / 60000);

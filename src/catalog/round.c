@@ -179,7 +179,7 @@ static void request_pages(struct entry *e)
 }
 
 /* The errno does not tell what was wrong, and with which question. */
-static void warn(const struct entry *e, const char *what)
+static void tell(const struct entry *e, enum diag_level level, const char *what)
 {
     static const char *const about[] = {[SOURCE_JOB] = "job",
                                         [SOURCE_RUN] = "run",
@@ -194,7 +194,7 @@ static void warn(const struct entry *e, const char *what)
 
     if (e->q.id)
         snprintf(id, sizeof(id), " %llu", (unsigned long long)e->q.id);
-    diag_log(e->catalog->config.diag, DIAG_WARNING, "API: %s%s%s: %s%s: %s", e->q.repo.owner,
+    diag_log(e->catalog->config.diag, level, "API: %s%s%s: %s%s: %s", e->q.repo.owner,
              e->q.repo.repo[0] ? "/" : "", e->q.repo.repo, about[e->q.what], id, what);
 }
 
@@ -227,7 +227,7 @@ static struct page *take_page(struct entry *e, const struct page_query *query)
         return p;
     }
     if (rc == -EPROTO)
-        warn(e, "the answer is malformed");
+        tell(e, DIAG_WARNING, "the answer is malformed");
     malformed.err = rc;
     malformed.until_ms = e->catalog->config.now_ms() + PROTOCOL_HOLD_MS;
     fail_round(r, &malformed);
@@ -348,14 +348,14 @@ static void adopt_failure(struct entry *e)
         e->failure.until_ms = now + hold;
 }
 
-static void warn_of_extra(const struct entry *e)
+static void tell_of_extra(const struct entry *e)
 {
     const char *kind = e->q.what == SOURCE_WORKFLOW_RUNS ? "workflow=" : "";
 
     if (e->q.what == SOURCE_PULL)
-        warn(e, "no answer: the view is shown without what it would add");
+        tell(e, DIAG_NOTICE, "no answer: the view is shown without what it would add");
     else
-        diag_log(e->catalog->config.diag, DIAG_WARNING,
+        diag_log(e->catalog->config.diag, DIAG_NOTICE,
                  "API: %s/%s: the runs with %s%s: no answer: the view is shown without them",
                  e->q.repo.owner, e->q.repo.repo, kind, e->q.filter);
 }
@@ -373,10 +373,11 @@ static void finish_round(struct entry *e, struct answer *a)
         if (r->changed || a->view.settled)
             answer_save(a, c->config.store, e->key);
         if (!a->adds_up)
-            warn(e, "the list does not match its total_count: shown as it is, requested again");
+            tell(e, DIAG_NOTICE,
+                 "the list does not match its total_count: shown as it is, requested again");
     } else if (r->is_extra && is_held(r->failure.reason) && r->failure.reason != SOURCE_NOT_FOUND) {
         /* Where there is no such thing (404) nothing is missing. */
-        warn_of_extra(e);
+        tell_of_extra(e);
     }
     free(r->queries);
     r->queries = NULL;
@@ -427,10 +428,10 @@ static void conclude_failure(struct entry *e)
         answer_unref(doubtful);
         doubtful = NULL;
         if (e->q.what == SOURCE_ATTEMPT_JOBS)
-            warn(e, "GitHub refuses this list, although it lists the run");
+            tell(e, DIAG_NOTICE, "GitHub refuses this list, although it lists the run");
     }
     if (is_list_of_size && r->was_heard && !doubtful && !r->is_extra)
-        warn(e, "no answer, not even in small pages: requested again once a minute");
+        tell(e, DIAG_WARNING, "no answer, not even in small pages: requested again once a minute");
     finish_round(e, doubtful);
 }
 

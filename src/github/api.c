@@ -443,7 +443,7 @@ void api_set_token(struct api *api, const char *token)
     struct token_line *line = NULL;
 
     if (token && token_make_line(token, &line) < 0)
-        diag_log(api->core.diag, DIAG_WARNING,
+        diag_log(api->core.diag, DIAG_ERROR,
                  "the token that was read again is malformed: the old one stays in use");
     pthread_mutex_lock(&api->lock);
     if (line) {

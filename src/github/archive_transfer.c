@@ -98,7 +98,8 @@ static void log_failure(const struct archive_transfer *t, const struct failure_e
                  t->type);
     else
         snprintf(words, sizeof(words), "archive: status %d", event->status);
-    core_log(t->attempt.core, FAILURE_STORAGE, &t->url->at, words);
+    core_log(t->attempt.core, t->err == -EPROTO ? DIAG_WARNING : DIAG_NOTICE, FAILURE_STORAGE,
+             &t->url->at, words);
 }
 
 static void on_answered(struct attempt *a, int err)

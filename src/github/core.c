@@ -60,11 +60,20 @@ bool core_refuses(const struct core *core, struct source_failure *ret_failure)
     return core->closing || core->offline;
 }
 
-void core_log(struct core *core, enum failure_hop hop, const struct net_url *at, const char *what)
+void core_log(struct core *core, enum diag_level level, enum failure_hop hop,
+              const struct net_url *at, const char *what)
 {
     if (!core->closing)
-        diag_log(core->diag, DIAG_WARNING, "%s %s: %s", hop == FAILURE_API ? "API" : "storage",
-                 at->host, what);
+        diag_log(core->diag, level, "%s %s: %s", hop == FAILURE_API ? "API" : "storage", at->host,
+                 what);
+}
+
+enum diag_level core_get_level(const struct failure_event *event,
+                               const struct source_failure *failure)
+{
+    if (event->hop == FAILURE_API && !event->err && event->status == 401)
+        return DIAG_ERROR;
+    return failure->reason == SOURCE_REFUSED ? DIAG_NOTICE : DIAG_WARNING;
 }
 
 /* curl's texts for -EPROTO need a word before them. */
@@ -86,7 +95,7 @@ void core_log_error(struct core *core, enum failure_hop hop, const struct net_ur
     snprintf(what, sizeof(what), "%s%s%s%s%s", lead_of(err, cause),
              cause[0] ? cause : failure_word(err), advice ? " (" : "", advice ? advice : "",
              advice ? ")" : "");
-    core_log(core, hop, at, what);
+    core_log(core, DIAG_WARNING, hop, at, what);
 }
 
 /* -- Attempts ---------------------------------------------------------------------------------- */

@@ -71,7 +71,13 @@ void core_close(struct core *core);
 bool core_refuses(const struct core *core, struct source_failure *ret_failure);
 
 /* Logs "storage HOST: WHAT" or "API HOST: WHAT", once a minute. */
-void core_log(struct core *core, enum failure_hop hop, const struct net_url *at, const char *what);
+void core_log(struct core *core, enum diag_level level, enum failure_hop hop,
+              const struct net_url *at, const char *what);
+
+/* The level of a failure: a refused token is for somebody to replace, and that GitHub has no answer
+ * to one question, as for old logs, happens every day. */
+enum diag_level core_get_level(const struct failure_event *event,
+                               const struct source_failure *failure);
 
 /* The same for an error of net; `cause` is an attempt's. Says what to do about it, too. */
 void core_log_error(struct core *core, enum failure_hop hop, const struct net_url *at,

@@ -139,7 +139,7 @@ int signed_url_create(struct core *core, const char *location, struct signed_url
 
     if (redirect_check_storage(location, allow_http, allow_local, &at) < 0) {
         bool is_url = net_url_parse(location, &at) == 0;
-        core_log(core, FAILURE_STORAGE, is_url ? &at : &core->base_at,
+        core_log(core, DIAG_WARNING, FAILURE_STORAGE, is_url ? &at : &core->base_at,
                  "the redirect of a log to this host is not allowed");
         return -EPROTO;
     }
@@ -413,7 +413,7 @@ static void give_up(struct source_log *log)
 {
     log->is_other = true;
     if (log->url)
-        core_log(log->core, FAILURE_STORAGE, &log->url->at, failure_word(-ESTALE));
+        core_log(log->core, DIAG_NOTICE, FAILURE_STORAGE, &log->url->at, failure_word(-ESTALE));
 }
 
 void log_state_judge_recheck(struct source_log *log)

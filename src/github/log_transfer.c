@@ -422,7 +422,7 @@ static void log_failure(const struct log_transfer *t, const struct failure_event
         snprintf(words, sizeof(words), "status %d%s%s", event->status,
                  strcasecmp(t->type, "text/html") ? "" : ": check whether a proxy answers instead",
                  failure->reason == SOURCE_REFUSED ? REFUSED_HINT : "");
-    core_log(core, FAILURE_STORAGE, &t->url->at, words);
+    core_log(core, core_get_level(event, failure), FAILURE_STORAGE, &t->url->at, words);
 }
 
 /* Each new URL is charged: where several in a row are refused, as by a proxy, more of them do not

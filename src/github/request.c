@@ -220,7 +220,7 @@ static void refused(struct queued_request *q, int64_t until_ms)
         snprintf(what, sizeof(what), "request quota used up, it returns by %02d:%02d UTC%s",
                  tm.tm_hour, tm.tm_min,
                  core->token.line ? "" : " (there is no token: 60 requests an hour)");
-        core_log(core, FAILURE_API, &core->base_at, what);
+        core_log(core, DIAG_WARNING, FAILURE_API, &core->base_at, what);
     }
     fail_with(req, -EDQUOT, SOURCE_LIMITED, until_ms);
 }
@@ -287,7 +287,7 @@ static void log_failure(struct api_request *req, const struct failure_event *eve
     snprintf(what, sizeof(what), "status %d%s%s%s%s%s%s", event->status,
              said.message[0] ? ": " : "", said.message, advice[0] ? " (" : "", advice,
              advice[0] ? ")" : "", failure->reason == SOURCE_REFUSED ? REFUSED_HINT : "");
-    core_log(core, FAILURE_API, &core->base_at, what);
+    core_log(core, core_get_level(event, failure), FAILURE_API, &core->base_at, what);
 }
 
 /* The answer is a refusal: where no retry is worth it, the verdict is final. */
@@ -430,7 +430,7 @@ static void follow(struct api_request *req, const char *location)
         err = redirect_resolve_move(core->base, location, &url);
     if (err < 0) {
         if (location)
-            core_log(core, FAILURE_API, &core->base_at,
+            core_log(core, DIAG_WARNING, FAILURE_API, &core->base_at,
                      "redirect to another server: not followed, it must not get the token");
         handle_failure(req, err, false);
         return;
@@ -473,12 +473,12 @@ static void log_oddities(const struct api_request *req)
     struct core *core = req->attempt.core;
 
     if (sso && strncmp(sso, "partial-results", 15) == 0)
-        core_log(core, FAILURE_API, &core->base_at,
+        core_log(core, DIAG_WARNING, FAILURE_API, &core->base_at,
                  "a list lacks what is of organizations that want single sign-on: authorize the "
                  "token for them, by Configure SSO in its settings");
     if (type && req->attempt.status / 100 != 3 && req->attempt.status < 500 &&
         strncasecmp(type, "text/html", 9) == 0)
-        core_log(core, FAILURE_API, &core->base_at,
+        core_log(core, DIAG_WARNING, FAILURE_API, &core->base_at,
                  "the answer is a web page: check api_url, and whether a proxy answers instead");
 }
 
