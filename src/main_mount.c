@@ -373,6 +373,20 @@ static int create_lower(struct mount *m)
     return rc;
 }
 
+static int create_session(struct mount *m)
+{
+    const struct session_config session = {.views = m->views,
+                                           .waits = &m->waits,
+                                           .mountpoint = m->options->mountpoint,
+                                           .argc = m->options->mount_argc,
+                                           .argv = m->options->mount_argv,
+                                           .workers = WORKERS,
+                                           .now_ms = net_now_ms,
+                                           .diag = m->options->debug ? m->diag : NULL};
+
+    return session_create(&session, &m->session);
+}
+
 static int create_upper(struct mount *m)
 {
     const struct options *o = m->options;
@@ -417,12 +431,6 @@ static int create_upper(struct mount *m)
                                 .stats = print_stats,
                                 .progress = print_progress,
                                 .who = m};
-    struct session_config session = {.waits = &m->waits,
-                                     .mountpoint = o->mountpoint,
-                                     .argc = o->mount_argc,
-                                     .argv = o->mount_argv,
-                                     .workers = WORKERS,
-                                     .debug = o->debug};
     int rc = cache_create(&cache, &m->cache);
 
     if (!rc)
@@ -431,8 +439,7 @@ static int create_upper(struct mount *m)
     views.catalog = m->catalog;
     if (!rc)
         rc = views_create(&views, &m->views);
-    session.views = m->views;
-    return rc ? rc : session_create(&session, &m->session);
+    return rc ? rc : create_session(m);
 }
 
 /* What to do about a failure whose errno does not tell. */
@@ -473,6 +480,11 @@ static int start(struct mount *m)
         diag_log(m->diag, DIAG_ERROR, "%s", message);
     else if (rc)
         diag_log(m->diag, DIAG_ERROR, "cannot start: %s%s", strerror(-rc), hint_of(rc));
+    else
+        diag_log(m->diag, DIAG_DEBUG, "mounted on %s: %s, cache in %s, libfuse %s",
+                 m->options->mountpoint, m->options->api.url,
+                 m->options->no_cache ? "memory" : m->options->cache_dir,
+                 session_library_version());
     return rc;
 }
 

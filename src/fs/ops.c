@@ -1,11 +1,16 @@
 #include "fs/ops.h"
 
+#include "diag.h"
+
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#define PATH_SHOWN 320        /* bytes of a path in debug output */
 #define MOST_BACKGROUND 65535 /* what the protocol can carry */
 
 _Static_assert(sizeof(fuse_ino_t) >= sizeof(void *), "a node's address is its nodeid");
@@ -174,6 +179,13 @@ static void op_release(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *fi)
 
 /* --- names ---------------------------------------------------------------------------------- */
 
+/* For debug output. */
+static void note_size(struct request *r, const struct view_attr *attr)
+{
+    r->has_bytes = attr->type == VIEW_FILE;
+    r->bytes = attr->size;
+}
+
 static int step_lookup(struct request *r)
 {
     struct ops *o = ops_of(r);
@@ -194,6 +206,7 @@ static int step_lookup(struct request *r)
     rc = tree_intern(o->tree, r->node, r->name, &r->vnode, &n);
     if (rc)
         return rc;
+    note_size(r, &attr);
     fill_stat(o, n, &attr, &entry.attr);
     entry.ino = tree_get_id(o->tree, n);
     entry.attr_timeout = reply_seconds(&attr);
@@ -234,6 +247,7 @@ static int step_get_attr(struct request *r)
 
     if (rc)
         return rc;
+    note_size(r, &attr);
     fill_stat(o, r->node, &attr, &st);
     fuse_reply_attr(request_take(r), &st, reply_seconds(&attr));
     return 0;
@@ -437,6 +451,8 @@ static int step_read(struct request *r)
         return rc;
     if (!bytes.is_text)
         atomic_fetch_add_explicit(&o->bytes_read, bytes.len, memory_order_relaxed);
+    r->has_bytes = true;
+    r->bytes = bytes.len;
     reply_bytes(request_take(r), &bytes);
     views_bytes_done(&bytes);
     return 0;
@@ -453,6 +469,73 @@ static void op_read(fuse_req_t req, fuse_ino_t id, size_t size, off_t offset,
     r->offset = (uint64_t)offset;
     r->size = size;
     request_start(r);
+}
+
+/* --- debug output --------------------------------------------------------------------------- */
+
+/* The end of a long path, which tells more than its beginning. */
+static void write_path(const struct node *n, const char *name, char path[PATH_SHOWN])
+{
+    size_t at = PATH_SHOWN - 1;
+
+    path[at] = '\0';
+    for (; name; n = n->parent) {
+        size_t len = strlen(name);
+
+        if (len + 5 > at) { /* "/", and "..." in front of all */
+            at -= 3;
+            memcpy(path + at, "...", 3);
+            break;
+        }
+        at -= len;
+        memcpy(path + at, name, len);
+        if (!n || !n->parent)
+            break;
+        path[--at] = '/';
+        name = n->name;
+    }
+    memmove(path, path + at, PATH_SHOWN - at);
+}
+
+char *ops_describe(const struct request *r)
+{
+    const struct node *n = r->node;
+    char path[PATH_SHOWN], *text = NULL;
+    int len = -1;
+
+    if (r->step == step_lookup)
+        write_path(n, r->name, path);
+    else
+        write_path(n->parent, n->parent ? n->name : "/", path);
+    if (r->step == step_lookup)
+        len = asprintf(&text, "lookup %s", path);
+    else if (r->step == step_get_attr)
+        len = asprintf(&text, "stat %s", path);
+    else if (r->step == step_read_link)
+        len = asprintf(&text, "read link %s", path);
+    else if (r->step == step_get_xattr)
+        len = asprintf(&text, "get %s of %s", r->name, path);
+    else if (r->step == step_open_dir || r->step == step_read_dir)
+        len = asprintf(&text, "list %s", path);
+    else if (r->step == step_open)
+        len = asprintf(&text, "open %s", path);
+    else if (r->step == step_read)
+        len = asprintf(&text, "read %s, %zu bytes at %" PRIu64, path, r->size, r->offset);
+    return len < 0 ? NULL : text;
+}
+
+void ops_log_end(const struct request *r, const char *what, int err, int64_t took_ms)
+{
+    char result[96] = "ok";
+
+    if (!err && r->step == step_read_dir)
+        return;
+    if (err)
+        snprintf(result, sizeof(result), "%s", strerror(-err));
+    else if (r->has_bytes)
+        snprintf(result, sizeof(result), "%" PRIu64 " bytes", r->bytes);
+    diag_log(r->all->diag, DIAG_DEBUG, "[%d] %s: %s, %" PRId64 " ms", (int)r->tid, what, result,
+             took_ms);
 }
 
 /*

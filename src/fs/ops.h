@@ -50,4 +50,9 @@ void ops_finish(struct ops *o);
 
 const struct fuse_lowlevel_ops *ops_get_table(void);
 
+/* For debug output: a line for each request. Not for a READDIR, which copies from what an OPENDIR
+ * has listed, unless it fails. */
+char *ops_describe(const struct request *r);
+void ops_log_end(const struct request *r, const char *what, int err, int64_t took_ms);
+
 #endif

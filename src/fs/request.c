@@ -95,8 +95,10 @@ static void hold(struct request *r)
 
 static void release(struct request *r)
 {
-    if (atomic_fetch_sub(&r->count, 1) == 1)
-        free(r);
+    if (atomic_fetch_sub(&r->count, 1) != 1)
+        return;
+    free(r->what);
+    free(r);
 }
 
 /* Runs under libfuse's lock on the request, perhaps from inside the registering call. */
@@ -114,6 +116,9 @@ fuse_req_t request_take(struct request *r)
     fuse_req_t req = r->req;
 
     assert(req);
+    /* Before the answer: the caller's next request comes behind it. */
+    if (r->what)
+        r->all->log_end(r, r->what, r->err, r->all->now_ms() - r->began_ms);
     r->req = NULL;
     fuse_req_interrupt_func(req, NULL, NULL);
     return req;
@@ -134,6 +139,7 @@ static void finish(struct request *r, int err, bool is_busy)
     if (r->req) {
         if (err < 0 && err >= -REQUEST_ERRNO_MAX)
             atomic_fetch_add_explicit(&all->failures[-err], 1, memory_order_relaxed);
+        r->err = err;
         fuse_reply_err(request_take(r), -err);
     }
     if (r->has_vnode)
@@ -188,6 +194,10 @@ void request_start(struct request *r)
     all->n_live++;
     all->n_busy++;
     pthread_mutex_unlock(&all->lock);
+    if (all->describe) {
+        r->what = all->describe(r);
+        r->began_ms = all->now_ms();
+    }
     fuse_req_interrupt_func(r->req, on_interrupt, r);
     run(r);
 }

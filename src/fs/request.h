@@ -37,6 +37,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+struct diag;
 struct handle;
 struct node;
 struct request;
@@ -49,6 +50,12 @@ typedef int request_step(struct request *r);
 /* All requests of a mount that are not answered yet. */
 struct requests {
     struct waits *waits;
+    /* For debug output; NULL without. describe: in words, while the node is certainly there;
+     * malloc'd, NULL: not worth a line. log_end: how it was answered. Any thread, no lock held. */
+    char *(*describe)(const struct request *r);
+    void (*log_end)(const struct request *r, const char *what, int err, int64_t took_ms);
+    int64_t (*now_ms)(void);
+    struct diag *diag;
     pthread_t resumer;
     bool has_resumer;
     atomic_bool stopping;
@@ -78,12 +85,19 @@ struct request {
     /* The step's own. */
     struct vnode vnode;
     bool has_vnode;
+    /* For debug output: a file's size, or what was read of it. */
+    bool has_bytes;
+    uint64_t bytes;
 
-    /* Private to request.c. */
     struct requests *all;
-    fuse_req_t req;
     request_step *step;
     pid_t tid; /* the thread that waits */
+
+    /* Private to request.c. */
+    fuse_req_t req;
+    char *what; /* for debug output; NULL: it is not logged */
+    int64_t began_ms;
+    int err; /* what it is answered with, if that is an error */
     atomic_uint count;
     atomic_bool interrupted;
     struct list in_live;  /* lock of `all` */

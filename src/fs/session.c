@@ -162,8 +162,6 @@ static int create_fuse(struct session *s, const struct session_config *config)
         err = fuse_opt_add_arg(&args, config->argv[i]);
     if (!err)
         err = fuse_opt_add_arg(&args, max_read);
-    if (config->debug && !err)
-        err = fuse_opt_add_arg(&args, "-odebug");
     if (!err)
         s->ops.fuse = s->fuse = fuse_session_new(&args, table, sizeof(*table), &s->ops);
     fuse_opt_free_args(&args);
@@ -187,6 +185,12 @@ int session_create(const struct session_config *config, struct session **ret_ses
     s->ops.requests = &s->requests;
     s->ops.owner = (struct reply_owner){geteuid(), getegid()};
     rc = requests_init(&s->requests, config->waits);
+    if (config->diag) {
+        s->requests.describe = ops_describe;
+        s->requests.log_end = ops_log_end;
+        s->requests.now_ms = config->now_ms;
+        s->requests.diag = config->diag;
+    }
     if (!rc)
         rc = ops_init(&s->ops);
     if (rc) {

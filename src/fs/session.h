@@ -7,8 +7,8 @@
  * resumer, which resumes requests that waited (request.h). They block every signal but the one that
  * stops them.
  *
- * Does not fork, reads no clock, logs nothing itself. Called by main's thread only. Errors:
- * negative errno.
+ * Does not fork, reads no clock, logs nothing itself but debug output. Called by main's thread only.
+ * Errors: negative errno.
  */
 #ifndef GHLOGFS_FS_SESSION_H
 #define GHLOGFS_FS_SESSION_H
@@ -18,6 +18,7 @@
 
 #include <stdbool.h>
 
+struct diag;
 struct session;
 
 struct session_config {
@@ -27,7 +28,8 @@ struct session_config {
     int argc;               /* for libfuse: name, "-o", words */
     char *const *argv;
     unsigned workers; /* 1 to SESSION_MOST_WORKERS; one thread more is made */
-    bool debug;       /* libfuse prints each request */
+    int64_t (*now_ms)(void);
+    struct diag *diag; /* of debug output, a line for each request; NULL: none */
 };
 
 #define SESSION_MOST_WORKERS 16

@@ -201,6 +201,7 @@ static void go(struct queued_request *q)
                      .url = req->url,
                      .headers = req->headers,
                      .body_max = req->kind == REQUEST_LOG_URL ? REDIRECT_BODY_MAX : PARSE_BODY_MAX,
+                     .is_open = true,
                      .on_head = on_head,
                      .on_body = on_body,
                  });

@@ -331,10 +331,37 @@ static void start(struct net *net, struct net_request *r)
         answer(r, err);
 }
 
-/* Leaves curl's words in t->error, and whether they say what an errno cannot. `host`: the rest of a
- * URL may be a secret. */
-static void describe_failure(struct net *net, struct net_transfer *t, CURLcode code, int err,
-                             const char *host)
+/* For debug output: what was asked, and how that ended. Without the path where that may be a
+ * secret. */
+static void log_exchange(struct net *net, struct net_transfer *t, const char *host,
+                         const char *failure)
+{
+    const struct net_request *r = t->request;
+    const char *path = strstr(r->url, "://"), *range = "";
+    curl_off_t took_us = 0;
+    char result[16];
+    long status = 0;
+
+    path = path ? strchr(path + 3, '/') : NULL;
+    for (size_t i = 0; r->headers && r->headers[i]; i++)
+        if (!strncmp(r->headers[i], "Range:", 6))
+            range = r->headers[i] + 6;
+    curl_easy_getinfo(t->easy, CURLINFO_TOTAL_TIME_T, &took_us);
+    curl_easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, &status);
+    snprintf(result, sizeof(result), "%ld", status);
+    diag_log(net->config.diag, DIAG_DEBUG, "%s %s%s%s: %s, %llu bytes, %lld ms",
+             r->is_put ? "PUT" : "GET", host,
+             !r->is_open ? " (signed URL)"
+             : path      ? path
+                         : "/",
+             range, failure ? failure : result,
+             (unsigned long long)(r->is_put ? t->uploaded : t->received),
+             (long long)(took_us / 1000));
+}
+
+/* Leaves curl's words in t->error, without what may be secret, and whether they say what an errno
+ * cannot. */
+static void describe_failure(struct net_transfer *t, CURLcode code, int err)
 {
     long refused = net_transfer_refused_tunnel(t);
 
@@ -352,8 +379,6 @@ static void describe_failure(struct net *net, struct net_transfer *t, CURLcode c
                  refused);
     /* Some of the others have a time in them: no line would be like another. */
     t->is_worth_telling = refused || err == -EPROTO;
-    if (!t->is_worth_telling)
-        diag_log(net->config.diag, DIAG_DEBUG, "%s: %s", host, t->error);
 }
 
 /* Answers the request whose end curl or a callback of ours has decided. */
@@ -371,7 +396,8 @@ static void conclude(struct net *net, struct net_transfer *t, CURLcode code)
     list_init(&waited);
     if (net_url_parse(r->url, &url) < 0)
         url.host[0] = '\0';
-    describe_failure(net, t, code, err, url.host);
+    describe_failure(t, code, err);
+    log_exchange(net, t, url.host, !err ? NULL : t->error[0] ? t->error : strerror(-err));
     detach(net, t);
     if (t->leads && is_lookup_failure) {
         net_dns_settle(t->leads, 0, &waited);

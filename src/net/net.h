@@ -78,6 +78,7 @@ struct net_request {
     bool express;      /* starts before all that are not, when requests queue: the second hop */
     uint64_t body_max; /* a longer body, promised or sent, is -EFBIG */
     const struct net_identity *identity; /* NULL: nobody's */
+    bool is_open; /* no part of the URL is a secret: debug output may show its path */
     bool is_put;
     uint64_t upload_size; /* bytes to be sent with a PUT */
 

@@ -339,6 +339,7 @@ static enum sent send_object(struct put *p, enum shared_object what, const struc
     p->is_needed = false;
     p->request = (struct net_request){.is_put = true,
                                       .upload_size = b->size,
+                                      .is_open = true,
                                       .body_max = UINT64_MAX,
                                       .on_upload = on_upload,
                                       .on_head = on_head,

@@ -371,6 +371,7 @@ int shared_get_begin(struct shared_get *g, struct shared_server *s, const struct
                                       .headers = g->headers,
                                       .body_max = g->size_max > REFUSAL_READ_MAX ? g->size_max
                                                                                  : REFUSAL_READ_MAX,
+                                      .is_open = true,
                                       .identity = s->credentials.user[0] ? &s->identity : NULL,
                                       .on_head = on_head,
                                       .on_body = on_body,
