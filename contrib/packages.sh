@@ -18,7 +18,7 @@ packages_cookbook=(bubblewrap curl fzf jq lnav rsyslog vim zstd)
 # The servers that a shared store is tested with, started and ended by the tests themselves
 # (tests/engines), and what docs/SHARED-STORE.md sets them up with; 380 MB.
 packages_store=(curl radosgw ceph-mon ceph-osd nginx awscli jq)
-# What draws the pictures in the documents (tests/pictures, tests/bench/growth.py).
+# What draws the pictures in the documents (tests/pictures, tests/bench/growth.py, dashboard.py).
 packages_pictures=(gnuplot-nox python3-rich)
 # All that end-to-end tests use besides.
 packages_e2e=("${packages_cookbook[@]}" "${packages_store[@]}" "${packages_pictures[@]}")

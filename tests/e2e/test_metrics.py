@@ -328,6 +328,13 @@ def test_the_dashboard_shows_every_metric(scraped):
                                "ghlogfs_shared_sent_bytes_total"}
 
 
+def test_the_picture_of_the_dashboard_is_of_this_one():
+    """tests/bench/dashboard.py draws it again."""
+    texts = re.findall(r">([^<>]+)</tspan>", (ROOT / "docs/dashboard.svg").read_text())
+    assert not [panel["title"] for panel in grafana.load()["panels"] if panel["title"] not in texts]
+    assert "no data" not in texts
+
+
 @pytest.mark.parametrize("words", [("check", "rules", RULES),
                                    ("test", "rules", pathlib.Path(__file__).parent / "alerts.yml")])
 def test_promtool_finds_the_alerts_right(words, prometheus):
