@@ -181,6 +181,25 @@ installed_files() {
     (cd "$1" && find . ! -type d -printf '%M %p\n' | sort)
 }
 
+# The recipe for RPM names each file or its folder, under the names of Fedora's macros.
+check_spec() {
+    local root=$1 name file
+    local -a names
+    mapfile -t names < <(sed -n '/^%files/,/^%changelog/s/^%{/%{/p' contrib/rpm/ghlogfs.spec |
+        sed 's|%{_bindir}|/usr/bin|; s|%{_unitdir}|/usr/lib/systemd/system|; s|%{name}|ghlogfs|
+            s|%{_userunitdir}|/usr/lib/systemd/user|; s|%{_datadir}|/usr/share|; s|\*$||
+            s|%{_mandir}|/usr/share/man|; s|%{_docdir}|/usr/share/doc|')
+    for name in "${names[@]}"; do
+        [ -e "$root$name" ] || { echo "ghlogfs.spec names $name in vain" && return 1; }
+    done
+    while read -r file; do
+        for name in "${names[@]}"; do
+            [[ $file == "$name" || $file == "$name"/* ]] && continue 2
+        done
+        echo "ghlogfs.spec does not name $file" && return 1
+    done < <(find "$root" ! -type d -printf '/%P\n')
+}
+
 check_install() {
     local root=$PWD/$results/root suite
     packages_need "${packages_build[@]}" >/dev/null &&
@@ -191,6 +210,7 @@ check_install() {
         diff <(packaged_files build/debian/"$suite"/ghlogfs_*.deb) <(installed_files "$root") ||
             { echo "cmake --install has other files than the package of $suite." && return 1; }
     done
+    check_spec "$root" || return 1
     echo "cmake --install and the packages have the same $(installed_files "$root" | wc -l) files."
 }
 
