@@ -7,8 +7,8 @@
  * resumer, which resumes requests that waited (request.h). They block every signal but the one that
  * stops them.
  *
- * Does not fork, reads no clock, logs nothing itself but debug output. Called by main's thread only.
- * Errors: negative errno.
+ * Does not fork, reads no clock, logs nothing itself but debug output. Called by main's thread
+ * only. Errors: negative errno.
  */
 #ifndef GHLOGFS_FS_SESSION_H
 #define GHLOGFS_FS_SESSION_H
