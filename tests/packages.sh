@@ -114,6 +114,10 @@ use_unit() {
     touch /etc/ghlogfs/github.com.token /etc/ghlogfs/github.com.conf /var/cache/ghlogfs/logs/1
     ln -s /lib/systemd/system/ghlogfs@.service \
         /etc/systemd/system/multi-user.target.wants/ghlogfs@github.com.service
+    mkdir -p /var/cache/ghlogfs-fill/github.com /etc/systemd/system/timers.target.wants
+    touch /etc/ghlogfs/github.com.fill /etc/ghlogfs/writer.key
+    ln -s /lib/systemd/system/ghlogfs-fill@.timer \
+        /etc/systemd/system/timers.target.wants/ghlogfs-fill@github.com.timer
 }
 
 install_fresh() {
