@@ -42,5 +42,5 @@ class Filler:
         return output, errors
 
     def mountpoint(self):
-        """Of one that was started."""
-        return wait_for(lambda: next(self.tmp.iterdir(), None), 10)
+        """Of one that was started. What Python tries TMPDIR with may lie there as well."""
+        return wait_for(lambda: next(self.tmp.glob("ghlogfs-fill.*"), None), 10)

@@ -262,5 +262,5 @@ def test_in_the_background_it_is_in_the_journal(github, folder, fuse, authority)
         finally:
             os.kill(pid, signal.SIGTERM)
             wait_for(lambda: not daemons_of(point), why="the daemon did not end")
-        assert re.fullmatch(r"<28>.* ghlogfs\[%d\]: API 127\.0\.0\.1: status 401: Bad credentials "
+        assert re.fullmatch(r"<27>.* ghlogfs\[%d\]: API 127\.0\.0\.1: status 401: Bad credentials "
                             r"\(the token is wrong, .*\)\n?" % pid, line), line
