@@ -50,6 +50,7 @@ unmount() {
 
 build() {
     packages_need "${packages_build[@]}" "${packages_mount[@]}" || return 1
+    [ -x "$binary" ] || echo "Building ghlogfs, which takes a minute."
     # The tests' own packages are not needed to build the program.
     (cd "$here" && cmake --preset release -B build/program -DGHLOGFS_TESTS=OFF &&
         cmake --build build/program) \

@@ -328,7 +328,9 @@ void check_token(struct check_line *l, const struct check_token *t, const struct
         check_set(l, CHECK_ERROR, "%s", t->problem);
         check_advise(l, "correct it, or leave the option out");
     } else if (!t->origin) {
-        check_set(l, CHECK_WARNING, "none found for %s: only logs in the cache can be read%s%s",
+        check_set(l, CHECK_WARNING,
+                  "none found for %s: logs in the cache can be read, and runs and jobs of public "
+                  "repositories be listed%s%s",
                   t->host, t->problem[0] ? ": " : "", t->problem);
         check_advise(l, "run `gh auth login -h %s`, set %s or use -o token_file=FILE", t->host,
                      !strcmp(t->host, "github.com") ? "GH_TOKEN" : "GH_ENTERPRISE_TOKEN");

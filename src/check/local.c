@@ -191,11 +191,14 @@ static bool is_remote(const char *filesystem)
 
 void check_cache(struct check_line *l, const struct check_cache *c)
 {
+    char mode[16];
+
     check_add_text(l, "path", c->dir);
     check_add_text(l, "filesystem", c->filesystem);
     if (c->owner[0]) {
+        snprintf(mode, sizeof(mode), "%04o", (unsigned)c->mode);
         check_add_text(l, "owner", c->owner);
-        check_add_number(l, "mode", c->mode);
+        check_add_text(l, "mode", mode);
     }
     if (c->err && c->err != -ENOENT) {
         judge_cache_failure(l, c);

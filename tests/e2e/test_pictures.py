@@ -20,7 +20,7 @@ def make(tmp_path, script, *words):
 def test_the_session_in_the_readme(fuse, tmp_path):
     picture, text = make(tmp_path, "tests/pictures/session.py")
     printed = "".join(picture.itertext()).replace("\xa0", " ")
-    assert "/mnt/gh/octo/parser" in printed and "what failed, and why" in printed
+    assert "~/gh/octo/parser" in printed and "what failed, and why" in printed
     assert "not ok 147 - case 147: error: expected 3, got 4" in printed
     assert "failed/7000000016/build (gcc)/03-Build.txt" in printed
     assert str(tmp_path.parent) not in text and "@font-face" not in text

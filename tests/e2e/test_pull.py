@@ -262,3 +262,9 @@ def test_ctrl_c_stops_a_pull_at_once_and_leaves_nothing(pull, github, mount, on_
     assert p.process.wait(10 * SLOW) in (-signal.SIGINT, 128 + signal.SIGINT)
     wait_for(lambda: not p.processes(), why="a process is left")
     assert stats(m)["quota_remaining"] >= 0             # the mount answers
+
+
+def test_a_mistyped_command_mounts_nothing(checkout, folder):
+    output, errors = checkout("pul", status=1)
+    assert not output and errors.startswith("gh logfs: unknown command: pul (")
+    assert not (checkout.folder / "pul").exists() and not (folder / "gh").exists()

@@ -31,7 +31,7 @@ SESSION = [
     ("grep -rn error: failed/", "# in all failed steps of all recent runs"),
     ("ls commits/{commit}", "# in a checkout: commits/$(git rev-parse HEAD)"),
     ("ls runs/{run}/*", None),
-    ("head -n 3 /mnt/gh/.ghlogfs/stats", "# all of it, in requests to GitHub"),
+    ("head -n 3 ~/gh/.ghlogfs/stats", "# all of it, in requests to GitHub"),
 ]
 
 
@@ -43,17 +43,17 @@ def wait_for(path, process):
 
 
 def run(command, where, mountpoint):
-    """What it prints; the mountpoint is shown as /mnt/gh."""
+    """What it prints; the mountpoint is shown as ~/gh."""
     env = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "LC_ALL": "C.UTF-8",
            "TERM": "xterm-256color", "COLUMNS": str(COLUMNS)}
     aliases = ("shopt -s expand_aliases\nalias grep='grep --color=always'\n"
                "alias ls='ls -C --color=always'\n")
-    done = subprocess.run(["bash", "-c", aliases + command.replace("/mnt/gh", str(mountpoint))],
+    done = subprocess.run(["bash", "-c", aliases + command.replace("~/gh", str(mountpoint))],
                           cwd=where, env=env, text=True, stdin=subprocess.DEVNULL,
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     if done.returncode:
         raise SystemExit("%s: exit %d\n%s" % (command, done.returncode, done.stdout))
-    return done.stdout.replace(str(mountpoint), "/mnt/gh")
+    return done.stdout.replace(str(mountpoint), "~/gh")
 
 
 def newest_failure(repo):
@@ -77,7 +77,7 @@ def record(mountpoint):
             text = Text.from_ansi(printed)
             text.truncate(COLUMNS, overflow="ellipsis")
             console.print(text, no_wrap=True)
-    svg = console.export_svg(title="/mnt/gh/" + REPO, unique_id="session")
+    svg = console.export_svg(title="~/gh/" + REPO, unique_id="session")
     # No font is fetched from elsewhere.
     svg = re.sub(r"@font-face \{.*?\}\s*", "", svg, flags=re.DOTALL)
     return svg.replace("Fira Code, ", "").replace("<svg ", '<svg xml:space="preserve" ', 1)
