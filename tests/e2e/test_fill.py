@@ -9,7 +9,8 @@ import pytest
 import fake.content
 from faulting import named_logs
 from filling import FILL, Filler
-from mounting import REPO, daemons_of, forget, mounted, run, traffic, unmount, wait_active, wait_for
+from mounting import (REPO, SLOW, daemons_of, forget, mounted, run, traffic, unmount, wait_active,
+                      wait_for)
 from sharing import KEY, SECRET, Store, stats
 
 SIZE = 20_000
@@ -54,7 +55,8 @@ def test_it_stores_all_logs_and_a_second_machine_asks_storage_for_none(
     assert output.splitlines()[2].startswith("34 logs stored, ")
     seen = traffic(github)
     assert stored(github, store, jobs) and stored(github, store, others, OTHER)
-    assert seen.charged < 1 + 5 + 30, "the logs of a run come out of its archive"
+    without = (1 + 5 + 30) + (1 + 2 + 4)
+    assert seen.charged < without, "the logs of a run come out of its archive"
     forget(github)
 
     reader = mount(**store.options)
@@ -126,7 +128,7 @@ def test_a_store_that_takes_nothing_ends_it_early_and_the_next_call_makes_up_for
     output, errors = filler(REPO, status=1, **store.options)
     assert "shared store 127.0.0.3: " in errors and not github.store_list()
     if why == "refuses uploads":        # told while others are read, or after that
-        assert "does not take logs" in errors or "could not be stored" in errors
+        assert "does not take logs" in errors
     else:                               # told by the first log
         assert "cannot be used" in errors and REPO not in output
     github.accept(hop="store")
@@ -161,7 +163,7 @@ def test_it_unmounts_when_it_is_told_to_end(github, store, filler):
         point = filler.mountpoint()
         wait_active(github, 1, "store")
         process.terminate()
-        process.communicate(timeout=30)
+        process.communicate(timeout=60 * SLOW)
     assert process.returncode == 1 and not point.exists() and not daemons_of(point)
 
 
@@ -197,9 +199,10 @@ def test_one_call_at_a_time_uses_a_cache(github, store, filler):
         filler.mountpoint()
         wait_active(github, 1, "store")
         second = subprocess.run([FILL, "-o", "shared=s3://else", "github.com", REPO],
-                                env=filler.env, capture_output=True, text=True, timeout=30)
+                                env=filler.env, capture_output=True, text=True,
+                                timeout=60 * SLOW)
         process.terminate()
-        process.communicate(timeout=30)
+        process.communicate(timeout=60 * SLOW)
     assert second.returncode == 1
     assert second.stderr == "ghlogfs-fill: another ghlogfs-fill uses %s\n" % filler.cache
 
@@ -213,6 +216,6 @@ def test_one_call_at_a_time_uses_a_cache(github, store, filler):
 ))
 def test_what_is_wrong_with_a_call_is_said(filler, words, told):
     done = subprocess.run([FILL, *words], env=filler.env, cwd=filler.home, capture_output=True,
-                          text=True, timeout=60)
+                          text=True, timeout=60 * SLOW)
     assert done.returncode in (1, 2) and told in done.stderr and not done.stdout
     assert os.listdir(filler.tmp) == []
