@@ -29,7 +29,7 @@ import time
 import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-BINARY = os.environ.get("GHLOGFS_BIN") or str(ROOT / "build" / "release" / "ghlogfs")
+BINARY = os.path.abspath(os.environ.get("GHLOGFS_BIN") or ROOT / "build" / "release" / "ghlogfs")
 WRAP = shlex.split(os.environ.get("GHLOGFS_WRAP", ""))
 REPO = "octo/hello"
 KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
@@ -112,14 +112,15 @@ def status_of(pid, name):
     raise KeyError(name)
 
 
-def daemons_of(path):
-    """Ids of the processes that have this mountpoint on their command line."""
+def daemons_of(path, within=b""):
+    """Ids of the processes that have this mountpoint on their command line, and these bytes."""
     found = []
     for entry in filter(str.isdigit, os.listdir("/proc")):
         with contextlib.suppress(OSError):
-            words = pathlib.Path("/proc", entry, "cmdline").read_bytes().split(b"\0")
+            line = pathlib.Path("/proc", entry, "cmdline").read_bytes()
+            words = line.split(b"\0")
             names = [word.rpartition(b"/")[2] for word in words]
-            if os.fsencode(path) in words and b"ghlogfs" in names:
+            if os.fsencode(path) in words and b"ghlogfs" in names and within in line:
                 found.append(int(entry))
     return found
 
@@ -133,8 +134,14 @@ def clean_environment(home, **more):
     return {k: v for k, v in env.items() if more.get(k, "") is not None}
 
 
-def command(*arguments):
-    return [*WRAP, BINARY, *map(str, arguments)]
+def command(*arguments, binary=BINARY):
+    return [*WRAP, str(binary), *map(str, arguments)]
+
+
+def for_users(folder):
+    """A copy of the binary that every user can run: the checkout may be below /root."""
+    folder.chmod(0o755)
+    return shutil.copy(BINARY, folder / "ghlogfs")
 
 
 def option_words(options):

@@ -12,7 +12,7 @@ import pytest
 
 from fake.asking import one_job
 from faulting import made
-from mounting import (BINARY, ROOT, SLOW, WRAP, clean_environment, command, daemons_of, mounted,
+from mounting import (ROOT, SLOW, WRAP, clean_environment, command, daemons_of, for_users, mounted,
                       option_words, wait_for)
 from private import (CLONE_NEWNS, LIBC, MS_NODEV, MS_NOSUID, MS_RDONLY, Namespace, device_of_users,
                      hidden, mount_at, replaced)
@@ -36,7 +36,7 @@ class Host:
 
     def __init__(self, github, folder):
         self.github, self.folder = github, folder
-        folder.chmod(0o755)
+        self.binary = for_users(folder)
         self.point = folder / "gh"
         self.point.mkdir()
         self.token = folder / "token"
@@ -49,9 +49,8 @@ class Host:
                                    replaced("/etc/fstab", self.fstab))
         self.job = one_job(github, size=SIZE)
 
-    @staticmethod
-    def _install():
-        os.symlink(os.path.abspath(BINARY), "/usr/local/bin/ghlogfs")
+    def _install(self):
+        os.symlink(self.binary, "/usr/local/bin/ghlogfs")
 
     def options(self, *words, **more):
         return ",".join([*words, "api_url=" + self.github.api, "token_file=%s" % self.token,
@@ -183,12 +182,16 @@ def mount_by_descriptor(point, number):
     return before
 
 
+def daemons_at(number, folder):
+    """Those on this descriptor that have this folder in an option: other tests have others."""
+    return daemons_of("/dev/fd/%d" % number, os.fsencode(folder))
+
+
 @pytest.mark.parametrize("number", (3, 4, 5, 40))
 @pytest.mark.parametrize("where", ("background", "foreground"))
 def test_a_descriptor_as_mount_point(github, fuse, folder, number, where):
     """It needs no right to mount. When it ends, whoever has mounted unmounts."""
-    point, own = folder / "gh", folder / "own"
-    folder.chmod(0o755)
+    point, own, binary = folder / "gh", folder / "own", for_users(folder)
     point.mkdir()
     own.mkdir()
     os.chown(own, USER, USER)
@@ -203,7 +206,8 @@ def test_a_descriptor_as_mount_point(github, fuse, folder, number, where):
     flag = ["-f"] if where == "foreground" else []
     words = option_words({"api_url": github.api, "cache_dir": own / "c"})
     with open(folder / "errors", "w+") as errors:
-        process = subprocess.Popen(command(*flag, *words, "/dev/fd/%d" % number), close_fds=False,
+        process = subprocess.Popen(command(*flag, *words, "/dev/fd/%d" % number, binary=binary),
+                                   close_fds=False,
                                    env=clean_environment(own, GH_ENTERPRISE_TOKEN=github.token),
                                    stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                                    stderr=errors, preexec_fn=before)
@@ -214,12 +218,12 @@ def test_a_descriptor_as_mount_point(github, fuse, folder, number, where):
         assert log.read_bytes() == made(job, SIZE)
         assert (point / ".ghlogfs/options").read_text().startswith(
             "mountpoint=/dev/fd/%d\n" % number)
-        (pid,) = daemons_of("/dev/fd/%d" % number)
+        (pid,) = daemons_at(number, own)
         flags = re.search(r"flags:\s*(\d+)", pathlib.Path("/proc/%d/fdinfo/%d" % (pid, number))
                           .read_text())
         assert not int(flags[1], 8) & os.O_NONBLOCK, "it would never wait"
         os.kill(pid, signal.SIGTERM)
-        wait_for(lambda: not daemons_of("/dev/fd/%d" % number), 5, why="it did not end")
+        wait_for(lambda: not daemons_at(number, own), why="it did not end")
         assert process.wait(20 * SLOW) == 0
         with pytest.raises(OSError):
             os.listdir(point)
@@ -235,7 +239,7 @@ def test_mount_fuse3_with_dropped_privileges(host):
     host("mount", "-t", "fuse.ghlogfs", "github.com", host.point, "-o",
          host.options("drop_privileges"))
     assert host.read() == made(host.job, SIZE)
-    (pid,) = [pid for number in range(3, 10) for pid in daemons_of("/dev/fd/%d" % number)]
+    (pid,) = [pid for number in range(3, 10) for pid in daemons_at(number, host.folder)]
     with open("/proc/%d/status" % pid) as lines:
         assert "CapEff:\t0000000000000000" in lines.read()
     host("umount", host.point)

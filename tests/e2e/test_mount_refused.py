@@ -1,13 +1,16 @@
 """Why nothing can be mounted, and what to do about it: one line on stderr for each cause, in the
 foreground and in the background alike."""
 
+import contextlib
 import os
+import signal
 import stat
 import subprocess
 
 import pytest
 
-from mounting import SLOW, WRAP, clean_environment, command, mounted, option_words, unmount
+from mounting import (SLOW, WRAP, clean_environment, command, daemons_of, for_users, mounted,
+                      option_words, unmount)
 from private import (LIBC, MS_BIND, MS_NODEV, MS_REMOUNT, device_of_users, hidden, mount_at,
                      private, replaced)
 
@@ -24,8 +27,7 @@ class Place:
     """A folder that a user can reach, with a directory of his and one of root's."""
 
     def __init__(self, folder):
-        self.folder = folder
-        folder.chmod(0o755)
+        self.folder, self.binary = folder, for_users(folder)
         self.mine, self.roots = folder / "mine", folder / "roots"
         for made in (self.mine, self.roots):
             made.mkdir()
@@ -40,19 +42,16 @@ class Place:
 
     def start(self, before, point, *arguments, **options):
         words = option_words({"offline": True, "no_cache": True, **options})
-        return subprocess.run(command(*arguments, *words, point), preexec_fn=before, text=True,
-                              env=clean_environment(self.folder), stdin=subprocess.DEVNULL,
-                              capture_output=True, timeout=20 * SLOW)
+        return subprocess.run(command(*arguments, *words, point, binary=self.binary), text=True,
+                              preexec_fn=before, env=clean_environment(self.folder),
+                              stdin=subprocess.DEVNULL, capture_output=True, timeout=20 * SLOW)
 
     def refused(self, before, point=None, **options):
         """What follows "cannot mount on ...: " in the only line that is printed."""
         point = point or self.mine
         errors = set()
         for arguments in ((), ("-f",)):
-            try:
-                done = self.start(before, point, *arguments, **options)
-            except PermissionError:
-                pytest.skip("the binary is not for other users")
+            done = self.start(before, point, *arguments, **options)
             assert (done.returncode, done.stdout) == (1, ""), done
             errors.add(done.stderr)
         (line,) = errors
@@ -66,6 +65,9 @@ def place(fuse, folder):
     made = Place(folder)
     yield made
     for point in (made.mine, made.roots):
+        for pid in daemons_of(point):       # also in a namespace, which would live on with it
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         if mounted(point):
             unmount(point, lazy=True)
 
