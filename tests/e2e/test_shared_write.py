@@ -70,7 +70,7 @@ def test_t6_what_came_from_the_store_is_not_sent_back(github, mount, store):
 def test_t6_a_damaged_page_is_not_sent(github, mount, store):
     """It is changed on disk after it was published, and before it is sent."""
     job = one_job(github, size=SIZE)
-    github.fault("stall", hop="store", path="%d.meta" % job, nth=2, after=-1, seconds=6)
+    github.fault("stall", hop="store", path="%d.meta" % job, nth=2, after=-1, seconds=4)
     m = mount(**store.options, shared_write=True)
     assert m.log(job).read_bytes() == made(job)
     wait_for(lambda: [f["hits"] for f in github.faults()] == [1], 10, 0.01)
