@@ -204,7 +204,7 @@ def test_reading_them_sends_no_request_and_curl_can(mount, github):
 # --- Prometheus ----------------------------------------------------------------------------------
 
 def exported(exporter):
-    with urllib.request.urlopen(exporter.url, timeout=10) as got:
+    with urllib.request.urlopen(exporter.url, timeout=60) as got:
         return got.read().decode()
 
 
@@ -247,11 +247,11 @@ def test_prometheus_scrapes_both(github, mount, folder, prometheus, name, kind):
     with FileServer(m.path / ".ghlogfs" / name, kind) as server:
         prometheus.scrape(server.url)
         asked = 'ghlogfs_storage_requests_total{mount=%s}' % json.dumps(str(m.path))
-        ((labels, count),) = wait_for(lambda: prometheus.query(asked), 20, 0.1, "no scrape")
+        ((labels, count),) = wait_for(lambda: prometheus.query(asked), 60, 0.1, "no scrape")
         assert count == 1 and labels["mount"] == str(m.path)
         with urllib.request.urlopen(prometheus.url + "/api/v1/targets/metadata?metric="
                                     "ghlogfs_failures%s" % ("" if kind == OPEN else "_total"),
-                                    timeout=10) as got:
+                                    timeout=60) as got:
             (told,) = json.load(got)["data"]
         assert told["type"] == "counter" and told["help"].startswith("Requests of the kernel")
         prometheus.scrape()
@@ -270,7 +270,7 @@ def scraped(github, mount, folder, prometheus):
     with FileServer(m.path / ".ghlogfs/metrics", OPEN) as server:
         prometheus.scrape(server.url)
         looks = 'count_over_time(ghlogfs_quota_limit{mount="%s"}[1m]) >= 3' % m.path
-        wait_for(lambda: prometheus.query(looks), 30, 0.1, "it is not scraped")
+        wait_for(lambda: prometheus.query(looks), 60, 0.1, "it is not scraped")
         yield prometheus, m
         prometheus.scrape()
 

@@ -20,7 +20,7 @@ several can run at the same time, with the ports that they usually have.
 
     ceph    one monitor, one OSD in memory, one gateway without TLS; 2 to 3 s, 120 MB
     nginx   one process; PUT and GET below its root, users by HTTP Basic; 0.1 s
-    prometheus  scrapes five times a second; 0.5 s      exporter  the textfile collector; 0.1 s
+    prometheus  scrapes once a second; 0.5 s      exporter  the textfile collector; 0.1 s
 
 The identity `writer` owns Ceph's bucket and may do everything, `reader` may get objects and not
 list them. nginx lets the reader GET, and the writer GET and PUT.

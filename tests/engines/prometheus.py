@@ -15,7 +15,7 @@ scrape_configs:
 """
 
 
-def start(programs, folder, address, interval="200ms"):
+def start(programs, folder, address, interval="1s"):
     """It reads `targets`, a file that a test writes, and begins to scrape what it names."""
     (folder / "prometheus.yml").write_text(CONFIG.format(folder=folder, interval=interval))
     (folder / "targets.json").write_text("[]")
