@@ -30,13 +30,13 @@ def store(github):
 
 
 def curl(github, *words, user=(KEY, SECRET), path=PATH, service="aws:amz:us-east-1:s3",
-         timeout="10"):
+         timeout="60"):
     """(exit status, HTTP status, body)"""
     identity = ["--user", "%s:%s" % user] if user else []
     signing = ["--aws-sigv4", service] if user and service else []
     done = subprocess.run(["curl", "-s", "--max-time", timeout, "-o", "-", "-w",
                            "\n%{http_code}", *identity, *signing, *words, github.store + path],
-                          stdout=subprocess.PIPE, timeout=60)
+                          stdout=subprocess.PIPE, timeout=90)
     body, _, status = done.stdout.rpartition(b"\n")
     return done.returncode, int(status), body
 
@@ -127,9 +127,10 @@ def test_a_body_must_have_a_length_and_not_too_much_of_it(store, tmp_path):
     (tmp_path / "huge").touch()
     with open(tmp_path / "huge", "wb") as file:
         file.truncate((5 << 30) + 1)
-    begun = time.monotonic()
-    assert code_of(curl(store, "-T", tmp_path / "huge", *UNSIGNED)) == (400, "EntityTooLarge")
-    assert time.monotonic() - begun < 5 and store.store_list() == {}
+    huge = ("-T", tmp_path / "huge", *UNSIGNED)
+    assert code_of(curl(store, *huge)) == (400, "EntityTooLarge")
+    sent = curl(store, *huge, "-w", "\n%{size_upload}")[1]
+    assert sent < 1 << 30 and store.store_list() == {}      # it is not read
 
 
 def test_plain_http_with_users(store):
@@ -152,10 +153,10 @@ def test_an_upload_stops_where_it_is_told(store, tmp_path):
         status, code, _ = curl(store, *send)
         assert status in (52, 55, 56) and code in (0, 100), (after, status, code)
     store.fault("upload", hop="store", after=1_000_000, how="stall")
-    assert curl(store, *send, timeout="1")[0] == 28
+    assert curl(store, *send, timeout="3")[0] == 28
     assert store.store_list() == {}
     store.drop(hop="store")     # its end may be behind data that is not read
-    end = time.monotonic() + 10
+    end = time.monotonic() + 60
     while len(entries := store.log(hop="store")) < 4:
         assert time.monotonic() < end
         time.sleep(0.01)
@@ -170,7 +171,7 @@ def test_the_other_faults(store):
     store.fault("endless", hop="store", part="header")
     assert get(store, timeout="5")[0] in (26, 56, 27)       # it gives up by itself
     store.fault("endless", hop="store")
-    assert len(get(store, timeout="1")[2]) > 100_000
+    assert len(get(store, timeout="3")[2]) > 100_000
     store.fault("close", hop="store", after=500)
     assert get(store)[0] == 18
     assert get(store)[1:] == (200, b"x" * 1000)
@@ -195,5 +196,5 @@ def test_what_the_store_must_not_see_and_others_must_not_either(store):
     get(store, "-H", "X-Extra: " + store.token + "-long-enough")
     leaks = store.counters()["token_leaks"]
     assert leaks == (1 if len(store.token) > 8 else 0)
-    subprocess.run(["curl", "-s", "-o", "/dev/null", "-H", "X-Key: " + KEY, store.api], timeout=10)
+    subprocess.run(["curl", "-s", "-o", "/dev/null", "-H", "X-Key: " + KEY, store.api], timeout=60)
     assert store.counters()["token_leaks"] == leaks + 1
