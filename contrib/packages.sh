@@ -40,9 +40,11 @@ package_is_here() {
     [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
 }
 
-# Whether this release has a package of that name.
+# Whether this release has a package of that name. Without lists (a fresh container) none is known.
 package_exists() {
-    apt-cache show "$1" >/dev/null 2>&1
+    apt-cache show "$1" >/dev/null 2>&1 && return 0
+    [ -n "$(apt-get indextargets 'Created-By: Packages' 2>/dev/null)" ] && return 1
+    apt_get update >/dev/null && apt-cache show "$1" >/dev/null 2>&1
 }
 
 # Prints those of the named packages that are missing, one a line.

@@ -89,7 +89,7 @@ demo_stop() {
 stop() {
     local mountpoint=${1:-}
     if [ -z "$mountpoint" ]; then
-        mountpoint=$HOME/gh
+        mountpoint=${HOME:-$demo}/gh
         [ "$(mounted_as "$demo/gh")" = fuse.ghlogfs ] && mountpoint=$demo/gh
     fi
     mountpoint=$(realpath -m "$mountpoint")

@@ -30,8 +30,10 @@ package_source() {
 # An interrupted debootstrap leaves no root that counts.
 make_bare() {
     local suite=$1 bare=$2 source
+    # Without lists (a fresh container) apt names none.
     source=$(package_source)
-    [ -n "$source" ] || die "apt-get has no package source; run apt-get update"
+    [ -n "$source" ] || { apt_get update && source=$(package_source); }
+    [ -n "$source" ] || die "apt-get has no package source"
     echo "Making a bare Debian ($suite) in $bare."
     rm -rf "$bare.part"
     mkdir -p "$bare.part" || return 1

@@ -107,7 +107,7 @@ run_ctest() {
 
 # Skips that are in order with CI=true: what cannot be had here, not what is missing.
 skips_allowed='sanitizers|valgrind|counts by the clock|no real logs here|OpenAPI subset is not here'
-skips_allowed+='|only with OpenSSL|the kernel gives no'
+skips_allowed+='|only with OpenSSL|the kernel gives no|this kernel has no'
 [ "$(id -u)" -eq 0 ] || skips_allowed+='|no right to|needs root'
 
 check_skips() {
@@ -118,11 +118,14 @@ check_skips() {
     fi
 }
 
+# Of the caller's environment: programs would look for the servers on loopback behind a proxy.
+proxies=(-u http_proxy -u https_proxy -u all_proxy -u HTTP_PROXY -u HTTPS_PROXY -u ALL_PROXY)
+
 # run_pytest NAME FOLDER ARGUMENTS: returns pytest's status; 5 means that no test was chosen.
 run_pytest() {
     local name=$1 folder=$2
     shift 2
-    env PYTHONPATH=tests PYTHONDONTWRITEBYTECODE=1 GHLOGFS_BIN="$PWD/$build/ghlogfs" \
+    env "${proxies[@]}" PYTHONPATH=tests PYTHONDONTWRITEBYTECODE=1 GHLOGFS_BIN="$PWD/$build/ghlogfs" \
         /usr/bin/python3 -m pytest -p no:cacheprovider -rs "tests/$folder" "$@" 2>&1 |
         tee "$closing/$name.log"
     local status=${PIPESTATUS[0]}
