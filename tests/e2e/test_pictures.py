@@ -1,19 +1,16 @@
 """The pictures in the documents can be made again."""
 
-import os
-import pathlib
 import subprocess
 import xml.etree.ElementTree
 
-import mounting
-
-ROOT = pathlib.Path(__file__).resolve().parents[2]
+from mounting import BINARY, ROOT, SLOW, clean_environment
 
 
 def make(tmp_path, script, *words):
     picture = tmp_path / "picture.svg"
     subprocess.run([str(ROOT / script), *words, str(picture)], check=True, cwd=ROOT,
-                   stdin=subprocess.DEVNULL, env=dict(os.environ, GHLOGFS_BIN=mounting.BINARY))
+                   stdin=subprocess.DEVNULL, timeout=120 * SLOW,
+                   env=clean_environment(tmp_path, GHLOGFS_BIN=BINARY, PYTHONDONTWRITEBYTECODE=1))
     return xml.etree.ElementTree.parse(picture).getroot(), picture.read_text()
 
 
@@ -28,5 +25,5 @@ def test_the_session_in_the_readme(fuse, tmp_path):
 
 def test_the_figures_of_the_benchmarks(fuse, tmp_path):
     picture, text = make(tmp_path, "tests/bench/growth.py", "size", "--rounds", "1",
-                         "--size", "16777216", "--svg")
+                         "--size", "16777216", "--dir", tmp_path, "--svg")
     assert "ghlogfs" in text and "curl -L -o FILE" in text and "MiB" in text

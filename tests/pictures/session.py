@@ -35,10 +35,10 @@ SESSION = [
 ]
 
 
-def wait_for(path, process):
-    while not path.exists() or not path.stat().st_size:
+def wait_for(what, process):
+    while not what():
         if process.poll() is not None:
-            raise SystemExit("the loopback GitHub ended")
+            raise SystemExit("%s has ended" % process.args[0])
         time.sleep(0.05)
 
 
@@ -93,14 +93,19 @@ def main():
         github = subprocess.Popen(["/usr/bin/python3", str(ROOT / "contrib" / "demo.py"),
                                    str(folder)], stdin=subprocess.DEVNULL)
         try:
-            wait_for(folder / "url", github)
-            subprocess.run([BINARY, str(mountpoint), "-o", "api_url=%s,cache_dir=%s" % (
-                (folder / "url").read_text().strip(), folder / "cache")], check=True,
-                env=dict(os.environ, GH_ENTERPRISE_TOKEN="demonstration"))
-            pathlib.Path(sys.argv[1]).write_text(record(mountpoint))
+            url = folder / "url"
+            wait_for(lambda: url.exists() and url.stat().st_size, github)
+            options = "api_url=%s,cache_dir=%s" % (url.read_text().strip(), folder / "cache")
+            mount = subprocess.Popen([BINARY, "-f", str(mountpoint), "-o", options],
+                                     stdin=subprocess.DEVNULL,
+                                     env=dict(os.environ, GH_ENTERPRISE_TOKEN="demonstration"))
+            try:
+                wait_for(lambda: os.path.ismount(mountpoint), mount)
+                pathlib.Path(sys.argv[1]).write_text(record(mountpoint))
+            finally:
+                mount.terminate()       # it unmounts
+                mount.wait()
         finally:
-            if os.path.ismount(mountpoint):
-                subprocess.run(["umount", str(mountpoint)], check=True)
             github.terminate()
             github.wait()
 
