@@ -7,7 +7,7 @@
 import os
 import subprocess
 
-from mounting import ROOT, clean_environment
+from mounting import ROOT, SLOW, clean_environment
 
 GH_LOGFS = ROOT / "contrib" / "gh-logfs" / "gh-logfs"
 GH = r"""#!/bin/sh
@@ -35,6 +35,7 @@ class Checkout:
     def __call__(self, *words, status=0):
         """(stdout, stderr) of gh logfs."""
         done = subprocess.run([GH_LOGFS, *map(str, words)], cwd=self.folder, env=self.env,
-                              text=True, stdin=subprocess.DEVNULL, capture_output=True, timeout=30)
+                              text=True, stdin=subprocess.DEVNULL, capture_output=True,
+                              timeout=60 * SLOW)
         assert done.returncode == status, done
         return done.stdout, done.stderr

@@ -19,7 +19,7 @@ class Screen:
         return run(*self.base, "capture-pane", "-p", check=False, text=True).stdout
 
     def shows(self, text):
-        wait_for(lambda: text in self.text(), 10, 0.05, "the screen never showed %r" % text)
+        wait_for(lambda: text in self.text(), 60, 0.05, "the screen never showed %r" % text)
 
     def __enter__(self):
         return self

@@ -305,7 +305,7 @@ def syslog(kitchen, recipe, printed):
     try:
         yield
         wait_for(lambda: shipped.exists() and len(shipped.read_text().splitlines()) >=
-                 len(expected), 30, 0.1, "not all was shipped")
+                 len(expected), 60, 0.1, "not all was shipped")
         lines = shipped.read_text().splitlines()
         assert sorted(re.sub(r"(: ) +", r"\1", line, count=1) for line in lines) == expected
     finally:
@@ -386,7 +386,7 @@ def test_recipe(demonstration, recipe, mounts, folder):
                 with kitchen.screen(text) as screen:
                     TERMINAL[recipe.title](kitchen, screen)
                     shown = pattern_of(expected)
-                    wait_for(lambda: shown.search(squeezed(screen.text())), 15, 0.05,
+                    wait_for(lambda: shown.search(squeezed(screen.text())), 60, 0.05,
                              "the screen never showed\n%s" % expected)
             else:
                 printed.append(kitchen.bash(text))
