@@ -217,7 +217,8 @@ def test_the_api_is_not_reached(github, said):
 
 
 def test_a_name_that_is_not_found(mounts):
-    m = mounts(github=None, token="ghp_x", host="git.nowhere.invalid")
+    m = mounts(github=None, token="ghp_x", host="git.nowhere.invalid",
+               env={"RES_OPTIONS": "timeout:1 attempts:1"})
     with fails("EHOSTUNREACH"):
         m.log(1).read_bytes()
     assert m.stderr == ("ghlogfs: API git.nowhere.invalid: host not found or not reachable (is the "

@@ -356,7 +356,8 @@ def test_the_api_answers_wrongly(github, check, fault, words):
 
 
 def test_the_host_is_unknown(check):
-    report = check(None, token=None, api_url="https://nowhere.invalid", timeout=10)
+    report = check(None, token=None, api_url="https://nowhere.invalid", timeout=10,
+                   env={"RES_OPTIONS": "timeout:1 attempts:1"})
     assert report.expect("api", "error", "nowhere.invalid", "HTTPS_PROXY").status == 1
 
 

@@ -166,9 +166,9 @@ EXPOSURE = 45           # tenths; ghlogfs@.service of 2026 has 44 by systemd 252
 analyze = pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="needs systemd-analyze")
 
 
-def tool(*words, **env):
-    done = subprocess.run([str(word) for word in words], capture_output=True, text=True, timeout=60,
-                          env={**os.environ, **env})
+def tool(folder, *words, **env):
+    done = subprocess.run([str(word) for word in words], capture_output=True, text=True,
+                          timeout=60 * SLOW, env=clean_environment(folder, **env))
     assert (done.returncode, done.stderr) == (0, ""), done
     return done.stdout
 
@@ -183,12 +183,13 @@ def test_the_units_have_no_mistake_and_hide_no_mount(folder, kind):
     unit = folder / "ghlogfs@.service"
     unit.write_text(text.replace("@CMAKE_INSTALL_FULL_BINDIR@", str(folder)))
     instance = folder / "ghlogfs@github.com.service"
-    tool("systemd-analyze", "--%s" % kind, "--man=no", "verify", instance,
+    tool(folder, "systemd-analyze", "--%s" % kind, "--man=no", "verify", instance,
          XDG_RUNTIME_DIR=str(folder))
     given = {line.partition("=")[0] for line in text.splitlines() if "=" in line}
     assert "Type=notify\n" in text and not given & set(HIDING)
     if kind == "system":
-        tool("systemd-analyze", "security", "--offline=true", "--threshold=%d" % EXPOSURE, unit)
+        tool(folder, "systemd-analyze", "security", "--offline=true",
+             "--threshold=%d" % EXPOSURE, unit)
 
 
 @analyze
@@ -202,9 +203,9 @@ def test_systemd_understands_the_lines_for_fstab(folder):
         made_here = folder / str(number)
         made_here.mkdir()
         (folder / "fstab").write_text(line + "\n")
-        tool(generator, made_here, made_here, made_here, SYSTEMD_FSTAB=str(folder / "fstab"))
+        tool(folder, generator, made_here, made_here, made_here, SYSTEMD_FSTAB=str(folder / "fstab"))
         units = sorted(path for path in made_here.glob("*.*mount"))
         assert [path.suffix for path in units] == (
             [".automount", ".mount"] if "automount" in line else [".mount"])
         assert "Type=fuse.ghlogfs\n" in units[-1].read_text()
-        tool("systemd-analyze", "--man=no", "verify", *units)
+        tool(folder, "systemd-analyze", "--man=no", "verify", *units)
