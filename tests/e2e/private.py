@@ -71,11 +71,16 @@ def private(*works, user=None):
 
 def device_of_users(folder):
     """/dev/fuse as udev sets it up; in a container, which has no udev, it may be root's alone."""
-    node = folder / "fuse"
-    if not node.exists():
-        os.mknod(node, 0o666 | stat.S_IFCHR, os.makedev(10, 229))
-        node.chmod(0o666)
-    return replaced("/dev/fuse", node)
+    place = folder / "dev"
+    place.mkdir(exist_ok=True)
+
+    def work():
+        mount_at("tmpfs", place, "tmpfs")       # that of the folder may be mounted nodev
+        os.mknod(place / "fuse", 0o666 | stat.S_IFCHR, os.makedev(10, 229))
+        os.chmod(place / "fuse", 0o666)
+        mount_at(place / "fuse", "/dev/fuse", None, MS_BIND)
+
+    return work
 
 
 class Namespace:
@@ -116,4 +121,4 @@ class Namespace:
 
     def close(self):
         self.holder.stdin.close()
-        self.holder.wait(10)
+        self.holder.wait(60)

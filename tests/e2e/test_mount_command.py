@@ -318,6 +318,16 @@ def automounter(host, master):
             process.wait(20)
 
 
+@contextlib.contextmanager
+def somebody_in(host, folder):
+    """A process whose working directory it is, so that it is not idle."""
+    words = [*host.namespace.entering, "sh", "-c", 'cd "$0" && echo && exec cat', str(folder)]
+    with subprocess.Popen(words, env=host.namespace.env, stdin=subprocess.PIPE,
+                          stdout=subprocess.PIPE) as process:
+        assert process.stdout.readline() == b"\n"
+        yield
+
+
 @pytest.mark.skipif(not shutil.which("automount"), reason="needs autofs")
 @pytest.mark.skipif("\tautofs\n" not in pathlib.Path("/proc/filesystems").read_text(),
                     reason="this kernel has no autofs")
@@ -336,10 +346,11 @@ def test_the_map_for_autofs(host):
     master.write_text("%s file:%s --timeout=1\n" % (above, host.folder / "map"))
     host.point = above / "github.com"
     with automounter(host, master):
-        assert host.read() == made(host.job, SIZE)
-        (pid,) = daemons_of(host.point)
-        assert os.getsid(pid) == pid, "it has left the session once it was mounted"
-        wait_for(lambda: not os.path.exists("/proc/%d" % pid), 30, why="it stays when idle")
+        with somebody_in(host, host.point):
+            assert host.read() == made(host.job, SIZE)
+            (pid,) = daemons_of(host.point)
+            assert os.getsid(pid) == pid, "it has left the session once it was mounted"
+        wait_for(lambda: not os.path.exists("/proc/%d" % pid), 60, why="it stays when idle")
         log = (host.folder / "automount.log").read_text()
         assert log.count("attempting to mount entry") == 1, "its end has had it mounted again"
         assert host.read() == made(host.job, SIZE)
