@@ -71,9 +71,11 @@ become_root() {
 apt_get() {
     local -a as_root
     become_root
-    # A changed file of /etc stays as it is: nobody can be asked.
+    # A changed file of /etc stays as it is: nobody can be asked. A machine that has just begun may
+    # be about to upgrade itself.
     "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -y -q \
-        -o Dpkg::Use-Pty=0 -o Dpkg::Options::=--force-confold "$@" </dev/null
+        -o Dpkg::Use-Pty=0 -o Dpkg::Options::=--force-confold -o DPkg::Lock::Timeout=600 \
+        "$@" </dev/null
 }
 
 # A policy for installations (policy-rc.d): these services are not started, all others are.

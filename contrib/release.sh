@@ -37,7 +37,7 @@ collect() {
 }
 
 [ "$(id -u)" -eq 0 ] || die "the roots of Debian's releases can be made by root only"
-packages_need git || exit 1
+packages_need git debootstrap util-linux || exit 1 # before two need them at the same time
 [ -z "$clean" ] || [ -z "$(git status --porcelain)" ] || die "there are uncommitted changes"
 SOURCE_DATE_EPOCH=$(git log -1 --format=%ct) || exit 1
 export SOURCE_DATE_EPOCH

@@ -22,9 +22,15 @@ die() {
     exit 1
 }
 
-# Where this machine gets its packages from.
+# Where this machine gets its packages from. Debian's images for clouds name a file of mirrors.
 package_source() {
-    apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Component: main' | head -n 1
+    local uri
+    uri=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Component: main' |
+        head -n 1)
+    case $uri in
+    mirror+file:*) uri=${uri#mirror+file:} && awk '/^[^#]/ { print $1; exit }' "${uri%/}" ;;
+    *) echo "$uri" ;;
+    esac
 }
 
 # An interrupted debootstrap leaves no root that counts.
