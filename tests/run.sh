@@ -125,7 +125,8 @@ proxies=(-u http_proxy -u https_proxy -u all_proxy -u HTTP_PROXY -u HTTPS_PROXY 
 run_pytest() {
     local name=$1 folder=$2
     shift 2
-    env "${proxies[@]}" PYTHONPATH=tests PYTHONDONTWRITEBYTECODE=1 GHLOGFS_BIN="$PWD/$build/ghlogfs" \
+    env "${proxies[@]}" PYTHONPATH=tests PYTHONDONTWRITEBYTECODE=1 \
+        GHLOGFS_BIN="$PWD/$build/ghlogfs" \
         /usr/bin/python3 -m pytest -p no:cacheprovider -rs "tests/$folder" "$@" 2>&1 |
         tee "$closing/$name.log"
     local status=${PIPESTATUS[0]}

@@ -203,7 +203,8 @@ def test_systemd_understands_the_lines_for_fstab(folder):
         made_here = folder / str(number)
         made_here.mkdir()
         (folder / "fstab").write_text(line + "\n")
-        tool(folder, generator, made_here, made_here, made_here, SYSTEMD_FSTAB=str(folder / "fstab"))
+        tool(folder, generator, made_here, made_here, made_here,
+             SYSTEMD_FSTAB=str(folder / "fstab"))
         units = sorted(path for path in made_here.glob("*.*mount"))
         assert [path.suffix for path in units] == (
             [".automount", ".mount"] if "automount" in line else [".mount"])
