@@ -216,7 +216,7 @@ struct source_ops {
                                      struct progress_wait *waits_for);
     /* No wants may be under way. After the call `who` is not called any more (an on_metadata() that
      * runs at this moment on the network thread may still finish: `who` must remain until
-     * `released`). */
+     * `released`, which does not come any more when the source is being stopped). */
     void (*log_release)(struct source_log *log, void (*released)(void *who));
     void (*want_bytes)(void *self, struct source_bytes *b);
     /* Asks a live log for its state again: on_metadata() comes if anything changed, then

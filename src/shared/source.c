@@ -667,13 +667,14 @@ static void run_release(void *self, struct source_task *t)
     void *who = log->who;
 
     assert(list_is_empty(&log->wants));
-    /* At the end a question about it may still be at the source behind: shared_destroy frees it. */
-    if (atomic_load(&log->phase) != PROVING) {
-        pthread_mutex_lock(&s->lock);
-        list_remove(&log->in_shared);
-        pthread_mutex_unlock(&s->lock);
-        free_log(log);
-    }
+    /* At the end a question about it may still be at the source behind, which notes what that waits
+     * for where `who` has said: neither is released. shared_destroy frees the log. */
+    if (atomic_load(&log->phase) == PROVING)
+        return;
+    pthread_mutex_lock(&s->lock);
+    list_remove(&log->in_shared);
+    pthread_mutex_unlock(&s->lock);
+    free_log(log);
     if (behind)
         ops->log_release(behind, released);
     else if (released)

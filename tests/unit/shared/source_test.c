@@ -58,7 +58,7 @@ struct want {
     uint64_t next; /* the byte that must come next */
     _Atomic uint64_t
         full_at; /* no space for what lies behind it until it is resumed; 0: there is */
-    bool is_released_when_done;
+    bool is_released_when_done, is_released;
     uint64_t unwanted_at; /* nothing is wanted behind it; 0: all is */
     sem_t full, done;
     struct source_failure failure;
@@ -237,6 +237,11 @@ static int on_bytes(struct source_bytes *b, uint64_t offset, const void *data, s
     return SOURCE_TAKEN;
 }
 
+static void on_early_release(void *who)
+{
+    ((struct want *)who)->is_released = true;
+}
+
 static void on_done(struct source_bytes *b, const struct source_failure *failure)
 {
     struct want *w = list_entry(b, struct want, b);
@@ -244,7 +249,7 @@ static void on_done(struct source_bytes *b, const struct source_failure *failure
     if (failure)
         w->failure = *failure;
     if (w->is_released_when_done)
-        w->f->source.ops->log_release(b->log, NULL);
+        w->f->source.ops->log_release(b->log, on_early_release);
     sem_post(&w->done);
 }
 
@@ -653,7 +658,8 @@ static void a_stop_ends_what_is_under_way(void **state)
     want_free(full);
 }
 
-/* The log is released in the moment in which its want ends. */
+/* The log is released in the moment in which its want ends. The question still notes what it waits
+ * for, so whoever wanted the log must not be told that it has ended. */
 static void a_question_may_outlive_its_log(void **state)
 {
     struct fixture *f = *state;
@@ -667,6 +673,8 @@ static void a_question_may_outlive_its_log(void **state)
     shared_stop(f->shared);
     wait_for(&w->done);
     assert_int_equal(w->failure.reason, SOURCE_CLOSING);
+    assert_false(w->is_released);
+    progress_wait_note(question->f->waits_for, PROGRESS_RETRY, 1);
     fake_answer(&f->behind, question, "{\"id\":42}", "", 0);
     want_free(w);
 }
