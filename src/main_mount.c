@@ -269,7 +269,6 @@ struct net_config mount_make_net_config(const struct options *o, unsigned connec
                                .diag = diag};
 }
 
-/* A proxy would see the key of a store that is asked over plain http. */
 struct net_config mount_make_shared_net_config(const struct options *o, unsigned connections,
                                                struct diag *diag)
 {

@@ -33,14 +33,13 @@ bool name_parse_number(const char *s, size_t len, uint64_t max, uint64_t *ret_va
 /* A decimal id without sign or leading zeros, 1..2^53-1. False: ret_id untouched. */
 bool name_parse_id(const char *s, uint64_t *ret_id);
 
-/* "owner/repo" in lower case: equal if and only if the names mean the same repository. */
-
 /*
  * s[0..len-1] percent-encoded for a URL, as a string: letters, digits and the bytes in `plain`
  * stay. False: no space for all of it, then it is cut before a byte.
  */
 bool name_escape(const char *s, size_t len, const char *plain, char *ret_escaped, size_t size);
 
+/* "owner/repo" in lower case: equal if and only if the names mean the same repository. */
 void name_fold(const struct repo_name *name, char ret_folded[NAME_FULL_LEN]);
 
 bool name_is_same(const struct repo_name *a, const struct repo_name *b);

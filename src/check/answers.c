@@ -436,7 +436,7 @@ static void advise_permission(struct check_line *l, const struct check_token *t,
             t->host);
     else if (a->wants_sso)
         check_advise(l,
-                     "the organization demands single sign-on: authorise the token for it at "
+                     "the organization demands single sign-on: authorize the token for it at "
                      "https://%s/settings/tokens (Configure SSO)",
                      t->host);
     else if (a->permissions[0])

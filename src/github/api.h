@@ -9,8 +9,8 @@
  *
  * Threads: all its work is done on net's thread. api_create, api_close and api_destroy belong to
  * main; the calls of `struct source`, api_set_token, api_read_stats and api_get_delay may come on
- * any thread. The former post work that is embedded in what it is about (struct source_task), so
- * handing it over cannot fail.
+ * any thread. Those of `struct source` post work that is embedded in what it is about (struct
+ * source_task), so handing it over cannot fail.
  *
  * End: api_close makes every want fail with SOURCE_CLOSING; then net_stop; then api_destroy.
  * Nothing is called after net_stop.

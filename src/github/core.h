@@ -74,14 +74,14 @@ bool core_refuses(const struct core *core, struct source_failure *ret_failure);
 void core_log(struct core *core, enum diag_level level, enum failure_hop hop,
               const struct net_url *at, const char *what);
 
+/* The same for an error of net; `cause` is an attempt's. Says what to do about it, too. */
+void core_log_error(struct core *core, enum failure_hop hop, const struct net_url *at,
+                    const char *cause, int err);
+
 /* The level of a failure: a refused token is for somebody to replace, and that GitHub has no answer
  * to one question, as for old logs, happens every day. */
 enum diag_level core_get_level(const struct failure_event *event,
                                const struct source_failure *failure);
-
-/* The same for an error of net; `cause` is an attempt's. Says what to do about it, too. */
-void core_log_error(struct core *core, enum failure_hop hop, const struct net_url *at,
-                    const char *cause, int err);
 
 /*
  * What is asked of one hop, in as many attempts as it takes. Embedded in what knows the meaning of

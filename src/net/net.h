@@ -169,16 +169,16 @@ bool net_was_heard(const struct net_request *r);
 /* Why it failed, in curl's words; "" where it has none. In on_done. */
 const char *net_error_text(const struct net_request *r);
 
-/* Whether the last exchange was sent through the proxy, and the status with which that refused to
- * open a tunnel, 0: it did not. In on_done. */
-bool net_is_proxied(const struct net_request *r);
-int net_refused_tunnel(const struct net_request *r);
-
 /*
  * The same where the errno cannot tell it: how a proxy refused, what is wrong with a certificate.
  * "": nothing. In on_done. Who calls this logs it; otherwise this module does.
  */
 const char *net_failure_text(const struct net_request *r);
+
+/* Whether the last exchange was sent through the proxy, and the status with which that refused to
+ * open a tunnel, 0: it did not. In on_done. */
+bool net_is_proxied(const struct net_request *r);
+int net_refused_tunnel(const struct net_request *r);
 
 /* Sets or resets a timer; one in the past fires at the next pass of the loop. */
 void net_timer_set(struct net *net, struct net_timer *t, int64_t at_ms);
