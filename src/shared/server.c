@@ -201,6 +201,7 @@ static enum shared_outcome judge(struct shared_get *g, int err)
 {
     struct shared_server *s = g->server;
     bool is_success = g->status == 200 || g->status == 206;
+    const char *cause = net_failure_text(&g->request);
 
     if (err == -ECONNABORTED || (err == -ECANCELED && is_success))
         return SHARED_DROPPED;
@@ -215,7 +216,7 @@ static enum shared_outcome judge(struct shared_get *g, int err)
     atomic_fetch_add(&s->counters.errors, 1);
     if (err == -ETIMEDOUT)
         atomic_fetch_add(&s->counters.timeouts, 1);
-    note_failure(s, strerror(-err));
+    note_failure(s, cause[0] ? cause : strerror(-err));
     return SHARED_FAILED;
 }
 

@@ -213,6 +213,8 @@ def test_over_tls_only_a_server_that_is_known(make_github, mounts, folder):
     n = mounts(github=plain, ca_file=authority.ca, secrets=[KEY, SECRET], **elsewhere.options)
     assert n.log(job).read_bytes() == fake.content.content(job, 0, 200_000)
     assert stats(n)["shared_state"] == "resting" and not strange.log(hop="store")
+    told = [line for line in n.stderr.splitlines() if "certificate" in line]
+    assert len(told) == 1 and "logs come from GitHub" in told[0], n.stderr
 
 
 def test_plain_http_with_a_bearer(github, mount, store):
