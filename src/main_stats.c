@@ -1,5 +1,7 @@
 #include "main_stats.h"
 
+#include "name.h"
+
 #include <errno.h>
 #include <inttypes.h>
 #include <stddef.h>
@@ -152,31 +154,13 @@ static void print_plain(FILE *out, const struct stats *s)
 
 /* --- for programs ----------------------------------------------------------------------------- */
 
-/* Bytes of the UTF-8 character at `s`; 0: what is there is none. */
-static size_t character_at(const unsigned char *s)
-{
-    static const struct {
-        unsigned char mask, lead;
-        uint32_t least;
-    } forms[] = {{0x80, 0, 0}, {0xe0, 0xc0, 0x80}, {0xf0, 0xe0, 0x800}, {0xf8, 0xf0, 0x10000}};
-
-    for (size_t extra = 0; extra < 4; extra++) {
-        uint32_t c = s[0] & (unsigned char)~forms[extra].mask;
-        size_t i = 1;
-        if ((s[0] & forms[extra].mask) != forms[extra].lead)
-            continue;
-        for (; i <= extra && (s[i] & 0xc0) == 0x80; i++)
-            c = c << 6 | (s[i] & 0x3f);
-        return i <= extra || c < forms[extra].least || c > 0x10ffff || (c >> 11) == 0x1b ? 0 : i;
-    }
-    return 0;
-}
-
 /* A label's value. Bytes that are not UTF-8 are replaced: a scraper would refuse all metrics. */
 static void print_value(FILE *out, const char *text)
 {
+    uint32_t ignored;
+
     while (*text) {
-        size_t len = character_at((const unsigned char *)text);
+        size_t len = name_read_character(text, &ignored);
         if (!len)
             fputs("\uFFFD", out);
         else if (*text == '\n')

@@ -78,6 +78,26 @@ static char *fold_part(char *out, const char *s)
     return out;
 }
 
+size_t name_read_character(const char *s, uint32_t *ret_code)
+{
+    static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
+    unsigned char lead = (unsigned char)s[0];
+    size_t len = lead < 0x80 ? 1 : lead < 0xc0 ? 0 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
+    uint32_t code = len > 1 ? lead & (0x7fu >> len) : lead;
+
+    if (len == 0 || lead > 0xf4)
+        return 0;
+    for (size_t i = 1; i < len; i++) {
+        if (((unsigned char)s[i] & 0xc0) != 0x80)
+            return 0;
+        code = code << 6 | ((unsigned char)s[i] & 0x3f);
+    }
+    if (code < least[len] || code > 0x10ffff || (code >= 0xd800 && code <= 0xdfff))
+        return 0;
+    *ret_code = code;
+    return len;
+}
+
 void name_fold(const struct repo_name *name, char ret_folded[NAME_FULL_LEN])
 {
     char *out = fold_part(ret_folded, name->owner);

@@ -1,6 +1,6 @@
 /*
- * name.h - names of repositories, ids and decimal numbers, checked by their grammar before anything
- * else (S13). Pure; any thread.
+ * name.h - names of repositories, ids, decimal numbers and characters, checked by their grammar
+ * before anything else (S13). Pure; any thread.
  */
 #ifndef GHLOGFS_NAME_H
 #define GHLOGFS_NAME_H
@@ -38,6 +38,10 @@ bool name_parse_id(const char *s, uint64_t *ret_id);
  * stay. False: no space for all of it, then it is cut before a byte.
  */
 bool name_escape(const char *s, size_t len, const char *plain, char *ret_escaped, size_t size);
+
+/* Bytes of the UTF-8 character that the string begins with, and its code point. 0: what is there is
+ * none; ret_code untouched. */
+size_t name_read_character(const char *s, uint32_t *ret_code);
 
 /* "owner/repo" in lower case: equal if and only if the names mean the same repository. */
 void name_fold(const struct repo_name *name, char ret_folded[NAME_FULL_LEN]);

@@ -1,5 +1,7 @@
 #include "check/report.h"
 
+#include "name.h"
+
 #include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
@@ -61,40 +63,20 @@ void check_print_size(uint64_t bytes, char ret_text[16])
 
 /* -- JSON -------------------------------------------------------------------------------------- */
 
-/* How many bytes the UTF-8 character at `s` has; 0: it is none. */
-static size_t character_len(const char *s)
-{
-    static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
-    const unsigned char *u = (const unsigned char *)s;
-    size_t len = u[0] < 0x80       ? 1
-                 : u[0] >> 5 == 6  ? 2
-                 : u[0] >> 4 == 14 ? 3
-                 : u[0] >> 3 == 30 ? 4
-                                   : 0;
-    uint32_t code = len > 1 ? u[0] & (0x7fu >> len) : u[0];
-
-    for (size_t i = 1; i < len; i++) {
-        if (u[i] >> 6 != 2)
-            return 0;
-        code = code << 6 | (u[i] & 0x3f);
-    }
-    if (len > 1 && (code < least[len] || code > 0x10ffff || (code >= 0xd800 && code <= 0xdfff)))
-        return 0;
-    return len;
-}
-
 /* What is no UTF-8, as in the name of a directory, becomes U+FFFD. */
 static void print_json(FILE *out, const char *text)
 {
+    uint32_t code = 0;
+
     fputc('"', out);
     while (*text) {
-        size_t len = character_len(text);
+        size_t len = name_read_character(text, &code);
         if (len == 0)
             fputs("\\ufffd", out);
         else if (*text == '"' || *text == '\\')
             fprintf(out, "\\%c", *text);
-        else if (len == 1 && ((unsigned char)*text < 0x20 || *text == 0x7f))
-            fprintf(out, "\\u%04x", (unsigned)*text);
+        else if (code < 0x20 || code == 0x7f)
+            fprintf(out, "\\u%04x", (unsigned)code);
         else
             fwrite(text, 1, len, out);
         text += len ? len : 1;

@@ -1,6 +1,7 @@
 #include "text/report.h"
 
 #include "hash.h"
+#include "name.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -51,25 +52,6 @@ __attribute__((format(printf, 2, 3))) static void put_format(struct out *out, co
         put(out, text, (size_t)len < sizeof text ? (size_t)len : sizeof text - 1);
 }
 
-/* Length of the character that begins at s[0], 0 if there is none, and its code point. */
-static size_t char_read(const char *s, uint32_t *ret)
-{
-    static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
-    unsigned char lead = (unsigned char)s[0];
-    size_t len = lead < 0x80 ? 1 : lead < 0xC0 ? 0 : lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : 4;
-    if (len == 0 || lead > 0xF4)
-        return 0;
-    uint32_t code = len == 1 ? lead : lead & (0x7FU >> len);
-    for (size_t i = 1; i < len; i++) {
-        unsigned char next = (unsigned char)s[i];
-        if ((next & 0xC0) != 0x80)
-            return 0;
-        code = code << 6 | (next & 0x3F);
-    }
-    *ret = code;
-    return code < least[len] || code > 0x10FFFF || (code >= 0xD800 && code < 0xE000) ? 0 : len;
-}
-
 /* Whether the character could break a line or change the order in which it is shown. */
 static bool is_unsafe(uint32_t code)
 {
@@ -84,7 +66,7 @@ static void put_safe(struct out *out, const char *s, size_t max, char quote)
     size_t used = 0;
     while (*s) {
         uint32_t code = 0;
-        size_t len = char_read(s, &code);
+        size_t len = name_read_character(s, &code);
         const char *from = s;
         size_t from_len = len;
         s += len > 0 ? len : 1;
