@@ -2,6 +2,7 @@
 
 #include "archive/unzip.h"
 #include "check/local.h"
+#include "diag.h"
 #include "fs/session.h"
 #include "main_mount.h"
 #include "main_process.h"
@@ -352,7 +353,7 @@ int main_check(struct options *options, char **env)
     int rc = check_report_init(&report, options->json, stdout);
 
     if (rc) {
-        fprintf(stderr, "ghlogfs: %s\n", strerror(-rc));
+        diag_print(DIAG_ERROR, "%s", strerror(-rc));
         return 1;
     }
     report_machine(&report, options, env);

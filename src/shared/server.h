@@ -7,7 +7,7 @@
  * is then left alone (state.h); the change is told in one line.
  *
  * Threads: all of it belongs to the network thread of `net`, which is the store's own, but for
- * shared_server_may_ask, shared_server_would_ask, shared_server_turn_off and the counters.
+ * shared_server_may_ask, _would_ask, _is_off and _turn_off and the counters.
  */
 #ifndef GHLOGFS_SHARED_SERVER_H
 #define GHLOGFS_SHARED_SERVER_H
@@ -83,7 +83,7 @@ void shared_find_code(const char *body, size_t len, char ret_code[SHARED_CODE_MA
 bool shared_server_may_ask(struct shared_server *s);
 bool shared_server_would_ask(struct shared_server *s);
 
-/* Nothing is asked of it any more: its log of this job is not GitHub's. Any thread. */
+/* Nothing is asked of it any more: its log of this job is not GitHub's. */
 void shared_server_turn_off(struct shared_server *s, const struct repo_name *repo, uint64_t job);
 bool shared_server_is_off(struct shared_server *s);
 
