@@ -12,7 +12,7 @@
 #include <syslog.h>
 #include <unistd.h>
 
-#define LINE_MAX_BYTES 512
+#define LINE_MAX_BYTES 1024
 #define REMEMBERED 64
 #define PROBES 4 /* slots that a line may be remembered in */
 #define REPEAT_MS 60000
