@@ -1,6 +1,6 @@
 """A program in a terminal, as a person sees it."""
 
-from mounting import clean_environment, run, wait_for
+from mounting import run, wait_for
 
 
 class Screen:

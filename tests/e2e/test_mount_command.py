@@ -12,10 +12,10 @@ import pytest
 
 from fake.asking import one_job
 from faulting import made
-from mounting import (ROOT, SLOW, WRAP, clean_environment, command, daemons_of, for_users, mounted,
+from mounting import (ROOT, SLOW, WRAP, clean_environment, command, daemons_of, for_users,
                       option_words, wait_for)
-from private import (CLONE_NEWNS, LIBC, MS_NODEV, MS_NOSUID, MS_RDONLY, Namespace, device_of_users,
-                     hidden, mount_at, replaced)
+from private import (MS_NODEV, MS_NOSUID, MS_RDONLY, Namespace, device_of_users, hidden, mount_at,
+                     replaced)
 
 USER, SIZE = 65534, 5050
 WORDS = ("defaults", "ro", "rw", "auto", "noauto", "user", "users", "owner", "group", "nouser",
