@@ -23,7 +23,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define OPTIONS_TOKEN_CAP 4096  /* space for a token and its NUL */
+#define OPTIONS_TOKEN_CAP 4096   /* space for a token and its NUL */
 #define OPTIONS_MESSAGE_CAP 1024 /* enough for any message; longer ones are cut */
 #define OPTIONS_MOUNT_ARGS 3
 
