@@ -47,6 +47,7 @@ Step = collections.namedtuple('Step', 'number name skipped started completed')
 def build(folder):
     program = os.path.join(folder, 'steps_cut')
     sources = glob.glob(os.path.join(ROOT, 'src', 'text', '*.c'))
+    sources.append(os.path.join(ROOT, 'src', 'name.c'))
     subprocess.run(['cc', '-std=gnu11', '-D_GNU_SOURCE', '-O2', '-I', os.path.join(ROOT, 'src'),
                     '-o', program, os.path.join(ROOT, 'tests', 'bench', 'steps_cut.c')] + sources,
                    check=True)
