@@ -150,7 +150,9 @@ upgrade_mounted() {
 remove_and_purge() {
     echo "-- removed, then purged"
     use_unit
-    apt_quietly remove ghlogfs && systemd_was_told 'stop ghlogfs@*.service' || return 1
+    apt_quietly remove ghlogfs || return 1
+    systemd_was_told 'stop ghlogfs-fill@*.timer ghlogfs-fill@*.service ghlogfs@*.service' ||
+        return 1
     [ -e /etc/ghlogfs/github.com.token ] && [ -e /var/cache/ghlogfs/logs/1 ] &&
         ! [ -e /usr/bin/ghlogfs ] || { echo "remove took too much or too little" && return 1; }
     rm /usr/bin/systemctl
