@@ -2,7 +2,7 @@
  * How fast does one core clean and cut?
  *
  * usage: clean_speed LOG...
- * Built by: cc -O2 -std=gnu11 -D_GNU_SOURCE -Isrc tests/bench/clean_speed.c src/text/?*.c src/name.c
+ * Built by: cc -O2 -D_GNU_SOURCE -Isrc tests/bench/clean_speed.c src/text/?*.c src/name.c
  * Prints MB of raw log a second, for each log and for all together; each is repeated until half a
  * second is over.
  */
