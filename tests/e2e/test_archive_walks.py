@@ -87,9 +87,12 @@ def test_s20_each_tool_costs_a_request_for_a_run(github, mount, tmp_path, tool, 
     done = use(READERS[tool], m.repo() / view, tmp_path / "first")
     assert done.returncode == 0, done.stderr
     seen = asked(github)
-    assert seen["jobs"] == RUNS and seen["archive"] == RUNS and seen["other"] == 1
-    assert seen["log"] <= FIRST
-    assert sum(seen.values()) <= 55
+    # Of four threads two may begin with the same run: its other two logs are worth no archive.
+    halved = RUNS - seen["archive"]
+    assert 0 <= halved <= (FIRST // 2 if tool == "rg" else 0)
+    assert seen["jobs"] == RUNS and seen["other"] == 1
+    assert seen["log"] <= FIRST + 2 * halved
+    assert sum(seen.values()) <= 55 + halved
     forget(github)
     use(READERS[tool], m.repo() / view, tmp_path / "second")
     assert traffic(github).requests == (0, 0)
